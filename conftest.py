@@ -1,0 +1,75 @@
+"""What every test gets: a RAM directory of its own, and a check for leaks."""
+
+from __future__ import annotations
+
+import builtins
+import gc
+import multiprocessing
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import sharray as sh
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _private_ram_directory() -> Iterator[None]:
+    """Keep the tests apart from the arrays that this user has in RAM."""
+    parent = tempfile.mkdtemp(prefix="sharray-tests-", dir="/dev/shm")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SHARRAY_RAM_DIR", parent)
+        yield
+    shutil.rmtree(parent)
+
+
+@pytest.fixture(autouse=True)
+def _work_in_a_temporary_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that examples may create files by relative names."""
+    monkeypatch.chdir(tmp_path)
+
+
+def _open_descriptors() -> set[str]:
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found.add(f"{name} {os.readlink(f'/proc/self/fd/{name}')}")
+        except OSError:
+            continue  # the one that listed the directory
+    return found
+
+
+def _mapped_files() -> set[str]:
+    with open("/proc/self/maps", encoding="utf-8") as table:
+        lines = [line.split(maxsplit=5) for line in table]
+    files = {fields[5].strip() for fields in lines if len(fields) == 6}
+    return {name for name in files if ".npy" in name or "sharray" in name}
+
+
+def _files_in_ram() -> list[str]:
+    root = os.environ["SHARRAY_RAM_DIR"]
+    return [
+        os.path.join(top, name) for top, _, names in os.walk(root) for name in names
+    ]
+
+
+@pytest.fixture(autouse=True)
+def _no_leaks(
+    _private_ram_directory: None,
+) -> Iterator[None]:
+    """Fail a test that leaves descriptors, mappings, files or processes behind."""
+    gc.collect()
+    descriptors, mappings = _open_descriptors(), _mapped_files()
+    yield
+    vars(builtins).pop("_", None)  # the last value that a doctest has shown
+    gc.collect()
+    sh.gc()
+    assert _open_descriptors() - descriptors == set(), "descriptors left open"
+    assert _mapped_files() - mappings == set(), "files left mapped"
+    assert _files_in_ram() == [], "arrays left in RAM"
+    assert multiprocessing.active_children() == [], "processes left running"

@@ -1,0 +1,5 @@
+"""``python -m sharray`` is the command ``sharray``."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,261 @@
+"""`SharedArray`: an ndarray that knows which file its memory is."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ..storage.location import display_name
+from . import display, handle
+from .root import Root
+
+_ShapeT_co = TypeVar("_ShapeT_co", bound=tuple[int, ...], covariant=True)
+_DTypeT_co = TypeVar("_DTypeT_co", bound=np.dtype[Any], covariant=True)
+
+
+class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
+    """An ndarray whose memory is a mapped ``.npy`` file.
+
+    Do not call the class: `sharray.create`, `open`, `zeros` and the other
+    constructors return it. Every process that maps the file sees the same
+    memory. Views (slices, transposes, reshapes, fields, other dtypes) stay
+    shared and pickle as a handle of some 200 bytes; copies and the results of
+    computations are private, as with any ndarray.
+
+    See Also
+    --------
+    numpy.memmap : whose names and mode letters are kept
+
+    Examples
+    --------
+    >>> import pickle
+    >>> import numpy as np
+    >>> import sharray as sh
+    >>> a = sh.zeros((3, 4))
+    >>> view = pickle.loads(pickle.dumps(a[1:, ::2]))
+    >>> view[...] = 7
+    >>> np.asarray(a)
+    array([[0., 0., 0., 0.],
+           [7., 0., 7., 0.],
+           [7., 0., 7., 0.]])
+    """
+
+    # No Python __getitem__ and no __array_ufunc__: both would cost every access.
+    __slots__ = ("_root",)
+    _root: Root | None
+
+    def __array_finalize__(self, obj: Any) -> None:
+        # A view has a base, what NumPy has allocated anew has none. Looking at
+        # addresses instead costs 1 us for every view; `_place` does that when it
+        # matters.
+        root = getattr(obj, "_root", None)
+        self._root = root if self.base is not None else None
+
+    def __array_wrap__(
+        self, array: Any, context: Any = None, return_scalar: bool = False
+    ) -> Any:
+        """Results of computations are ordinary arrays and scalars."""
+        if array is self:
+            return self
+        plain = np.asarray(array)
+        return plain[()] if return_scalar else plain
+
+    # -- where it lives ------------------------------------------------------
+
+    def _place(self) -> handle.Place | None:
+        """Where in the file this array lies, None if its memory is private."""
+        root = self._root
+        return None if root is None else handle.find_place(self, root)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the memory of this array is that of a file.
+
+        Examples
+        --------
+        >>> import sharray as sh
+        >>> a = sh.zeros(5)
+        >>> a[1:].is_shared, a[[1, 2]].is_shared
+        (True, False)
+        """
+        return self._place() is not None
+
+    @property
+    def filename(self) -> str | None:
+        """Absolute path of the file; None if anonymous or not shared."""
+        root = self._root
+        if root is None or root.segment.anonymous or self._place() is None:
+            return None
+        return root.segment.path
+
+    @property
+    def offset(self) -> int | None:
+        """Position of this array's first element in the file, in bytes.
+
+        Unlike in `numpy.memmap` it is that of this view. None if not shared.
+
+        Examples
+        --------
+        >>> import sharray as sh
+        >>> a = sh.zeros(100, dtype="i4")
+        >>> a.offset, a[10:].offset, a[::-1].offset
+        (4096, 4136, 4492)
+        """
+        place = self._place()
+        return None if place is None else place.offset
+
+    @property
+    def mode(self) -> str | None:
+        """``r``, ``r+`` or ``c``, as it was opened; None if not shared."""
+        root = self._root
+        return None if root is None or self._place() is None else root.segment.mode
+
+    @property
+    def durable(self) -> bool:
+        """Whether `flush` brings the data to a disk.
+
+        False for arrays in RAM, for private copies (mode ``c``), and for arrays
+        that are not shared.
+        """
+        root = self._root
+        if root is None or root.segment.volatile or root.segment.mode == "c":
+            return False
+        return self._place() is not None
+
+    def _home(self) -> str:
+        """Where it lives, in words."""
+        root = self._root
+        if root is None or self._place() is None:
+            return "private memory"
+        if root.segment.anonymous:
+            return "RAM, anonymous"
+        return display_name(root.segment.path)
+
+    # -- to the disk ---------------------------------------------------------
+
+    def flush(self, wait: bool = True) -> None:
+        """Write the pages under this view to the disk.
+
+        When it returns, the data is on the disk: msync(2) with MS_SYNC, without
+        holding the GIL. For arrays in RAM there is nothing to do (see
+        `durable`), nor for those opened with mode ``r`` or ``c``.
+
+        Parameters
+        ----------
+        wait : bool, default True
+            False only starts the writing; a later ``flush()`` tells whether it
+            succeeded.
+
+        Raises
+        ------
+        FlushError
+            Data did not reach the disk, now or at any time since the last
+            `sharray.clear_fault`, from whichever process it was flushed.
+
+        Examples
+        --------
+        >>> import sharray as sh
+        >>> a = sh.create("field.npy", (1000, 1000))
+        >>> a[10:20] = 1
+        >>> a[10:20].flush()
+        """
+        root = self._root
+        place = self._place()
+        if root is None or place is None:
+            return
+        root.segment.flush(
+            root.address + place.low, place.low, place.high - place.low, wait=wait
+        )
+
+    def __enter__(self) -> SharedArray[_ShapeT_co, _DTypeT_co]:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Flush if the block ended well; the array stays usable."""
+        if kind is None:
+            self.flush()
+
+    # -- to other processes --------------------------------------------------
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """A handle to exactly this view, or the values if it is not shared."""
+        root = self._root
+        place = self._place()
+        if root is None or place is None or root.segment.mode == "c":
+            return np.asarray(self).__reduce_ex__(protocol)
+        return handle.open_handle, handle.describe(self, root, place)
+
+    def __reduce__(self) -> Any:
+        return self.__reduce_ex__(2)
+
+    # -- private copies ------------------------------------------------------
+
+    def copy(self, order: Any = "C") -> Any:
+        """A private ndarray with the same values."""
+        return np.asarray(self).copy(order)
+
+    def __copy__(self) -> Any:
+        return np.asarray(self).copy("K")
+
+    def __deepcopy__(self, memo: dict[int, Any] | None) -> Any:
+        return np.asarray(self).copy("K")
+
+    def astype(self, *args: Any, **kwargs: Any) -> Any:
+        """As `numpy.ndarray.astype`; a private ndarray if it copies."""
+        found = super().astype(*args, **kwargs)
+        return found if found is self else np.asarray(found)
+
+    def flatten(self, order: Any = "C") -> Any:
+        """A private 1-d ndarray with the same values."""
+        return np.asarray(self).flatten(order)
+
+    def take(self, *args: Any, **kwargs: Any) -> Any:
+        """As `numpy.ndarray.take`: a private ndarray."""
+        return np.asarray(self).take(*args, **kwargs)
+
+    # -- looks ---------------------------------------------------------------
+
+    def _card(self) -> display.Card:
+        return display.Card(
+            str(self.dtype),
+            self.shape,
+            self.nbytes,
+            self._home(),
+            self.mode,
+            self.durable,
+        )
+
+    def __repr__(self) -> str:
+        values = repr(np.asarray(self))
+        return f"{display.line(self._card())}\n{values}" if self.is_shared else values
+
+    def __str__(self) -> str:
+        return str(np.asarray(self))
+
+    def _repr_html_(self) -> str:
+        return display.html(self._card())
+
+
+AnyArray = SharedArray[Any, Any]
+
+
+def view_of(
+    root: Root,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    offset: int,
+    strides: tuple[int, ...] | None,
+) -> AnyArray:
+    """A SharedArray on part of a root array, which the caller has checked."""
+    array = np.ndarray.__new__(
+        SharedArray, shape, dtype, buffer=root, offset=offset, strides=strides
+    )
+    array._root = root
+    return array

@@ -1,0 +1,80 @@
+"""The root array: all bytes of a mapped file, the base of every view of it.
+
+The chain of bases is ``view -> SharedArray -> Root -> mmap``. Root is a
+`numpy.memmap` because joblib (and others) look for one there, and then send even
+plain ndarray views by file name.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from typing import Any
+
+import numpy as np
+
+from ..storage import ending
+from ..storage.location import Location
+from ..storage.segment import Segment, attach
+
+
+class Root(np.memmap[Any, np.dtype[np.uint8]]):
+    """All bytes of one mapped file; as long as it lives, the mapping does."""
+
+    segment: Segment
+    address: int
+    mode: str
+    offset: int = 0
+
+    def __array_finalize__(self, obj: Any) -> None:
+        """Not as in `numpy.memmap`, which copies attributes that ours derives."""
+
+    @property
+    def filename(self) -> str:  # type: ignore[override]  # memmap sets it
+        """Path of the file; asking for it gives an anonymous array its name."""
+        self.segment.publish()
+        return self.segment.path
+
+
+# Weak: a mapping ends with its last array. By identity and mode.
+_roots: weakref.WeakValueDictionary[tuple[bytes, str], Root]
+_roots = weakref.WeakValueDictionary()
+_attaching = threading.RLock()
+
+
+def root_of(segment: Segment) -> Root:
+    """The root array of a segment that was just mapped."""
+    root = np.ndarray.__new__(Root, (segment.size,), np.uint8, segment.mapping)
+    root.segment = segment
+    root.address = root.__array_interface__["data"][0]
+    root.mode = segment.mode
+    if segment.mode != "c":
+        _roots.setdefault((segment.identity, segment.mode), root)
+    if segment.anonymous:
+        ending.keep(segment, root.address)
+        weakref.finalize(root, ending.release, segment).atexit = False
+    return root
+
+
+def find_root(identity: bytes, mode: str) -> Root | None:
+    """The root of a file that this process has mapped already."""
+    return _roots.get((identity, mode))
+
+
+def attach_root(place: Location, mode: str, identity: bytes) -> Root:
+    """Map the file that a handle names, once for all threads."""
+    with _attaching:
+        root = find_root(identity, mode)
+        if root is None:
+            root = root_of(attach(place, mode, identity=identity))
+        return root
+
+
+def _forget_lock_after_fork() -> None:
+    # Another thread of the parent may have held it.
+    global _attaching
+    _attaching = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_forget_lock_after_fork)

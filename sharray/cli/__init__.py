@@ -1,0 +1,5 @@
+"""The command ``sharray``."""
+
+
+def main() -> None:
+    """Run the command."""

@@ -1,0 +1,200 @@
+"""Every error that sharray raises on purpose.
+
+Each is also the standard library's error for the same trouble, so that code
+which already catches ``FileNotFoundError`` or ``ValueError`` keeps working.
+Each carries the path it is about, survives pickling (it may cross processes),
+and says in its message what was expected, what was found and what to do.
+"""
+
+from __future__ import annotations
+
+import errno as _errno
+from typing import Any
+
+__all__ = [
+    "AccessError",
+    "ArrayExistsError",
+    "ArrayGoneError",
+    "ArrayNameError",
+    "ArrayNotFoundError",
+    "BusyError",
+    "DtypeError",
+    "FlushError",
+    "FormatError",
+    "HandleError",
+    "NoSpaceError",
+    "ShapeError",
+    "SharrayError",
+    "StorageError",
+    "UnsafePathError",
+]
+
+
+class SharrayError(Exception):
+    """Base class of all errors of this library.
+
+    Parameters
+    ----------
+    message : str
+        What was expected, what was found, what to do.
+    path : str, optional
+        The file it is about.
+    code : int, optional
+        The ``errno`` for those that are an `OSError`; each class has one.
+
+    Examples
+    --------
+    >>> error = FormatError("not an array", "notes.txt")
+    >>> error.path
+    'notes.txt'
+    >>> isinstance(error, ValueError)
+    True
+    """
+
+    default_code = 0
+
+    def __init__(
+        self, message: str, path: str | None = None, code: int | None = None
+    ) -> None:
+        self.message = message
+        self.path = path
+        self.code = self.default_code if code is None else code
+        if isinstance(self, OSError):
+            # OSError fills errno, strerror and filename from its arguments.
+            OSError.__init__(self, self.code, message, path)
+        else:
+            super().__init__(message)
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.message, self.path, self.code)
+
+
+class FormatError(SharrayError, ValueError):
+    """The file is not an array file, or its header contradicts its size."""
+
+
+class DtypeError(SharrayError, TypeError):
+    """The dtype cannot be shared: its elements are not plain bytes."""
+
+
+class ShapeError(SharrayError, ValueError):
+    """The shape is impossible or too large."""
+
+
+class ArrayNameError(SharrayError, ValueError):
+    """The path or the ``shm://`` name is not one that an array can have."""
+
+
+class HandleError(SharrayError, ValueError):
+    """A handle does not fit the array that it names."""
+
+
+class StorageError(SharrayError, OSError):
+    """The operating system refused; `errno` tells why."""
+
+    default_code = _errno.EIO
+
+
+class ArrayNotFoundError(StorageError, FileNotFoundError):
+    """No array has this name."""
+
+    default_code = _errno.ENOENT
+
+
+class ArrayGoneError(ArrayNotFoundError):
+    """The array that a handle names has been removed or replaced."""
+
+
+class ArrayExistsError(StorageError, FileExistsError):
+    """The name is taken."""
+
+    default_code = _errno.EEXIST
+
+
+class AccessError(StorageError, PermissionError):
+    """The permissions do not allow it."""
+
+    default_code = _errno.EACCES
+
+
+class UnsafePathError(AccessError):
+    """Somebody else could have put this file or directory here."""
+
+
+class NoSpaceError(StorageError):
+    """The disk or the RAM disk has no room for the array."""
+
+    default_code = _errno.ENOSPC
+
+
+class BusyError(StorageError, BlockingIOError):
+    """Another program holds an exclusive lock on the file."""
+
+    default_code = _errno.EAGAIN
+
+
+class FlushError(StorageError):
+    """Data did not reach the disk; sticks until `sharray.clear_fault`."""
+
+
+_HINTS: dict[int, tuple[type[StorageError], str]] = {
+    _errno.ENOENT: (ArrayNotFoundError, "there is no such file or directory"),
+    _errno.EEXIST: (
+        ArrayExistsError,
+        "the name is taken; open it with sharray.open, choose another name, "
+        "or pass overwrite=True",
+    ),
+    _errno.EACCES: (
+        AccessError,
+        "permission denied; check the owner and mode of the file and its "
+        "directory, or open it with mode='r'",
+    ),
+    _errno.EPERM: (AccessError, "the operation is not permitted for this user"),
+    _errno.EROFS: (
+        AccessError,
+        "the file system is mounted read-only; open the array with mode='r'",
+    ),
+    _errno.ENOSPC: (NoSpaceError, "there is no space left"),
+    _errno.EDQUOT: (NoSpaceError, "the disk quota is used up"),
+    _errno.EISDIR: (StorageError, "it is a directory, an array is a file"),
+    _errno.ENOTDIR: (StorageError, "a part of the path is not a directory"),
+    _errno.ELOOP: (UnsafePathError, "it is a symbolic link where none may be"),
+    _errno.EMFILE: (
+        StorageError,
+        "this process has too many open files; raise the limit (ulimit -n) "
+        "or drop arrays that are not needed",
+    ),
+    _errno.ENAMETOOLONG: (StorageError, "the name is too long"),
+    _errno.EFBIG: (NoSpaceError, "the file system does not hold files this large"),
+}
+
+
+def explain(error: OSError, doing: str, path: str) -> StorageError:
+    """Turn a bare OSError into the error of this library that says more.
+
+    Parameters
+    ----------
+    error : OSError
+        What the system call raised.
+    doing : str
+        What was tried, as in "cannot <doing>".
+    path : str
+        The file it was tried on.
+
+    Returns
+    -------
+    StorageError
+        Of the class that fits `error.errno`; raise it ``from`` the original.
+
+    Examples
+    --------
+    >>> raw = FileNotFoundError(2, "No such file or directory")
+    >>> print(explain(raw, "open the array", "a.npy"))
+    cannot open the array 'a.npy': there is no such file or directory
+    """
+    code = error.errno or _errno.EIO
+    kind, hint = _HINTS.get(code, (StorageError, error.strerror or str(error)))
+    return kind(f"cannot {doing} {path!r}: {hint}", path, code)

@@ -1,0 +1,17 @@
+"""Files that hold arrays: their format, and how long they live.
+
+Knows bytes, files and mappings, but no array objects.
+
+========================  ====================================================
+module                    what it is for
+========================  ====================================================
+`sharray.storage.format`    the specification: where what lies in a file
+`sharray.storage.header`    the header block, bytes to dtype and shape and back
+`sharray.storage.trailer`   the trailer page: identity, fault, transit
+`sharray.storage.segment`   one mapped file: create, attach, flush, close
+`sharray.storage.lease`     the lock that a mapping holds, and reaping
+`sharray.storage.transit`   handles that are on their way to another process
+`sharray.storage.location`  paths and ``shm://`` names, the RAM directory
+`sharray.storage.ending`    what a process does for its arrays when it ends
+========================  ====================================================
+"""

@@ -1,0 +1,101 @@
+"""What a process does for anonymous arrays while it runs, and when it ends.
+
+The kernel frees everything that has no name. What has one is removed by its
+last holder; if that was killed, by the next process that comes along here.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import time
+from contextlib import suppress
+
+from ..system import processes
+from . import lease, location
+from .segment import Segment
+
+_SWEEP_INTERVAL = 60.0
+_AFTER_ALL_OTHERS = -1000
+
+# id to (segment, address) of each anonymous segment that is mapped here.
+_held: dict[int, tuple[Segment, int]] = {}
+_used_directories: set[str] = set()
+_next_sweep = 0.0
+_watched_pid = 0
+
+
+def keep(segment: Segment, address: int) -> None:
+    """Look after an anonymous segment until `release`, or the end."""
+    _held[id(segment)] = segment, address
+    _used_directories.add(os.path.dirname(segment.path))
+    _watch_worker_end()
+    global _next_sweep
+    now = time.monotonic()
+    if now >= _next_sweep:
+        _next_sweep = now + _SWEEP_INTERVAL
+        sweep(os.path.dirname(segment.path))
+
+
+def release(segment: Segment) -> None:
+    """Nothing in this process uses the segment any more."""
+    _held.pop(id(segment), None)
+    segment.release()
+
+
+def count_held() -> int:
+    """How many anonymous segments this process holds."""
+    return len(_held)
+
+
+def sweep(directory: str, *, ending: int = 0) -> list[str]:
+    """Remove the anonymous arrays in a directory that nobody holds.
+
+    Returns the paths that were removed.
+    """
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        return []
+    paths = [os.path.join(directory, name) for name in sorted(names)]
+    return [path for path in paths if lease.reap(path, ending=ending)]
+
+
+def _watch_worker_end() -> None:
+    """Have a worker of multiprocessing call `end`.
+
+    Forked workers leave by os._exit and run no atexit functions, nor finalizers
+    of `weakref`; multiprocessing's own are run in all of them.
+    """
+    global _watched_pid
+    pid = os.getpid()
+    if _watched_pid == pid or "multiprocessing" not in sys.modules:
+        return
+    from multiprocessing import util
+
+    # In a fork, multiprocessing first forgets the parent's finalizers.
+    util.register_after_fork(_watch_worker_end, lambda watch: watch())
+    if processes.is_worker():
+        util.Finalize(None, end, exitpriority=_AFTER_ALL_OTHERS)
+    _watched_pid = pid
+
+
+def end() -> None:
+    """Let go of all anonymous arrays, whether objects still refer to them or not.
+
+    Runs when the interpreter ends, after what the user's program registered
+    since sharray was imported; arrays stay usable even for what runs later.
+    """
+    ending = 0 if processes.is_worker() else processes.own_identity()
+    for segment, address in list(_held.values()):
+        with suppress(OSError):
+            segment.let_go(address, ending=ending)
+    _held.clear()
+    for directory in _used_directories:
+        sweep(directory, ending=ending)
+        location.tidy_ram_directories(directory)
+    _used_directories.clear()
+
+
+atexit.register(end)

@@ -1,0 +1,82 @@
+"""The lease: a lock that lives as long as the mapping, and who may remove.
+
+A shared flock is taken on the descriptor before the file is mapped. The mapping
+keeps it after the descriptor is closed, in forked children too, until the last
+of them unmaps or dies, by SIGKILL as well. So "does anybody still use it" is a
+question to the kernel, and no counter can be wrong.
+
+Four rules, each of them with a test that fails without it:
+
+- attach: lock first, then look whether the file still has a name. Between open
+  and lock, a reaper may have removed it.
+- reap: only under the exclusive lock of the very file that the name means now.
+  Between open and lock, the name may have been given to a new file.
+- A file appears under its name complete and already leased.
+- A lease is never converted nor unlocked, only unmapped: forked children share
+  it and would lose it too.
+"""
+
+from __future__ import annotations
+
+from ..errors import BusyError
+from ..system import files, locks
+from . import transit
+from .format import TRAILER_SIZE
+
+_TIMEOUT = 5.0
+
+
+def hold(fd: int, path: str) -> None:
+    """Take the lease on an open file; what maps `fd` later holds it on.
+
+    Raises BusyError if another program has locked the file for itself.
+    """
+    if not locks.lock_shared(fd, _TIMEOUT):
+        raise BusyError(
+            f"cannot use {path!r}: another program has held an exclusive lock on "
+            f"it for {_TIMEOUT:g} s; wait for it or end it (see fuser or lslocks)",
+            path,
+        )
+
+
+def reap(path: str, *, ending: int = 0) -> bool:
+    """Remove an anonymous array's file if nobody holds it or awaits it.
+
+    The last close and garbage collection are this same code. The caller's own
+    mapping must be gone, or its lease keeps the file.
+
+    Parameters
+    ----------
+    path : str
+        The file; it is fine if it does not exist.
+    ending : int
+        See `sharray.storage.transit.is_awaited`.
+
+    Returns
+    -------
+    bool
+        Whether it was removed by this call.
+    """
+    try:
+        fd = files.open_existing(path, writable=True, follow=False)
+    except OSError:
+        return False
+    try:
+        return _reap_open(fd, path, ending)
+    except FileNotFoundError:
+        return False
+    finally:
+        files.close(fd)
+
+
+def _reap_open(fd: int, path: str, ending: int) -> bool:
+    if not locks.lock_exclusive(fd):
+        return False
+    status = files.status(fd)
+    if not files.is_regular(status) or not files.names_same_file(path, status):
+        return False
+    page = files.read_at(fd, TRAILER_SIZE, max(0, status.st_size - TRAILER_SIZE))
+    if len(page) == TRAILER_SIZE and transit.is_awaited(page, ending):
+        return False
+    files.unlink(path)
+    return True

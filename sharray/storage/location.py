@@ -1,0 +1,156 @@
+"""Where arrays live: paths on a disk, ``shm://`` names, and the RAM directory.
+
+The RAM directory is one of our own for each user, with mode 0700, below
+/dev/shm; the environment variable ``SHARRAY_RAM_DIR`` names another parent.
+Named arrays lie in it under their names, anonymous ones in ``.anonymous``
+under their uuid.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import NamedTuple
+
+from ..errors import ArrayNameError, ArrayNotFoundError, UnsafePathError, explain
+from ..system import files
+
+SCHEME = "shm://"
+ENVIRONMENT_VARIABLE = "SHARRAY_RAM_DIR"
+_ANONYMOUS = ".anonymous"
+
+
+class Location(NamedTuple):
+    """A file's absolute path, and whether it is in our RAM directory."""
+
+    path: str
+    in_ram: bool
+
+
+def locate(path: str | os.PathLike[str]) -> Location:
+    """Turn what a user wrote into the file that it means.
+
+    Raises
+    ------
+    ArrayNameError
+        An empty path, one with a NUL, bytes, or a bad ``shm://`` name.
+
+    Examples
+    --------
+    >>> locate("shm://run7/velocity").in_ram
+    True
+    >>> locate("shm://../passwd")
+    Traceback (most recent call last):
+        ...
+    sharray.errors.ArrayNameError: 'shm://../passwd' is not a name for an array...
+    """
+    text = os.fspath(path)
+    if not isinstance(text, str):
+        raise ArrayNameError(f"expected a str or a PathLike of str, found {text!r}")
+    if not text or "\0" in text:
+        raise ArrayNameError(f"{text!r} is not a path: it is empty or has a NUL", text)
+    if not text.startswith(SCHEME):
+        absolute = os.path.abspath(text)
+        return Location(absolute, absolute.startswith(ram_directory() + os.sep))
+    parts = text.removeprefix(SCHEME).split("/")
+    if any(not part or part.startswith(".") for part in parts):
+        raise ArrayNameError(
+            f"{text!r} is not a name for an array in RAM: expected parts "
+            "separated by single slashes, none empty or with a leading dot",
+            text,
+        )
+    return Location(os.path.join(ram_directory(), *parts), True)
+
+
+def ram_directory() -> str:
+    """Our directory for arrays in RAM, whether it exists or not."""
+    return _ram_directory(os.environ.get(ENVIRONMENT_VARIABLE, ""))
+
+
+@functools.lru_cache(maxsize=16)
+def _ram_directory(chosen: str) -> str:
+    parent = chosen or "/dev/shm"
+    if not os.path.isdir(parent):
+        if chosen:
+            raise ArrayNotFoundError(
+                f"{ENVIRONMENT_VARIABLE} names {parent!r}, which is not a directory",
+                parent,
+            )
+        import tempfile  # costs 5 ms, and few machines have no /dev/shm
+
+        parent = tempfile.gettempdir()
+    return os.path.join(os.path.abspath(parent), f"sharray-{os.getuid()}")
+
+
+def anonymous_directory() -> str:
+    """Where arrays without a name have their file once others may need it."""
+    return os.path.join(ram_directory(), _ANONYMOUS)
+
+
+def anonymous_path(uuid: bytes) -> str:
+    """The file of the anonymous array with this uuid."""
+    return os.path.join(anonymous_directory(), uuid.hex() + ".npy")
+
+
+def is_anonymous(path: str) -> bool:
+    """Whether a path lies where anonymous arrays do."""
+    return os.path.dirname(path) == anonymous_directory()
+
+
+def display_name(path: str) -> str:
+    """A path as the user would write it: ``shm://...`` if it is in RAM."""
+    root = ram_directory() + os.sep
+    return SCHEME + path.removeprefix(root) if path.startswith(root) else path
+
+
+def make_ram_directories(directory: str) -> None:
+    """Create the RAM directory and those below it down to `directory`.
+
+    Raises
+    ------
+    UnsafePathError
+        One of them is a link, another user's, or open for others to write:
+        whoever controls a directory can replace what lies in it.
+    """
+    root = ram_directory()
+    below = os.path.relpath(directory, root)
+    parts = [] if below == os.curdir else below.split(os.sep)
+    path = root
+    for part in ["", *parts]:
+        path = os.path.join(path, part) if part else path
+        try:
+            files.make_private_directory(path)
+            fault = files.private_directory_fault(path)
+        except OSError as error:
+            raise explain(error, "create the directory", path) from error
+        if fault:
+            raise UnsafePathError(
+                f"cannot keep arrays in {path!r}: {fault}; remove it, or name "
+                f"another parent directory in {ENVIRONMENT_VARIABLE}",
+                path,
+            )
+
+
+def check_ram_directories(path: str) -> None:
+    """Refuse a file in RAM whose directories are not ours alone."""
+    root = ram_directory()
+    directory = os.path.dirname(path)
+    while True:
+        try:
+            fault = files.private_directory_fault(directory)
+        except FileNotFoundError:
+            return  # opening the file will say so
+        if fault:
+            raise UnsafePathError(
+                f"cannot trust {path!r}: of its directory {directory!r}, {fault}", path
+            )
+        if directory == root or len(directory) <= len(root):
+            return
+        directory = os.path.dirname(directory)
+
+
+def tidy_ram_directories(directory: str) -> None:
+    """Remove `directory` and its parents down to the RAM directory, if empty."""
+    root = ram_directory()
+    while len(directory) >= len(root) and files.remove_directory_if_empty(directory):
+        directory = os.path.dirname(directory)

@@ -1,0 +1,237 @@
+"""Making array files: complete and leased before anybody can see them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+
+from ..errors import NoSpaceError, explain
+from ..system import files
+from . import header as header_block
+from . import lease, location, trailer
+from .format import TRAILER_SIZE, round_up
+from .header import Header
+from .segment import Segment, link_into_ram_directory
+
+# Asking how much memory there is costs 50 us, too much for small arrays.
+_WORTH_ASKING = 64 << 20
+# Each array without a name needs a descriptor until it gets one; the usual
+# limit is 1024.
+_MOST_UNNAMED = 64
+
+Blocks = Iterable[memoryview]
+
+
+def create(
+    place: location.Location,
+    block: bytes,
+    contents: Blocks | None,
+    *,
+    overwrite: bool,
+    permissions: int,
+) -> Segment:
+    """Create the file of an array that has a name, and map it.
+
+    Parameters
+    ----------
+    place : Location
+        Where.
+    block : bytes
+        The header block, from `sharray.storage.header.encode`.
+    contents : iterable of memoryview, optional
+        All of the data in file order; zeros without it.
+    overwrite : bool
+        Replace what has the name, atomically; who has that mapped keeps it.
+    permissions : int
+        Mode bits of the file.
+
+    Raises
+    ------
+    ArrayExistsError, NoSpaceError, AccessError, StorageError
+        Nothing is left behind then.
+    """
+    directory = os.path.dirname(place.path)
+    if place.in_ram:
+        location.make_ram_directories(directory)
+    if not overwrite and os.path.lexists(place.path):
+        # linkat would find out too, but only after everything was written.
+        raise explain(FileExistsError(17, ""), "create the array", place.path)
+    layout = _Layout(block, anonymous=False)
+    fd = temporary = None
+    try:
+        fd, temporary = _new_file(place.path)
+        _write(fd, layout, contents, directory)
+        files.set_permissions(fd, permissions)
+        durable = not files.is_volatile(fd, files.status(fd).st_dev)
+        if durable:
+            files.sync_file(fd)
+        _give_name(fd, temporary, place, overwrite)
+        temporary = None
+        if durable:
+            files.sync_directory(directory)
+        return layout.map(fd, place.path)
+    except OSError as error:
+        raise _explain(error, layout.size, directory, place.path) from error
+    finally:
+        if temporary is not None:
+            with suppress(OSError):
+                files.unlink(temporary)
+        if fd is not None:
+            files.close(fd)
+
+
+def create_anonymous(
+    block: bytes, contents: Blocks | None, *, unnamed_so_far: int
+) -> Segment:
+    """Create an array in RAM that ends with its last holder, and map it.
+
+    It has no name before it is published, or `unnamed_so_far` others in this
+    process have none.
+    """
+    directory = location.anonymous_directory()
+    layout = _Layout(block, anonymous=True)
+    path = location.anonymous_path(layout.trailer.uuid)
+    location.make_ram_directories(directory)
+    fd = None
+    try:
+        fd = files.open_unnamed(directory)
+        unnamed = fd is not None
+        if fd is None:
+            fd = files.open_new(path)
+        lease.hold(fd, path)
+        _write(fd, layout, contents, directory)
+        segment = layout.map(fd, path)
+        if unnamed and unnamed_so_far < _MOST_UNNAMED:
+            segment.keep_unnamed(fd)
+            fd = None
+        elif unnamed:
+            link_into_ram_directory(fd, path)
+        return segment
+    except OSError as error:
+        raise _explain(error, layout.size, directory, path) from error
+    finally:
+        if fd is not None:
+            files.close(fd)
+
+
+class _Layout:
+    """Where things lie in a new file."""
+
+    def __init__(self, block: bytes, *, anonymous: bool) -> None:
+        self.block = block
+        self.header: Header = header_block.decode(block, "a new array")
+        self.trailer = trailer.new_trailer(
+            len(block), self.header.nbytes, anonymous=anonymous
+        )
+        self.trailer_offset = len(block) + round_up(self.header.nbytes)
+        self.size = self.trailer_offset + TRAILER_SIZE
+
+    def map(self, fd: int, path: str) -> Segment:
+        """Map the finished file."""
+        return Segment(fd, files.status(fd), path, "r+", self.header, self.trailer)
+
+
+def _new_file(path: str) -> tuple[int, str | None]:
+    """A leased file without a name, or else with a temporary one."""
+    directory, name = os.path.split(path)
+    temporary = None
+    fd = files.open_unnamed(directory)
+    if fd is None:
+        temporary = os.path.join(directory, f".{name}.{os.urandom(8).hex()}.new")
+        fd = files.open_new(temporary)
+    lease.hold(fd, path)
+    return fd, temporary
+
+
+def _write(fd: int, layout: _Layout, contents: Blocks | None, directory: str) -> None:
+    """Write the whole file, so that no page of it can lack room later."""
+    if layout.size >= _WORTH_ASKING:
+        _check_room(fd, layout.size, directory)
+    if contents is None:
+        files.allocate(fd, layout.size)
+    files.write_at(fd, layout.block, 0)
+    position = len(layout.block)
+    for part in contents or ():
+        # write(2) into fresh pages is twice as fast as faulting them in.
+        files.write_at(fd, part, position)
+        position += part.nbytes
+    if contents is not None:
+        files.write_at(fd, bytes(layout.trailer_offset - position), position)
+    page = trailer.encode(layout.trailer).ljust(TRAILER_SIZE, b"\0")
+    files.write_at(fd, page, layout.trailer_offset)
+
+
+def _give_name(
+    fd: int, temporary: str | None, place: location.Location, overwrite: bool
+) -> None:
+    if not overwrite:
+        if temporary is not None:
+            files.link(temporary, place.path)
+            files.unlink(temporary)
+        elif place.in_ram:
+            link_into_ram_directory(fd, place.path)
+        else:
+            files.link_unnamed(fd, place.path)
+        return
+    if temporary is None:
+        temporary = _link_beside(fd, place.path)
+    try:
+        files.rename(temporary, place.path)
+    except OSError:
+        files.unlink(temporary)
+        raise
+
+
+def _link_beside(fd: int, path: str) -> str:
+    """A name in the same directory, to be renamed; returns it.
+
+    The names are the same each time, and what a killed process has left under
+    one is leased by nobody: it is reaped and its name used.
+    """
+    directory, name = os.path.split(path)
+    attempt = 0
+    while True:
+        temporary = os.path.join(directory, f".{name}.{attempt}.new")
+        try:
+            files.link_unnamed(fd, temporary)
+            return temporary
+        except FileExistsError:
+            if not lease.reap(temporary):
+                attempt += 1
+
+
+def _check_room(fd: int, size: int, directory: str) -> None:
+    """Refuse what a RAM disk would accept and the kernel then kill us for."""
+    if not files.is_volatile(fd, files.status(fd).st_dev):
+        return
+    available = files.available_memory()
+    if available is not None and size > available:
+        raise NoSpaceError(
+            f"cannot create an array of {size} bytes in RAM ({directory!r}): "
+            f"{available} bytes of memory are available; make it smaller, or "
+            "create it on a disk",
+            directory,
+        )
+
+
+def _explain(error: OSError, size: int, directory: str, path: str) -> Exception:
+    if isinstance(error, NoSpaceError):
+        return error
+    explained = explain(error, "create the array", path)
+    if not isinstance(explained, NoSpaceError):
+        return explained
+    free: int | str = "?"
+    with suppress(OSError):
+        free = files.free_bytes(directory)
+    message = (
+        f"cannot create {path!r}: it needs {size} bytes, {free} are free in "
+        f"{directory!r} ({os.strerror(explained.code)}); remove what is not needed"
+    )
+    if path.startswith(location.ram_directory()):
+        message += (
+            ", run sharray.gc(), give the RAM disk more room (mount -o "
+            "remount,size=... /dev/shm, or --shm-size in docker), or name another "
+            f"directory in {location.ENVIRONMENT_VARIABLE}"
+        )
+    return NoSpaceError(message, path, explained.code)

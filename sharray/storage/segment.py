@@ -1,0 +1,405 @@
+"""A segment: one array file, mapped by this process."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+import threading
+import time
+
+from ..errors import (
+    AccessError,
+    ArrayGoneError,
+    ArrayNotFoundError,
+    FlushError,
+    FormatError,
+    StorageError,
+    explain,
+)
+from ..system import files, memory
+from . import header as header_block
+from . import lease, location, trailer, transit
+from .format import BLOCK, TRAILER_SIZE
+from .header import Header
+from .trailer import Trailer
+
+_NO_UUID = bytes(16)
+_PUBLISHING = threading.Lock()
+_OVERWRITES = 10
+
+
+class Segment:
+    """One array file, mapped whole.
+
+    Attributes
+    ----------
+    path : str
+        Absolute path of the file, which an anonymous array has only once it
+        was `publish`-ed.
+    mode : str
+        ``r``, ``r+`` or ``c``, as in `numpy.memmap`.
+    mapping : mmap.mmap
+        The file from its first byte to its last.
+    header : Header
+        As it was when the file was mapped.
+    trailer : Trailer or None
+        None for a foreign ``.npy`` file.
+    identity : bytes
+        Device, inode and uuid: equal for equal memory only.
+    volatile : bool
+        Whether the file is in memory and flushing means nothing.
+    """
+
+    def __init__(
+        self,
+        fd: int,
+        status: os.stat_result,
+        path: str,
+        mode: str,
+        header: Header,
+        trailer: Trailer | None,
+    ) -> None:
+        self.path = path
+        self.mode = mode
+        self.header = header
+        self.trailer = trailer
+        self.size = status.st_size
+        # First byte of the data in the file, and the first behind it.
+        self.data_range = header.data_offset, header.data_offset + header.nbytes
+        self.device, self.inode = status.st_dev, status.st_ino
+        self.identity = identity_of(status, trailer)
+        self.volatile = files.is_volatile(fd, status.st_dev)
+        # A copy of such a file elsewhere is its owner's, and not ours to remove.
+        self.anonymous = (
+            trailer is not None and trailer.anonymous and location.is_anonymous(path)
+        )
+        self._unnamed_fd: int | None = None
+        self._words: memoryview[int] | None = None
+        self._local_fault = 0
+        self.mapping: mmap.mmap = memory.map_file(
+            fd, self.size, writable=mode != "r", private=mode == "c"
+        )
+        # While this exists, mapping.close() is an error instead of a crash.
+        self._pin = memoryview(self.mapping)
+
+    @property
+    def words(self) -> memoryview[int]:
+        """The trailer page as 64-bit words; of segments with a trailer only."""
+        if self._words is None:
+            self._words = self._pin[self.size - TRAILER_SIZE :].cast("Q")
+        return self._words
+
+    # -- faults and flushing -------------------------------------------------
+
+    @property
+    def fault(self) -> int:
+        """The errno of the first flush that failed since the last `clear_fault`."""
+        if self.trailer is None:
+            return self._local_fault
+        return self.words[trailer.FAULT_WORD]
+
+    def set_fault(self, code: int) -> None:
+        """Remember for all processes that data was lost; 0 forgets it."""
+        if self.trailer is None:
+            self._local_fault = code
+        else:
+            self.words[trailer.FAULT_WORD] = code
+
+    def flush(self, address: int, start: int, nbytes: int, *, wait: bool) -> None:
+        """Write a range of the file to the disk.
+
+        Parameters
+        ----------
+        address : int
+            Where the range begins in memory.
+        start, nbytes : int
+            The range in the file.
+        wait : bool
+            False only starts the writing, where the system can.
+
+        Raises
+        ------
+        FlushError
+            It failed, now or at any time since the last `clear_fault`.
+        """
+        if self.mode == "c":
+            return
+        self._raise_fault()
+        if self.mode == "r" or self.volatile or nbytes == 0:
+            return
+        if not wait and self._start_writeback(start, nbytes):
+            return
+        try:
+            memory.sync(address, nbytes)
+        except OSError as error:
+            self.set_fault(error.errno or 5)
+            self._raise_fault()
+        # Another process may have been told of a loss that we were not.
+        self._raise_fault()
+
+    def _raise_fault(self) -> None:
+        code = self.fault
+        if code:
+            raise FlushError(
+                f"{self.path!r}: data did not reach the disk "
+                f"({os.strerror(code)}), and what is in memory may differ from "
+                "what a restart finds; save the array elsewhere, repair the "
+                "disk, then call sharray.clear_fault(path)",
+                self.path,
+                code,
+            )
+
+    def _start_writeback(self, start: int, nbytes: int) -> bool:
+        # The descriptor was closed after mapping; only the same file will do.
+        try:
+            fd = files.open_existing(self.path, writable=True)
+        except OSError:
+            return False
+        try:
+            status = files.status(fd)
+            if (status.st_dev, status.st_ino) != (self.device, self.inode):
+                return False
+            return memory.start_writeback(fd, start, nbytes)
+        finally:
+            files.close(fd)
+
+    # -- anonymous arrays ----------------------------------------------------
+
+    def keep_unnamed(self, fd: int) -> None:
+        """Stay without a name; `fd` is what `publish` will need, and ours now."""
+        self._unnamed_fd = fd
+
+    def publish(self) -> None:
+        """Give an anonymous array's file its name, so that others can map it.
+
+        Until then the file has none, and even SIGKILL to its last holder frees
+        the memory at once.
+        """
+        with _PUBLISHING:
+            fd = self._unnamed_fd
+            if fd is None:
+                return
+            try:
+                link_into_ram_directory(fd, self.path)
+            except FileExistsError:
+                pass  # a forked child or parent has published the same file
+            except OSError as error:
+                raise explain(error, "name the array", self.path) from error
+            self._unnamed_fd = None
+            files.close(fd)
+
+    def record_sent(self) -> int:
+        """A handle is about to leave: the token that it is to carry."""
+        if not self.anonymous:
+            return 0
+        if self._unnamed_fd is not None:
+            self.publish()
+        return transit.record_sent(self.words)
+
+    def record_received(self, token: int) -> None:
+        """The handle with this token has arrived."""
+        if token and self.anonymous:
+            transit.record_received(self.words, token)
+
+    def release(self) -> None:
+        """Unmap, and remove the file of an anonymous array that was the last.
+
+        If somebody has exported the mapping's buffer past us, it stays mapped
+        until that is gone too, and garbage collection removes the file.
+        """
+        if self._words is not None:
+            self._words.release()
+        self._pin.release()
+        try:
+            self.mapping.close()
+        except BufferError:
+            return
+        if self._unnamed_fd is not None:
+            files.close(self._unnamed_fd)
+        if self.anonymous:
+            lease.reap(self.path)
+
+    def let_go(self, address: int, *, ending: int) -> None:
+        """Give up the lease while arrays on the mapping still exist.
+
+        For the end of a process: they go on showing the same memory, and the
+        file of an anonymous array is removed if this was its last holder.
+
+        Parameters
+        ----------
+        address : int
+            Where the mapping begins.
+        ending : int
+            See `sharray.storage.transit.is_awaited`.
+        """
+        try:
+            fd = files.open_existing(self.path, writable=True, follow=False)
+        except OSError:
+            return  # it has no name, and ends with the process
+        try:
+            same = (self.device, self.inode)
+            status = files.status(fd)
+            if (status.st_dev, status.st_ino) == same:
+                memory.replace_mapping(address, self.size, same, fd)
+        finally:
+            files.close(fd)
+        lease.reap(self.path, ending=ending)
+
+
+def link_into_ram_directory(fd: int, path: str) -> None:
+    """Name an unnamed file in RAM, creating its directories as needed."""
+    directory = os.path.dirname(path)
+    deadline = time.monotonic() + 5
+    while True:
+        location.make_ram_directories(directory)
+        try:
+            return files.link_unnamed(fd, path)
+        except FileNotFoundError:
+            # A process that ended has removed the empty directory meanwhile.
+            if time.monotonic() > deadline:
+                raise
+
+
+def identity_of(status: os.stat_result, trailer: Trailer | None) -> bytes:
+    """32 bytes that are equal for the same file only.
+
+    The uuid alone would not do, since copying a file copies it; nor the inode
+    alone, since it comes back.
+    """
+    uuid = _NO_UUID if trailer is None else trailer.uuid
+    return struct.pack("<QQ16s", status.st_dev, status.st_ino, uuid)
+
+
+def attach(
+    place: location.Location, mode: str, *, identity: bytes | None = None
+) -> Segment:
+    """Map an existing array file.
+
+    Parameters
+    ----------
+    place : Location
+        Where it is.
+    mode : {'r', 'r+', 'c'}
+        As in `numpy.memmap`.
+    identity : bytes, optional
+        Refuse any other file than this one.
+
+    Raises
+    ------
+    ArrayNotFoundError, ArrayGoneError
+        There is no file, or (with `identity`) it is another one.
+    FormatError
+        It is no array file.
+    AccessError, UnsafePathError, BusyError, StorageError
+        It cannot be used.
+    """
+    path = place.path
+    if place.in_ram:
+        location.check_ram_directories(path)
+    for _ in range(_OVERWRITES):
+        try:
+            fd = files.open_existing(
+                path, writable=mode == "r+", follow=not place.in_ram
+            )
+        except OSError as error:
+            raise _explain_open(error, path, mode, identity is not None) from error
+        try:
+            lease.hold(fd, path)
+            status = files.status(fd)
+            if status.st_nlink == 0:
+                continue  # removed or replaced between open and lock: look again
+            return _map_checked(fd, status, path, mode, identity)
+        except OSError as error:
+            if isinstance(error, StorageError):
+                raise
+            raise explain(error, "map the array", path) from error
+        finally:
+            files.close(fd)
+    raise StorageError(
+        f"cannot open {path!r}: it was replaced {_OVERWRITES} times meanwhile", path
+    )
+
+
+def _explain_open(
+    error: OSError, path: str, mode: str, by_handle: bool
+) -> StorageError:
+    if isinstance(error, FileNotFoundError):
+        name = location.display_name(path)
+        if by_handle:
+            return ArrayGoneError(
+                f"the array {name!r} is gone: it was removed or moved after the "
+                "handle was made; keep the array (or its file) until the last "
+                "process has opened it",
+                path,
+            )
+        return ArrayNotFoundError(
+            f"there is no array {name!r}; sharray.create makes one", path
+        )
+    if isinstance(error, PermissionError) and mode == "r+":
+        return AccessError(
+            f"cannot open {path!r} for writing: permission denied; open it with "
+            "mode='r', or check its owner and mode",
+            path,
+        )
+    return explain(error, "open the array", path)
+
+
+def _map_checked(
+    fd: int, status: os.stat_result, path: str, mode: str, identity: bytes | None
+) -> Segment:
+    if not files.is_regular(status):
+        raise FormatError(
+            f"{path!r} is not an array file: expected a regular file, found a "
+            "directory, device or pipe",
+            path,
+        )
+    header, found_trailer = read_layout(fd, status.st_size, path)
+    if identity is not None and identity != identity_of(status, found_trailer):
+        raise ArrayGoneError(
+            f"the file {path!r} is not the one that the handle was made for: it "
+            "was replaced meanwhile",
+            path,
+        )
+    return Segment(fd, status, path, mode, header, found_trailer)
+
+
+def read_layout(fd: int, size: int, path: str) -> tuple[Header, Trailer | None]:
+    """Read and check header and trailer against the size of the file.
+
+    Everything is read once, into private bytes: what is checked is what is used,
+    even if somebody writes to the file meanwhile.
+    """
+    start = files.read_at(fd, BLOCK, 0)
+    length = header_block.full_length(start, path)
+    if length > len(start):
+        start = files.read_at(fd, length, 0)
+    if length > len(start):
+        raise FormatError(
+            f"{path!r} ends within its header: expected {length} bytes, found "
+            f"{len(start)}; the file was truncated",
+            path,
+        )
+    header = header_block.decode(start[:length], path)
+    end = header.data_offset + header.nbytes
+    if end > size:
+        raise FormatError(
+            f"{path!r} is too short: shape {header.shape} of {header.dtype} needs "
+            f"{end} bytes, found {size}; the file was truncated, restore it from "
+            "a copy",
+            path,
+        )
+    if size - end < TRAILER_SIZE:
+        return header, None
+    constant = files.read_at(fd, trailer.CONSTANT_SIZE, size - TRAILER_SIZE)
+    found = trailer.decode(constant, size, path)
+    if found is not None and (
+        found.data_offset != header.data_offset or header.nbytes > found.capacity
+    ):
+        raise FormatError(
+            f"{path!r}: header and trailer contradict each other (data at "
+            f"{header.data_offset}, {header.nbytes} bytes, against "
+            f"{found.data_offset}, {found.capacity}); the header was changed",
+            path,
+        )
+    return header, found

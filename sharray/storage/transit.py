@@ -1,0 +1,97 @@
+"""Handles in transit: sent by one process, not yet opened by another.
+
+A worker that makes an array, returns it and drops it has unmapped the file
+before the other side has mapped it; for that while nobody holds a lease. So the
+sender leaves an entry in the trailer, and the receiver clears it. A file with
+an entry is not reaped while the sender lives, nor for `GRACE` seconds after
+sending if the sender has ended since (a recycled worker).
+
+Counting references instead is unsound: one handle may be pickled four times and
+delivered once, or delivered twice. Here the first delivery clears an entry; one
+that never arrives is forgotten when its sender ends.
+
+Entries are claimed without a lock. Two processes that send the same array within
+the same microsecond could pick the same entry, so each starts its search
+elsewhere. When all entries are taken, the last one stands for all further
+handles: it cannot be cleared and lapses `OVERFLOW_GRACE` seconds after the last.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+
+from ..system import processes
+from .trailer import PAGE_WORDS, TRANSIT_WORD
+
+GRACE = 60
+OVERFLOW_GRACE = 600
+_ENTRY_WORDS = 4
+ENTRIES = (PAGE_WORDS - TRANSIT_WORD) // _ENTRY_WORDS
+_OVERFLOW = ENTRIES - 1
+_serials = itertools.count(int.from_bytes(os.urandom(4), "little"))
+
+
+def _word(entry: int) -> int:
+    return TRANSIT_WORD + entry * _ENTRY_WORDS
+
+
+def record_sent(words: memoryview[int]) -> int:
+    """Enter a handle that is about to leave; returns the token it carries.
+
+    A token holds, from its low bits up: 8 bits of entry, 24 of the sender's
+    process number, 32 that count. No other handle in transit has it.
+    """
+    sender = processes.own_identity()
+    start = (sender >> 32) * 31
+    for step in range(_OVERFLOW):
+        entry = (start + step) % _OVERFLOW
+        if words[_word(entry)] == 0:
+            break
+    else:
+        entry = _OVERFLOW
+    serial = next(_serials) & 0xFFFFFFFF
+    token = serial << 32 | (sender >> 32 & 0xFFFFFF) << 8 | entry
+    word = _word(entry)
+    words[word] = token
+    words[word + 1] = sender
+    words[word + 2] = processes.parent_identity()
+    words[word + 3] = int(time.time())
+    return token
+
+
+def record_received(words: memoryview[int], token: int) -> None:
+    """Clear the entry of a handle that has arrived; unknown ones are ignored."""
+    entry = token & 0xFF
+    if entry < _OVERFLOW and words[_word(entry)] == token != 0:
+        words[_word(entry)] = 0
+
+
+def is_awaited(page: bytes, ending: int) -> bool:
+    """Whether some handle may still arrive.
+
+    Parameters
+    ----------
+    page : bytes
+        The trailer page.
+    ending : int
+        Identity of a process that is about to end and waits for nothing more,
+        neither from itself nor from its children; 0 for none.
+    """
+    if not page[TRANSIT_WORD * 8 :].strip(b"\0"):
+        return False
+    words = memoryview(page).cast("Q")
+    now = int(time.time())
+    for entry in range(ENTRIES):
+        token, sender, parent, sent = words[_word(entry) : _word(entry + 1)]
+        if token == 0 or (ending and ending in (sender, parent)):
+            continue
+        age = now - sent
+        if entry == _OVERFLOW:
+            awaited = 0 <= age < OVERFLOW_GRACE
+        else:
+            awaited = processes.is_alive(sender) or 0 <= age < GRACE
+        if awaited:
+            return True
+    return False

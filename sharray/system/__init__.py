@@ -1,0 +1,15 @@
+"""The operating system: one plain function for each call that is needed.
+
+This is the only package that asks which platform it runs on. Linux is the one
+that is tested; where a capability is missing, its function says so or raises
+`NotImplementedError`. Nothing here knows about arrays or formats.
+
+========================  ====================================================
+module                    what it wraps
+========================  ====================================================
+`sharray.system.files`      open, fallocate, linkat, fsync, statfs
+`sharray.system.memory`     mmap, msync, sync_file_range
+`sharray.system.locks`      flock
+`sharray.system.processes`  who runs, and who is gone
+========================  ====================================================
+"""

@@ -1,0 +1,207 @@
+"""Files: opening, making room, naming, and getting names onto the disk."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import stat
+
+_O_TMPFILE = getattr(os, "O_TMPFILE", 0)
+_O_NONBLOCK = getattr(os, "O_NONBLOCK", 0)
+# What O_TMPFILE gives on file systems and kernels that do not have it: open(2).
+_NO_TMPFILE = {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT}
+# statfs(2): file systems whose files live in memory.
+_VOLATILE_MAGIC = {0x01021994: "tmpfs", 0x858458F6: "ramfs", 0x958458F6: "hugetlbfs"}
+_volatile_by_device: dict[int, bool] = {}
+
+
+def open_existing(path: str, *, writable: bool, follow: bool = True) -> int:
+    """Open a file that is there; never waits, not even for a FIFO's writer.
+
+    Raises OSError as open(2) does, ELOOP for a symbolic link if not `follow`.
+    """
+    flags = os.O_RDWR if writable else os.O_RDONLY
+    flags |= os.O_CLOEXEC | _O_NONBLOCK
+    if not follow:
+        flags |= os.O_NOFOLLOW
+    return os.open(path, flags)
+
+
+def close(fd: int) -> None:
+    """Close a descriptor."""
+    os.close(fd)
+
+
+def status(fd: int) -> os.stat_result:
+    """fstat(2)."""
+    return os.fstat(fd)
+
+
+def is_regular(status: os.stat_result) -> bool:
+    """Whether this is a plain file: no directory, device, FIFO or socket."""
+    return stat.S_ISREG(status.st_mode)
+
+
+def read_at(fd: int, nbytes: int, offset: int) -> bytes:
+    """pread(2): a private copy, so that what is checked cannot change later."""
+    return os.pread(fd, nbytes, offset)
+
+
+def write_at(fd: int, data: bytes | memoryview, offset: int) -> None:
+    """Write all of `data` with pwrite(2), however many calls that takes."""
+    view = memoryview(data).cast("B")
+    done = 0
+    while done < len(view):
+        done += os.pwrite(fd, view[done:], offset + done)
+
+
+def open_unnamed(directory: str) -> int | None:
+    """Open a new file in `directory` that has no name: open(2), O_TMPFILE.
+
+    Returns None where the file system has no such files.
+    """
+    if not _O_TMPFILE:
+        return None
+    try:
+        return os.open(directory, _O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno in _NO_TMPFILE and os.path.isdir(directory):
+            return None
+        raise
+
+
+def open_new(path: str) -> int:
+    """Create a file that must not exist yet."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    return os.open(path, flags, 0o600)
+
+
+def link_unnamed(fd: int, path: str) -> None:
+    """Give an open file its name: linkat(2) through /proc, EEXIST if taken."""
+    # AT_EMPTY_PATH would spare /proc, but needs CAP_DAC_READ_SEARCH.
+    # A dst_dir_fd makes os.link use linkat; an absolute path ignores it.
+    os.link(f"/proc/self/fd/{fd}", path, dst_dir_fd=0, follow_symlinks=True)
+
+
+def link(source: str, path: str) -> None:
+    """link(2): a second name for a file, EEXIST if taken."""
+    os.link(source, path, follow_symlinks=False)
+
+
+def rename(source: str, path: str) -> None:
+    """rename(2): replaces what has the name, atomically."""
+    os.rename(source, path)
+
+
+def unlink(path: str) -> None:
+    """unlink(2): whoever has the file mapped keeps it."""
+    os.unlink(path)
+
+
+def set_permissions(fd: int, permissions: int) -> None:
+    """fchmod(2); open(2) alone would subtract the umask."""
+    os.fchmod(fd, permissions)
+
+
+def allocate(fd: int, nbytes: int) -> None:
+    """Make the file `nbytes` long with all its blocks reserved.
+
+    A full disk is an ENOSPC here; after a bare ftruncate(2) it would be a
+    SIGBUS at the first store to a page that has no room.
+    """
+    os.posix_fallocate(fd, 0, nbytes)
+
+
+def names_same_file(path: str, status: os.stat_result) -> bool:
+    """Whether `path` itself (no link followed) is the file of `status`."""
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return False
+    return (found.st_dev, found.st_ino) == (status.st_dev, status.st_ino)
+
+
+def sync_file(fd: int) -> None:
+    """fsync(2)."""
+    os.fsync(fd)
+
+
+def sync_directory(path: str) -> None:
+    """Bring the names in a directory to the disk.
+
+    A file's own fsync does not: fsync(2), "calling fsync() does not
+    necessarily ensure that the entry in the directory ... has also reached
+    disk".
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def free_bytes(directory: str) -> int:
+    """Bytes that this user may still write in `directory`'s file system."""
+    found = os.statvfs(directory)
+    return found.f_bavail * found.f_frsize
+
+
+def available_memory() -> int | None:
+    """Bytes of memory that can be had without swapping, None if unknown."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as table:
+            for line in table:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return None
+
+
+def is_volatile(fd: int, device: int) -> bool:
+    """Whether the file lives in memory only; `device` is its st_dev."""
+    known = _volatile_by_device.get(device)
+    if known is None:
+        known = _volatile_by_device[device] = _file_system_type(fd) in _VOLATILE_MAGIC
+    return known
+
+
+def _file_system_type(fd: int) -> int:
+    """f_type of fstatfs(2), its first field; 0 where there is no such call."""
+    try:
+        fstatfs = ctypes.CDLL(None, use_errno=True).fstatfs
+    except (AttributeError, OSError, TypeError):
+        return 0
+    answer = (ctypes.c_long * 64)()
+    if fstatfs(fd, answer) != 0:
+        return 0
+    return int(answer[0]) & 0xFFFFFFFF
+
+
+def make_private_directory(path: str) -> None:
+    """mkdir(2) with 0700; no complaint if it is there already."""
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(path, 0o700)
+
+
+def remove_directory_if_empty(path: str) -> bool:
+    """rmdir(2); False if it is not there or not empty."""
+    try:
+        os.rmdir(path)
+    except OSError:
+        return False
+    return True
+
+
+def private_directory_fault(path: str) -> str | None:
+    """Why a directory is not ours alone, None if it is."""
+    found = os.lstat(path)
+    if not stat.S_ISDIR(found.st_mode):
+        return "it is a symbolic link or a file, not a directory"
+    if found.st_uid != os.getuid():
+        return f"it belongs to user {found.st_uid}, not to {os.getuid()}"
+    if found.st_mode & 0o022:
+        return f"others may write to it (mode {stat.S_IMODE(found.st_mode):04o})"
+    return None

@@ -1,0 +1,120 @@
+"""Memory: mmap, msync and what goes with them."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import sys
+from collections.abc import Callable
+from typing import cast
+
+PAGE_SIZE = mmap.PAGESIZE
+
+_MS_SYNC = 4  # asm-generic/mman-common.h; the same on every Linux
+_MAP_FIXED = 0x10
+_SYNC_FILE_RANGE_WRITE = 2
+# Python 3.13 need not keep a descriptor for each mapping; before, it must.
+_UNTRACKED = {"trackfd": False} if sys.version_info >= (3, 13) else {}
+
+
+def _c_function(name: str, *argtypes: object) -> Callable[..., int] | None:
+    """A function of the C library that releases the GIL while it runs."""
+    try:
+        function = getattr(ctypes.CDLL(None, use_errno=True), name)
+    except (AttributeError, OSError, TypeError):
+        return None
+    function.argtypes = argtypes
+    return cast("Callable[..., int]", function)
+
+
+_size = ctypes.c_size_t
+_address = ctypes.c_void_p
+_msync = _c_function("msync", _address, _size, ctypes.c_int)
+_mmap = _c_function(
+    "mmap", _address, _size, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long
+)
+_sync_file_range = _c_function(
+    "sync_file_range", ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint
+)
+
+
+def map_file(fd: int, nbytes: int, *, writable: bool, private: bool) -> mmap.mmap:
+    """Map a whole file; the mapping keeps the file's locks after `fd` closes.
+
+    Parameters
+    ----------
+    fd : int
+        An open file of at least `nbytes`.
+    writable : bool
+        Whether stores are allowed (PROT_WRITE).
+    private : bool
+        Stores stay in this process (MAP_PRIVATE, copy on write).
+    """
+    flags = mmap.MAP_PRIVATE if private else mmap.MAP_SHARED
+    prot = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
+    return mmap.mmap(fd, nbytes, flags=flags, prot=prot, **_UNTRACKED)
+
+
+def sync(address: int, nbytes: int) -> None:
+    """Write the pages of a range to the disk and wait: msync(2), MS_SYNC.
+
+    Not `mmap.flush`: that one holds the GIL, 50 ms and more for 100 MB.
+
+    Raises
+    ------
+    OSError
+        EIO, ENOSPC: the data did not arrive. The kernel says so once; the next
+        call may succeed although the data is lost, so the caller remembers.
+    """
+    if _msync is None:
+        raise NotImplementedError("this platform's C library has no msync")
+    start = address & -PAGE_SIZE
+    if _msync(start, address + nbytes - start, _MS_SYNC) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+
+
+def start_writeback(fd: int, offset: int, nbytes: int) -> bool:
+    """Begin to write a range of a file without waiting: sync_file_range(2).
+
+    msync's MS_ASYNC would be the portable way, but starts nothing on Linux.
+    Returns False where there is no such call.
+    """
+    if _sync_file_range is None:
+        return False
+    return bool(_sync_file_range(fd, offset, nbytes, _SYNC_FILE_RANGE_WRITE) == 0)
+
+
+def replace_mapping(address: int, nbytes: int, old: tuple[int, int], fd: int) -> None:
+    """Put a mapping of `fd` in the place of one of the same file.
+
+    The addresses and what they show stay as they are, but the lock that the old
+    mapping held is let go. For the end of a process, when arrays still exist.
+
+    Parameters
+    ----------
+    address, nbytes : int
+        The mapping, made by `map_file` with writable=True, private=False.
+    old : (int, int)
+        st_dev and st_ino of the file.
+    fd : int
+        The same file, opened anew and not locked.
+    """
+    if _mmap is None:
+        return
+    prot = mmap.PROT_READ | mmap.PROT_WRITE
+    _mmap(address, nbytes, prot, mmap.MAP_SHARED | _MAP_FIXED, fd, 0)
+    if _UNTRACKED:
+        return
+    # Up to Python 3.12 the mmap object keeps a descriptor, and with it the lock.
+    # Closing that would let the object close a stranger's descriptor later.
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) == fd:
+            continue
+        try:
+            found = os.fstat(int(name))
+        except OSError:
+            continue
+        if (found.st_dev, found.st_ino) == old:
+            os.dup2(fd, int(name), inheritable=False)

@@ -1,0 +1,74 @@
+"""Processes: a name for each that is never used twice, and whether it lives.
+
+A process number alone comes back after a while; together with the start time
+of the process it does not.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+# Per process number: its own identity and its parent's, remembered since /proc
+# costs 20 us. A forked child has another number and looks again.
+_known: dict[int, tuple[int, int]] = {}
+
+
+def identity(pid: int) -> int:
+    """64 bits that name one process: its number and when it started.
+
+    Returns 0 for a process that is gone.
+    """
+    start = _start_time(pid)
+    return 0 if start is None else pid << 32 | start & 0xFFFFFFFF
+
+
+def own_identity() -> int:
+    """`identity` of this process."""
+    return _own_and_parent()[0]
+
+
+def parent_identity() -> int:
+    """`identity` of the process that started this one.
+
+    Under multiprocessing's forkserver that is not the parent process in the
+    operating system's sense, which is why multiprocessing is asked first.
+    """
+    return _own_and_parent()[1]
+
+
+def _own_and_parent() -> tuple[int, int]:
+    pid = os.getpid()
+    found = _known.get(pid)
+    if found is None:
+        process = sys.modules.get("multiprocessing.process")
+        parent = process.parent_process() if process is not None else None
+        parent_pid = os.getppid() if parent is None else parent.pid
+        found = identity(pid), identity(parent_pid)
+        _known.clear()
+        _known[pid] = found
+    return found
+
+
+def is_alive(name: int) -> bool:
+    """Whether the process of this `identity` still runs."""
+    return name != 0 and identity(name >> 32) == name
+
+
+def is_worker() -> bool:
+    """Whether this process was started by multiprocessing or by joblib."""
+    process = sys.modules.get("multiprocessing.process")
+    return process is not None and process.current_process().name != "MainProcess"
+
+
+def _start_time(pid: int) -> int | None:
+    """Field 22 of /proc/pid/stat, in clock ticks since boot: proc(5)."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as table:
+            # The command (field 2) is in parentheses and may hold anything.
+            fields = table.read().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    if fields[0] in (b"Z", b"X"):
+        return None
+    return int(fields[19])
