@@ -5,6 +5,7 @@ module                    what it is for
 ========================  ====================================================
 `sharray.array.core`        `SharedArray`, an ndarray that knows where it lives
 `sharray.array.creation`    `create`, `open`, `zeros` and the other constructors
+`sharray.array.arguments`   the constructors' arguments, checked
 `sharray.array.handle`      what a pickled view consists of, and opening it
 `sharray.array.root`        the mapping as one array of bytes, base of all views
 `sharray.array.catalog`     `list`, `unlink`, `gc`, `clear_fault`

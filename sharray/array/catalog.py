@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import ArrayNotFoundError, FormatError, SharrayError, explain
 from ..storage import ending, location
-from ..storage.segment import attach, read_layout
+from ..storage.attaching import attach, read_layout
 from ..system import files, locks
 from .creation import Path
 

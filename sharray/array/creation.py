@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
-import operator
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 
-from ..errors import DtypeError, ShapeError
 from ..storage import ending, header, making
+from ..storage.attaching import attach
 from ..storage.location import locate
-from ..storage.segment import attach
+from .arguments import bytes_of, check_dtype_and_shape, is_fortran, prepare_fill
 from .core import AnyArray, view_of
 from .root import Root, root_of
 
@@ -22,8 +20,6 @@ if TYPE_CHECKING:
 
 Shape = SupportsIndex | Sequence[SupportsIndex]
 Path = str | os.PathLike[str]
-
-_BLOCK_BYTES = 1 << 18
 
 
 def create(
@@ -85,9 +81,9 @@ def create(
            [7, 7, 7]], dtype=int32)
     """
     place = locate(path)
-    dtype, shape = _checked(dtype, shape)
-    block = header.encode(dtype, shape, _is_fortran(order))
-    contents, value = _prepare_fill(fill_value, dtype, shape)
+    dtype, shape = check_dtype_and_shape(dtype, shape)
+    block = header.encode(dtype, shape, is_fortran(order))
+    contents, value = prepare_fill(fill_value, dtype, shape)
     segment = making.create(
         place, block, contents, overwrite=overwrite, permissions=permissions
     )
@@ -326,20 +322,20 @@ def array(obj: ArrayLike, dtype: DTypeLike | None = None, order: str = "K") -> A
     [0, 1, 2]
     """
     source = np.asarray(obj, dtype)
-    fortran = _is_fortran(order, source)
-    dtype, shape = _checked(source.dtype, source.shape)
+    fortran = is_fortran(order, source)
+    dtype, shape = check_dtype_and_shape(source.dtype, source.shape)
     block = header.encode(dtype, shape, fortran)
     # What lies in file order already is written as it is.
     in_file_order = source.T if fortran else source
     if in_file_order.flags.c_contiguous and source.nbytes:
-        return _map_anonymous(block, iter([_bytes_of(in_file_order)]))
+        return _map_anonymous(block, iter([bytes_of(in_file_order)]))
     return _assign(_map_anonymous(block, None), source)
 
 
 def _anonymous(shape: Any, dtype: DTypeLike, order: str, fill_value: Any) -> AnyArray:
-    dtype, shape = _checked(dtype, shape)
-    block = header.encode(dtype, shape, _is_fortran(order))
-    contents, value = _prepare_fill(fill_value, dtype, shape)
+    dtype, shape = check_dtype_and_shape(dtype, shape)
+    block = header.encode(dtype, shape, is_fortran(order))
+    contents, value = prepare_fill(fill_value, dtype, shape)
     return _assign(_map_anonymous(block, contents), value)
 
 
@@ -354,7 +350,7 @@ def _like(
     return _anonymous(
         model.shape if shape is None else shape,
         model.dtype if dtype is None else dtype,
-        "F" if _is_fortran(order, model) else "C",
+        "F" if is_fortran(order, model) else "C",
         fill_value,
     )
 
@@ -387,72 +383,3 @@ def _assign(target: AnyArray, value: Any) -> AnyArray:
     if value is not None:
         target[...] = value
     return target
-
-
-def _checked(dtype: DTypeLike, shape: Any) -> tuple[np.dtype[Any], tuple[int, ...]]:
-    """What NumPy would take as dtype and shape, or a clear refusal."""
-    try:
-        found = np.dtype(dtype)
-    except TypeError as error:
-        raise DtypeError(f"cannot understand dtype {dtype!r}: {error}") from None
-    if found.kind in "SU" and found.itemsize == 0:
-        found = np.dtype(f"{found.kind}1")  # as numpy.empty does
-    dims = _dimensions(shape)
-    if found.subdtype is not None:
-        found, inner = found.subdtype
-        dims += inner
-    header.check_dtype(found)
-    header.check_shape(dims, found.itemsize)
-    return found, dims
-
-
-def _dimensions(shape: Any) -> tuple[int, ...]:
-    try:
-        return (operator.index(shape),)
-    except TypeError:
-        pass
-    try:
-        return tuple(operator.index(n) for n in shape)
-    except TypeError:
-        raise ShapeError(
-            f"shape must be an integer or a sequence of integers, found {shape!r}"
-        ) from None
-
-
-def _is_fortran(order: str, model: np.ndarray[Any, Any] | None = None) -> bool:
-    if order in ("C", "F"):
-        return order == "F"
-    if model is not None and order in ("K", "A"):
-        return model.flags.f_contiguous and not model.flags.c_contiguous
-    allowed = "'C' or 'F'" if model is None else "'C', 'F', 'K' or 'A'"
-    raise ValueError(f"order must be {allowed}, found {order!r}")
-
-
-def _prepare_fill(
-    value: Any, dtype: np.dtype[Any], shape: tuple[int, ...]
-) -> tuple[Iterator[memoryview] | None, Any]:
-    """The contents of a file that is full of `value`, or what to assign later."""
-    if value is None or 0 in shape:
-        return None, None
-    if np.ndim(value) != 0:
-        return None, value
-    one = np.empty((), dtype)
-    one[...] = value
-    if not one.tobytes().strip(b"\0"):
-        return None, None
-    return _repeated(one, math.prod(shape)), None
-
-
-def _bytes_of(array: np.ndarray[Any, Any]) -> memoryview:
-    """The memory of a C-contiguous array."""
-    return array.reshape(-1).view(np.uint8).data
-
-
-def _repeated(one: np.ndarray[Any, Any], count: int) -> Iterator[memoryview]:
-    """`count` times the same element, in blocks that fit the cache."""
-    per_block = min(max(1, _BLOCK_BYTES // one.itemsize), count)
-    block = np.empty(per_block, one.dtype)
-    block[...] = one
-    view = _bytes_of(block)
-    for done in range(0, count, per_block):
-        yield view[: min(per_block, count - done) * one.itemsize]

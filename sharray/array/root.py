@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from ..storage import ending
+from ..storage.attaching import attach
 from ..storage.location import Location
-from ..storage.segment import Segment, attach
+from ..storage.segment import Segment
 
 
 class Root(np.memmap[Any, np.dtype[np.uint8]]):

@@ -8,7 +8,9 @@ module                    what it is for
 `sharray.storage.format`    the specification: where what lies in a file
 `sharray.storage.header`    the header block, bytes to dtype and shape and back
 `sharray.storage.trailer`   the trailer page: identity, fault, transit
-`sharray.storage.segment`   one mapped file: create, attach, flush, close
+`sharray.storage.segment`   one mapped file: flush, publish, release
+`sharray.storage.making`    new files, complete before anybody sees them
+`sharray.storage.attaching` existing files, checked before they are mapped
 `sharray.storage.lease`     the lock that a mapping holds, and reaping
 `sharray.storage.transit`   handles that are on their way to another process
 `sharray.storage.location`  paths and ``shm://`` names, the RAM directory

@@ -1,0 +1,157 @@
+"""Attaching: open an existing array file, check it, map it."""
+
+from __future__ import annotations
+
+import os
+
+from ..errors import (
+    AccessError,
+    ArrayGoneError,
+    ArrayNotFoundError,
+    FormatError,
+    StorageError,
+    explain,
+)
+from ..system import files
+from . import header as header_block
+from . import lease, location, trailer
+from .format import BLOCK, TRAILER_SIZE
+from .header import Header
+from .segment import Segment, identity_of
+from .trailer import Trailer
+
+_OVERWRITES = 10
+
+
+def attach(
+    place: location.Location, mode: str, *, identity: bytes | None = None
+) -> Segment:
+    """Map an existing array file.
+
+    Parameters
+    ----------
+    place : Location
+        Where it is.
+    mode : {'r', 'r+', 'c'}
+        As in `numpy.memmap`.
+    identity : bytes, optional
+        Refuse any other file than this one.
+
+    Raises
+    ------
+    ArrayNotFoundError, ArrayGoneError
+        There is no file, or (with `identity`) it is another one.
+    FormatError
+        It is no array file.
+    AccessError, UnsafePathError, BusyError, StorageError
+        It cannot be used.
+    """
+    path = place.path
+    if place.in_ram:
+        location.check_ram_directories(path)
+    for _ in range(_OVERWRITES):
+        try:
+            fd = files.open_existing(
+                path, writable=mode == "r+", follow=not place.in_ram
+            )
+        except OSError as error:
+            raise _explain_open(error, path, mode, identity is not None) from error
+        try:
+            lease.hold(fd, path)
+            status = files.status(fd)
+            if status.st_nlink == 0:
+                continue  # removed or replaced between open and lock: look again
+            return _map_checked(fd, status, path, mode, identity)
+        except OSError as error:
+            if isinstance(error, StorageError):
+                raise
+            raise explain(error, "map the array", path) from error
+        finally:
+            files.close(fd)
+    raise StorageError(
+        f"cannot open {path!r}: it was replaced {_OVERWRITES} times meanwhile", path
+    )
+
+
+def _explain_open(
+    error: OSError, path: str, mode: str, by_handle: bool
+) -> StorageError:
+    if isinstance(error, FileNotFoundError):
+        name = location.display_name(path)
+        if by_handle:
+            return ArrayGoneError(
+                f"the array {name!r} is gone: it was removed or moved after the "
+                "handle was made; keep the array (or its file) until the last "
+                "process has opened it",
+                path,
+            )
+        return ArrayNotFoundError(
+            f"there is no array {name!r}; sharray.create makes one", path
+        )
+    if isinstance(error, PermissionError) and mode == "r+":
+        return AccessError(
+            f"cannot open {path!r} for writing: permission denied; open it with "
+            "mode='r', or check its owner and mode",
+            path,
+        )
+    return explain(error, "open the array", path)
+
+
+def _map_checked(
+    fd: int, status: os.stat_result, path: str, mode: str, identity: bytes | None
+) -> Segment:
+    if not files.is_regular(status):
+        raise FormatError(
+            f"{path!r} is not an array file: expected a regular file, found a "
+            "directory, device or pipe",
+            path,
+        )
+    header, found_trailer = read_layout(fd, status.st_size, path)
+    if identity is not None and identity != identity_of(status, found_trailer):
+        raise ArrayGoneError(
+            f"the file {path!r} is not the one that the handle was made for: it "
+            "was replaced meanwhile",
+            path,
+        )
+    return Segment(fd, status, path, mode, header, found_trailer)
+
+
+def read_layout(fd: int, size: int, path: str) -> tuple[Header, Trailer | None]:
+    """Read and check header and trailer against the size of the file.
+
+    Everything is read once, into private bytes: what is checked is what is used,
+    even if somebody writes to the file meanwhile.
+    """
+    start = files.read_at(fd, BLOCK, 0)
+    length = header_block.full_length(start, path)
+    if length > len(start):
+        start = files.read_at(fd, length, 0)
+    if length > len(start):
+        raise FormatError(
+            f"{path!r} ends within its header: expected {length} bytes, found "
+            f"{len(start)}; the file was truncated",
+            path,
+        )
+    header = header_block.decode(start[:length], path)
+    end = header.data_offset + header.nbytes
+    if end > size:
+        raise FormatError(
+            f"{path!r} is too short: shape {header.shape} of {header.dtype} needs "
+            f"{end} bytes, found {size}; the file was truncated, restore it from "
+            "a copy",
+            path,
+        )
+    if size - end < TRAILER_SIZE:
+        return header, None
+    constant = files.read_at(fd, trailer.CONSTANT_SIZE, size - TRAILER_SIZE)
+    found = trailer.decode(constant, size, path)
+    if found is not None and (
+        found.data_offset != header.data_offset or header.nbytes > found.capacity
+    ):
+        raise FormatError(
+            f"{path!r}: header and trailer contradict each other (data at "
+            f"{header.data_offset}, {header.nbytes} bytes, against "
+            f"{found.data_offset}, {found.capacity}); the header was changed",
+            path,
+        )
+    return header, found
