@@ -13,17 +13,16 @@ from .array.catalog import ArrayInfo, clear_fault, gc, list, unlink
 from .array.core import SharedArray
 from .array.creation import (
     array,
-    create,
     empty,
     empty_like,
     full,
     full_like,
     ones,
     ones_like,
-    open,
     zeros,
     zeros_like,
 )
+from .array.named import create, open
 from .errors import (
     AccessError,
     ArrayExistsError,

@@ -4,7 +4,8 @@
 module                    what it is for
 ========================  ====================================================
 `sharray.array.core`        `SharedArray`, an ndarray that knows where it lives
-`sharray.array.creation`    `create`, `open`, `zeros` and the other constructors
+`sharray.array.creation`    `zeros`, `array` and the other anonymous arrays
+`sharray.array.named`       `create` and `open`, for arrays with a name
 `sharray.array.arguments`   the constructors' arguments, checked
 `sharray.array.handle`      what a pickled view consists of, and opening it
 `sharray.array.root`        the mapping as one array of bytes, base of all views

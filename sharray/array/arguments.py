@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from ..storage import header
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
+
+Shape = SupportsIndex | Sequence[SupportsIndex]
 
 # Small enough to stay in a core's cache while it is written again and again.
 _BLOCK_BYTES = 1 << 18
@@ -52,6 +54,7 @@ def _dimensions(shape: Any) -> tuple[int, ...]:
 
 
 def is_fortran(order: str, model: np.ndarray[Any, Any] | None = None) -> bool:
+    """Whether `order` asks for column-major, where ``K`` and ``A`` ask `model`."""
     if order in ("C", "F"):
         return order == "F"
     if model is not None and order in ("K", "A"):

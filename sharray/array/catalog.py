@@ -12,7 +12,7 @@ from ..errors import ArrayNotFoundError, FormatError, SharrayError, explain
 from ..storage import ending, location
 from ..storage.attaching import attach, read_layout
 from ..system import files, locks
-from .creation import Path
+from .named import Path
 
 
 class ArrayInfo(NamedTuple):

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ..storage.header import Header
 from ..storage.location import display_name
 from . import display, handle
 from .root import Root
@@ -259,3 +260,26 @@ def view_of(
     )
     array._root = root
     return array
+
+
+def whole(root: Root) -> AnyArray:
+    """The array that the header of a file describes."""
+    found = root.segment.header
+    strides = _fortran_strides(found) if found.fortran_order else None
+    return view_of(root, found.shape, found.dtype, found.data_offset, strides)
+
+
+def _fortran_strides(found: Header) -> tuple[int, ...]:
+    strides = []
+    step = found.dtype.itemsize
+    for n in found.shape:
+        strides.append(step)
+        step *= max(n, 1)
+    return tuple(strides)
+
+
+def assign(target: AnyArray, value: Any) -> AnyArray:
+    """Set all elements, unless there is nothing to set."""
+    if value is not None:
+        target[...] = value
+    return target

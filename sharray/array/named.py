@@ -1,0 +1,127 @@
+"""Arrays with a name: creating them, and opening any ``.npy`` file."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from ..storage import header, making
+from ..storage.attaching import attach
+from ..storage.location import locate
+from .arguments import Shape, check_dtype_and_shape, is_fortran, prepare_fill
+from .core import AnyArray, assign, whole
+from .root import root_of
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+Path = str | os.PathLike[str]
+
+
+def create(
+    path: Path,
+    shape: Shape,
+    dtype: DTypeLike = float,
+    *,
+    order: str = "C",
+    fill_value: Any = None,
+    overwrite: bool = False,
+    permissions: int = 0o600,
+) -> AnyArray:
+    """Create an array with a name: on a disk, or in RAM.
+
+    When it returns, the file has its full size, and its name is on the disk.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        The ``.npy`` file to create, or ``shm://name`` for an array in RAM that
+        lives until `sharray.unlink` removes it.
+    shape : int or sequence of int
+        Shape of the array.
+    dtype : dtype, default float64
+        Any but object and StringDType.
+    order : {'C', 'F'}
+        Row-major or column-major.
+    fill_value : scalar, optional
+        Initial value of all elements; zeros (all bytes 0) without.
+    overwrite : bool, default False
+        Replace an existing file, atomically: who has it mapped keeps the old
+        array.
+    permissions : int, default 0o600
+        Mode bits of the file, whatever the umask.
+
+    Returns
+    -------
+    SharedArray
+        Writable, mode ``r+``.
+
+    Raises
+    ------
+    ArrayExistsError
+        The name is taken.
+    NoSpaceError
+        There is no room; nothing is left behind.
+    DtypeError, ShapeError, ArrayNameError, AccessError, StorageError
+        It cannot be made.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import sharray as sh
+    >>> a = sh.create("grid.npy", (2, 3), "i4", fill_value=7)
+    >>> a[0, 0] = 1
+    >>> a.flush()
+    >>> np.load("grid.npy")
+    array([[1, 7, 7],
+           [7, 7, 7]], dtype=int32)
+    """
+    place = locate(path)
+    dtype, shape = check_dtype_and_shape(dtype, shape)
+    block = header.encode(dtype, shape, is_fortran(order))
+    contents, value = prepare_fill(fill_value, dtype, shape)
+    segment = making.create(
+        place, block, contents, overwrite=overwrite, permissions=permissions
+    )
+    return assign(whole(root_of(segment)), value)
+
+
+def open(path: Path, mode: str = "r+") -> AnyArray:
+    """Open an existing array file, written by this library or by another.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        A ``.npy`` file, or ``shm://name``.
+    mode : {'r+', 'r', 'c'}
+        Read and write, read only, or private changes (copy on write), as in
+        `numpy.memmap`.
+
+    Returns
+    -------
+    SharedArray
+        With the dtype, shape and order that the file's header states.
+
+    Raises
+    ------
+    ArrayNotFoundError
+        There is no such file.
+    FormatError
+        It is no ``.npy`` file of plain data, or is damaged.
+    AccessError, UnsafePathError, BusyError, StorageError
+        It cannot be used.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import sharray as sh
+    >>> np.save("table.npy", np.arange(6).reshape(2, 3))
+    >>> sh.open("table.npy", mode="r").sum(axis=0)
+    array([3, 5, 7])
+    """
+    if mode not in ("r", "r+", "c"):
+        raise ValueError(
+            f"mode must be 'r', 'r+' or 'c', found {mode!r}; sharray.create makes "
+            "new arrays"
+        )
+    return whole(root_of(attach(locate(path), mode)))
