@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 
 import pytest
@@ -26,12 +27,26 @@ def _private_ram_directory() -> Iterator[None]:
     shutil.rmtree(parent)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _helpers_of_multiprocessing(_private_ram_directory: None) -> None:
+    """Start what multiprocessing keeps until the end, before leaks are looked for."""
+    resource_tracker.ensure_running()
+    forkserver.ensure_running()
+
+
 @pytest.fixture(autouse=True)
 def _work_in_a_temporary_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So that examples may create files by relative names."""
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def tmp_ram() -> Iterator[str]:
+    """A directory in RAM, where many files cost no disk writes."""
+    with tempfile.TemporaryDirectory(dir=os.environ["SHARRAY_RAM_DIR"]) as name:
+        yield name
 
 
 def _open_descriptors() -> set[str]:
@@ -60,12 +75,13 @@ def _files_in_ram() -> list[str]:
 
 @pytest.fixture(autouse=True)
 def _no_leaks(
-    _private_ram_directory: None,
+    request: pytest.FixtureRequest, _private_ram_directory: None
 ) -> Iterator[None]:
     """Fail a test that leaves descriptors, mappings, files or processes behind."""
     gc.collect()
     descriptors, mappings = _open_descriptors(), _mapped_files()
     yield
+    request.node.funcargs.clear()  # pytest keeps what fixtures gave
     vars(builtins).pop("_", None)  # the last value that a doctest has shown
     gc.collect()
     sh.gc()

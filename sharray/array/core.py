@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -42,6 +42,11 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
            [7., 0., 7., 0.],
            [7., 0., 7., 0.]])
     """
+
+    if TYPE_CHECKING:
+
+        def __getitem__(self, key: Any, /) -> Any:
+            """A scalar or a view: too rich to say more."""
 
     # No Python __getitem__ and no __array_ufunc__: both would cost every access.
     __slots__ = ("_root",)

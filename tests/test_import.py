@@ -1,0 +1,72 @@
+"""What importing the library brings along."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import workers
+
+ROOT = Path(__file__).parent.parent
+OPTIONAL = ["numba", "llvmlite", "joblib", "matplotlib", "rich", "typer", "dask"]
+
+
+def test_import_loads_nothing_optional_and_no_multiprocessing() -> None:
+    names = [*OPTIONAL, "multiprocessing", "dataclasses", "uuid", "tempfile"]
+    code = f"""
+import sys, numpy
+before = set(sys.modules)
+import sharray
+print([n for n in {names} if n in set(sys.modules) - before])
+"""
+    assert workers.run_python(code).strip() == "[]"
+
+
+def test_arrays_work_without_anything_optional() -> None:
+    block = "".join(f"sys.modules[{name!r}] = None\n" for name in OPTIONAL)
+    workers.run_python(f"import sys\n{block}import sharray\nsharray.zeros(3).flush()")
+
+
+def test_import_touches_no_files_and_no_ram() -> None:
+    parent = os.environ["SHARRAY_RAM_DIR"]
+    workers.run_python("import sharray")
+    assert os.listdir(parent) == []
+
+
+def test_public_names_are_all_there_and_all_documented() -> None:
+    import sharray as sh
+
+    assert sorted(sh.__all__) == sh.__all__
+    for name in sh.__all__:
+        assert (getattr(sh, name).__doc__ or "").strip(), name
+
+
+def test_user_code_type_checks() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "tests/typing_example.py"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_wheel_has_the_package_and_its_types(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path, ROOT],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    sources = {str(p.relative_to(ROOT)) for p in (ROOT / "sharray").rglob("*.py")}
+    assert {"sharray/py.typed", *sources} <= names
+    assert not any(name.startswith(("tests", "benchmarks")) for name in names)

@@ -1,0 +1,57 @@
+"""Functions that the tests run in other processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import sharray as sh
+
+
+def add(x: Any, amount: float) -> int:
+    """Change an array in place; returns the process it happened in."""
+    x += amount
+    return os.getpid()
+
+
+def describe(x: Any) -> tuple[Any, ...]:
+    """What a process sees of an array that was sent to it."""
+    return type(x).__name__, x.shape, x.dtype, x.flags.writeable, np.array(x)
+
+
+def make(n: int) -> sh.SharedArray[Any, Any]:
+    """An array that only its receiver holds."""
+    return sh.full(n, 7.0)
+
+
+def send_back(x: Any) -> Any:
+    """A view of what came in."""
+    return x[1:]
+
+
+def from_queue(source: Any, target: Any) -> None:
+    """Add one to what comes in, until None does."""
+    while (x := source.get()) is not None:
+        x += 1
+        target.put(x[::2])
+    target.close()
+    target.join_thread()
+
+
+def run_python(code: str, *options: str) -> str:
+    """Run a program in a new interpreter; returns what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", *options, "-c", code],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout
