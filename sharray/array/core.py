@@ -193,10 +193,11 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
     def __reduce_ex__(self, protocol: Any) -> Any:
         """A handle to exactly this view, or the values if it is not shared."""
         root = self._root
-        place = self._place()
-        if root is None or place is None or root.segment.mode == "c":
-            return np.asarray(self).__reduce_ex__(protocol)
-        return handle.open_handle, handle.describe(self, root, place)
+        if root is not None and root.segment.mode != "c":
+            place = handle.find_place(self, root)
+            if place is not None:
+                return handle.open_handle, handle.describe(self, root, place)
+        return np.asarray(self).__reduce_ex__(protocol)
 
     def __reduce__(self) -> Any:
         return self.__reduce_ex__(2)

@@ -72,7 +72,7 @@ def describe(array: np.ndarray[Any, Any], root: Root, place: Place) -> tuple[Any
     """The arguments with which `open_handle` makes the same view elsewhere."""
     segment = root.segment
     dtype = array.dtype
-    token = segment.record_sent() if segment.anonymous else 0
+    flags = array.flags
     return (
         segment.path,
         segment.identity,
@@ -80,9 +80,9 @@ def describe(array: np.ndarray[Any, Any], root: Root, place: Place) -> tuple[Any
         place.offset,
         dtype if dtype.names is not None else dtype.str,
         array.shape,
-        None if array.flags.c_contiguous else array.strides,
-        array.flags.writeable,
-        token,
+        None if flags.c_contiguous else array.strides,
+        flags.writeable,
+        segment.record_sent() if segment.anonymous else 0,
     )
 
 

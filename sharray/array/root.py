@@ -72,10 +72,10 @@ def attach_root(place: Location, mode: str, identity: bytes) -> Root:
         return root
 
 
-def _forget_lock_after_fork() -> None:
+def _renew_lock_after_fork() -> None:
     # Another thread of the parent may have held it.
     global _attaching
     _attaching = threading.RLock()
 
 
-os.register_at_fork(after_in_child=_forget_lock_after_fork)
+os.register_at_fork(after_in_child=_renew_lock_after_fork)

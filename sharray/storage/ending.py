@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import sys
 import time
 from contextlib import suppress
 
@@ -30,7 +29,7 @@ def keep(segment: Segment, address: int) -> None:
     """Look after an anonymous segment until `release`, or the end."""
     _held[id(segment)] = segment, address
     _used_directories.add(os.path.dirname(segment.path))
-    _watch_worker_end()
+    _watch_end()
     global _next_sweep
     now = time.monotonic()
     if now >= _next_sweep:
@@ -62,30 +61,31 @@ def sweep(directory: str, *, ending: int = 0) -> list[str]:
     return [path for path in paths if lease.reap(path, ending=ending)]
 
 
-def _watch_worker_end() -> None:
-    """Have a worker of multiprocessing call `end`.
+def _watch_end() -> None:
+    """Have multiprocessing call `end`, besides atexit.
 
     Forked workers leave by os._exit and run no atexit functions, nor finalizers
-    of `weakref`; multiprocessing's own are run in all of them.
+    of `weakref`; multiprocessing's own are run in all of them. In the process that
+    started them they run after the workers have ended, which atexit functions
+    registered before multiprocessing was imported do not.
     """
     global _watched_pid
     pid = os.getpid()
-    if _watched_pid == pid or "multiprocessing" not in sys.modules:
+    if _watched_pid == pid:
         return
-    from multiprocessing import util
+    from multiprocessing import util  # 5 ms that not every program needs
 
     # In a fork, multiprocessing first forgets the parent's finalizers.
-    util.register_after_fork(_watch_worker_end, lambda watch: watch())
-    if processes.is_worker():
-        util.Finalize(None, end, exitpriority=_AFTER_ALL_OTHERS)
+    util.register_after_fork(_watch_end, lambda watch: watch())
+    util.Finalize(None, end, exitpriority=_AFTER_ALL_OTHERS)
     _watched_pid = pid
 
 
 def end() -> None:
     """Let go of all anonymous arrays, whether objects still refer to them or not.
 
-    Runs when the interpreter ends, after what the user's program registered
-    since sharray was imported; arrays stay usable even for what runs later.
+    Runs when the interpreter ends, possibly twice: arrays stay usable even for
+    what runs later, and workers that still held them may have ended meanwhile.
     """
     ending = 0 if processes.is_worker() else processes.own_identity()
     for segment, address in list(_held.values()):
@@ -95,7 +95,6 @@ def end() -> None:
     for directory in _used_directories:
         sweep(directory, ending=ending)
         location.tidy_ram_directories(directory)
-    _used_directories.clear()
 
 
 atexit.register(end)

@@ -18,6 +18,7 @@ from ..system import files
 SCHEME = "shm://"
 ENVIRONMENT_VARIABLE = "SHARRAY_RAM_DIR"
 _ANONYMOUS = ".anonymous"
+_OURS = f"sharray-{os.getuid()}"
 
 
 class Location(NamedTuple):
@@ -51,7 +52,7 @@ def locate(path: str | os.PathLike[str]) -> Location:
         raise ArrayNameError(f"{text!r} is not a path: it is empty or has a NUL", text)
     if not text.startswith(SCHEME):
         absolute = os.path.abspath(text)
-        return Location(absolute, absolute.startswith(ram_directory() + os.sep))
+        return Location(absolute, is_in_ram(absolute))
     parts = text.removeprefix(SCHEME).split("/")
     if any(not part or part.startswith(".") for part in parts):
         raise ArrayNameError(
@@ -60,6 +61,12 @@ def locate(path: str | os.PathLike[str]) -> Location:
             text,
         )
     return Location(os.path.join(ram_directory(), *parts), True)
+
+
+def is_in_ram(path: str) -> bool:
+    """Whether an absolute path lies in our RAM directory."""
+    # The first test spares most paths the look at the environment.
+    return _OURS in path and path.startswith(ram_directory() + os.sep)
 
 
 def ram_directory() -> str:
@@ -79,7 +86,7 @@ def _ram_directory(chosen: str) -> str:
         import tempfile  # costs 5 ms, and few machines have no /dev/shm
 
         parent = tempfile.gettempdir()
-    return os.path.join(os.path.abspath(parent), f"sharray-{os.getuid()}")
+    return os.path.join(os.path.abspath(parent), _OURS)
 
 
 def anonymous_directory() -> str:
@@ -99,8 +106,9 @@ def is_anonymous(path: str) -> bool:
 
 def display_name(path: str) -> str:
     """A path as the user would write it: ``shm://...`` if it is in RAM."""
-    root = ram_directory() + os.sep
-    return SCHEME + path.removeprefix(root) if path.startswith(root) else path
+    if not is_in_ram(path):
+        return path
+    return SCHEME + path.removeprefix(ram_directory() + os.sep)
 
 
 def make_ram_directories(directory: str) -> None:

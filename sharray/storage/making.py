@@ -228,7 +228,7 @@ def _explain(error: OSError, size: int, directory: str, path: str) -> Exception:
         f"cannot create {path!r}: it needs {size} bytes, {free} are free in "
         f"{directory!r} ({os.strerror(explained.code)}); remove what is not needed"
     )
-    if path.startswith(location.ram_directory()):
+    if location.is_in_ram(path):
         message += (
             ", run sharray.gc(), give the RAM disk more room (mount -o "
             "remount,size=... /dev/shm, or --shm-size in docker), or name another "

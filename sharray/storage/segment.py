@@ -16,7 +16,7 @@ from .header import Header
 from .trailer import Trailer
 
 _NO_UUID = bytes(16)
-_PUBLISHING = threading.Lock()
+_publishing = threading.Lock()
 
 
 class Segment:
@@ -166,7 +166,7 @@ class Segment:
         Until then the file has none, and even SIGKILL to its last holder frees
         the memory at once.
         """
-        with _PUBLISHING:
+        with _publishing:
             fd = self._unnamed_fd
             if fd is None:
                 return
@@ -259,3 +259,12 @@ def identity_of(status: os.stat_result, trailer: Trailer | None) -> bytes:
     """
     uuid = _NO_UUID if trailer is None else trailer.uuid
     return struct.pack("<QQ16s", status.st_dev, status.st_ino, uuid)
+
+
+def _renew_lock_after_fork() -> None:
+    # Another thread of the parent may have held it.
+    global _publishing
+    _publishing = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock_after_fork)

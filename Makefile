@@ -1,0 +1,48 @@
+# The README's two commands, and what developers want besides.
+# All of them set up what they need, in a virtual environment of their own:
+#   make test PYTHON=python3.13 VENV=.venv-3.13
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check suite bench format clean
+
+help:  ## List the commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+demo: $(VENV)/demo  ## Run the main job on real elevation data
+	$(BIN)/sharray demo
+
+test: check suite  ## Run all checks and tests
+
+check: $(VENV)/test  ## Lint, format, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+suite: $(VENV)/test  ## Run the test suite and the doctests
+	$(BIN)/python -m pytest
+
+bench: $(VENV)/bench  ## Measure against the bare system calls and the peers
+	$(BIN)/python -m benchmarks
+
+format: $(VENV)/test  ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## Remove what these commands made
+	rm -rf .venv* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp for each extra, so that set-up runs once, and anew when
+# pyproject.toml changes.
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/%: pyproject.toml | $(VENV)/bin/python
+	$(INSTALL) --editable '.[$*]'
+	touch $@
