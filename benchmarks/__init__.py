@@ -1,0 +1,22 @@
+"""How fast sharray is, beside its peers and the bare system calls.
+
+Run ``python -m benchmarks``; it takes about a minute. All contenders take turns
+in one run, so that what disturbs the machine disturbs all of them, and what is
+compared are ratios.
+
+======================  ======================================================
+module                  what it is for
+======================  ======================================================
+`benchmarks.opening`      opening an existing array
+`benchmarks.handles`      pickling views
+`benchmarks.elements`     indexing and computing with small arrays
+`benchmarks.flushing`     bringing data to the disk, beside other threads
+`benchmarks.creating`     making and filling large arrays in RAM
+`benchmarks.harness`      rounds, samples, medians
+`benchmarks.tables`       results and goals
+`benchmarks.scratch`      files that are gone afterwards
+`benchmarks.peers`        libraries that may not be installed
+`benchmarks.machine`      what it was measured on
+`benchmarks.report`       results as JSON, and on the terminal
+======================  ======================================================
+"""

@@ -1,0 +1,109 @@
+"""Creating: a large array in RAM, full of one value."""
+
+from __future__ import annotations
+
+import mmap
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+import sharray as sh
+
+from . import peers
+from .harness import Contender, Effort, once
+from .scratch import Scratch
+from .tables import Table
+
+_VALUE = 1.5
+_OURS = "sh.full()"
+_MAPPED = "new tmpfs file: mmap, fill"
+_WRITTEN = "new tmpfs file: write(), mmap"
+
+Maker = Callable[[], AbstractContextManager[Any]]
+
+
+def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
+    """Measure creating with and without a first look at all elements.
+
+    The look matters since what was written into a file has yet to be mapped
+    page by page, what was stored through a mapping has not.
+    """
+    size = f"{effort.nbytes / 1e6:.0f} MB"
+    makers = _makers(scratch.ram, effort.nbytes // 8)
+    table = Table.measured(
+        "creating",
+        f"create {size} in RAM, full of one value",
+        [Contender(name, make and once(make)) for name, make in makers.items()],
+        effort.slow_rounds,
+    )
+    table.demand(_OURS, 1, times=min(_MAPPED, _WRITTEN, key=table.median))
+    yield table
+    yield Table.measured(
+        "creating and reading",
+        f"create {size} in RAM, full of one value, and sum them up",
+        [Contender(name, make and once(make, _sum)) for name, make in makers.items()],
+        effort.slow_rounds,
+    )
+
+
+def _sum(array: Any) -> object:
+    return array.sum()
+
+
+def _makers(ram: Path, n: int) -> dict[str, Maker | None]:
+    """All of them leave a float64 array in memory that others could map."""
+    ready = np.full(n, _VALUE)
+    module = peers.shared_array_module()
+    return {
+        _MAPPED: lambda: _mapped(ram, n),
+        _WRITTEN: lambda: _written(ram, ready),
+        _OURS: lambda: _ours(n),
+        "SharedArray.create(), fill": module and (lambda: _extension(module, n)),
+        "multiprocessing.SharedMemory": lambda: _standard_library(n),
+    }
+
+
+@contextmanager
+def _ours(n: int) -> Iterator[Any]:
+    yield sh.full(n, _VALUE)
+
+
+@contextmanager
+def _mapped(ram: Path, n: int) -> Iterator[Any]:
+    with _unnamed_file(ram) as file:
+        file.truncate(8 * n)
+        array = np.frombuffer(mmap.mmap(file.fileno(), 8 * n))
+    array[...] = _VALUE
+    yield array
+
+
+@contextmanager
+def _written(ram: Path, ready: np.ndarray[Any, Any]) -> Iterator[Any]:
+    with _unnamed_file(ram) as file:
+        rest = ready.view(np.uint8).data
+        while rest:
+            rest = rest[file.write(rest) :]
+        array = np.frombuffer(mmap.mmap(file.fileno(), ready.nbytes))
+    yield array
+
+
+@contextmanager
+def _extension(module: Any, n: int) -> Iterator[Any]:
+    with peers.shared_array_peer(module, n) as (_, array):
+        array[...] = _VALUE
+        yield array
+
+
+@contextmanager
+def _standard_library(n: int) -> Iterator[Any]:
+    with peers.standard_library_peer(n) as (_, array):
+        array[...] = _VALUE
+        yield array
+
+
+def _unnamed_file(ram: Path) -> IO[bytes]:
+    return tempfile.TemporaryFile(dir=ram, buffering=0)

@@ -1,0 +1,137 @@
+"""Flushing: bringing a large array to the disk, while other threads run."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import sharray as sh
+
+from .harness import Contender, Effort, Sample
+from .scratch import Scratch
+from .tables import Table
+
+_MS_SYNC = 4
+_OURS = "SharedArray.flush()"
+_FLOOR = "msync through ctypes"
+_PYTHON = "mmap.flush() of CPython"
+
+Case = tuple[str, Any, Callable[[], object]]
+
+
+def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
+    """Measure the time, and how long another thread has to wait."""
+    size = f"{effort.nbytes / 1e6:.0f} MB"
+    path = scratch.disk / "field.npy"
+    array = sh.create(path, effort.nbytes // 8)
+    if not array.durable:
+        raise SystemExit(f"{scratch.disk} is not on a disk; name one with --disk")
+    cases = _cases(path, array)
+    times = Table.measured(
+        "flushing",
+        f"flush {size}, all of it changed, to a disk",
+        [Contender(name, _duration(data, flush)) for name, data, flush in cases],
+        effort.slow_rounds,
+    )
+    times.demand(_OURS, 1.05, times=_FLOOR)
+    yield times
+    # What the machine itself does to threads shows while nothing is flushed.
+    cases.append(("no flush, 50 ms of waiting", array, lambda: time.sleep(0.05)))
+    gaps = Table.measured(
+        "stalls",
+        f"longest time without a turn for another thread, in a flush of {size}",
+        [Contender(name, _longest_gap(data, flush)) for name, data, flush in cases],
+        effort.slow_rounds,
+    )
+    gaps.demand(_OURS, 0.010, worst=True)
+    yield gaps
+
+
+def _cases(path: Path, array: Any) -> list[Case]:
+    """One file for all, since files lie in better and worse places of a disk.
+
+    Each changes the data through the mapping that it flushes.
+    """
+    mapping = _map(path)
+    plain = np.frombuffer(mapping, array.dtype, array.size, array.offset)
+    address, offset, nbytes = plain.ctypes.data, int(array.offset), plain.nbytes
+    msync = ctypes.CDLL(None, use_errno=True).msync
+    msync.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+
+    def flush_bare() -> None:
+        if msync(address, nbytes, _MS_SYNC) != 0:
+            raise OSError(ctypes.get_errno(), "msync failed")
+
+    return [
+        (_FLOOR, plain, flush_bare),
+        (_OURS, array, array.flush),
+        (_PYTHON, plain, lambda: mapping.flush(offset, nbytes)),
+    ]
+
+
+def _map(path: Path) -> mmap.mmap:
+    fd = os.open(path, os.O_RDWR)
+    try:
+        return mmap.mmap(fd, 0)
+    finally:
+        os.close(fd)
+
+
+def _change(data: Any) -> None:
+    data += 1
+
+
+def _duration(data: Any, flush: Callable[[], object]) -> Sample:
+    def sample() -> float:
+        _change(data)
+        start = time.perf_counter()
+        flush()
+        return time.perf_counter() - start
+
+    return sample
+
+
+def _longest_gap(data: Any, flush: Callable[[], object]) -> Sample:
+    def sample() -> float:
+        _change(data)
+        with _Ticker() as ticker:
+            flush()
+        return ticker.longest
+
+    return sample
+
+
+class _Ticker:
+    """A thread that wants a turn each 0.2 ms, and remembers its longest wait."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        self._started = threading.Event()
+        self._stop = False
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        last = time.perf_counter()
+        self._started.set()
+        while not self._stop:
+            time.sleep(0.0002)
+            now = time.perf_counter()
+            self.longest = max(self.longest, now - last)
+            last = now
+
+    def __enter__(self) -> _Ticker:
+        self._thread.start()
+        self._started.wait()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop = True
+        self._thread.join()

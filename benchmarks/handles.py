@@ -1,0 +1,81 @@
+"""Handles: pickling a view, and unpickling it where the array is mapped."""
+
+from __future__ import annotations
+
+import pickle
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+import sharray as sh
+
+from .harness import Contender, Effort, repeated
+from .scratch import Scratch
+from .tables import Table
+
+_MICROSECOND = 1e-6
+
+
+def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
+    """Measure time and size of handles, with pickle's default protocol."""
+    shape = (effort.nbytes // 8000, 1000)
+    size = f"{effort.nbytes / 1e6:.0f} MB"
+    plain = f"ndarray of {size}"
+    views = _views(
+        named=sh.create(scratch.ram / "field.npy", shape), anonymous=sh.zeros(shape)
+    )
+    # Not zeros: their pages would all be the same one, and that in the cache.
+    objects = {plain: np.ones(shape), **views}
+    times = Table.measured(
+        "handles",
+        f"pickle and unpickle a view of an array of {size}",
+        [
+            *(_contender(name, one, effort.seconds) for name, one in objects.items()),
+            Contender("anonymous, for the first time", _first_time),
+        ],
+        3 * effort.slow_rounds,  # most of them are fast
+    )
+    sizes = Table(
+        "handle sizes",
+        "what that pickle weighs",
+        {name: (float(len(pickle.dumps(value))),) for name, value in objects.items()},
+        "B",
+    )
+    for name in views:
+        times.demand(name, 10 * _MICROSECOND)
+        sizes.demand(name, 300)
+    yield times
+    yield sizes
+
+
+def _views(named: Any, anonymous: Any) -> dict[str, Any]:
+    """Contiguous ones, and those whose handle needs strides as well."""
+    return {
+        "named, some rows": named[10:20],
+        "named, every other column": named[1:, ::2],
+        "anonymous, some rows": anonymous[10:20],
+        "anonymous, every other column": anonymous[1:, ::2],
+    }
+
+
+def _contender(name: str, value: Any, seconds: float) -> Contender:
+    return Contender(
+        name,
+        repeated(
+            "loads(dumps(value))",
+            seconds,
+            loads=pickle.loads,
+            dumps=pickle.dumps,
+            value=value,
+        ),
+    )
+
+
+def _first_time() -> float:
+    """Giving the file of an anonymous array its name is part of that."""
+    array = sh.zeros(1000)
+    start = time.perf_counter()
+    pickle.loads(pickle.dumps(array))
+    return time.perf_counter() - start

@@ -1,0 +1,106 @@
+"""Opening: from the name of an existing array to its first element."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from multiprocessing.shared_memory import SharedMemory
+
+import numpy as np
+
+import sharray as sh
+from sharray.storage import header
+
+from . import peers
+from .harness import Contender, Effort, Sample, repeated
+from .scratch import Scratch
+from .tables import Table
+
+_SHAPE = 1 << 20  # 8 MB
+_FLOOR = "bare system calls"
+_NUMPY = "np.load(path, 'r+')"
+_PATH = "sh.open(path)"
+_NAME = "sh.open('shm://name')"
+
+
+def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
+    """Measure opening; all files are in RAM, where no disk disturbs."""
+    path = str(scratch.ram / "field.npy")
+    sh.create(path, _SHAPE)
+    sh.create("shm://field", _SHAPE)
+    with ExitStack() as stack:
+        table = Table.measured(
+            "opening",
+            "open an array of 8 MB, read its first element, close it",
+            [*_contenders(path, effort.seconds), *_peers(stack, effort.seconds)],
+            effort.rounds,
+        )
+    for name in (_PATH, _NAME):
+        table.demand(name, 2, times=_FLOOR)
+        table.demand(name, 0.3, times=_NUMPY)
+    yield table
+
+
+def _contenders(path: str, seconds: float) -> list[Contender]:
+    return [
+        Contender(
+            _FLOOR, repeated("bare(path)", seconds, bare=_bare_system_calls, path=path)
+        ),
+        Contender(_PATH, repeated("sh.open(path)[0]", seconds, sh=sh, path=path)),
+        Contender(_NAME, repeated("sh.open('shm://field')[0]", seconds, sh=sh)),
+        Contender("sh.open(path), new header", _unseen(path)),
+        Contender(
+            _NUMPY, repeated("load(path, 'r+')[0]", seconds, load=np.load, path=path)
+        ),
+    ]
+
+
+def _bare_system_calls(path: str) -> object:
+    """The least that Python can do, with the offset known from elsewhere."""
+    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    mapping = mmap.mmap(fd, os.fstat(fd).st_size)
+    os.close(fd)
+    return np.frombuffer(mapping, np.float64, offset=4096)[0]
+
+
+def _unseen(path: str) -> Sample:
+    """Parsing included, as for the first of several equal arrays.
+
+    A single execution, so what the processor has cached counts as well; the
+    others repeat theirs.
+    """
+
+    def sample() -> float:
+        header._decode_cached.cache_clear()
+        start = time.perf_counter()
+        sh.open(path)[0]
+        return time.perf_counter() - start
+
+    return sample
+
+
+def _peers(stack: ExitStack, seconds: float) -> list[Contender]:
+    block, _ = stack.enter_context(peers.standard_library_peer(_SHAPE))
+    standard = repeated("attach(name)", seconds, attach=_attach, name=block)
+    module = peers.shared_array_module()
+    extension = None
+    if module is not None:
+        name, _ = stack.enter_context(peers.shared_array_peer(module, _SHAPE))
+        attach = module.attach
+        extension = repeated("attach(name)[0]", seconds, attach=attach, name=name)
+    return [
+        Contender("SharedArray.attach(name)", extension),
+        Contender("multiprocessing.SharedMemory", standard),
+    ]
+
+
+def _attach(name: str) -> object:
+    # Closed as its documentation asks for; left to the garbage collector, it
+    # would complain of the array.
+    block = SharedMemory(name)
+    element = np.ndarray(_SHAPE, buffer=block.buf)[0]
+    block.close()
+    return element

@@ -1,0 +1,49 @@
+"""Peers: other libraries for shared arrays, which may not be installed."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.shared_memory import SharedMemory
+from typing import Any
+
+import numpy as np
+
+
+def shared_array_module() -> Any | None:
+    """The C extension ``SharedArray`` from PyPI, None if not installed."""
+    try:
+        return importlib.import_module("SharedArray")
+    except ImportError:
+        return None
+
+
+@contextmanager
+def shared_array_peer(module: Any, shape: int) -> Iterator[tuple[str, Any]]:
+    """An array of that library, and the name under which it can be attached."""
+    name = f"shm://{_unique_name()}"
+    array = module.create(name, shape, float)
+    try:
+        yield name, array
+    finally:
+        module.delete(name)
+
+
+@contextmanager
+def standard_library_peer(shape: int) -> Iterator[tuple[str, Any]]:
+    """An array in `multiprocessing.shared_memory`, and the name of its block."""
+    block = SharedMemory(_unique_name(), create=True, size=8 * shape)
+    array: Any = np.ndarray(shape, buffer=block.buf)
+    try:
+        yield block.name, array
+    finally:
+        block.unlink()
+        # The caller may hold the array still; without ours, the block closes
+        # itself when that is gone.
+        del array
+
+
+def _unique_name() -> str:
+    return f"sharray-benchmark-{os.getpid()}-{os.urandom(4).hex()}"
