@@ -9,6 +9,7 @@ module                    what it is for
 `sharray.array.arguments`   the constructors' arguments, checked
 `sharray.array.handle`      what a pickled view consists of, and opening it
 `sharray.array.root`        the mapping as one array of bytes, base of all views
+`sharray.array.wholes`      arrays on all the data of a file
 `sharray.array.catalog`     `list`, `unlink`, `gc`, `clear_fault`
 `sharray.array.display`     how an array presents itself
 ========================  ====================================================

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from ..storage.header import Header
+from ..errors import HandleError
+from ..storage.header import check_dtype
 from ..storage.location import display_name
 from . import display, handle
 from .root import Root
@@ -196,7 +197,7 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
         if root is not None and root.segment.mode != "c":
             place = handle.find_place(self, root)
             if place is not None:
-                return handle.open_handle, handle.describe(self, root, place)
+                return open_handle, handle.describe(self, root, place)
         return np.asarray(self).__reduce_ex__(protocol)
 
     def __reduce__(self) -> Any:
@@ -268,24 +269,61 @@ def view_of(
     return array
 
 
-def whole(root: Root) -> AnyArray:
-    """The array that the header of a file describes."""
-    found = root.segment.header
-    strides = _fortran_strides(found) if found.fortran_order else None
-    return view_of(root, found.shape, found.dtype, found.data_offset, strides)
+def open_handle(
+    path: str,
+    identity: bytes,
+    mode: str,
+    offset: int,
+    dtype: Any,
+    shape: tuple[int, ...],
+    strides: tuple[int, ...] | None,
+    writeable: bool,
+    token: int,
+) -> AnyArray:
+    """Open the view that a handle describes; unpickling calls this.
 
+    Parameters
+    ----------
+    path : str
+        Absolute path of the file.
+    identity : bytes
+        Device, inode and uuid of the file, 32 bytes.
+    mode : {'r', 'r+'}
+        How to map it.
+    offset : int
+        Position of the first element in the file, bytes.
+    dtype : str or numpy.dtype
+        Of the view.
+    shape : tuple of int
+        Of the view.
+    strides : tuple of int, optional
+        Of the view, bytes; C-contiguous without.
+    writeable : bool
+        Whether the view may be written to.
+    token : int
+        What tells the sender that the handle has arrived; 0 for none.
 
-def _fortran_strides(found: Header) -> tuple[int, ...]:
-    strides = []
-    step = found.dtype.itemsize
-    for n in found.shape:
-        strides.append(step)
-        step *= max(n, 1)
-    return tuple(strides)
-
-
-def assign(target: AnyArray, value: Any) -> AnyArray:
-    """Set all elements, unless there is nothing to set."""
-    if value is not None:
-        target[...] = value
-    return target
+    Raises
+    ------
+    HandleError
+        The parts of the handle do not fit together, or not the file.
+    ArrayGoneError
+        The file is gone, or another one has its name.
+    """
+    root = handle.root_for(path, identity, mode)
+    try:
+        found = np.dtype(dtype)
+        check_dtype(found)
+        handle.check_bounds(root, offset, found, shape, strides)
+        array = view_of(root, shape, found, offset, strides)
+        if not writeable:
+            array.flags.writeable = False
+        if token:
+            root.segment.record_received(token)
+    except (TypeError, ValueError, LookupError, SyntaxError, OverflowError) as error:
+        raise HandleError(
+            f"a handle does not fit the array {root.segment.path!r}: {error}; the "
+            "handle is damaged, or the file has changed since it was made",
+            root.segment.path,
+        ) from error
+    return array

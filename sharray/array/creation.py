@@ -14,8 +14,9 @@ from .arguments import (
     is_fortran,
     prepare_fill,
 )
-from .core import AnyArray, assign, whole
+from .core import AnyArray
 from .root import root_of
+from .wholes import assign, whole
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike

@@ -9,17 +9,13 @@ that wrap around, and then crashes.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import HandleError
 from ..storage import location
-from ..storage.header import check_dtype, check_shape
 from .root import Root, attach_root, find_root
-
-if TYPE_CHECKING:
-    from .core import AnyArray
 
 _IDENTITY_SIZE = 32
 
@@ -37,6 +33,8 @@ def extent(
 ) -> tuple[int, int]:
     """First byte that an array touches, and the first behind it.
 
+    IndexError if there are fewer strides than dimensions.
+
     Examples
     --------
     >>> extent(100, (3, 2), (-16, 8), 8)
@@ -44,14 +42,15 @@ def extent(
     >>> extent(100, (0, 2), (-16, 8), 8)
     (100, 100)
     """
+    if 0 in shape:
+        return offset, offset
     low = high = offset
-    for n, stride in zip(shape, strides, strict=True):
-        if n == 0:
-            return offset, offset
-        if stride < 0:
-            low += (n - 1) * stride
+    for i in range(len(shape)):
+        step = (shape[i] - 1) * strides[i]
+        if step < 0:
+            low += step
         else:
-            high += (n - 1) * stride
+            high += step
     return low, high + itemsize
 
 
@@ -86,69 +85,19 @@ def describe(array: np.ndarray[Any, Any], root: Root, place: Place) -> tuple[Any
     )
 
 
-def open_handle(
-    path: str,
-    identity: bytes,
-    mode: str,
-    offset: int,
-    dtype: Any,
-    shape: tuple[int, ...],
-    strides: tuple[int, ...] | None,
-    writeable: bool,
-    token: int,
-) -> AnyArray:
-    """Open the view that a handle describes; unpickling calls this.
-
-    Parameters
-    ----------
-    path : str
-        Absolute path of the file.
-    identity : bytes
-        Device, inode and uuid of the file, 32 bytes.
-    mode : {'r', 'r+'}
-        How to map it.
-    offset : int
-        Position of the first element in the file, bytes.
-    dtype : str or numpy.dtype
-        Of the view.
-    shape : tuple of int
-        Of the view.
-    strides : tuple of int, optional
-        Of the view, bytes; C-contiguous without.
-    writeable : bool
-        Whether the view may be written to.
-    token : int
-        What tells the sender that the handle has arrived; 0 for none.
+def root_for(path: Any, identity: Any, mode: Any) -> Root:
+    """The root array of the file that a handle names, mapped if it is not yet.
 
     Raises
     ------
-    HandleError
-        The parts of the handle do not fit together, or not the file.
-    ArrayGoneError
-        The file is gone, or another one has its name.
+    HandleError, ArrayGoneError, FormatError, StorageError
+        There is no such file, or it is none that can be used.
     """
-    from .core import view_of  # core imports this module to pickle itself
-
     root = find_root(identity, mode) if type(identity) is bytes else None
     if root is None:
         _check_origin(path, identity, mode)
         root = attach_root(location.locate(path), mode, identity)
-    try:
-        found = np.dtype(dtype)
-        check_dtype(found)
-        _check_bounds(root, offset, found, shape, strides)
-        array = view_of(root, shape, found, offset, strides)
-        if not writeable:
-            array.flags.writeable = False
-        if token:
-            root.segment.record_received(token)
-    except (TypeError, ValueError, SyntaxError, OverflowError) as error:
-        raise HandleError(
-            f"a handle does not fit the array {root.segment.path!r}: {error}; the "
-            "handle is damaged, or the file has changed since it was made",
-            root.segment.path,
-        ) from error
-    return array
+    return root
 
 
 def _check_origin(path: Any, identity: Any, mode: Any) -> None:
@@ -164,7 +113,7 @@ def _check_origin(path: Any, identity: Any, mode: Any) -> None:
     raise HandleError(f"not a handle of this library: {problem}", str(path))
 
 
-def _check_bounds(
+def check_bounds(
     root: Root,
     offset: int,
     dtype: np.dtype[Any],
@@ -175,7 +124,6 @@ def _check_bounds(
     if strides is None:
         low, high = offset, offset + math.prod(shape) * dtype.itemsize
     else:
-        check_shape(shape, dtype.itemsize)
         low, high = extent(offset, shape, strides, dtype.itemsize)
     first, end = root.segment.data_range
     if not first <= low <= high <= end:

@@ -9,8 +9,9 @@ from ..storage import header, making
 from ..storage.attaching import attach
 from ..storage.location import locate
 from .arguments import Shape, check_dtype_and_shape, is_fortran, prepare_fill
-from .core import AnyArray, assign, whole
+from .core import AnyArray
 from .root import root_of
+from .wholes import assign, whole
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike

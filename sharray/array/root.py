@@ -7,6 +7,7 @@ plain ndarray views by file name.
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 import weakref
@@ -24,12 +25,16 @@ class Root(np.memmap[Any, np.dtype[np.uint8]]):
     """All bytes of one mapped file; as long as it lives, the mapping does."""
 
     segment: Segment
-    address: int
     mode: str
     offset: int = 0
 
     def __array_finalize__(self, obj: Any) -> None:
         """Not as in `numpy.memmap`, which copies attributes that ours derives."""
+
+    @functools.cached_property
+    def address(self) -> int:
+        """Where the mapping begins in memory."""
+        return int(self.__array_interface__["data"][0])
 
     @property
     def filename(self) -> str:  # type: ignore[override]  # memmap sets it
@@ -48,7 +53,6 @@ def root_of(segment: Segment) -> Root:
     """The root array of a segment that was just mapped."""
     root = np.ndarray.__new__(Root, (segment.size,), np.uint8, segment.mapping)
     root.segment = segment
-    root.address = root.__array_interface__["data"][0]
     root.mode = segment.mode
     if segment.mode != "c":
         _roots.setdefault((segment.identity, segment.mode), root)

@@ -123,16 +123,7 @@ def read_layout(fd: int, size: int, path: str) -> tuple[Header, Trailer | None]:
     even if somebody writes to the file meanwhile.
     """
     start = files.read_at(fd, BLOCK, 0)
-    length = header_block.full_length(start, path)
-    if length > len(start):
-        start = files.read_at(fd, length, 0)
-    if length > len(start):
-        raise FormatError(
-            f"{path!r} ends within its header: expected {length} bytes, found "
-            f"{len(start)}; the file was truncated",
-            path,
-        )
-    header = header_block.decode(start[:length], path)
+    header = header_block.recall(start) or _read_header(fd, start, path)
     end = header.data_offset + header.nbytes
     if end > size:
         raise FormatError(
@@ -155,3 +146,16 @@ def read_layout(fd: int, size: int, path: str) -> tuple[Header, Trailer | None]:
             path,
         )
     return header, found
+
+
+def _read_header(fd: int, start: bytes, path: str) -> Header:
+    length = header_block.full_length(start, path)
+    if length > len(start):
+        start = files.read_at(fd, length, 0)
+    if length > len(start):
+        raise FormatError(
+            f"{path!r} ends within its header: expected {length} bytes, found "
+            f"{len(start)}; the file was truncated",
+            path,
+        )
+    return header_block.decode(start[:length], path)

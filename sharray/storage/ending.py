@@ -87,7 +87,7 @@ def end() -> None:
     Runs when the interpreter ends, possibly twice: arrays stay usable even for
     what runs later, and workers that still held them may have ended meanwhile.
     """
-    ending = 0 if processes.is_worker() else processes.own_identity()
+    ending = 0 if processes.is_worker() else processes.own_and_parent_identity()[0]
     for segment, address in list(_held.values()):
         with suppress(OSError):
             segment.let_go(address, ending=ending)

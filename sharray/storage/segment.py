@@ -41,6 +41,25 @@ class Segment:
         Whether the file is in memory and flushing means nothing.
     """
 
+    __slots__ = (
+        "_local_fault",
+        "_pin",
+        "_unnamed_fd",
+        "_words",
+        "anonymous",
+        "data_range",
+        "device",
+        "header",
+        "identity",
+        "inode",
+        "mapping",
+        "mode",
+        "path",
+        "size",
+        "trailer",
+        "volatile",
+    )
+
     def __init__(
         self,
         fd: int,
@@ -180,9 +199,7 @@ class Segment:
             files.close(fd)
 
     def record_sent(self) -> int:
-        """A handle is about to leave: the token that it is to carry."""
-        if not self.anonymous:
-            return 0
+        """A handle of an anonymous array is about to leave: the token for it."""
         if self._unnamed_fd is not None:
             self.publish()
         return transit.record_sent(self.words)

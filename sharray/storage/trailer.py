@@ -13,6 +13,7 @@ from .format import KIND_ANONYMOUS, KIND_NAMED, TRAILER_SIZE, VERSION, round_up
 
 _MAGIC = b"\x93SHARRAY"
 _CONSTANT = struct.Struct("<8sHHI16sQQq")
+_CHECKED = struct.Struct(_CONSTANT.format + "I")
 CONSTANT_SIZE = 64
 
 # Where the shared words lie, as indices of 64-bit words from the page's start.
@@ -64,10 +65,10 @@ def decode(constant: bytes, file_size: int, path: str) -> Trailer | None:
     FormatError
         It has the magic, but is damaged or of a newer version.
     """
-    if constant[:8] != _MAGIC or len(constant) < CONSTANT_SIZE:
+    if not constant.startswith(_MAGIC) or len(constant) < CONSTANT_SIZE:
         return None
-    _, version, kind, _, uuid, data_offset, capacity, created_ns = _CONSTANT.unpack(
-        constant[: _CONSTANT.size]
+    _, version, kind, _, uuid, data_offset, capacity, created_ns, crc = (
+        _CHECKED.unpack_from(constant)
     )
     if version != VERSION:
         raise FormatError(
@@ -75,7 +76,6 @@ def decode(constant: bytes, file_size: int, path: str) -> Trailer | None:
             "written by another version of sharray (numpy.load still reads it)",
             path,
         )
-    (crc,) = struct.unpack_from("<I", constant, _CONSTANT.size)
     found = zlib.crc32(constant[: _CONSTANT.size])
     if crc != found or data_offset + capacity + TRAILER_SIZE != file_size:
         raise FormatError(

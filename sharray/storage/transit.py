@@ -43,22 +43,27 @@ def record_sent(words: memoryview[int]) -> int:
     A token holds, from its low bits up: 8 bits of entry, 24 of the sender's
     process number, 32 that count. No other handle in transit has it.
     """
-    sender = processes.own_identity()
-    start = (sender >> 32) * 31
-    for step in range(_OVERFLOW):
+    sender, parent = processes.own_and_parent_identity()
+    pid = sender >> 32
+    serial = next(_serials) & 0xFFFFFFFF
+    entry = (pid * 31 + serial) % _OVERFLOW
+    if words[TRANSIT_WORD + entry * _ENTRY_WORDS] != 0:
+        entry = _free_entry(words, entry)
+    token = serial << 32 | (pid & 0xFFFFFF) << 8 | entry
+    word = TRANSIT_WORD + entry * _ENTRY_WORDS
+    words[word + 1] = sender
+    words[word + 2] = parent
+    words[word + 3] = int(time.time())
+    words[word] = token  # last: from now on the entry counts
+    return token
+
+
+def _free_entry(words: memoryview[int], start: int) -> int:
+    for step in range(1, _OVERFLOW):
         entry = (start + step) % _OVERFLOW
         if words[_word(entry)] == 0:
-            break
-    else:
-        entry = _OVERFLOW
-    serial = next(_serials) & 0xFFFFFFFF
-    token = serial << 32 | (sender >> 32 & 0xFFFFFF) << 8 | entry
-    word = _word(entry)
-    words[word] = token
-    words[word + 1] = sender
-    words[word + 2] = processes.parent_identity()
-    words[word + 3] = int(time.time())
-    return token
+            return entry
+    return _OVERFLOW
 
 
 def record_received(words: memoryview[int], token: int) -> None:

@@ -53,7 +53,7 @@ def map_file(fd: int, nbytes: int, *, writable: bool, private: bool) -> mmap.mma
     """
     flags = mmap.MAP_PRIVATE if private else mmap.MAP_SHARED
     prot = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
-    return mmap.mmap(fd, nbytes, flags=flags, prot=prot, **_UNTRACKED)
+    return mmap.mmap(fd, nbytes, flags, prot, **_UNTRACKED)
 
 
 def sync(address: int, nbytes: int) -> None:

@@ -23,21 +23,12 @@ def identity(pid: int) -> int:
     return 0 if start is None else pid << 32 | start & 0xFFFFFFFF
 
 
-def own_identity() -> int:
-    """`identity` of this process."""
-    return _own_and_parent()[0]
-
-
-def parent_identity() -> int:
-    """`identity` of the process that started this one.
+def own_and_parent_identity() -> tuple[int, int]:
+    """`identity` of this process, and of the one that started it.
 
     Under multiprocessing's forkserver that is not the parent process in the
     operating system's sense, which is why multiprocessing is asked first.
     """
-    return _own_and_parent()[1]
-
-
-def _own_and_parent() -> tuple[int, int]:
     pid = os.getpid()
     found = _known.get(pid)
     if found is None:
