@@ -5,14 +5,12 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
-import subprocess
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import disks
 import numpy as np
 import pytest
 
@@ -206,45 +204,10 @@ def test_foreign_file_remembers_a_fault_while_it_is_open(
     sh.open("a.npy").flush()
 
 
-def run(*command: str) -> str:
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
-
-
-@contextmanager
-def disk_smaller_than_it_says(directory: Path) -> Iterator[Path]:
-    """An ext4 file system of 64 MB on a device that holds 12 MB."""
-    thin, mount = directory / "thin", directory / "mount"
-    thin.mkdir()
-    mount.mkdir()
-    run("mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(thin))
-    device = None
-    try:
-        image = thin / "image"
-        with image.open("wb") as file:
-            file.truncate(64 << 20)
-        options = ("-E", "lazy_itable_init=1,nodiscard", "-O", "^has_journal")
-        run("mkfs.ext4", "-q", "-F", *options, str(image))
-        device = run("losetup", "-f", "--show", str(image))
-        run("mount", "-t", "ext4", "-o", "errors=continue", device, str(mount))
-        yield mount
-    finally:
-        subprocess.run(["umount", str(mount)], check=False, capture_output=True)
-        if device is not None:
-            run("losetup", "-d", device)
-        run("umount", str(thin))
-
-
-def can_mount() -> bool:
-    if os.getuid() != 0 or not os.path.exists("/dev/loop-control"):
-        return False
-    return subprocess.run(["which", "mkfs.ext4"], capture_output=True).returncode == 0
-
-
-@pytest.mark.skipif(not can_mount(), reason="needs root, loop devices and mkfs.ext4")
+@disks.needs_disks
 def test_disk_that_loses_data_is_reported_and_not_forgotten(tmp_path: Path) -> None:
-    with disk_smaller_than_it_says(tmp_path) as mount:
-        path = mount / "a.npy"
+    with disks.disk_smaller_than_it_says(tmp_path) as disk:
+        path = disk.path / "a.npy"
         a = sh.create(path, 24 << 20, "u1")
         a[...] = 7
         with pytest.raises(sh.FlushError) as raised:

@@ -1,0 +1,114 @@
+"""Disks for tests: file systems on loop devices, which only root can mount."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import struct
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+_SHUTDOWN = 0x8004587D  # EXT4_IOC_SHUTDOWN, XFS_IOC_GOINGDOWN
+_WITHOUT_FLUSHING_THE_LOG = 2
+
+
+def can_mount() -> bool:
+    """Whether this user can mount loop devices."""
+    return (
+        os.getuid() == 0
+        and os.path.exists("/dev/loop-control")
+        and shutil.which("mkfs.ext4") is not None
+    )
+
+
+needs_disks = pytest.mark.skipif(
+    not can_mount(), reason="needs root, loop devices and mkfs.ext4"
+)
+
+
+def run(*command: str) -> str:
+    """Run a command that must succeed; returns what it printed."""
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+class Disk:
+    """An ext4 file system in an image file, mounted at `path`."""
+
+    def __init__(self, image: Path, path: Path) -> None:
+        self.path = path
+        self._image = image
+        self._device: str | None = None
+        path.mkdir()
+
+    def make(self, megabytes: int, *options: str) -> None:
+        """Make the file system."""
+        with self._image.open("wb") as file:
+            file.truncate(megabytes << 20)
+        run("mkfs.ext4", "-q", "-F", *options, str(self._image))
+
+    def mount(self) -> None:
+        """Mount it, again after a power cut."""
+        if self._device is None:
+            self._device = run("losetup", "-f", "--show", str(self._image))
+        run(
+            "mount", "-t", "ext4", "-o", "errors=continue", self._device, str(self.path)
+        )
+
+    def cut_power(self) -> None:
+        """Let nothing more reach the disk, and come up again from what has."""
+        fd = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.ioctl(fd, _SHUTDOWN, struct.pack("I", _WITHOUT_FLUSHING_THE_LOG))
+        finally:
+            os.close(fd)
+        run("umount", str(self.path))
+        self.mount()
+
+    def remove(self) -> None:
+        """Leave nothing mounted."""
+        subprocess.run(["umount", str(self.path)], check=False, capture_output=True)
+        if self._device is not None:
+            run("losetup", "-d", self._device)
+
+
+@contextmanager
+def disk(directory: Path) -> Iterator[Disk]:
+    """A disk of 64 MB."""
+    made = Disk(directory / "image", directory / "disk")
+    try:
+        made.make(64)
+        made.mount()
+        yield made
+    finally:
+        made.remove()
+
+
+@contextmanager
+def disk_smaller_than_it_says(directory: Path) -> Iterator[Disk]:
+    """A disk of 64 MB whose device holds only 12: writing fails later."""
+    thin = directory / "thin"
+    with tmpfs(thin, "12m"):
+        made = Disk(thin / "image", directory / "disk")
+        try:
+            made.make(64, "-E", "lazy_itable_init=1,nodiscard", "-O", "^has_journal")
+            made.mount()
+            yield made
+        finally:
+            made.remove()
+
+
+@contextmanager
+def tmpfs(path: Path, size: str) -> Iterator[Path]:
+    """A RAM disk of this size."""
+    path.mkdir()
+    run("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path))
+    try:
+        yield path
+    finally:
+        run("umount", str(path))
