@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import ArrayNotFoundError, FormatError, SharrayError, explain
 from ..storage import ending, location
 from ..storage.attaching import attach, read_layout
+from ..storage.making import UNFINISHED
 from ..system import files, locks
 from .named import Path
 
@@ -49,7 +50,8 @@ def list() -> builtins.list[ArrayInfo]:
         for name in names:
             path = os.path.join(directory, name)
             try:
-                found.append(_inspect(path))
+                if not name.endswith(UNFINISHED) or not name.startswith("."):
+                    found.append(_inspect(path))
             except (OSError, FormatError):
                 continue  # it went away meanwhile, or is no array
     return sorted(found)
@@ -118,8 +120,8 @@ def gc() -> builtins.list[str]:
     """Remove anonymous arrays that nobody holds any more.
 
     They are what is left when all processes that shared one were killed. It
-    happens by itself whenever a process starts to use arrays in RAM. Named
-    arrays are never removed.
+    happens by itself whenever a process starts to use arrays in RAM. Arrays with a
+    name are never removed, only what a killed process had not finished.
 
     Returns
     -------
@@ -132,7 +134,7 @@ def gc() -> builtins.list[str]:
     >>> sh.gc()
     []
     """
-    return ending.sweep(location.anonymous_directory())
+    return ending.sweep(location.anonymous_directory()) + ending.sweep_unfinished()
 
 
 def clear_fault(path: Path) -> None:

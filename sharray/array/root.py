@@ -25,6 +25,7 @@ class Root(np.memmap[Any, np.dtype[np.uint8]]):
     """All bytes of one mapped file; as long as it lives, the mapping does."""
 
     segment: Segment
+    _guard: np.ndarray[Any, Any]
     mode: str
     offset: int = 0
 
@@ -58,7 +59,11 @@ def root_of(segment: Segment) -> Root:
         _roots.setdefault((segment.identity, segment.mode), root)
     if segment.anonymous:
         ending.keep(segment, root.address)
-        weakref.finalize(root, ending.release, segment).atexit = False
+        # Not of the root itself: garbage collection runs what waits for an object
+        # before any __del__ of the same cycle, which may still read the array. An
+        # ndarray it does not know, and that dies when nothing can read any more.
+        root._guard = np.empty(0, np.uint8)
+        weakref.finalize(root._guard, ending.release, segment).atexit = False
     return root
 
 

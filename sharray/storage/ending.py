@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import time
 from contextlib import suppress
 
+from ..errors import SharrayError
 from ..system import processes
-from . import lease, location
+from . import lease, location, making
 from .segment import Segment
 
 _SWEEP_INTERVAL = 60.0
@@ -61,6 +63,20 @@ def sweep(directory: str, *, ending: int = 0) -> list[str]:
     return [path for path in paths if lease.reap(path, ending=ending)]
 
 
+def sweep_unfinished() -> list[str]:
+    """Remove what killed processes were about to name ``shm://...``.
+
+    Returns the paths that were removed.
+    """
+    found = [
+        os.path.join(top, name)
+        for top, _, names in os.walk(location.ram_directory())
+        for name in names
+        if name.startswith(".") and name.endswith(making.UNFINISHED)
+    ]
+    return [path for path in found if lease.reap(path)]
+
+
 def _watch_end() -> None:
     """Have multiprocessing call `end`, besides atexit.
 
@@ -92,9 +108,21 @@ def end() -> None:
         with suppress(OSError):
             segment.let_go(address, ending=ending)
     _held.clear()
+    with suppress(SharrayError):  # what a child has sent and nobody received
+        _used_directories.add(location.anonymous_directory())
     for directory in _used_directories:
         sweep(directory, ending=ending)
         location.tidy_ram_directories(directory)
 
 
-atexit.register(end)
+def _end_at_exit() -> None:
+    if _watched_pid != os.getpid():
+        end()
+
+
+# Both register at exit what the other has to precede: multiprocessing waits there
+# for children that may still be opening arrays. If it is here, it calls `end`; if
+# it is imported later, it runs before us.
+if "multiprocessing.util" in sys.modules:
+    _watch_end()
+atexit.register(_end_at_exit)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from typing import TypeVar
 
-from ..errors import NoSpaceError, explain
+from ..errors import NoSpaceError, StorageError, explain
 from ..system import files
 from . import header as header_block
 from . import lease, location, trailer
 from .format import TRAILER_SIZE, round_up
 from .header import Header
-from .segment import Segment, link_into_ram_directory
+from .segment import Segment, in_ram_directory, link_into_ram_directory
 
 # Asking how much memory there is costs 50 us, too much for small arrays.
 _WORTH_ASKING = 64 << 20
@@ -20,6 +21,10 @@ _WORTH_ASKING = 64 << 20
 # limit is 1024.
 _MOST_UNNAMED = 64
 
+# How names end that a file has only until it gets its own.
+UNFINISHED = ".new"
+
+T = TypeVar("T")
 Blocks = Iterable[memoryview]
 
 
@@ -52,15 +57,13 @@ def create(
         Nothing is left behind then.
     """
     directory = os.path.dirname(place.path)
-    if place.in_ram:
-        location.make_ram_directories(directory)
     if not overwrite and os.path.lexists(place.path):
         # linkat would find out too, but only after everything was written.
         raise explain(FileExistsError(17, ""), "create the array", place.path)
     layout = _Layout(block, anonymous=False)
     fd = temporary = None
     try:
-        fd, temporary = _new_file(place.path)
+        fd, temporary = _new_file(place)
         _write(fd, layout, contents, directory)
         files.set_permissions(fd, permissions)
         durable = not files.is_volatile(fd, files.status(fd).st_dev)
@@ -92,14 +95,14 @@ def create_anonymous(
     directory = location.anonymous_directory()
     layout = _Layout(block, anonymous=True)
     path = location.anonymous_path(layout.trailer.uuid)
-    location.make_ram_directories(directory)
     fd = None
     try:
-        fd = files.open_unnamed(directory)
+        fd = in_ram_directory(directory, lambda: files.open_unnamed(directory))
         unnamed = fd is not None
         if fd is None:
-            fd = files.open_new(path)
-        lease.hold(fd, path)
+            fd = in_ram_directory(directory, lambda: _open_visible(path))
+        else:
+            lease.hold(fd, path)
         _write(fd, layout, contents, directory)
         segment = layout.map(fd, path)
         if unnamed and unnamed_so_far < _MOST_UNNAMED:
@@ -132,16 +135,29 @@ class _Layout:
         return Segment(fd, files.status(fd), path, "r+", self.header, self.trailer)
 
 
-def _new_file(path: str) -> tuple[int, str | None]:
+def _new_file(place: location.Location) -> tuple[int, str | None]:
     """A leased file without a name, or else with a temporary one."""
-    directory, name = os.path.split(path)
-    temporary = None
-    fd = files.open_unnamed(directory)
+    path = place.path
+    directory = os.path.dirname(path)
+    if place.in_ram:
+        fd = in_ram_directory(directory, lambda: files.open_unnamed(directory))
+    else:
+        fd = files.open_unnamed(directory)
     if fd is None:
-        temporary = os.path.join(directory, f".{name}.{os.urandom(8).hex()}.new")
-        fd = files.open_new(temporary)
+        temporary, visible = _claim_beside(path, _open_visible)
+        return visible, temporary
     lease.hold(fd, path)
-    return fd, temporary
+    return fd, None
+
+
+def _open_visible(path: str) -> int:
+    """A leased new file under a name, for file systems that need one."""
+    while True:
+        fd = files.open_new(path)
+        lease.hold(fd, path)
+        if files.status(fd).st_nlink > 0:
+            return fd
+        files.close(fd)  # somebody reaped it before it was leased
 
 
 def _write(fd: int, layout: _Layout, contents: Blocks | None, directory: str) -> None:
@@ -169,13 +185,13 @@ def _give_name(
         if temporary is not None:
             files.link(temporary, place.path)
             files.unlink(temporary)
-        elif place.in_ram:
-            link_into_ram_directory(fd, place.path)
         else:
-            files.link_unnamed(fd, place.path)
+            _link(fd, place.path, place.in_ram)
         return
     if temporary is None:
-        temporary = _link_beside(fd, place.path)
+        temporary, _ = _claim_beside(
+            place.path, lambda name: _link(fd, name, place.in_ram)
+        )
     try:
         files.rename(temporary, place.path)
     except OSError:
@@ -183,8 +199,15 @@ def _give_name(
         raise
 
 
-def _link_beside(fd: int, path: str) -> str:
-    """A name in the same directory, to be renamed; returns it.
+def _link(fd: int, path: str, in_ram: bool) -> None:
+    if in_ram:
+        link_into_ram_directory(fd, path)
+    else:
+        files.link_unnamed(fd, path)
+
+
+def _claim_beside(path: str, claim: Callable[[str], T]) -> tuple[str, T]:
+    """Do something with a free name in the same directory; returns both.
 
     The names are the same each time, and what a killed process has left under
     one is leased by nobody: it is reaped and its name used.
@@ -192,10 +215,9 @@ def _link_beside(fd: int, path: str) -> str:
     directory, name = os.path.split(path)
     attempt = 0
     while True:
-        temporary = os.path.join(directory, f".{name}.{attempt}.new")
+        temporary = os.path.join(directory, f".{name}.{attempt}{UNFINISHED}")
         try:
-            files.link_unnamed(fd, temporary)
-            return temporary
+            return temporary, claim(temporary)
         except FileExistsError:
             if not lease.reap(temporary):
                 attempt += 1
@@ -216,7 +238,7 @@ def _check_room(fd: int, size: int, directory: str) -> None:
 
 
 def _explain(error: OSError, size: int, directory: str, path: str) -> Exception:
-    if isinstance(error, NoSpaceError):
+    if isinstance(error, StorageError):
         return error
     explained = explain(error, "create the array", path)
     if not isinstance(explained, NoSpaceError):

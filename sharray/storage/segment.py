@@ -7,6 +7,8 @@ import os
 import struct
 import threading
 import time
+from collections.abc import Callable
+from typing import TypeVar
 
 from ..errors import FlushError, explain
 from ..system import files, memory
@@ -15,8 +17,10 @@ from .format import TRAILER_SIZE
 from .header import Header
 from .trailer import Trailer
 
+T = TypeVar("T")
 _NO_UUID = bytes(16)
-_publishing = threading.Lock()
+# Reentrant: garbage collection may run a __del__ that sends another array.
+_publishing = threading.RLock()
 
 
 class Segment:
@@ -199,14 +203,19 @@ class Segment:
             files.close(fd)
 
     def record_sent(self) -> int:
-        """A handle of an anonymous array is about to leave: the token for it."""
+        """A handle of an anonymous array is about to leave: the token for it.
+
+        One that was opened read-only by its path cannot note down anything.
+        """
+        if self.mode != "r+":
+            return 0
         if self._unnamed_fd is not None:
             self.publish()
         return transit.record_sent(self.words)
 
     def record_received(self, token: int) -> None:
         """The handle with this token has arrived."""
-        if token and self.anonymous:
+        if token and self.anonymous and self.mode == "r+":
             transit.record_received(self.words, token)
 
     def release(self) -> None:
@@ -240,6 +249,8 @@ class Segment:
         ending : int
             See `sharray.storage.transit.is_awaited`.
         """
+        if self.mode != "r+":
+            return  # was opened by its path; the next process sweeps it up
         try:
             fd = files.open_existing(self.path, writable=True, follow=False)
         except OSError:
@@ -249,6 +260,9 @@ class Segment:
             status = files.status(fd)
             if (status.st_dev, status.st_ino) == same:
                 memory.replace_mapping(address, self.size, same, fd)
+                if self._unnamed_fd is not None:  # a forked child has published it
+                    files.close(self._unnamed_fd)
+                    self._unnamed_fd = None
         finally:
             files.close(fd)
         lease.reap(self.path, ending=ending)
@@ -256,12 +270,16 @@ class Segment:
 
 def link_into_ram_directory(fd: int, path: str) -> None:
     """Name an unnamed file in RAM, creating its directories as needed."""
-    directory = os.path.dirname(path)
+    in_ram_directory(os.path.dirname(path), lambda: files.link_unnamed(fd, path))
+
+
+def in_ram_directory(directory: str, act: Callable[[], T]) -> T:
+    """Do something in a directory in RAM, which is created as needed."""
     deadline = time.monotonic() + 5
     while True:
-        location.make_ram_directories(directory)
         try:
-            return files.link_unnamed(fd, path)
+            location.make_ram_directories(directory)
+            return act()
         except FileNotFoundError:
             # A process that ended has removed the empty directory meanwhile.
             if time.monotonic() > deadline:
@@ -281,7 +299,7 @@ def identity_of(status: os.stat_result, trailer: Trailer | None) -> bytes:
 def _renew_lock_after_fork() -> None:
     # Another thread of the parent may have held it.
     global _publishing
-    _publishing = threading.Lock()
+    _publishing = threading.RLock()
 
 
 os.register_at_fork(after_in_child=_renew_lock_after_fork)

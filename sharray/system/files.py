@@ -11,7 +11,7 @@ import stat
 _O_TMPFILE = getattr(os, "O_TMPFILE", 0)
 _O_NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 # What O_TMPFILE gives on file systems and kernels that do not have it: open(2).
-_NO_TMPFILE = {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT}
+_NO_TMPFILE = {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL}
 # statfs(2): file systems whose files live in memory.
 _VOLATILE_MAGIC = {0x01021994: "tmpfs", 0x858458F6: "ramfs", 0x958458F6: "hugetlbfs"}
 _volatile_by_device: dict[int, bool] = {}

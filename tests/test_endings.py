@@ -1,0 +1,196 @@
+"""However a process ends, it leaves no array in RAM behind.
+
+What ends in order has removed its arrays itself, before anybody else could.
+What is killed leaves at most a name, which the next process removes.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+from ends import finish, names_in_ram, run, start
+
+import sharray as sh
+
+TWICE = ["late 7000.0", "late 7000.0"]
+
+
+@pytest.fixture(autouse=True)
+def _own_ram_directory(tmp_ram: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that what one test leaves behind fails no other."""
+    monkeypatch.setenv("SHARRAY_RAM_DIR", tmp_ram)
+
+
+@pytest.mark.parametrize("make", ["sent()", "arrived()", "sh.full(1000, 7.0)"])
+def test_a_module_global_is_readable_to_the_very_end(make: str) -> None:
+    assert run(f"a = {make}") == TWICE
+    assert names_in_ram() == []
+
+
+def test_sys_exit_with_a_live_array() -> None:
+    assert run("a = sent(); sys.exit(3)", status=3) == TWICE
+    assert names_in_ram() == []
+
+
+def test_an_exception_whose_frames_hold_arrays() -> None:
+    program = """
+sys.excepthook = lambda *_: print("failed")
+
+def fail():
+    a = sent()
+    b = sent()[1:]
+    raise RuntimeError
+
+fail()
+"""
+    assert run(program, status=1) == ["failed"]
+    assert names_in_ram() == []
+
+
+@pytest.mark.parametrize("array", ["sent()", "sent()[::2]", "sent().base"])
+def test_a_reference_cycle_may_read_its_array_when_collected(array: str) -> None:
+    program = f"""
+Node({array})
+gc.collect()
+node = Node({array})
+"""
+    collected = "collected 0" if array.endswith("base") else "collected 7"
+    assert run(program) == [collected, collected]
+    assert names_in_ram() == []
+
+
+def test_a_cycle_that_only_the_end_collects() -> None:
+    assert run("sys.modules['kept'] = Node(sent())") == ["collected 7"]
+    assert names_in_ram() == []
+
+
+def test_a_daemon_thread_reads_while_the_interpreter_ends() -> None:
+    program = """
+def read(started):
+    mine = sent()
+    while mine.sum() == 7000:
+        started.set()
+    os.write(2, b"the memory has changed")
+
+started = threading.Event()
+threading.Thread(target=read, args=(started,), daemon=True).start()
+started.wait()
+a = sent()
+"""
+    assert run(program) == TWICE
+    assert names_in_ram() == []
+
+
+def test_a_thread_that_outlives_the_main_one() -> None:
+    program = """
+def read(array):
+    threading.main_thread().join()
+    print("thread", array.sum())
+
+threading.Thread(target=read, args=(sent(),)).start()
+"""
+    assert run(program) == ["thread 7000.0"]
+    assert names_in_ram() == []
+
+
+def test_threads_that_send_receive_and_drop_the_same_arrays() -> None:
+    program = """
+sys.setswitchinterval(1e-6)
+shared = [sh.full(10, i) for i in range(4)]
+
+def work(seed):
+    for step in range(200):
+        i = (seed + step) % 4
+        assert pickle.loads(pickle.dumps(shared[i]))[0] == i
+        passing = sh.full(10, step)
+        handle = pickle.dumps(passing)
+        del passing
+        assert pickle.loads(handle)[0] == step
+
+threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+del shared
+print(sum(len(names) for _, _, names in os.walk(os.environ["SHARRAY_RAM_DIR"])))
+"""
+    assert run(program) == ["0"]
+
+
+def test_every_handle_on_its_way_keeps_its_array_whichever_thread_sent_it() -> None:
+    program = """
+from sharray.storage import transit
+sys.setswitchinterval(1e-6)
+
+def send(array, barrier, tokens):
+    barrier.wait()
+    for _ in range(20):
+        tokens.append(array.__reduce_ex__(5)[1][-1])
+
+for _ in range(50):
+    array, tokens, barrier = sh.ones(3), [], threading.Barrier(4)
+    threads = [threading.Thread(target=send, args=(array, barrier, tokens))
+               for _ in range(4)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    words = array._root.segment.words
+    held = set(words[transit.TRANSIT_WORD :: 4])
+    assert held.issuperset(tokens)
+"""
+    assert run(program) == []
+    assert names_in_ram() == []
+
+
+def test_a_process_that_leaves_without_goodbye() -> None:
+    run("a = arrived(); os._exit(0)")
+    assert len(names_in_ram()) == 1
+    assert len(sh.gc()) == 1
+    assert names_in_ram() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV])
+def test_death_by_a_signal(number: signal.Signals) -> None:
+    program = "import faulthandler; faulthandler.disable(); a = arrived()\n"
+    process = start(program + "wait_for_a_signal()")
+    assert process.stdout is not None
+    process.stdout.readline()
+    assert len(names_in_ram()) == 1
+    assert sh.gc() == []  # it is in use
+    process.send_signal(number)
+    finish(process, status=-number)
+    assert len(sh.gc()) == 1
+    assert names_in_ram() == []
+
+
+def test_ctrl_c_is_an_orderly_end() -> None:
+    program = """
+a = sent()
+sys.excepthook = lambda kind, *_: print(kind.__name__)
+wait_for_a_signal()
+"""
+    process = start(program)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    assert finish(process, status=-signal.SIGINT) == ["KeyboardInterrupt", *TWICE]
+    assert names_in_ram() == []
+
+
+def test_what_was_never_pickled_is_freed_by_the_kernel_even_on_sigkill() -> None:
+    nbytes = 256 << 20
+    process = start(f"a = sh.ones({nbytes}, 'u1'); wait_for_a_signal()")
+    assert process.stdout is not None
+    process.stdout.readline()
+    assert names_in_ram() == []
+    before = _free_in_ram()
+    process.kill()
+    finish(process, status=-signal.SIGKILL)
+    # Other programs use the RAM disk as well, but not that much.
+    assert _free_in_ram() - before > nbytes // 2
+    assert names_in_ram() == []
+
+
+def _free_in_ram() -> int:
+    found = os.statvfs(os.environ["SHARRAY_RAM_DIR"])
+    return found.f_bfree * found.f_frsize

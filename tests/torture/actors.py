@@ -1,0 +1,278 @@
+"""Processes that share arrays at random, check all they see, and may be killed."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import random
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import sharray as sh
+from sharray.storage import ending, lease, location, trailer
+from sharray.system import files, locks, memory
+
+COUNTS = [
+    "name_lost",  # an array is held, and its name gone or another file's
+    "content_wrong",
+    "incomplete",  # a file is visible and no complete array
+    "sent_lost",  # a handle was sent, its sender lives, and the array is gone
+    "wrong_error",
+    "crashed",  # an actor died otherwise than by our hands
+    "left",  # something remains when all are dead
+    # The rest tells that there was something to go wrong.
+    "created",
+    "attached",
+    "gone",
+    "taken",
+    "collected",
+]
+VIOLATIONS = COUNTS[: COUNTS.index("created")]
+
+N = 100
+_NAMES = 3  # few, so that names come back and every race has its chance
+_MOST_HELD = 2
+NAMED = ["shm://run/x", "shm://run/y", "disk.npy"]
+HANDLES = "handles"
+
+
+class Held(NamedTuple):
+    """An anonymous array, and the file that has to keep its name."""
+
+    array: Any
+    value: float
+    path: str
+    inode: int
+
+
+def jitter(module: Any, name: str, random: random.Random, sleep: float) -> None:
+    """Let others run before and after a system call, or kill this process there."""
+    function = getattr(module, name)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        _pause(random, sleep)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            _pause(random, sleep)
+
+    setattr(module, name, call)
+
+
+def _pause(random: random.Random, sleep: float = 0.05) -> None:
+    chance = random.random()
+    if chance < sleep:
+        time.sleep(random.random() * 2e-3)
+    elif chance < 2 * sleep:
+        os.sched_yield()
+
+
+class Actor:
+    """One process; `counts` is its row of the table that the driver sums."""
+
+    def __init__(self, seed: int, counts: Any) -> None:
+        self.random = random.Random(seed)
+        self.counts = counts
+        self.held: list[Held] = []
+        # A uuid never comes back. These do, and with them the file names.
+        trailer.os = SimpleNamespace(
+            urandom=lambda n: bytes([self.random.randrange(_NAMES)]) * n
+        )
+        for name in "open_unnamed", "open_new", "open_existing", "write_at", "unlink":
+            jitter(files, name, self.random, 0.05)
+        for name in "status", "names_same_file", "link_unnamed", "rename":
+            jitter(files, name, self.random, 0.05)
+        jitter(memory, "map_file", self.random, 0.05)
+        # Between open and lock is where most can happen.
+        for name in "lock_shared", "lock_exclusive":
+            jitter(locks, name, self.random, 0.3)
+        ending._next_sweep = 0.0
+
+    def count(self, what: str) -> None:
+        """One more of these."""
+        self.counts[COUNTS.index(what)] += 1
+
+    def live(self) -> None:
+        """Do one thing after the other; returns seldom."""
+        some = self.random.choices
+        things: list[tuple[Callable[[], None], int, tuple[type[Exception], ...]]] = [
+            # What it does, how often, and what races may refuse.
+            (self.create, 6, (sh.ArrayExistsError,)),
+            (self.attach, 10, (sh.ArrayGoneError,)),
+            (self.check, 6, ()),
+            (self.drop, 6, ()),
+            (self.let_go_without_reaping, 2, ()),
+            (self.send_and_drop, 2, (sh.ArrayExistsError,)),
+            (self.look_around, 2, ()),
+            (self.collect, 4, ()),
+            (self.create_named, 1, (sh.ArrayExistsError,)),
+            (self.overwrite_named, 1, ()),
+            (self.open_named, 2, (sh.ArrayNotFoundError,)),
+            (self.unlink_named, 1, (sh.ArrayNotFoundError,)),
+        ]
+        weights = [weight for _, weight, _ in things]
+        while self.random.random() > 0.003:
+            ((act, _, allowed),) = some(things, weights)
+            try:
+                act()
+            except allowed as error:
+                self.count("taken" if isinstance(error, FileExistsError) else "gone")
+            except Exception:
+                self.count("wrong_error")
+                Path(f"error-{os.getpid()}").write_text(traceback.format_exc())
+        ending.end()
+        for held in self.held:
+            self.check_content(held.array, held.value)
+
+    # -- anonymous arrays ----------------------------------------------------
+
+    def make(self) -> tuple[Held, bytes]:
+        """A new array with a name, and a handle of it."""
+        value = float(self.random.getrandbits(40))
+        array = sh.full(N, value)
+        segment = array._root.segment
+        handle = pickle.dumps(array)
+        held = Held(array, value, segment.path, segment.inode)
+        if not self.has_its_name(held):
+            # Another process has made an array of this uuid. No such thing happens
+            # to real ones: be silent about it, and never reap the other's file.
+            self.forget(held)
+            raise sh.ArrayExistsError("by another process")
+        self.count("created")
+        return held, handle
+
+    def create(self) -> None:
+        """Make an array and hand it to whoever comes."""
+        held, handle = self.make()
+        if self.random.random() < 0.85:
+            pickle.loads(handle)  # delivered; else this keeps it while we live
+        temporary = f"{HANDLES}/.{os.getpid()}"
+        Path(temporary).write_bytes(pickle.dumps((handle, held.value)))
+        os.rename(temporary, f"{HANDLES}/{self.random.randrange(_NAMES)}")
+        self.hold(held)
+
+    def attach(self) -> None:
+        """Open what somebody has handed over."""
+        try:
+            sent = Path(f"{HANDLES}/{self.random.randrange(_NAMES)}").read_bytes()
+        except FileNotFoundError:
+            return
+        handle, value = pickle.loads(sent)
+        array = pickle.loads(handle)
+        segment = array._root.segment
+        self.count("attached")
+        self.hold(Held(array, value, segment.path, segment.inode))
+
+    def hold(self, held: Held) -> None:
+        """Keep an array for a while."""
+        self.held.append(held)
+        del held
+        if len(self.held) > _MOST_HELD:
+            self.drop()
+
+    def check(self) -> None:
+        """Whatever is held is as it was, and so is its name."""
+        for held in self.held:
+            self.check_content(held.array, held.value)
+            if not self.has_its_name(held):
+                self.count("name_lost")
+
+    def drop(self) -> None:
+        """Close an array; the last one removes the file."""
+        if self.held:
+            self.check()
+            self.held.pop(self.random.randrange(len(self.held)))
+
+    def let_go_without_reaping(self) -> None:
+        """As somebody who is killed at just this moment."""
+        if self.held:
+            self.forget(self.held.pop())
+
+    def forget(self, held: Held) -> None:
+        """Unmap without removing the name."""
+        # All holders of the array in this process forget it with this one.
+        segment = held.array._root.segment
+        segment.anonymous = False
+
+    def send_and_drop(self) -> None:
+        """A handle on its way keeps the array while the sender lives."""
+        held, handle = self.make()
+        value = held.value
+        del held
+        _pause(self.random)
+        try:
+            self.check_content(pickle.loads(handle), value)
+        except sh.ArrayGoneError:
+            self.count("sent_lost")
+
+    def has_its_name(self, held: Held) -> bool:
+        """Whether the name still means this file."""
+        try:
+            return os.lstat(held.path).st_ino == held.inode
+        except FileNotFoundError:
+            return False
+
+    def check_content(self, array: Any, *values: float) -> None:
+        """All elements are the one expected value."""
+        found = np.asarray(array)
+        right = found.shape == (N,) and (found == found[0]).all()
+        if not right or (values and found[0] not in values):
+            self.count("content_wrong")
+
+    def collect(self) -> None:
+        """What any process does now and then."""
+        for _ in sh.gc():
+            self.count("collected")
+
+    def look_around(self) -> None:
+        """Every file that is visible is a complete array."""
+        directory = location.anonymous_directory()
+        for name in os.listdir(directory) if os.path.isdir(directory) else []:
+            path = os.path.join(directory, name)
+            try:
+                self.check_content(sh.open(path, "r"))
+            except sh.ArrayNotFoundError:
+                lease.reap(path)
+            except sh.FormatError:
+                self.count("incomplete")
+
+    # -- arrays with a name --------------------------------------------------
+
+    def name_and_value(self) -> tuple[str, float]:
+        """A name, and a value that belongs to it."""
+        number = self.random.choices(range(len(NAMED)), [5, 5, 1])[0]
+        return NAMED[number], number + len(NAMED) * float(self.random.getrandbits(30))
+
+    def create_named(self) -> None:
+        """The name is free, or taken."""
+        name, value = self.name_and_value()
+        self.check_content(sh.create(name, N, fill_value=value), value)
+
+    def overwrite_named(self) -> None:
+        """Who has the old array keeps it."""
+        name, value = self.name_and_value()
+        array = sh.create(name, N, fill_value=value, overwrite=True)
+        _pause(self.random)
+        self.check_content(array, value)
+
+    def open_named(self) -> None:
+        """It is complete, and the array of this name."""
+        name, value = self.name_and_value()
+        try:
+            array = sh.open(name, self.random.choice(["r", "r+", "c"]))
+        except sh.FormatError:
+            self.count("incomplete")
+            return
+        self.check_content(array)
+        if (array[0] - value) % len(NAMED) != 0:
+            self.count("content_wrong")
+
+    def unlink_named(self) -> None:
+        """The name is gone, or was."""
+        sh.unlink(self.name_and_value()[0])

@@ -1,0 +1,130 @@
+"""Start actors, kill them at random moments, start others; count what goes wrong.
+
+A program: ``python -m torture.driver SECONDS [MUTANT]``, in an empty directory and
+with a SHARRAY_RAM_DIR of its own. It prints a JSON object of counts; a mutant is
+run until it is noticed.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import sharray as sh
+from sharray.storage import location, transit
+
+from .actors import COUNTS, HANDLES, NAMED, Actor, N
+from .mutants import BY_NAME, MUTANTS
+from .remains import arrays_below, locked_inodes
+
+_ACTORS = 6
+_LONGEST_PAUSE = 0.015
+
+
+class Driver:
+    """A process without threads and without arrays, whose children are actors."""
+
+    def __init__(self) -> None:
+        memory = mmap.mmap(-1, _ACTORS * len(COUNTS) * 8)
+        # A row for each actor and its successors, so that nobody shares a counter.
+        self.counts: Any = np.frombuffer(memory, np.int64).reshape(_ACTORS, -1)
+        self.pids = [0] * _ACTORS
+        self.seeds = 0
+        self.kills = 0
+
+    def start(self, slot: int) -> None:
+        """Put a new actor in this place."""
+        self.seeds += 1
+        self.pids[slot] = os.fork()
+        if self.pids[slot] == 0:
+            status = 1
+            try:
+                Actor(self.seeds, self.counts[slot]).live()
+                status = 0
+            finally:
+                os._exit(status)
+
+    def bury(self, slot: int, options: int) -> bool:
+        """Whether this actor is dead; it may not have died by itself."""
+        pid, status = os.waitpid(self.pids[slot], options)
+        if pid and os.waitstatus_to_exitcode(status) not in (0, -signal.SIGKILL):
+            self.counts[slot, COUNTS.index("crashed")] += 1
+        return pid != 0
+
+    def run(self, seconds: float, until: str = "") -> None:
+        """Torture, at the longest until something of this kind is counted."""
+        for slot in range(_ACTORS):
+            self.start(slot)
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            time.sleep(random.random() * _LONGEST_PAUSE)
+            for slot in range(_ACTORS):
+                if self.bury(slot, os.WNOHANG):
+                    self.start(slot)
+            victim = random.randrange(_ACTORS)
+            self.kill(victim)
+            self.start(victim)
+            if until and self.total(until):
+                break
+        for slot in range(_ACTORS):
+            self.kill(slot)
+
+    def kill(self, slot: int) -> None:
+        """At whatever it does just now."""
+        os.kill(self.pids[slot], signal.SIGKILL)
+        self.bury(slot, 0)
+        self.kills += 1
+
+    def total(self, what: str) -> int:
+        """How often this has been counted so far."""
+        return int(self.counts[:, COUNTS.index(what)].sum())
+
+
+def count_what_is_left() -> int:
+    """Tidy up as the next process does; returns what is wrong or remains."""
+    wrong = 0
+    ram = location.ram_directory()
+    for name in os.listdir(HANDLES):
+        os.unlink(os.path.join(HANDLES, name))
+    left = arrays_below(ram) | arrays_below(os.getcwd())
+    wrong += len(locked_inodes() & set(left.values()))
+    sh.gc()
+    wrong += len(arrays_below(location.anonymous_directory()))
+    for name in NAMED:
+        # Finds a complete array or none, and uses the names of what was left.
+        sh.create(name, N, overwrite=True)
+        sh.unlink(name)
+    left = arrays_below(ram) | arrays_below(os.getcwd())
+    return wrong + sum(not Path(path).name.startswith("error-") for path in left)
+
+
+def main(seconds: str, mutant: str = "") -> None:
+    """Run and tell."""
+    assert "SHARRAY_RAM_DIR" in os.environ, "mutants would reap this user's arrays"
+    # Who waits for a handle that a killed process has sent waits no longer: else
+    # all files would stay for a minute, and no reaper would meet another.
+    transit.GRACE = transit.OVERFLOW_GRACE = 0
+    os.mkdir(HANDLES)
+    driver = Driver()
+    if mutant:
+        BY_NAME[mutant]()
+        driver.run(float(seconds), until=MUTANTS[BY_NAME[mutant]])
+    else:
+        driver.run(float(seconds))
+        driver.counts[0, COUNTS.index("left")] = count_what_is_left()
+    counts = {what: driver.total(what) for what in COUNTS}
+    errors = [path.read_text() for path in Path().glob("error-*")]
+    print(json.dumps({"kills": driver.kills, "errors": errors[:3], **counts}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

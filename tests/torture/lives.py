@@ -1,0 +1,101 @@
+"""What a process does with arrays from first to last; it may die at any point."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import sharray as sh
+from sharray.storage import ending
+
+RAM_NAME = "shm://run/named"
+DISK_NAME = "field.npy"
+OLD, NEW = 7.0, 8.0
+N = 1000
+
+Life = Callable[[bytes], None]
+
+
+def check(array: Any, *values: float) -> None:
+    """All elements are the same, and one of these."""
+    found = np.unique(array)
+    assert found.size == 1, found
+    assert found[0] in values, found
+
+
+def make_and_send() -> bytes:
+    """A handle whose array this process keeps, under a global name."""
+    global _kept
+    _kept = sh.full(N, OLD)
+    return pickle.dumps(_kept)
+
+
+def let_go_of_what_is_kept() -> None:
+    """Drop the array of `make_and_send`."""
+    global _kept
+    check(_kept, OLD)
+    _kept = None
+
+
+_kept: Any = None
+
+
+def create_send_receive_close(_: bytes) -> None:
+    """An anonymous array that never leaves this process."""
+    array = sh.full(N, OLD)
+    again = pickle.loads(pickle.dumps(array))
+    check(again, OLD)
+    del array, again
+
+
+def attach_and_close(handle: bytes) -> None:
+    """An anonymous array of another process."""
+    array = pickle.loads(handle)
+    check(array, OLD)
+    pickle.dumps(array[1:])
+    del array
+
+
+def attach_and_end(handle: bytes) -> None:
+    """As when the interpreter ends while arrays exist."""
+    array = pickle.loads(handle)
+    ours = sh.full(N, OLD)
+    unsent = sh.full(N, OLD)
+    pickle.dumps(ours)
+    ending.end()
+    for each in array, ours, unsent:
+        check(each, OLD)
+
+
+def _name(path: str) -> None:
+    array = sh.create(path, N, fill_value=OLD)
+    check(sh.open(path), OLD)
+    replacement = sh.create(path, N, fill_value=NEW, overwrite=True)
+    check(array, OLD)
+    check(replacement, NEW)
+    replacement.flush()
+    sh.unlink(path)
+
+
+def name_in_ram(_: bytes) -> None:
+    """Create, open, overwrite and unlink under a name in RAM."""
+    _name(RAM_NAME)
+
+
+def name_on_disk(_: bytes) -> None:
+    """Create, open, overwrite and unlink under a name on a disk."""
+    _name(DISK_NAME)
+
+
+def use_the_name(path: str) -> None:
+    """What the next process does; finds leftovers and uses their names."""
+    sh.create(path, N, fill_value=NEW, overwrite=True)
+    sh.unlink(path)
+
+
+def open_what_is_visible(path: str) -> None:
+    """A complete array, old or new."""
+    check(sh.open(path), OLD, NEW)
