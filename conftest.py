@@ -78,7 +78,7 @@ def _no_leaks(
     request: pytest.FixtureRequest, _private_ram_directory: None
 ) -> Iterator[None]:
     """Fail a test that leaves descriptors, mappings, files or processes behind."""
-    gc.collect()
+    gc.freeze()  # the collection below then looks at this test's objects only
     descriptors, mappings = _open_descriptors(), _mapped_files()
     yield
     request.node.funcargs.clear()  # pytest keeps what fixtures gave
