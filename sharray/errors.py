@@ -141,7 +141,10 @@ class FlushError(StorageError):
 
 
 _HINTS: dict[int, tuple[type[StorageError], str]] = {
-    _errno.ENOENT: (ArrayNotFoundError, "there is no such file or directory"),
+    _errno.ENOENT: (
+        ArrayNotFoundError,
+        "there is no such file or directory; check the path",
+    ),
     _errno.EEXIST: (
         ArrayExistsError,
         "the name is taken; open it with sharray.open, choose another name, "
@@ -152,23 +155,35 @@ _HINTS: dict[int, tuple[type[StorageError], str]] = {
         "permission denied; check the owner and mode of the file and its "
         "directory, or open it with mode='r'",
     ),
-    _errno.EPERM: (AccessError, "the operation is not permitted for this user"),
+    _errno.EPERM: (AccessError, "not permitted for this user; check the owner"),
     _errno.EROFS: (
         AccessError,
         "the file system is mounted read-only; open the array with mode='r'",
     ),
-    _errno.ENOSPC: (NoSpaceError, "there is no space left"),
-    _errno.EDQUOT: (NoSpaceError, "the disk quota is used up"),
-    _errno.EISDIR: (StorageError, "it is a directory, an array is a file"),
-    _errno.ENOTDIR: (StorageError, "a part of the path is not a directory"),
-    _errno.ELOOP: (UnsafePathError, "it is a symbolic link where none may be"),
+    _errno.ENOSPC: (NoSpaceError, "there is no space left; remove what is not needed"),
+    _errno.EDQUOT: (
+        NoSpaceError,
+        "the disk quota is used up; remove what is not needed",
+    ),
+    _errno.EISDIR: (StorageError, "it is a directory, expected a file"),
+    _errno.ENOTDIR: (StorageError, "a part of the path is not a directory; check it"),
+    _errno.ELOOP: (UnsafePathError, "expected no symbolic link there"),
     _errno.EMFILE: (
         StorageError,
         "this process has too many open files; raise the limit (ulimit -n) "
         "or drop arrays that are not needed",
     ),
-    _errno.ENAMETOOLONG: (StorageError, "the name is too long"),
-    _errno.EFBIG: (NoSpaceError, "the file system does not hold files this large"),
+    _errno.EAGAIN: (BusyError, "another program has locked it; wait for that to end"),
+    _errno.ENAMETOOLONG: (StorageError, "the name is too long; choose a shorter one"),
+    _errno.EFBIG: (
+        NoSpaceError,
+        "the file system does not hold files this large; choose another",
+    ),
+    _errno.ENOMEM: (
+        StorageError,
+        "there is no memory or address space left to map it; drop arrays that are "
+        "not needed, or raise the limits (ulimit -v, vm.max_map_count)",
+    ),
 }
 
 
@@ -193,7 +208,7 @@ def explain(error: OSError, doing: str, path: str) -> StorageError:
     --------
     >>> raw = FileNotFoundError(2, "No such file or directory")
     >>> print(explain(raw, "open the array", "a.npy"))
-    cannot open the array 'a.npy': there is no such file or directory
+    cannot open the array 'a.npy': there is no such file or directory; check the path
     """
     code = error.errno or _errno.EIO
     kind, hint = _HINTS.get(code, (StorageError, error.strerror or str(error)))

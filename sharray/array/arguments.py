@@ -27,7 +27,7 @@ def check_dtype_and_shape(
     """What NumPy would take as dtype and shape, or a clear refusal."""
     try:
         found = np.dtype(dtype)
-    except TypeError as error:
+    except (TypeError, ValueError, SyntaxError) as error:
         raise DtypeError(f"cannot understand dtype {dtype!r}: {error}") from None
     if found.kind in "SU" and found.itemsize == 0:
         found = np.dtype(f"{found.kind}1")  # as numpy.empty does

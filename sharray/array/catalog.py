@@ -107,7 +107,9 @@ def unlink(path: Path) -> None:
             files.close(fd)
         files.unlink(place.path)
     except FileNotFoundError as error:
-        raise ArrayNotFoundError(f"there is no array {name!r}", place.path) from error
+        raise ArrayNotFoundError(
+            f"there is no array {name!r}; check the name", place.path
+        ) from error
     except OSError as error:
         if isinstance(error, SharrayError):
             raise

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from ..errors import HandleError
-from ..storage.header import check_dtype
 from ..storage.location import display_name
 from . import display, handle
 from .root import Root
@@ -312,18 +311,18 @@ def open_handle(
     """
     root = handle.root_for(path, identity, mode)
     try:
-        found = np.dtype(dtype)
-        check_dtype(found)
-        handle.check_bounds(root, offset, found, shape, strides)
+        if type(writeable) is not bool or type(token) is not int:
+            raise TypeError("expected a bool and an integer at its end")
+        found = handle.check_view(root, offset, dtype, shape, strides)
         array = view_of(root, shape, found, offset, strides)
         if not writeable:
             array.flags.writeable = False
-        if token:
-            root.segment.record_received(token)
-    except (TypeError, ValueError, LookupError, SyntaxError, OverflowError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise HandleError(
-            f"a handle does not fit the array {root.segment.path!r}: {error}; the "
-            "handle is damaged, or the file has changed since it was made",
+            f"a handle does not fit the array {root.segment.path!r}: {error}; it is "
+            "damaged, or the file has changed since: send the array again",
             root.segment.path,
         ) from error
+    if token:
+        root.segment.record_received(token)
     return array

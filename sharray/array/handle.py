@@ -15,9 +15,11 @@ import numpy as np
 
 from ..errors import HandleError
 from ..storage import location
+from ..storage.header import check_dtype, scalar_dtype
 from .root import Root, attach_root, find_root
 
 _IDENTITY_SIZE = 32
+_INTEGERS = {int}
 
 
 class Place(NamedTuple):
@@ -32,8 +34,6 @@ def extent(
     offset: int, shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int
 ) -> tuple[int, int]:
     """First byte that an array touches, and the first behind it.
-
-    IndexError if there are fewer strides than dimensions.
 
     Examples
     --------
@@ -93,40 +93,67 @@ def root_for(path: Any, identity: Any, mode: Any) -> Root:
     HandleError, ArrayGoneError, FormatError, StorageError
         There is no such file, or it is none that can be used.
     """
-    root = find_root(identity, mode) if type(identity) is bytes else None
-    if root is None:
-        _check_origin(path, identity, mode)
-        root = attach_root(location.locate(path), mode, identity)
-    return root
+    if type(identity) is bytes and type(mode) is str:
+        root = find_root(identity, mode)
+        if root is not None:
+            return root
+    _check_origin(path, identity, mode)
+    return attach_root(location.locate(path), mode, identity)
 
 
 def _check_origin(path: Any, identity: Any, mode: Any) -> None:
     """Refuse what no handle says of the file it is for."""
+    # What was found is not printed: it may be anything, and of any size.
     if type(path) is not str or not path.startswith("/") or "\0" in path:
-        problem = f"expected an absolute path, found {path!r:.80}"
+        problem = "expected an absolute path"
     elif type(identity) is not bytes or len(identity) != _IDENTITY_SIZE:
-        problem = f"expected {_IDENTITY_SIZE} bytes of identity, found {identity!r:.80}"
-    elif mode not in ("r", "r+"):
-        problem = f"expected mode 'r' or 'r+', found {mode!r:.80}"
+        problem = f"expected an identity of {_IDENTITY_SIZE} bytes"
+    elif type(mode) is not str or mode not in ("r", "r+"):
+        problem = "expected mode 'r' or 'r+'"
     else:
         return
-    raise HandleError(f"not a handle of this library: {problem}", str(path))
+    raise HandleError(
+        f"not a handle of this library: {problem}; send the array again",
+        path if type(path) is str else None,
+    )
 
 
-def check_bounds(
+def check_view(
     root: Root,
     offset: int,
-    dtype: np.dtype[Any],
+    dtype: str | np.dtype[Any],
     shape: tuple[int, ...],
     strides: tuple[int, ...] | None,
-) -> None:
-    """Refuse a view that would reach outside the data."""
+) -> np.dtype[Any]:
+    """Refuse what is no view within the data of a file; returns the dtype.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Something is not of its type, or it does not fit. Only Python's own
+        integers will do, since NumPy's wrap around.
+    """
+    if not (
+        type(offset) is int
+        and type(shape) is tuple
+        and _INTEGERS.issuperset(map(type, shape))
+    ):
+        raise TypeError("expected an integer as offset and integers as shape")
+    found = scalar_dtype(dtype) if type(dtype) is str else dtype
+    if not isinstance(found, np.dtype) or found.subdtype is not None:
+        raise TypeError("expected a dtype without a shape of its own")
+    check_dtype(found)
     if strides is None:
-        low, high = offset, offset + math.prod(shape) * dtype.itemsize
+        low, high = offset, offset + math.prod(shape) * found.itemsize
     else:
-        low, high = extent(offset, shape, strides, dtype.itemsize)
+        if (
+            type(strides) is not tuple
+            or len(strides) != len(shape)
+            or not _INTEGERS.issuperset(map(type, strides))
+        ):
+            raise TypeError("expected an integer stride for each dimension")
+        low, high = extent(offset, shape, strides, found.itemsize)
     first, end = root.segment.data_range
     if not first <= low <= high <= end:
-        raise ValueError(
-            f"expected bytes within {first} to {end}, found {low} to {high}"
-        )
+        raise ValueError(f"expected bytes within {first} to {end}")
+    return found

@@ -86,7 +86,7 @@ def _explain_open(
                 path,
             )
         return ArrayNotFoundError(
-            f"there is no array {name!r}; sharray.create makes one", path
+            f"there is no array {name!r}; check the name, or create it", path
         )
     if isinstance(error, PermissionError) and mode == "r+":
         return AccessError(
@@ -107,10 +107,10 @@ def _map_checked(
             path,
         )
     header, found_trailer = read_layout(fd, status.st_size, path)
-    if identity is not None and identity != identity_of(status, found_trailer):
+    if identity is not None and identity != identity_of(status, header, found_trailer):
         raise ArrayGoneError(
             f"the file {path!r} is not the one that the handle was made for: it "
-            "was replaced meanwhile",
+            "was replaced meanwhile; send the new array",
             path,
         )
     return Segment(fd, status, path, mode, header, found_trailer)
@@ -142,7 +142,8 @@ def read_layout(fd: int, size: int, path: str) -> tuple[Header, Trailer | None]:
         raise FormatError(
             f"{path!r}: header and trailer contradict each other (data at "
             f"{header.data_offset}, {header.nbytes} bytes, against "
-            f"{found.data_offset}, {found.capacity}); the header was changed",
+            f"{found.data_offset}, {found.capacity}); restore the file from a copy, "
+            "or write it again with numpy.save",
             path,
         )
     return header, found
@@ -155,7 +156,7 @@ def _read_header(fd: int, start: bytes, path: str) -> Header:
     if length > len(start):
         raise FormatError(
             f"{path!r} ends within its header: expected {length} bytes, found "
-            f"{len(start)}; the file was truncated",
+            f"{len(start)}; the file was truncated, restore it from a copy",
             path,
         )
     return header_block.decode(start[:length], path)

@@ -8,9 +8,11 @@ here, and sizes are Python integers, which do not wrap.
 from __future__ import annotations
 
 import ast
+import functools
 import math
 import re
 import struct
+import zlib
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,7 +31,8 @@ _VERSIONS = {
 _KEYS = {"descr", "fortran_order", "shape"}
 _SCALAR = re.compile(
     r"[<>|=]?(\?|b1|[iu][1248]|f(2|4|8|12|16)|c(8|16|24|32)|[aSUV][0-9]{1,10}"
-    r"|[mM]8(\[([0-9]{1,10})?(generic|as|fs|ps|ns|us|μs|ms|[smhDWMY])(/[0-9]{1,10})?\])?)"
+    # Not a unit's divisor ("s/0" ends the process), which NumPy reads, not writes.
+    r"|[mM]8(\[([0-9]{1,10})?(generic|as|fs|ps|ns|us|μs|ms|[smhDWMY])\])?)"
 )
 _DEEPEST_NESTING = 32
 _MAX_DIMS = 64 if np.lib.NumpyVersion(np.__version__) >= "2.0.0" else 32
@@ -44,6 +47,7 @@ class Header(NamedTuple):
     shape: tuple[int, ...]
     data_offset: int
     nbytes: int
+    checksum: int
 
 
 def check_dtype(dtype: np.dtype[Any]) -> None:
@@ -63,13 +67,15 @@ def check_dtype(dtype: np.dtype[Any]) -> None:
 def check_shape(shape: tuple[int, ...], itemsize: int) -> int:
     """Refuse what no array can have; returns the size of the data in bytes."""
     if len(shape) > _MAX_DIMS:
-        raise ShapeError(f"at most {_MAX_DIMS} dimensions, found {len(shape)}")
+        raise ShapeError(f"expected at most {_MAX_DIMS} dimensions, found {len(shape)}")
     if any(n < 0 for n in shape):
-        raise ShapeError(f"dimensions must not be negative, found {shape}")
-    if math.prod(n or 1 for n in shape) * itemsize > _MAX_INTP:
+        raise ShapeError("expected dimensions of 0 or more, found a negative one")
+    nbytes = math.prod(n or 1 for n in shape) * itemsize
+    if nbytes > _MAX_INTP:
+        # Not the number itself: Python refuses to print the largest ones.
         raise ShapeError(
-            f"shape {shape} with elements of {itemsize} bytes is larger than "
-            "any address space"
+            f"expected at most 2**{_MAX_INTP.bit_length()} bytes, as any address "
+            f"space has, found about 2**{nbytes.bit_length() - 1}"
         )
     return math.prod(shape) * itemsize
 
@@ -144,7 +150,11 @@ def full_length(start: bytes, path: str) -> int:
     length_struct = _VERSIONS[version][0]
     prefix = 8 + struct.calcsize(length_struct)
     if len(start) < prefix:
-        raise FormatError(f"{path!r} ends within its header; it was truncated", path)
+        raise FormatError(
+            f"{path!r} ends within its header: it was truncated, restore it from a "
+            "copy",
+            path,
+        )
     (length,) = struct.unpack(length_struct, start[8:prefix])
     if prefix + length > LONGEST_FOREIGN_HEADER:
         raise FormatError(
@@ -181,7 +191,11 @@ def decode(block: bytes, path: str) -> Header:
     try:
         header = _decode(block)
     except (_HeaderError, DtypeError, ShapeError) as error:
-        raise FormatError(f"{path!r} has a bad header: {error}", path) from None
+        raise FormatError(
+            f"{path!r} has a bad header: {error}; it is damaged, or holds more than "
+            "plain data: restore it from a copy, or write it again with numpy.save",
+            path,
+        ) from None
     if len(_known) >= _MOST_KNOWN:
         _known.clear()
     if len(block) >= _KEY_SIZE:
@@ -202,21 +216,21 @@ def _decode(block: bytes) -> Header:
         raise _HeaderError(f"expected {encoding} text, {error.reason}") from None
     literal = _literal(text)
     if not isinstance(literal, dict) or set(literal) != _KEYS:
-        found = sorted(map(str, literal)) if isinstance(literal, dict) else literal
-        raise _HeaderError(f"expected a dict of {sorted(_KEYS)}, found {found!r:.80}")
+        raise _HeaderError(f"expected a dict of {sorted(_KEYS)}, found {text:.80}")
     fortran_order, shape = literal["fortran_order"], literal["shape"]
     if not isinstance(fortran_order, bool):
-        raise _HeaderError(
-            f"expected True or False as fortran_order: {fortran_order!r}"
-        )
+        raise _HeaderError("expected True or False as fortran_order")
     if not (isinstance(shape, tuple) and all(type(n) is int for n in shape)):
         raise _HeaderError(
             f"expected a tuple of integers as shape, found {shape!r:.80}"
         )
     dtype = _dtype(literal["descr"])
+    if dtype.subdtype is not None:
+        raise _HeaderError(f"expected the subarray of {dtype} as part of the shape")
     check_dtype(dtype)
     nbytes = check_shape(shape, dtype.itemsize)
-    return Header(dtype, fortran_order, shape, len(block), nbytes)
+    checksum = zlib.crc32(block)
+    return Header(dtype, fortran_order, shape, len(block), nbytes, checksum)
 
 
 def _literal(text: str) -> Any:
@@ -245,13 +259,30 @@ def _check_nesting(text: str) -> None:
 
 
 def _dtype(descr: Any) -> np.dtype[Any]:
-    _check_descr(descr)
     try:
+        _check_descr(descr)
         return npy_format.descr_to_dtype(descr)
+    except _HeaderError:
+        raise
     except Exception as error:
         # NumPy raises what it happens to meet, SystemError and OverflowError
-        # included; a header must not get past this line as anything else.
-        raise _HeaderError(f"NumPy has no dtype for {descr!r:.80} ({error})") from None
+        # included; a header must not get past this line as anything else. Nor may
+        # the message: Python refuses to print numbers of many digits.
+        raise _HeaderError(f"NumPy has no such dtype ({error})") from None
+
+
+@functools.lru_cache(maxsize=256)
+def scalar_dtype(text: str) -> np.dtype[Any]:
+    """The dtype that a string names, ValueError if it is none of plain bytes.
+
+    `numpy.dtype` understands more, and is not meant for strings from strangers.
+
+    Examples
+    --------
+    >>> scalar_dtype("<M8[ns]")
+    dtype('<M8[ns]')
+    """
+    return _dtype(text)
 
 
 def _check_descr(descr: Any) -> None:

@@ -48,8 +48,12 @@ def locate(path: str | os.PathLike[str]) -> Location:
     text = os.fspath(path)
     if not isinstance(text, str):
         raise ArrayNameError(f"expected a str or a PathLike of str, found {text!r}")
-    if not text or "\0" in text:
-        raise ArrayNameError(f"{text!r} is not a path: it is empty or has a NUL", text)
+    if not text or "\0" in text or not _is_encodable(text):
+        raise ArrayNameError(
+            f"{text!r} is not a path: expected characters that a file name can have, "
+            "and at least one",
+            text,
+        )
     if not text.startswith(SCHEME):
         absolute = os.path.abspath(text)
         return Location(absolute, is_in_ram(absolute))
@@ -61,6 +65,13 @@ def locate(path: str | os.PathLike[str]) -> Location:
             text,
         )
     return Location(os.path.join(ram_directory(), *parts), True)
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        return text.isascii() or bool(os.fsencode(text))
+    except UnicodeEncodeError:
+        return False
 
 
 def is_in_ram(path: str) -> bool:
@@ -80,7 +91,8 @@ def _ram_directory(chosen: str) -> str:
     if not os.path.isdir(parent):
         if chosen:
             raise ArrayNotFoundError(
-                f"{ENVIRONMENT_VARIABLE} names {parent!r}, which is not a directory",
+                f"{ENVIRONMENT_VARIABLE} names {parent!r}, which is not a directory; "
+                "create it, or name another",
                 parent,
             )
         import tempfile  # costs 5 ms, and few machines have no /dev/shm
@@ -146,11 +158,14 @@ def check_ram_directories(path: str) -> None:
     while True:
         try:
             fault = files.private_directory_fault(directory)
-        except FileNotFoundError:
-            return  # opening the file will say so
+        except OSError:
+            return  # opening the file will say it better
         if fault:
             raise UnsafePathError(
-                f"cannot trust {path!r}: of its directory {directory!r}, {fault}", path
+                f"cannot trust {path!r}: its directory {directory!r} is not ours alone "
+                f"({fault}); remove that, or name another parent directory in "
+                f"{ENVIRONMENT_VARIABLE}",
+                path,
             )
         if directory == root or len(directory) <= len(root):
             return

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TypeVar
 
-from ..errors import NoSpaceError, StorageError, explain
+from ..errors import NoSpaceError, StorageError, UnsafePathError, explain
 from ..system import files
 from . import header as header_block
 from . import lease, location, trailer
@@ -23,6 +24,8 @@ _MOST_UNNAMED = 64
 
 # How names end that a file has only until it gets its own.
 UNFINISHED = ".new"
+
+_LONGEST_PART = 200  # of another name, to stay below the usual 255 bytes
 
 T = TypeVar("T")
 Blocks = Iterable[memoryview]
@@ -59,7 +62,7 @@ def create(
     directory = os.path.dirname(place.path)
     if not overwrite and os.path.lexists(place.path):
         # linkat would find out too, but only after everything was written.
-        raise explain(FileExistsError(17, ""), "create the array", place.path)
+        raise explain(FileExistsError(errno.EEXIST, ""), "create the array", place.path)
     layout = _Layout(block, anonymous=False)
     fd = temporary = None
     try:
@@ -75,7 +78,10 @@ def create(
             files.sync_directory(directory)
         return layout.map(fd, place.path)
     except OSError as error:
-        raise _explain(error, layout.size, directory, place.path) from error
+        explained = _explain(error, layout.size, directory, place.path)
+        if place.in_ram and not isinstance(explained, UnsafePathError):
+            location.tidy_ram_directories(directory)
+        raise explained from error
     finally:
         if temporary is not None:
             with suppress(OSError):
@@ -213,6 +219,7 @@ def _claim_beside(path: str, claim: Callable[[str], T]) -> tuple[str, T]:
     one is leased by nobody: it is reaped and its name used.
     """
     directory, name = os.path.split(path)
+    name = os.fsdecode(os.fsencode(name)[:_LONGEST_PART])
     attempt = 0
     while True:
         temporary = os.path.join(directory, f".{name}.{attempt}{UNFINISHED}")
@@ -224,17 +231,16 @@ def _claim_beside(path: str, claim: Callable[[str], T]) -> tuple[str, T]:
 
 
 def _check_room(fd: int, size: int, directory: str) -> None:
-    """Refuse what a RAM disk would accept and the kernel then kill us for."""
-    if not files.is_volatile(fd, files.status(fd).st_dev):
-        return
-    available = files.available_memory()
-    if available is not None and size > available:
-        raise NoSpaceError(
-            f"cannot create an array of {size} bytes in RAM ({directory!r}): "
-            f"{available} bytes of memory are available; make it smaller, or "
-            "create it on a disk",
-            directory,
-        )
+    """Refuse at once what would fail only after minutes of writing.
+
+    Or not even fail: a RAM disk accepts more than there is memory, and then the
+    kernel kills somebody.
+    """
+    free = files.free_bytes(directory)
+    if files.is_volatile(fd, files.status(fd).st_dev):
+        free = min(free, files.available_memory() or free)
+    if size > free:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _explain(error: OSError, size: int, directory: str, path: str) -> Exception:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import struct
@@ -18,7 +19,7 @@ from .header import Header
 from .trailer import Trailer
 
 T = TypeVar("T")
-_NO_UUID = bytes(16)
+_LARGEST_ERRNO = 4095  # errno(3); the word may hold anything
 # Reentrant: garbage collection may run a __del__ that sends another array.
 _publishing = threading.RLock()
 
@@ -81,7 +82,7 @@ class Segment:
         # First byte of the data in the file, and the first behind it.
         self.data_range = header.data_offset, header.data_offset + header.nbytes
         self.device, self.inode = status.st_dev, status.st_ino
-        self.identity = identity_of(status, trailer)
+        self.identity = identity_of(status, header, trailer)
         self.volatile = files.is_volatile(fd, status.st_dev)
         # A copy of such a file elsewhere is its owner's, and not ours to remove.
         self.anonymous = (
@@ -110,7 +111,8 @@ class Segment:
         """The errno of the first flush that failed since the last `clear_fault`."""
         if self.trailer is None:
             return self._local_fault
-        return self.words[trailer.FAULT_WORD]
+        code = self.words[trailer.FAULT_WORD]
+        return code if code <= _LARGEST_ERRNO else errno.EIO
 
     def set_fault(self, code: int) -> None:
         """Remember for all processes that data was lost; 0 forgets it."""
@@ -146,7 +148,7 @@ class Segment:
         try:
             memory.sync(address, nbytes)
         except OSError as error:
-            self.set_fault(error.errno or 5)
+            self.set_fault(error.errno or errno.EIO)
             self._raise_fault()
         # Another process may have been told of a loss that we were not.
         self._raise_fault()
@@ -286,13 +288,19 @@ def in_ram_directory(directory: str, act: Callable[[], T]) -> T:
                 raise
 
 
-def identity_of(status: os.stat_result, trailer: Trailer | None) -> bytes:
+def identity_of(
+    status: os.stat_result, header: Header, trailer: Trailer | None
+) -> bytes:
     """32 bytes that are equal for the same file only.
 
     The uuid alone would not do, since copying a file copies it; nor the inode
-    alone, since it comes back.
+    alone, since it comes back. A foreign file has no uuid, but at least it must
+    not have been rewritten with another header or size.
     """
-    uuid = _NO_UUID if trailer is None else trailer.uuid
+    if trailer is None:
+        uuid = struct.pack("<QQ", status.st_size, header.checksum)
+    else:
+        uuid = trailer.uuid
     return struct.pack("<QQ16s", status.st_dev, status.st_ino, uuid)
 
 

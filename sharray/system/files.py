@@ -145,7 +145,8 @@ def sync_directory(path: str) -> None:
 def free_bytes(directory: str) -> int:
     """Bytes that this user may still write in `directory`'s file system."""
     found = os.statvfs(directory)
-    return found.f_bavail * found.f_frsize
+    blocks = found.f_bfree if os.geteuid() == 0 else found.f_bavail
+    return blocks * found.f_frsize
 
 
 def available_memory() -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import mmap
 import os
 import sys
@@ -50,10 +51,18 @@ def map_file(fd: int, nbytes: int, *, writable: bool, private: bool) -> mmap.mma
         Whether stores are allowed (PROT_WRITE).
     private : bool
         Stores stay in this process (MAP_PRIVATE, copy on write).
+
+    Raises
+    ------
+    OSError
+        ENOMEM; ENODATA if the file has become shorter than `nbytes`.
     """
     flags = mmap.MAP_PRIVATE if private else mmap.MAP_SHARED
     prot = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
-    return mmap.mmap(fd, nbytes, flags, prot, **_UNTRACKED)
+    try:
+        return mmap.mmap(fd, nbytes, flags, prot, **_UNTRACKED)
+    except ValueError as error:
+        raise OSError(errno.ENODATA, f"it was truncated meanwhile ({error})") from None
 
 
 def sync(address: int, nbytes: int) -> None:

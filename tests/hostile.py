@@ -1,0 +1,78 @@
+"""What the tests of hostile files have in common: making them, judging errors."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import sharray as sh
+
+_LENGTHS = {1: "<H", 2: "<I", 3: "<I"}
+# Every message tells the reader what to do next, with one of these.
+_ADVICE = re.compile(
+    r"\b(check|choose|create|drop|end|give|keep|make|name|open|opened|pass|raise"
+    r"|remove|restore|run|save|send|use|wait|write|writes|makes|expected)\b"
+)
+
+
+def header_text(
+    descr: str = "'<f8'", fortran_order: str = "False", shape: str = "(3,)"
+) -> str:
+    """The dictionary of a header, each value as it stands in the text."""
+    return f"{{'descr': {descr}, 'fortran_order': {fortran_order}, 'shape': {shape}}}\n"
+
+
+def npy(text: str | bytes, data: bytes = bytes(256), version: int = 1) -> bytes:
+    """A ``.npy`` file whose header has this text."""
+    body = text if isinstance(text, bytes) else text.encode()
+    length = struct.pack(_LENGTHS[version], len(body))
+    return b"\x93NUMPY" + bytes([version, 0]) + length + body + data
+
+
+def refused(
+    kind: type[sh.SharrayError],
+    action: Callable[[], Any],
+    says: str = "",
+    path: str | Path | None = None,
+) -> sh.SharrayError:
+    """The error that `action` raises, after checking all that errors promise."""
+    with pytest.raises(sh.SharrayError) as caught:
+        action()
+    error = caught.value
+    assert type(error) is kind, error
+    assert re.search(says, str(error)), error
+    assert _ADVICE.search(str(error)), f"says not what to do: {error}"
+    if path is not None:
+        assert error.path == os.path.abspath(path)
+    assert_survives_pickling(error)
+    return error
+
+
+def assert_survives_pickling(error: sh.SharrayError) -> None:
+    """Errors cross processes without losing anything."""
+    clone = pickle.loads(pickle.dumps(error))
+    assert type(clone) is type(error)
+    assert (str(clone), clone.path) == (str(error), error.path)
+    for attribute in ("errno", "filename", "strerror"):
+        assert getattr(clone, attribute, None) == getattr(error, attribute, None)
+
+
+def run_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run code in a process of its own, that may change its user or crash."""
+    root = Path(sh.__file__).parents[1]
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )
