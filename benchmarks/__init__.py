@@ -12,6 +12,7 @@ module                  what it is for
 `benchmarks.elements`     indexing and computing with small arrays
 `benchmarks.flushing`     bringing data to the disk, beside other threads
 `benchmarks.creating`     making and filling large arrays in RAM
+`benchmarks.importing`    what importing adds
 `benchmarks.harness`      rounds, samples, medians
 `benchmarks.tables`       results and goals
 `benchmarks.scratch`      files that are gone afterwards

@@ -8,7 +8,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from . import creating, elements, flushing, handles, machine, opening, report
+from . import (
+    creating,
+    elements,
+    flushing,
+    handles,
+    importing,
+    machine,
+    opening,
+    report,
+)
 from .harness import FULL, QUICK, Effort
 from .scratch import Scratch, scratch
 from .tables import Table
@@ -19,6 +28,7 @@ _TOPICS: dict[str, Callable[[Scratch, Effort], Iterator[Table]]] = {
     "elements": elements.run,
     "flushing": flushing.run,
     "creating": creating.run,
+    "importing": importing.run,
 }
 
 

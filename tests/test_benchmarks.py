@@ -27,6 +27,7 @@ TABLES = [
     "stalls",
     "creating",
     "creating and reading",
+    "importing",
 ]
 
 

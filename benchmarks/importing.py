@@ -1,0 +1,57 @@
+"""Importing: what `import sharray` adds to `import numpy`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from .harness import Contender, Effort, Sample
+from .scratch import Scratch
+from .tables import Table
+
+_LIMIT = 0.015
+_OURS = "import sharray, after numpy"
+# A new interpreter each time; it measures itself, so that its start is not counted.
+_CODE = """
+{before}
+from time import perf_counter
+start = perf_counter()
+import {module}
+print(perf_counter() - start)
+"""
+
+
+def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
+    """Measure the imports; that of numba shows what workers would pay."""
+    table = Table.measured(
+        "importing",
+        "import, in a new interpreter",
+        [
+            Contender("import numpy", _imported("numpy")),
+            Contender(_OURS, _imported("sharray", "import numpy")),
+            Contender("import numba, after numpy", _imported("numba", "import numpy")),
+        ],
+        effort.slow_rounds,
+    )
+    table.demand(_OURS, _LIMIT)
+    yield table
+
+
+def _imported(module: str, before: str = "") -> Sample:
+    code = _CODE.format(module=module, before=before)
+    # An installed package is compiled once, and so is this one then.
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
+
+    def sample() -> float:
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            check=True,
+            capture_output=True,
+            text=True,
+            env=environment,
+        )
+        return float(done.stdout)
+
+    return sample
