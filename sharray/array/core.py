@@ -261,9 +261,7 @@ def view_of(
     strides: tuple[int, ...] | None,
 ) -> AnyArray:
     """A SharedArray on part of a root array, which the caller has checked."""
-    array = np.ndarray.__new__(
-        SharedArray, shape, dtype, buffer=root, offset=offset, strides=strides
-    )
+    array = np.ndarray.__new__(SharedArray, shape, dtype, root, offset, strides)
     array._root = root
     return array
 

@@ -44,9 +44,11 @@ class Root(np.memmap[Any, np.dtype[np.uint8]]):
         return self.segment.path
 
 
-# Weak: a mapping ends with its last array. By identity and mode.
-_roots: weakref.WeakValueDictionary[tuple[bytes, str], Root]
-_roots = weakref.WeakValueDictionary()
+# By identity and mode. Weak: a mapping ends with its last array. Not a
+# WeakValueDictionary, whose callbacks cost each mapping 1.5 us; what is dead is
+# cleared away when there is much of it.
+_roots: dict[tuple[bytes, str], weakref.ref[Root]] = {}
+_most_roots = 64
 _attaching = threading.RLock()
 
 
@@ -56,7 +58,7 @@ def root_of(segment: Segment) -> Root:
     root.segment = segment
     root.mode = segment.mode
     if segment.mode != "c":
-        _roots.setdefault((segment.identity, segment.mode), root)
+        _remember(root)
     if segment.anonymous:
         ending.keep(segment, root.address)
         # Not of the root itself: garbage collection runs what waits for an object
@@ -67,9 +69,20 @@ def root_of(segment: Segment) -> Root:
     return root
 
 
+def _remember(root: Root) -> None:
+    global _most_roots
+    _roots[root.segment.identity, root.mode] = weakref.ref(root)
+    if len(_roots) > _most_roots:
+        for key, reference in list(_roots.items()):
+            if reference() is None:
+                _roots.pop(key, None)
+        _most_roots = 2 * len(_roots) + 64
+
+
 def find_root(identity: bytes, mode: str) -> Root | None:
     """The root of a file that this process has mapped already."""
-    return _roots.get((identity, mode))
+    reference = _roots.get((identity, mode))
+    return None if reference is None else reference()
 
 
 def attach_root(place: Location, mode: str, identity: bytes) -> Root:
