@@ -104,11 +104,12 @@ def disk_smaller_than_it_says(directory: Path) -> Iterator[Disk]:
 
 
 @contextmanager
-def tmpfs(path: Path, size: str) -> Iterator[Path]:
+def tmpfs(path: Path, size: str, *options: str) -> Iterator[Path]:
     """A RAM disk of this size."""
     path.mkdir()
-    run("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path))
+    chosen = ",".join([f"size={size}", *options])
+    run("mount", "-t", "tmpfs", "-o", chosen, "tmpfs", str(path))
     try:
         yield path
     finally:
-        run("umount", str(path))
+        run("umount", "--lazy", str(path))

@@ -6,8 +6,6 @@ import os
 import pickle
 import re
 import struct
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,15 +62,3 @@ def assert_survives_pickling(error: sh.SharrayError) -> None:
     assert (str(clone), clone.path) == (str(error), error.path)
     for attribute in ("errno", "filename", "strerror"):
         assert getattr(clone, attribute, None) == getattr(error, attribute, None)
-
-
-def run_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run code in a process of its own, that may change its user or crash."""
-    root = Path(sh.__file__).parents[1]
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-c", code, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, "PYTHONPATH": str(root)},
-    )

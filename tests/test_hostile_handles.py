@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hostile import header_text, npy, refused, run_python
+from hostile import header_text, npy, refused
+from workers import start_python
 
 import sharray as sh
 from sharray.array.core import open_handle
@@ -186,7 +187,7 @@ def test_an_unknown_token_is_ignored(token: int) -> None:
 @pytest.mark.usefixtures("handle")
 def test_a_unit_divided_by_zero_is_refused() -> None:
     # NumPy divides by it, and the process dies of SIGFPE.
-    ended = run_python(
+    ended = start_python(
         "import sharray as sh, sys\n"
         "from sharray.array.core import open_handle\n"
         "parts = list(sh.open(sys.argv[1]).__reduce_ex__(2)[1])\n"

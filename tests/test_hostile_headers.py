@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hostile import header_text, npy, refused, run_python
+from hostile import header_text, npy, refused
+from workers import start_python
 
 import sharray as sh
 
@@ -215,7 +216,7 @@ def test_a_pickled_array_of_objects_is_refused() -> None:
 def test_a_unit_divided_by_zero_is_refused(descr: str) -> None:
     # NumPy divides by it, and the process dies of SIGFPE.
     Path("x.npy").write_bytes(npy(header_text(descr=repr(descr))))
-    ended = run_python(
+    ended = start_python(
         "import sharray as sh\n"
         "try: sh.open('x.npy')\n"
         "except sh.FormatError as error: print(error)"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import disks
 import pytest
-from hostile import run_python
+from workers import start_python
 
 import sharray as sh
 
@@ -42,7 +42,7 @@ def open_to_all() -> Iterator[Path]:
 
 
 def _refusal(call: str, path: Path) -> list[str]:
-    ended = run_python(CHILD, call, str(path))
+    ended = start_python(CHILD, call, str(path))
     assert ended.returncode == 0, ended.stderr
     lines = ended.stdout.splitlines()
     assert lines, f"{call} was allowed"
@@ -74,9 +74,9 @@ def test_a_file_of_another_user_is_denied(
 def test_a_readable_file_of_another_user_opens_read_only(open_to_all: Path) -> None:
     path = open_to_all / "a.npy"
     sh.create(path, 3, permissions=0o444, fill_value=1)
-    ended = run_python(CHILD, "print(sh.open(path, 'r').sum())", str(path))
+    ended = start_python(CHILD, "print(sh.open(path, 'r').sum())", str(path))
     assert ended.stdout == "3.0\n"
-    ended = run_python(CHILD, "print(sh.open(path, 'c').sum())", str(path))
+    ended = start_python(CHILD, "print(sh.open(path, 'c').sum())", str(path))
     assert ended.stdout == "3.0\n"
 
 
@@ -109,17 +109,11 @@ def test_a_directory_that_may_not_be_entered_is_denied(open_to_all: Path) -> Non
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may mount")
 def test_a_file_system_mounted_read_only_is_denied(tmp_path: Path) -> None:
     sh.create("a.npy", 3, fill_value=1)
-    place = tmp_path / "mounted"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "ro,size=1m", "tmpfs", str(place)]
-    made = subprocess.run(mount, capture_output=True, text=True)
-    if made.returncode != 0:
-        pytest.skip(f"cannot mount a read-only file system: {made.stderr}")
-    try:
-        with pytest.raises(sh.AccessError, match="read-only"):
-            sh.create(place / "a.npy", 3)
-    finally:
-        subprocess.run(["umount", "-l", str(place)], check=True)
+    with (
+        disks.tmpfs(tmp_path / "mounted", "1m", "ro") as place,
+        pytest.raises(sh.AccessError, match="read-only"),
+    ):
+        sh.create(place / "a.npy", 3)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may give directories away")
@@ -139,11 +133,11 @@ for call in (sh.open, sh.unlink, lambda name: sh.create(name, 3)):
         except sh.AccessError as error:
             print(type(error).__name__)
 """
-    ended = run_python(code)
+    ended = start_python(code)
     assert ended.returncode == 0, ended.stderr
     assert len(ended.stdout.split()) == 6, ended.stdout
 
 
 def test_the_child_runs_this_library() -> None:
-    ended = run_python("import sharray; print(sharray.__file__)")
+    ended = start_python("import sharray; print(sharray.__file__)")
     assert ended.stdout.strip() == sh.__file__, sys.path

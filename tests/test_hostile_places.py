@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import disks
 import pytest
 from hostile import refused
 
@@ -190,21 +189,11 @@ def test_a_ram_directory_that_is_missing_is_named(
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of one megabyte."""
-    place = tmp_path / "small"
-    place.mkdir()
-    mount = shutil.which("mount")
-    if os.getuid() != 0 or mount is None:
-        pytest.skip("only root may mount a small file system")
-    command = [mount, "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
-    made = subprocess.run(command, capture_output=True, text=True)
-    if made.returncode != 0:
-        pytest.skip(f"cannot mount a small file system: {made.stderr}")
-    try:
+    with disks.tmpfs(tmp_path / "small", "1m") as place:
         yield place
-    finally:
-        subprocess.run(["umount", "-l", str(place)], check=True)
 
 
+@needs_root
 @pytest.mark.parametrize("fill_value", [None, 1])
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_full_disk_is_an_error_that_leaves_nothing(
@@ -224,6 +213,7 @@ def test_a_full_disk_is_an_error_that_leaves_nothing(
     assert sh.create(path, 1000).sum() == 0
 
 
+@needs_root
 def test_a_full_ram_disk_is_an_error_that_leaves_nothing(
     small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,15 +43,23 @@ def from_queue(source: Any, target: Any) -> None:
     target.join_thread()
 
 
-def run_python(code: str, *options: str) -> str:
-    """Run a program in a new interpreter; returns what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", *options, "-c", code],
+def start_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a program in a new interpreter, which may end as it likes."""
+    tests = Path(__file__).parent
+    path = os.pathsep.join([str(tests), str(tests.parent)])
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, *arguments],
         capture_output=True,
         text=True,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
+        env=os.environ | {"PYTHONPATH": path},
+        timeout=120,
         check=False,
     )
+
+
+def run_python(code: str) -> str:
+    """Run a program that must end well; returns what it printed."""
+    done = start_python(code)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return done.stdout

@@ -23,7 +23,7 @@ from .format import BLOCK, LONGEST_FOREIGN_HEADER, LONGEST_HEADER_BLOCK
 
 _MAGIC = b"\x93NUMPY"
 # Version to the struct of the length, and the encoding of the text: NEP 1.
-_VERSIONS = {
+_VERSIONS: dict[tuple[int, ...], tuple[str, str]] = {
     (1, 0): ("<H", "latin-1"),
     (2, 0): ("<I", "latin-1"),
     (3, 0): ("<I", "utf-8"),
@@ -208,7 +208,7 @@ class _HeaderError(ValueError):
 
 
 def _decode(block: bytes) -> Header:
-    length_struct, encoding = _VERSIONS[tuple(block[6:8])]  # type: ignore[index]
+    length_struct, encoding = _VERSIONS[tuple(block[6:8])]
     body = block[8 + struct.calcsize(length_struct) :]
     try:
         text = body.decode(encoding)
