@@ -70,8 +70,8 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
 
     # -- where it lives ------------------------------------------------------
 
-    def _place(self) -> handle.Place | None:
-        """Where in the file this array lies, None if its memory is private."""
+    def _place(self) -> tuple[int, int, int] | None:
+        """See `sharray.array.handle.find_place`; None if the memory is private."""
         root = self._root
         return None if root is None else handle.find_place(self, root)
 
@@ -110,7 +110,7 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
         (4096, 4136, 4492)
         """
         place = self._place()
-        return None if place is None else place.offset
+        return None if place is None else place[0]
 
     @property
     def mode(self) -> str | None:
@@ -171,9 +171,8 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
         place = self._place()
         if root is None or place is None:
             return
-        root.segment.flush(
-            root.address + place.low, place.low, place.high - place.low, wait=wait
-        )
+        _, low, high = place
+        root.segment.flush(root.address + low, low, high - low, wait=wait)
 
     def __enter__(self) -> SharedArray[_ShapeT_co, _DTypeT_co]:
         return self
@@ -196,7 +195,7 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
         if root is not None and root.segment.mode != "c":
             place = handle.find_place(self, root)
             if place is not None:
-                return open_handle, handle.describe(self, root, place)
+                return open_handle, handle.describe(self, root, place[0])
         return np.asarray(self).__reduce_ex__(protocol)
 
     def __reduce__(self) -> Any:

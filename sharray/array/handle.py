@@ -9,7 +9,7 @@ that wrap around, and then crashes.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -20,14 +20,6 @@ from .root import Root, attach_root, find_root
 
 _IDENTITY_SIZE = 32
 _INTEGERS = {int}
-
-
-class Place(NamedTuple):
-    """Where in its file an array lies, in bytes."""
-
-    offset: int
-    low: int
-    high: int
 
 
 def extent(
@@ -54,8 +46,15 @@ def extent(
     return low, high + itemsize
 
 
-def find_place(array: np.ndarray[Any, Any], root: Root) -> Place | None:
-    """Where an array lies in a file, from its address; None if it does not."""
+def find_place(array: np.ndarray[Any, Any], root: Root) -> tuple[int, int, int] | None:
+    """Where an array lies in a file, from its address; None if it does not.
+
+    Returns
+    -------
+    offset, low, high : int
+        Positions in the file of the first element, of the first byte that the
+        array touches, and of the first behind it.
+    """
     offset = array.__array_interface__["data"][0] - root.address
     first, end = root.segment.data_range
     if array.flags.c_contiguous:
@@ -63,11 +62,11 @@ def find_place(array: np.ndarray[Any, Any], root: Root) -> Place | None:
     else:
         low, high = extent(offset, array.shape, array.strides, array.itemsize)
     if low == high:  # NumPy lets empty views point anywhere
-        return Place(first, first, first)
-    return Place(offset, low, high) if first <= low and high <= end else None
+        return first, first, first
+    return (offset, low, high) if first <= low and high <= end else None
 
 
-def describe(array: np.ndarray[Any, Any], root: Root, place: Place) -> tuple[Any, ...]:
+def describe(array: np.ndarray[Any, Any], root: Root, offset: int) -> tuple[Any, ...]:
     """The arguments with which `open_handle` makes the same view elsewhere."""
     segment = root.segment
     dtype = array.dtype
@@ -76,7 +75,7 @@ def describe(array: np.ndarray[Any, Any], root: Root, place: Place) -> tuple[Any
         segment.path,
         segment.identity,
         segment.mode,
-        place.offset,
+        offset,
         dtype if dtype.names is not None else dtype.str,
         array.shape,
         None if flags.c_contiguous else array.strides,

@@ -213,7 +213,7 @@ class Segment:
             return 0
         if self._unnamed_fd is not None:
             self.publish()
-        return transit.record_sent(self.words)
+        return transit.record_sent(self._words or self.words)
 
     def record_received(self, token: int) -> None:
         """The handle with this token has arrived."""

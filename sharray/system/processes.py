@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 import sys
 
-# Per process number: its own identity and its parent's, remembered since /proc
-# costs 20 us. A forked child has another number and looks again.
-_known: dict[int, tuple[int, int]] = {}
+# This process's identity and its parent's, remembered since /proc costs 20 us.
+_own_and_parent: tuple[int, int] | None = None
 
 
 def identity(pid: int) -> int:
@@ -29,16 +28,21 @@ def own_and_parent_identity() -> tuple[int, int]:
     Under multiprocessing's forkserver that is not the parent process in the
     operating system's sense, which is why multiprocessing is asked first.
     """
-    pid = os.getpid()
-    found = _known.get(pid)
-    if found is None:
+    global _own_and_parent
+    if _own_and_parent is None:
         process = sys.modules.get("multiprocessing.process")
         parent = process.parent_process() if process is not None else None
         parent_pid = os.getppid() if parent is None else parent.pid
-        found = identity(pid), identity(parent_pid)
-        _known.clear()
-        _known[pid] = found
-    return found
+        _own_and_parent = identity(os.getpid()), identity(parent_pid)
+    return _own_and_parent
+
+
+def _forget_after_fork() -> None:
+    global _own_and_parent
+    _own_and_parent = None
+
+
+os.register_at_fork(after_in_child=_forget_after_fork)
 
 
 def is_alive(name: int) -> bool:
