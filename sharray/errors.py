@@ -23,6 +23,7 @@ __all__ = [
     "FormatError",
     "HandleError",
     "NoSpaceError",
+    "NotSharedError",
     "ShapeError",
     "SharrayError",
     "StorageError",
@@ -86,6 +87,10 @@ class ShapeError(SharrayError, ValueError):
 
 class ArrayNameError(SharrayError, ValueError):
     """The path or the ``shm://`` name is not one that an array can have."""
+
+
+class NotSharedError(SharrayError, ValueError):
+    """The array is a private copy, so there is no file to do this with."""
 
 
 class HandleError(SharrayError, ValueError):

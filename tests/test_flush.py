@@ -56,7 +56,7 @@ def test_flush_syncs_the_bytes_under_this_view(
     assert synced == [(low, high - low)]
 
 
-@pytest.mark.parametrize("made", ["shm://a", "anonymous", "copy", "empty", "private"])
+@pytest.mark.parametrize("made", ["shm://a", "anonymous", "copy", "empty"])
 def test_flush_is_nothing_to_do_where_nothing_is_durable(
     made: str, synced: list[tuple[int, int]]
 ) -> None:
@@ -66,7 +66,6 @@ def test_flush_is_nothing_to_do_where_nothing_is_durable(
         "anonymous": lambda: sh.zeros(3),
         "copy": lambda: sh.open("a.npy", mode="c"),
         "empty": lambda: sh.create("b.npy", (0, 3)),
-        "private": lambda: sh.open("a.npy")[[0, 1]],
     }[made]()
     array.flush()
     array.flush(wait=False)

@@ -18,6 +18,7 @@ STANDARD = {
     errors.ShapeError: ValueError,
     errors.ArrayNameError: ValueError,
     errors.HandleError: ValueError,
+    errors.NotSharedError: ValueError,
     errors.StorageError: OSError,
     errors.ArrayNotFoundError: FileNotFoundError,
     errors.ArrayGoneError: FileNotFoundError,

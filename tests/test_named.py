@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 import sharray as sh
+from sharray.system import memory
 
 
 @pytest.fixture(params=["a.npy", "shm://run/a"])
@@ -194,7 +196,8 @@ def test_private_array_says_so() -> None:
     assert isinstance(a, sh.SharedArray)
     assert (a.filename, a.offset, a.mode, a.durable) == (None, None, None, False)
     assert "private memory" in a._repr_html_()
-    a.flush()
+    with pytest.raises(sh.NotSharedError, match="is a copy"):
+        a.flush()
 
 
 def test_durable_is_true_on_a_disk_only() -> None:
@@ -202,3 +205,46 @@ def test_durable_is_true_on_a_disk_only() -> None:
     assert sh.open("a.npy", mode="r").durable
     assert not sh.create("shm://a", 3).durable
     assert not sh.zeros(3).durable
+
+
+def test_class_itself_makes_no_arrays() -> None:
+    with pytest.raises(TypeError, match=r"use sharray\.zeros"):
+        sh.SharedArray((3,))
+
+
+@pytest.mark.parametrize("path", [["a.npy"], None, 3, b"a.npy", "shm:/a", "SHM://a"])
+def test_what_is_no_path_is_named(path: object) -> None:
+    for call in (sh.open, sh.unlink, lambda name: sh.create(name, 3)):
+        with pytest.raises(sh.ArrayNameError, match="expected"):
+            call(path)  # type: ignore[arg-type]
+
+
+def test_missing_directory_is_named() -> None:
+    with pytest.raises(FileNotFoundError, match=r"no directory .*/none'"):
+        sh.create("none/a.npy", 3)
+
+
+def test_directory_is_not_offered_to_be_overwritten() -> None:
+    os.mkdir("d")
+    with pytest.raises(sh.StorageError, match="it is a directory"):
+        sh.create("d", 3)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_array_that_cannot_be_mapped_leaves_no_file(
+    name: str, overwrite: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_many(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    if overwrite:
+        sh.create(name, 3, fill_value=4)
+    with monkeypatch.context() as patch:
+        patch.setattr(memory, "map_file", too_many)
+        with pytest.raises(sh.StorageError, match="too many open files"):
+            sh.create(name, 3, overwrite=overwrite)
+    if overwrite:
+        assert sh.open(name).tolist() == [4, 4, 4]
+    else:
+        with pytest.raises(sh.ArrayNotFoundError):
+            sh.open(name)

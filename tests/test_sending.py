@@ -292,3 +292,18 @@ def test_every_handle_keeps_the_array_until_it_arrives() -> None:
     for message in messages:
         assert pickle.loads(message).tolist() == [0, 1, 2]
     assert not os.path.exists(path)
+
+
+@pytest.mark.parametrize("how", ["unlinked", "replaced"])
+def test_array_that_nobody_could_open_is_refused_when_it_is_sent(how: str) -> None:
+    a = sh.create("a.npy", 3)
+    if how == "unlinked":
+        sh.unlink("a.npy")
+    else:
+        sh.create("a.npy", 3, overwrite=True)
+    # Not in the worker: a Pool would wait for ever.
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        with pytest.raises(sh.ArrayGoneError, match="cannot send"):
+            pool.apply(workers.add, (a, 1))
+        pool.close()
+        pool.join()

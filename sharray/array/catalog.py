@@ -27,10 +27,10 @@ class ArrayInfo(NamedTuple):
 
 
 def list() -> builtins.list[ArrayInfo]:
-    """List this user's arrays in RAM that have a name.
+    """List this user's arrays in RAM that other processes can find.
 
-    Anonymous ones appear, under ``shm://.anonymous/``, once they have been sent
-    to another process.
+    That is those with a name, and, under ``shm://.anonymous/``, the anonymous ones
+    that have been sent to another process.
 
     Returns
     -------

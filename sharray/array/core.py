@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 
-from ..errors import HandleError
+from ..errors import HandleError, NotSharedError
 from ..storage.location import display_name
 from . import display, handle
 from .root import Root
@@ -51,6 +51,13 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
     # No Python __getitem__ and no __array_ufunc__: both would cost every access.
     __slots__ = ("_root",)
     _root: Root | None
+
+    def __new__(cls, *_: Any, **__: Any) -> Self:
+        """Refuse: memory that is shared comes from the constructors."""
+        raise TypeError(
+            "SharedArray is not made by calling it; use sharray.zeros, sharray.create, "
+            "sharray.array or another constructor"
+        )
 
     def __array_finalize__(self, obj: Any) -> None:
         # A view has a base, what NumPy has allocated anew has none. Looking at
@@ -156,6 +163,8 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
 
         Raises
         ------
+        NotSharedError
+            This is a private copy.
         FlushError
             Data did not reach the disk, now or at any time since the last
             `sharray.clear_fault`, from whichever process it was flushed.
@@ -170,7 +179,11 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
         root = self._root
         place = self._place()
         if root is None or place is None:
-            return
+            raise NotSharedError(
+                "cannot flush an array that is not shared: it is a copy (as by "
+                "a[[1, 2]] or numpy.zeros_like), and what is written to it reaches no "
+                "file; assign to a slice of the shared array instead"
+            )
         _, low, high = place
         root.segment.flush(root.address + low, low, high - low, wait=wait)
 

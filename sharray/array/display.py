@@ -64,4 +64,5 @@ def html(card: Card) -> str:
         f"<td style='text-align:left'>{escape(value)}</td></tr>"
         for name, value in _rows(card)
     )
-    return f"<table class='sharray-card'><caption>SharedArray</caption>{rows}</table>"
+    caption = "SharedArray" if card.mode is not None else "SharedArray, a private copy"
+    return f"<table class='sharray-card'><caption>{caption}</caption>{rows}</table>"

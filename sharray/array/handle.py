@@ -69,6 +69,11 @@ def find_place(array: np.ndarray[Any, Any], root: Root) -> tuple[int, int, int] 
 def describe(array: np.ndarray[Any, Any], root: Root, offset: int) -> tuple[Any, ...]:
     """The arguments with which `open_handle` makes the same view elsewhere."""
     segment = root.segment
+    token = 0
+    if segment.anonymous:
+        token = segment.record_sent()
+    else:
+        segment.check_reachable()
     dtype = array.dtype
     flags = array.flags
     return (
@@ -80,7 +85,7 @@ def describe(array: np.ndarray[Any, Any], root: Root, offset: int) -> tuple[Any,
         array.shape,
         None if flags.c_contiguous else array.strides,
         flags.writeable,
-        segment.record_sent() if segment.anonymous else 0,
+        token,
     )
 
 

@@ -68,8 +68,11 @@ def check_shape(shape: tuple[int, ...], itemsize: int) -> int:
     """Refuse what no array can have; returns the size of the data in bytes."""
     if len(shape) > _MAX_DIMS:
         raise ShapeError(f"expected at most {_MAX_DIMS} dimensions, found {len(shape)}")
-    if any(n < 0 for n in shape):
-        raise ShapeError("expected dimensions of 0 or more, found a negative one")
+    for index, n in enumerate(shape):
+        if n < 0:
+            raise ShapeError(
+                f"expected dimensions of 0 or more, that at index {index} is negative"
+            )
     nbytes = math.prod(n or 1 for n in shape) * itemsize
     if nbytes > _MAX_INTP:
         # Not the number itself: Python refuses to print the largest ones.

@@ -73,7 +73,8 @@ def _reap_open(fd: int, path: str, ending: int) -> bool:
     if not locks.lock_exclusive(fd):
         return False
     status = files.status(fd)
-    if not files.is_regular(status) or not files.names_same_file(path, status):
+    named = files.names_same_file(path, status.st_dev, status.st_ino, follow=False)
+    if not files.is_regular(status) or not named:
         return False
     page = files.read_at(fd, TRAILER_SIZE, max(0, status.st_size - TRAILER_SIZE))
     if len(page) == TRAILER_SIZE and transit.is_awaited(page, ending):

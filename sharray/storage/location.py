@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from typing import NamedTuple
 
 from ..errors import ArrayNameError, ArrayNotFoundError, UnsafePathError, explain
@@ -17,6 +18,7 @@ from ..system import files
 
 SCHEME = "shm://"
 ENVIRONMENT_VARIABLE = "SHARRAY_RAM_DIR"
+_LIKE_A_SCHEME = re.compile(r"[a-z]+://|shm:", re.IGNORECASE)
 _ANONYMOUS = ".anonymous"
 _OURS = f"sharray-{os.getuid()}"
 
@@ -45,13 +47,22 @@ def locate(path: str | os.PathLike[str]) -> Location:
         ...
     sharray.errors.ArrayNameError: 'shm://../passwd' is not a name for an array...
     """
-    text = os.fspath(path)
+    text = os.fspath(path) if isinstance(path, os.PathLike) else path
     if not isinstance(text, str):
-        raise ArrayNameError(f"expected a str or a PathLike of str, found {text!r}")
+        raise ArrayNameError(
+            "expected a path as str or PathLike, found one of type "
+            f"{type(text).__name__}"
+        )
     if not text or "\0" in text or not _is_encodable(text):
         raise ArrayNameError(
             f"{text!r} is not a path: expected characters that a file name can have, "
             "and at least one",
+            text,
+        )
+    if not text.startswith(SCHEME) and _LIKE_A_SCHEME.match(text):
+        raise ArrayNameError(
+            f"{text!r} is neither a path nor a name in RAM: expected {SCHEME}name for "
+            "the latter; write ./ in front if it is a path",
             text,
         )
     if not text.startswith(SCHEME):

@@ -8,7 +8,13 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TypeVar
 
-from ..errors import NoSpaceError, StorageError, UnsafePathError, explain
+from ..errors import (
+    ArrayNotFoundError,
+    NoSpaceError,
+    StorageError,
+    UnsafePathError,
+    explain,
+)
 from ..system import files
 from . import header as header_block
 from . import lease, location, trailer
@@ -62,7 +68,8 @@ def create(
     directory = os.path.dirname(place.path)
     if not overwrite and os.path.lexists(place.path):
         # linkat would find out too, but only after everything was written.
-        raise explain(FileExistsError(errno.EEXIST, ""), "create the array", place.path)
+        code = errno.EISDIR if os.path.isdir(place.path) else errno.EEXIST
+        raise explain(OSError(code, ""), "create the array", place.path)
     layout = _Layout(block, anonymous=False)
     fd = temporary = None
     try:
@@ -72,11 +79,13 @@ def create(
         durable = not files.is_volatile(fd, files.status(fd).st_dev)
         if durable:
             files.sync_file(fd)
+        # Before it has its name: mapping can fail, too.
+        segment = layout.map(fd, place.path)
         _give_name(fd, temporary, place, overwrite)
         temporary = None
         if durable:
             files.sync_directory(directory)
-        return layout.map(fd, place.path)
+        return segment
     except OSError as error:
         explained = _explain(error, layout.size, directory, place.path)
         if place.in_ram and not isinstance(explained, UnsafePathError):
@@ -246,6 +255,12 @@ def _check_room(fd: int, size: int, directory: str) -> None:
 def _explain(error: OSError, size: int, directory: str, path: str) -> Exception:
     if isinstance(error, StorageError):
         return error
+    if isinstance(error, FileNotFoundError):
+        return ArrayNotFoundError(
+            f"cannot create {path!r}: there is no directory {directory!r}; create it "
+            "first ('~' is not expanded, pathlib.Path.expanduser does that)",
+            path,
+        )
     explained = explain(error, "create the array", path)
     if not isinstance(explained, NoSpaceError):
         return explained

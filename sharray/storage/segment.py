@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from ..errors import FlushError, explain
+from ..errors import ArrayGoneError, FlushError, explain
 from ..system import files, memory
 from . import lease, location, trailer, transit
 from .format import TRAILER_SIZE
@@ -203,6 +203,25 @@ class Segment:
                 raise explain(error, "name the array", self.path) from error
             self._unnamed_fd = None
             files.close(fd)
+
+    def check_reachable(self) -> None:
+        """Refuse to send a handle that nobody could open.
+
+        In the receiver it would be too late: `multiprocessing.Pool` takes an
+        OSError there for the end of its queue, and waits for ever.
+
+        Raises
+        ------
+        ArrayGoneError
+            The file was removed or replaced; who has it mapped keeps it.
+        """
+        if not files.names_same_file(self.path, self.device, self.inode):
+            raise ArrayGoneError(
+                f"cannot send the array {self.path!r}: its file was removed or "
+                "replaced, and other processes can open it no more; keep the file "
+                "until all have opened it, or send a copy",
+                self.path,
+            )
 
     def record_sent(self) -> int:
         """A handle of an anonymous array is about to leave: the token for it.

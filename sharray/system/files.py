@@ -114,13 +114,13 @@ def allocate(fd: int, nbytes: int) -> None:
     os.posix_fallocate(fd, 0, nbytes)
 
 
-def names_same_file(path: str, status: os.stat_result) -> bool:
-    """Whether `path` itself (no link followed) is the file of `status`."""
+def names_same_file(path: str, device: int, inode: int, *, follow: bool = True) -> bool:
+    """Whether `path` is the file with this st_dev and st_ino."""
     try:
-        found = os.lstat(path)
-    except FileNotFoundError:
+        found = os.stat(path, follow_symlinks=follow)
+    except OSError:
         return False
-    return (found.st_dev, found.st_ino) == (status.st_dev, status.st_ino)
+    return found.st_ino == inode and found.st_dev == device
 
 
 def sync_file(fd: int) -> None:

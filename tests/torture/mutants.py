@@ -35,7 +35,7 @@ def attach_without_looking_for_the_name() -> None:
 
 def reap_without_comparing_the_name() -> None:
     """Between open and lock, the name may have been given to a new file."""
-    lease.files = _Altered(files, names_same_file=lambda *_: True)
+    lease.files = _Altered(files, names_same_file=lambda *_, **__: True)
 
 
 def name_before_the_file_is_complete() -> None:
