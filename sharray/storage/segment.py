@@ -19,6 +19,7 @@ from .header import Header
 from .trailer import Trailer
 
 T = TypeVar("T")
+_LOOK_INTERVAL = 0.01
 _LARGEST_ERRNO = 4095  # errno(3); the word may hold anything
 # Reentrant: garbage collection may run a __del__ that sends another array.
 _publishing = threading.RLock()
@@ -49,6 +50,7 @@ class Segment:
     __slots__ = (
         "_local_fault",
         "_pin",
+        "_reachable_until",
         "_unnamed_fd",
         "_words",
         "anonymous",
@@ -91,6 +93,7 @@ class Segment:
         self._unnamed_fd: int | None = None
         self._words: memoryview[int] | None = None
         self._local_fault = 0
+        self._reachable_until = 0.0
         self.mapping: mmap.mmap = memory.map_file(
             fd, self.size, writable=mode != "r", private=mode == "c"
         )
@@ -215,7 +218,14 @@ class Segment:
         ArrayGoneError
             The file was removed or replaced; who has it mapped keeps it.
         """
+        # Looking costs 2 us. Who removes a file within this interval could as well
+        # have done so with the handle under way, which nobody can prevent.
+        now = time.monotonic()
+        if now < self._reachable_until:
+            return
+        self._reachable_until = now + _LOOK_INTERVAL
         if not files.names_same_file(self.path, self.device, self.inode):
+            self._reachable_until = 0.0
             raise ArrayGoneError(
                 f"cannot send the array {self.path!r}: its file was removed or "
                 "replaced, and other processes can open it no more; keep the file "
