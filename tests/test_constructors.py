@@ -138,7 +138,7 @@ def test_array_larger_than_the_page_cache_block_is_whole() -> None:
         (lambda: sh.zeros(-1), sh.ShapeError, "negative"),
         (lambda: sh.zeros((2, -3)), sh.ShapeError, "negative"),
         (lambda: sh.zeros((1,) * 65), sh.ShapeError, "64 dimensions"),
-        (lambda: sh.zeros(2.5), sh.ShapeError, "integer"),  # type: ignore[arg-type]
+        (lambda: sh.zeros(2.5), sh.ShapeError, "integer"),
         (lambda: sh.zeros("abc"), sh.ShapeError, "integer"),
         (lambda: sh.zeros((2**40, 2**40)), sh.ShapeError, "address space"),
         (lambda: sh.zeros(3, object), sh.DtypeError, "pointers"),

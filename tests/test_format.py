@@ -181,7 +181,7 @@ def test_numpy_save_and_load_take_a_shared_array() -> None:
 def test_any_dtype_shape_and_order_survives_the_file(
     dtype: Any, shape: tuple[int, ...], order: str
 ) -> None:
-    wanted = np.zeros(shape, dtype, order)  # type: ignore[call-overload]
+    wanted = np.zeros(shape, dtype, order)
     a = sh.create("shm://any", shape, dtype, order=order)
     try:
         assert (a.dtype, a.shape) == (wanted.dtype, wanted.shape)

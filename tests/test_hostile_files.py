@@ -31,7 +31,7 @@ def valid() -> bytes:
 def _is_refused(content: bytes, says: str) -> None:
     Path("x.npy").write_bytes(content)
     for mode in MODES:
-        refused(sh.FormatError, lambda: sh.open("x.npy", mode), says, "x.npy")  # noqa: B023
+        refused(sh.FormatError, lambda mode=mode: sh.open("x.npy", mode), says, "x.npy")
     assert Path("x.npy").read_bytes() == content, "the file was changed"
 
 

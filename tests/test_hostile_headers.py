@@ -159,7 +159,7 @@ DESCRS = {
 def _is_refused(content: bytes, says: str = "") -> None:
     Path("x.npy").write_bytes(content)
     for mode in ("r", "r+", "c"):
-        refused(sh.FormatError, lambda: sh.open("x.npy", mode), says, "x.npy")  # noqa: B023
+        refused(sh.FormatError, lambda mode=mode: sh.open("x.npy", mode), says, "x.npy")
     refused(sh.FormatError, lambda: sh.unlink("x.npy"), says, "x.npy")
     assert Path("x.npy").read_bytes() == content, "the file was changed"
 

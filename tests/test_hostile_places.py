@@ -77,8 +77,8 @@ def test_a_name_below_an_array_is_refused() -> None:
 
 def test_a_missing_file_is_not_found() -> None:
     for path in ("a.npy", "no/where.npy", "shm://none", "shm://no/where"):
-        refused(sh.ArrayNotFoundError, lambda: sh.open(path))  # noqa: B023
-        refused(sh.ArrayNotFoundError, lambda: sh.unlink(path))  # noqa: B023
+        refused(sh.ArrayNotFoundError, lambda path=path: sh.open(path))
+        refused(sh.ArrayNotFoundError, lambda path=path: sh.unlink(path))
 
 
 def test_a_missing_parent_is_an_error_and_is_not_made() -> None:
@@ -90,7 +90,7 @@ def test_a_missing_parent_is_an_error_and_is_not_made() -> None:
 def test_a_file_as_parent_is_an_error() -> None:
     Path("file").touch()
     for call in CALLS.values():
-        refused(sh.StorageError, lambda: call("file/a.npy"), "directory")  # noqa: B023
+        refused(sh.StorageError, lambda call=call: call("file/a.npy"), "directory")
 
 
 @pytest.mark.parametrize("name", ["a.npy", "shm://a"])
@@ -165,7 +165,7 @@ def test_a_symbolic_link_in_the_ram_directory_is_unsafe(ram: Path) -> None:
     (ram / "to_disk").symlink_to(Path("disk.npy").absolute())
     (ram / "to_real").symlink_to(ram / "real")
     for name in ("to_disk", "to_real"):
-        refused(sh.UnsafePathError, lambda: sh.open(f"shm://{name}"), "link")  # noqa: B023
+        refused(sh.UnsafePathError, lambda name=name: sh.open(f"shm://{name}"), "link")
 
 
 def test_what_is_no_array_in_the_ram_directory_is_not_listed(ram: Path) -> None:

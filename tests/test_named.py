@@ -216,7 +216,7 @@ def test_class_itself_makes_no_arrays() -> None:
 def test_what_is_no_path_is_named(path: object) -> None:
     for call in (sh.open, sh.unlink, lambda name: sh.create(name, 3)):
         with pytest.raises(sh.ArrayNameError, match="expected"):
-            call(path)  # type: ignore[arg-type]
+            call(path)
 
 
 def test_missing_directory_is_named() -> None:

@@ -191,7 +191,7 @@ def test_kernel_gets_the_same_memory_without_the_subclass() -> None:
     numba = pytest.importorskip("numba")
     a = sh.zeros(5)
 
-    @numba.njit  # type: ignore[untyped-decorator]
+    @numba.njit
     def fill(x: Any) -> None:
         for i in range(x.shape[0]):
             x[i] = i

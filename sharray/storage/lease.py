@@ -5,7 +5,7 @@ keeps it after the descriptor is closed, in forked children too, until the last
 of them unmaps or dies, by SIGKILL as well. So "does anybody still use it" is a
 question to the kernel, and no counter can be wrong.
 
-Four rules, each of them with a test that fails without it:
+Four rules; the torture tests have mutants that break each of the first three:
 
 - attach: lock first, then look whether the file still has a name. Between open
   and lock, a reaper may have removed it.
