@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import sharray as sh
+from sharray.team.default import close_default_team
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -81,6 +82,7 @@ def _no_leaks(
     gc.freeze()  # the collection below then looks at this test's objects only
     descriptors, mappings = _open_descriptors(), _mapped_files()
     yield
+    close_default_team()
     request.node.funcargs.clear()  # pytest keeps what fixtures gave
     vars(builtins).pop("_", None)  # the last value that a doctest has shown
     gc.collect()

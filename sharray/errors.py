@@ -22,12 +22,15 @@ __all__ = [
     "FlushError",
     "FormatError",
     "HandleError",
+    "KernelError",
     "NoSpaceError",
     "NotSharedError",
     "ShapeError",
     "SharrayError",
     "StorageError",
+    "TeamError",
     "UnsafePathError",
+    "WorkerDied",
 ]
 
 
@@ -95,6 +98,35 @@ class NotSharedError(SharrayError, ValueError):
 
 class HandleError(SharrayError, ValueError):
     """A handle does not fit the array that it names."""
+
+
+class KernelError(SharrayError, TypeError):
+    """The kernel cannot be compiled, or not be used so."""
+
+
+class TeamError(SharrayError, RuntimeError):
+    """The team is closed, belongs to another process, or could not start."""
+
+
+class WorkerDied(SharrayError, RuntimeError):  # noqa: N818  # says more than -Error
+    """A worker process ended while it ran a kernel.
+
+    Attributes
+    ----------
+    signal : str or None
+        What ended it, as in ``"SIGKILL"``; None if it ended by itself.
+    kernel : str or None
+        The kernel that it ran.
+    chunk : tuple of int or None
+        Begin and end of what it was working on.
+    """
+
+    signal: str | None = None
+    kernel: str | None = None
+    chunk: tuple[int, int] | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (*super().__reduce__(), vars(self))
 
 
 class StorageError(SharrayError, OSError):

@@ -65,6 +65,23 @@ def map_file(fd: int, nbytes: int, *, writable: bool, private: bool) -> mmap.mma
         raise OSError(errno.ENODATA, f"it was truncated meanwhile ({error})") from None
 
 
+def create_block(nbytes: int, label: str) -> int:
+    """Open a file of zeros in memory that has no name: memfd_create(2).
+
+    It ends with the last process that has it open or mapped, however that ends.
+    `label` is what /proc shows of it.
+    """
+    if not hasattr(os, "memfd_create"):
+        raise NotImplementedError("this platform has no memfd_create")
+    fd = os.memfd_create(label, os.MFD_CLOEXEC)
+    try:
+        os.posix_fallocate(fd, 0, nbytes)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
 def sync(address: int, nbytes: int) -> None:
     """Write the pages of a range to the disk and wait: msync(2), MS_SYNC.
 

@@ -7,7 +7,12 @@ of the process it does not.
 from __future__ import annotations
 
 import os
+import select
 import sys
+import time
+
+_LOOK_INTERVAL = 0.2
+_QUOTA = "/sys/fs/cgroup/cpu.max"  # cgroups(7), version 2
 
 # This process's identity and its parent's, remembered since /proc costs 20 us.
 _own_and_parent: tuple[int, int] | None = None
@@ -54,6 +59,38 @@ def is_worker() -> bool:
     """Whether this process was started by multiprocessing or by joblib."""
     process = sys.modules.get("multiprocessing.process")
     return process is not None and process.current_process().name != "MainProcess"
+
+
+def wait_for_end_of_parent(pid: int) -> None:
+    """Wait until the parent process, which had this number, is gone: pidfd_open(2)."""
+    try:
+        fd = os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        fd = -1
+    # It may have ended before, and the number may be another process's by now.
+    while os.getppid() == pid:
+        if fd >= 0:
+            select.select([fd], [], [])
+        else:
+            time.sleep(_LOOK_INTERVAL)
+    if fd >= 0:
+        os.close(fd)
+
+
+def count_cores() -> int:
+    """How many cores this process may use: affinity, and the quota of its cgroup."""
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    try:
+        with open(_QUOTA, encoding="ascii") as file:
+            quota, period = file.read().split()
+    except (OSError, ValueError):
+        return cores
+    if quota == "max":
+        return cores
+    return max(1, min(cores, -(-int(quota) // int(period))))
 
 
 def _start_time(pid: int) -> int | None:

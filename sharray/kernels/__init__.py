@@ -1,0 +1,1 @@
+"""Kernels: compiled functions that work on shared arrays in several processes."""

@@ -1,0 +1,30 @@
+"""The base of what processes and kernels share besides arrays: some integers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..array.core import AnyArray
+
+
+class Cells:
+    """An object whose state is in shared memory.
+
+    A pickle of it is a handle, and in kernels it is an argument like an array.
+
+    Attributes
+    ----------
+    _cells : SharedArray
+        The state: int64, of one dimension, contiguous.
+    """
+
+    __slots__ = ("_cells",)
+    _cells: AnyArray
+
+    @property
+    def _numba_type_(self) -> Any:
+        """What it is in a kernel; numba asks for it."""
+        from . import cells_typing, extension
+
+        extension.register()
+        return cells_typing.TYPES[type(self).__name__]

@@ -1,0 +1,282 @@
+"""Compiling kernels with numba; the module that imports it for all others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pickle import PicklingError
+from typing import Any
+
+import numba
+import numpy as np
+from numba.core import errors, ir, types
+from numba.core.compiler import run_frontend
+from numba.core.dispatcher import Dispatcher
+from numba.core.registry import cpu_target
+from numba.core.serialize import dumps
+from numba.np import numpy_support
+
+from ..errors import KernelError
+from . import entry, extension
+from .arguments import (
+    ArrayKey,
+    CellsKey,
+    Key,
+    Keys,
+    NoneKey,
+    NumberKey,
+    TupleKey,
+    key_of,
+)
+from .cells_typing import TYPES, CellsType
+from .compiled import Compiled
+from .entry_values import Reducer, items_of
+from .machine_code import MachineCode, host, why_not_loadable
+from .outcome import MOST_ITEMS, ValueType
+from .prange import prange
+from .reducing import ITEMWISE
+
+extension.register()
+
+__all__ = [
+    "compile_entry",
+    "count_loops",
+    "dispatcher_of",
+    "is_dispatcher",
+    "keys_of_types",
+    "pickle_function",
+    "type_of_function",
+]
+
+
+def is_dispatcher(function: object) -> bool:
+    """Whether this is what ``numba.njit`` returns."""
+    return isinstance(function, Dispatcher)
+
+
+def dispatcher_of(function: Callable[..., Any], options: dict[str, Any]) -> Any:
+    """What numba calls a dispatcher: the function, with machine code for types."""
+    if is_dispatcher(function):
+        return function
+    return numba.njit(**{"nogil": True} | options)(function)
+
+
+def type_of_function(dispatcher: Any) -> Any:
+    """Type for numba of a dispatcher, with which other kernels can call it."""
+    if is_dispatcher(dispatcher):
+        return types.Dispatcher(dispatcher)
+    raise AttributeError("numba is switched off")
+
+
+def pickle_function(function: Callable[..., Any], options: dict[str, Any]) -> bytes:
+    """A function by value, with what it refers to; `pickle.loads` makes it again."""
+    return bytes(dumps((function, options)))
+
+
+def count_loops(function: Callable[..., Any]) -> int:
+    """How many loops over `sharray.prange` a function has."""
+    found = run_frontend(getattr(function, "py_func", function))
+    calls = [
+        call for block in found.blocks.values() for call in block.find_exprs("call")
+    ]
+    return sum(_outer_value(found, call.func) is prange for call in calls)
+
+
+def _outer_value(function: Any, variable: Any) -> Any:
+    """The global or free variable, or the attribute of one, that a name stands for."""
+    try:
+        definition = function.get_definition(variable)
+    except KeyError:  # it has several, or is an argument
+        return None
+    if isinstance(definition, (ir.Global, ir.FreeVar)):
+        return definition.value
+    if isinstance(definition, ir.Expr) and definition.op == "getattr":
+        return getattr(_outer_value(function, definition.value), definition.attr, None)
+    return None
+
+
+# -- types -------------------------------------------------------------------
+
+
+def numba_type(key: Key) -> Any:
+    """The type for numba of an argument.
+
+    Raises
+    ------
+    TypeError
+        numba has no such type.
+    """
+    if isinstance(key, ArrayKey):
+        element = _element_type(key.dtype)
+        return types.Array(
+            element,
+            key.ndim,
+            key.layout,
+            readonly=not key.writeable,
+            aligned=key.aligned,
+        )
+    if isinstance(key, NumberKey):
+        return _element_type(key.dtype)
+    if isinstance(key, TupleKey):
+        return types.Tuple([numba_type(item) for item in key.items])
+    if isinstance(key, CellsKey):
+        return TYPES[key.kind]
+    return types.none
+
+
+def _element_type(dtype: np.dtype[Any]) -> Any:
+    try:
+        return numpy_support.from_dtype(dtype)
+    except errors.NumbaNotImplementedError as error:
+        raise TypeError(
+            f"numba has no kernels for dtype {dtype}; expected bool, integers, floats "
+            "of 32 or 64 bits, complex, dates, text, or structures of these, in the "
+            "machine's byte order"
+        ) from error
+
+
+def keys_of_types(values: tuple[Any, ...]) -> Keys:
+    """Types of arguments, from examples of them or from numba's types."""
+    return tuple(
+        _key_of_type(value) if isinstance(value, types.Type) else key_of(value)
+        for value in values
+    )
+
+
+def _key_of_type(kind: Any) -> Key:
+    if isinstance(kind, types.Array):
+        dtype = numpy_support.as_dtype(kind.dtype)
+        return ArrayKey(dtype, kind.ndim, kind.layout, kind.mutable, kind.aligned)
+    if isinstance(kind, types.BaseTuple):
+        return TupleKey(tuple(_key_of_type(item) for item in kind))
+    if isinstance(kind, CellsType):
+        return CellsKey(kind.name)
+    if kind == types.none:
+        return NoneKey()
+    try:
+        return NumberKey(numpy_support.as_dtype(kind))
+    except errors.NumbaNotImplementedError as error:
+        raise TypeError(
+            f"expected numba's type of an array, a number or a tuple, found {kind}"
+        ) from error
+
+
+def _value_type(kind: Any, name: str) -> ValueType | None:
+    """The type of what a kernel returns."""
+    if kind == types.none:
+        return None
+    items = items_of(kind)
+    simple = (types.Number, types.Boolean, types.NPDatetime, types.NPTimedelta)
+    if not all(isinstance(item, simple) for item in items) or len(items) > MOST_ITEMS:
+        raise KernelError(
+            f"kernel {name!r} returns {kind}; expected nothing, a number, or a tuple "
+            f"of at most {MOST_ITEMS} numbers: write arrays into an argument instead"
+        )
+    dtypes = tuple(numpy_support.as_dtype(item) for item in items)
+    return ValueType(dtypes, isinstance(kind, types.BaseTuple))
+
+
+# -- code --------------------------------------------------------------------
+
+
+def compile_entry(
+    name: str, dispatcher: Any, keys: Keys, reducer: Any | None
+) -> Compiled:
+    """Machine code of a kernel for arguments of given types.
+
+    Parameters
+    ----------
+    name : str
+        Of the kernel, for messages.
+    dispatcher : Dispatcher
+        From `dispatcher_of`.
+    keys : tuple of Key
+        Types of the arguments.
+    reducer : str or Dispatcher, optional
+        How the values of several calls are combined: a name in
+        `sharray.kernels.reducing`, or a compiled function of two arguments.
+
+    Raises
+    ------
+    KernelError
+        It returns what cannot be combined or passed on.
+    numba.errors.NumbaError
+        It cannot be compiled for these types.
+    """
+    arguments = tuple(numba_type(key) for key in keys)
+    compiled = _compile(dispatcher, arguments)
+    returned = compiled.signature.return_type
+    value = _value_type(returned, name)
+    combining = None
+    if reducer is not None:
+        if value is None:
+            raise KernelError(
+                f"kernel {name!r} returns nothing, so there is nothing to reduce; "
+                "return a number or a tuple of numbers, or leave out reduce="
+            )
+        combining = _compile_reducer(name, reducer, returned)
+        value = _value_type(combining.kept, name)
+    built = entry.build(compiled, arguments, combining)
+    code, reason = _machine_code(built)
+    return Compiled(
+        built.entry_address, built.merge_address, value, code, reason, built
+    )
+
+
+def _machine_code(built: entry.Built) -> tuple[MachineCode, str]:
+    """What was built, for other processes, and why they cannot load it if so."""
+    code = MachineCode(built.entry, built.merge, built.content, host())
+    if built.dynamic:
+        return code, "it refers to addresses of this process"
+    try:
+        environments = [
+            (symbol, bytes(dumps(environment.consts)))
+            for symbol, environment in built.environments.items()
+        ]
+    except (TypeError, AttributeError, PicklingError) as error:
+        return code, f"it refers to Python objects that cannot be pickled ({error})"
+    code = code._replace(environments=tuple(environments))
+    return code, why_not_loadable(code)
+
+
+def _compile(dispatcher: Any, arguments: tuple[Any, ...]) -> Any:
+    dispatcher.compile(arguments)
+    compiled = dispatcher.overloads[arguments]
+    if compiled.objectmode:
+        raise KernelError(
+            f"numba compiled {dispatcher.py_func.__name__!r} in object mode; expected "
+            "a function for nopython mode, as of numba.njit"
+        )
+    return compiled
+
+
+def _compile_reducer(name: str, reducer: Any, returned: Any) -> Reducer:
+    itemwise = isinstance(reducer, str) and isinstance(returned, types.BaseTuple)
+    function = ITEMWISE[reducer] if isinstance(reducer, str) else reducer
+    dispatcher = dispatcher_of(function, {})
+    kinds = items_of(returned) if itemwise else [returned]
+    found = [_settle(name, dispatcher, kind) for kind in kinds]
+    kept = [kind for kind, _ in found]
+    return Reducer(
+        [compiled for _, compiled in found],
+        itemwise,
+        types.Tuple(kept) if itemwise else kept[0],
+    )
+
+
+def _settle(name: str, dispatcher: Any, kind: Any) -> tuple[Any, Any]:
+    """The type that stays the same when values are combined, and the code for it.
+
+    The sum of two int32 is an int64 for numba, and that of two int64 too.
+    """
+    for _ in range(3):
+        compiled = _compile(dispatcher, (kind, kind))
+        result = compiled.signature.return_type
+        if result == kind:
+            return kind, compiled
+        if cpu_target.typing_context.can_convert(kind, result) is None:
+            break
+        kind = result
+    raise KernelError(
+        f"the values of kernel {name!r} cannot be reduced: combining two of type "
+        f"{kind} gives {result}; expected a function of two values that returns one"
+    )

@@ -1,0 +1,123 @@
+"""What a kernel raised, taken out of machine code and rebuilt as an exception.
+
+numba's code returns a pointer to a structure that describes the exception: see
+``excinfo_t`` and ``set_dynamic_user_exc`` in numba/core/callconv.py. It is copied
+where the kernel ran, and unpickled only where the caller is: the exception's class
+may be known there alone.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import pickle
+from typing import Any, NamedTuple
+
+from .machine_code import find_symbol
+
+_PYTHON_ERROR = -1  # RETCODE_EXC: CPython's own error indicator is set
+
+
+class _Description(ctypes.Structure):
+    _fields_ = (
+        ("pickled", ctypes.c_void_p),
+        ("size", ctypes.c_int32),
+        ("values", ctypes.c_void_p),  # run-time arguments, as machine values
+        ("unwrap", ctypes.c_void_p),  # makes a tuple of them
+        ("count", ctypes.c_int32),  # how many; 0 if all were known beforehand
+    )
+
+
+class Failure(NamedTuple):
+    """What a kernel raised; it can be sent to another process.
+
+    Attributes
+    ----------
+    pickled : bytes
+        Class, arguments and place in the source.
+    values : tuple, optional
+        Arguments that were known at run time only.
+    error : BaseException, optional
+        Raised by Python code that the kernel called, instead of the above.
+    """
+
+    pickled: bytes
+    values: tuple[Any, ...] | None = None
+    error: BaseException | None = None
+
+
+def capture(status: int, address: int) -> Failure:
+    """Copy what machine code raised, before it runs again.
+
+    Parameters
+    ----------
+    status : int
+        What the entry returned.
+    address : int
+        Of the description.
+    """
+    if status == _PYTHON_ERROR:
+        return Failure(b"", error=_take_python_error())
+    found = _Description.from_address(address)
+    pickled = ctypes.string_at(found.pickled, found.size)
+    if found.count <= 0:
+        return Failure(pickled)
+    unwrap = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p)(found.unwrap)
+    values = unwrap(found.values)
+    release = find_symbol("NRT_Free")
+    if release is not None:
+        ctypes.CFUNCTYPE(None, ctypes.c_void_p)(release)(address)
+    return Failure(pickled, values)
+
+
+def _take_python_error() -> BaseException:
+    try:
+        # ctypes.pythonapi raises what the indicator says after every call.
+        ctypes.pythonapi.PyErr_Occurred()
+    except BaseException as error:
+        return error
+    return SystemError("a kernel failed without saying why")
+
+
+class Place(NamedTuple):
+    """Where an exception was raised."""
+
+    function: str
+    filename: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.function}, {self.filename}:{self.line}"
+
+
+def rebuild(failure: Failure) -> tuple[BaseException, Place | None]:
+    """The exception of a failure, and where it was raised if that is known."""
+    if failure.error is not None:
+        return failure.error, None
+    # Written by numba in this program or one that works for it, like all code here.
+    kind, arguments, place = pickle.loads(failure.pickled)
+    if failure.values is not None:
+        given = iter(failure.values)
+        arguments = tuple(
+            next(given) if _is_placeholder(argument) else argument
+            for argument in arguments
+        )
+    error = kind(*(arguments or ()))
+    return error, None if place is None else Place(*place)
+
+
+def _is_placeholder(argument: object) -> bool:
+    from llvmlite import ir  # numba writes one of its values instead
+
+    return isinstance(argument, ir.Value)
+
+
+def describe(kernel: str, place: Place | None, where: str = "") -> str:
+    """The note that an exception gets: which kernel, where in it, which chunk.
+
+    Examples
+    --------
+    >>> describe("scale", Place("scale", "waves.py", 12), "chunk 3")
+    "raised in kernel 'scale' (scale, waves.py:12), chunk 3"
+    """
+    source = f" ({place})" if place else ""
+    return f"raised in kernel {kernel!r}{source}" + (f", {where}" if where else "")

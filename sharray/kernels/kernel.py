@@ -1,0 +1,312 @@
+"""`kernel`: functions that numba compiles once and that run in any process."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import pickle
+import threading
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..array.core import SharedArray
+from ..errors import KernelError
+from .arguments import Keys, absolute, key_of, slots_of
+from .compiled import Compiled
+from .failures import Failure, describe, rebuild
+from .jit import is_disabled
+from .machine_code import MachineCode, why_not_loadable
+from .outcome import ValueType
+
+Function = Callable[..., Any]
+_Codes = list[tuple[Keys, MachineCode, ValueType | None]]
+
+# Kernels of this process by their identity: one that comes back is the same.
+_known: weakref.WeakValueDictionary[str, Kernel] = weakref.WeakValueDictionary()
+_pickling = threading.local()
+
+
+class Shipping(NamedTuple):
+    """How a kernel gets to other processes.
+
+    Attributes
+    ----------
+    machine_code : bool
+        As machine code; if not, each of them compiles it again.
+    reason : str
+        Why not; empty if so.
+    """
+
+    machine_code: bool
+    reason: str
+
+
+class Kernel:
+    """A function that numba compiles, and that runs in any process.
+
+    Made by `sharray.kernel`. Call it like the function itself, have a team run it
+    (`sharray.run`), or pass it to any executor: it takes its machine code along, for
+    the types it was compiled for by then.
+
+    Attributes
+    ----------
+    py_func : callable
+        The function as it was written.
+    """
+
+    def __init__(self, function: Function, options: dict[str, Any]) -> None:
+        self._identity = os.urandom(16).hex()
+        self._function: Function | None = function
+        self._options = options
+        self._pickled: bytes | None = None
+        self._received: dict[Keys, tuple[MachineCode, ValueType | None]] = {}
+        self._compiled: dict[Any, Compiled] = {}
+        self._lock = threading.RLock()
+        plain = getattr(function, "py_func", function)
+        functools.update_wrapper(self, plain)
+        self.__name__: str = plain.__name__
+        _known[self._identity] = self
+
+    def __repr__(self) -> str:
+        return f"<sharray kernel {self.__name__}>"
+
+    @property
+    def py_func(self) -> Function:
+        """The function as it was written."""
+        return getattr(self._source, "py_func", self._source)
+
+    @property
+    def _source(self) -> Function:
+        """The function, or what ``numba.njit`` made of it."""
+        if self._function is None:
+            if self._pickled is None:
+                raise KernelError(
+                    f"kernel {self.__name__!r} came without its source, which could "
+                    "not be pickled; compile it for these types before it is sent"
+                )
+            self._function, self._options = pickle.loads(self._pickled)
+        return self._function
+
+    @functools.cached_property
+    def _dispatcher(self) -> Any:
+        from .compiling import dispatcher_of
+
+        return dispatcher_of(self._source, self._options)
+
+    @functools.cached_property
+    def signature(self) -> inspect.Signature:
+        """Its parameters, with their defaults."""
+        return inspect.signature(self.py_func)
+
+    @functools.cached_property
+    def _arity(self) -> int:
+        return len(self.signature.parameters)
+
+    @functools.cached_property
+    def splits_range(self) -> bool:
+        """Whether it has a loop over `sharray.prange`.
+
+        Raises
+        ------
+        KernelError
+            It has several.
+        """
+        from .compiling import count_loops
+
+        count = count_loops(self._source)
+        if count > 1:
+            raise KernelError(
+                f"kernel {self.__name__!r} has {count} loops over sharray.prange; "
+                "expected one at most: make a kernel of each, and run them in turn"
+            )
+        return count == 1
+
+    @property
+    def _numba_type_(self) -> Any:
+        """What lets other kernels call this one; numba asks for it."""
+        from .compiling import type_of_function
+
+        return type_of_function(self._dispatcher)
+
+    # -- calling -------------------------------------------------------------
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run it here, on all of its arguments."""
+        arguments = self.bind(args, kwargs)
+        if self._received and not is_disabled():
+            found = self._find_received(arguments)
+            if found is not None:
+                return self._call_machine_code(found, arguments)
+        # numba takes 600 ns to look at a subclass.
+        plain = [a.view(np.ndarray) if type(a) is SharedArray else a for a in arguments]
+        return self._dispatcher(*plain)
+
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+        """All arguments in order, with keywords and defaults in their places."""
+        if not kwargs and len(args) == self._arity:
+            return args
+        bound = self.signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        return bound.args
+
+    def _find_received(self, arguments: tuple[Any, ...]) -> Compiled | None:
+        keys = tuple(key_of(argument) for argument in arguments)
+        found = self._compiled.get((keys, None))
+        if found is None and keys in self._received:
+            code, value = self._received[keys]
+            if why_not_loadable(code):
+                return None
+            found = self._compiled[keys, None] = Compiled.loaded(code, value)
+        return found
+
+    def _call_machine_code(self, compiled: Compiled, arguments: tuple[Any, ...]) -> Any:
+        slots: list[int] = []
+        for argument in arguments:
+            slots += slots_of(argument, key_of(argument), absolute)
+        value, failure = compiled.call(np.array(slots, np.int64))
+        if failure is not None:
+            raise self.error_of(failure)
+        return value
+
+    def error_of(self, failure: Failure, where: str = "") -> BaseException:
+        """The exception that machine code ended with; it says where."""
+        error, place = rebuild(failure)
+        error.add_note(describe(self.__name__, place, where))
+        return error
+
+    # -- compiling -----------------------------------------------------------
+
+    def compile(self, *arguments: Any) -> Kernel:
+        """Compile it now, for arguments of these types.
+
+        Parameters
+        ----------
+        *arguments : object
+            Arrays and numbers like those that it will be called with, or types of
+            numba; what has a default may be left out.
+
+        Returns
+        -------
+        Kernel
+            This one.
+
+        Raises
+        ------
+        numba.errors.NumbaError
+            It cannot be compiled for these types.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import sharray as sh
+        >>> @sh.kernel
+        ... def scale(x, factor):
+        ...     for i in range(x.shape[0]):
+        ...         x[i] *= factor
+        >>> scale.compile(np.zeros(1), 2.0).shipped
+        {'array(float64, 1d, C), float64': Shipping(machine_code=True, reason='')}
+        """
+        from .compiling import keys_of_types
+
+        if not is_disabled():
+            self.compiled_for(keys_of_types(self.bind(arguments, {})))
+        return self
+
+    def compiled_for(self, keys: Keys, reducer: str | Kernel | None = None) -> Compiled:
+        """The entry for arguments of some types, compiled if it is not yet."""
+        identity = reducer._identity if isinstance(reducer, Kernel) else reducer
+        found = self._compiled.get((keys, identity))
+        if found is not None:
+            return found
+        from .compiling import compile_entry
+
+        with self._lock:
+            found = self._compiled.get((keys, identity))
+            if found is None:
+                combine = reducer
+                if isinstance(reducer, Kernel):
+                    combine = reducer._dispatcher
+                found = compile_entry(self.__name__, self._dispatcher, keys, combine)
+                self._compiled[keys, identity] = found
+        return found
+
+    @property
+    def shipped(self) -> dict[str, Shipping]:
+        """How it gets to other processes, for each of the types compiled so far."""
+        return {
+            ", ".join(map(str, keys)): Shipping(not found.reason, found.reason)
+            for (keys, _), found in self._compiled.items()
+        }
+
+    # -- to other processes --------------------------------------------------
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Its machine code, and the function for other types than those."""
+        being = _pickling.__dict__.setdefault("identities", set())
+        if self._identity in being:  # it refers to itself
+            return _receive, (self._identity, self.__name__, [], None)
+        being.add(self._identity)
+        try:
+            codes = self._codes()
+            return _receive, (self._identity, self.__name__, codes, self.pickled())
+        finally:
+            being.discard(self._identity)
+
+    def _codes(self) -> _Codes:
+        """Machine code for all types that it was compiled for, or called with."""
+        self._compile_for_calls()
+        codes = [(keys, *found) for keys, found in self._received.items()]
+        codes += [
+            (keys, found.code, found.value)
+            for (keys, reducer), found in self._compiled.items()
+            if reducer is None and not found.reason and keys not in self._received
+        ]
+        return codes
+
+    def _compile_for_calls(self) -> None:
+        dispatcher = vars(self).get("_dispatcher")
+        overloads = getattr(dispatcher, "overloads", {})
+        if not overloads:
+            return
+        from .compiling import keys_of_types
+
+        for arguments in list(overloads):
+            # Some types that numba takes cannot be sent: lists, say.
+            with suppress(TypeError):
+                self.compiled_for(keys_of_types(arguments))
+
+    def pickled(self) -> bytes | None:
+        """The function by value; None if it cannot be pickled."""
+        if self._pickled is None and self._function is not None:
+            from .compiling import pickle_function
+
+            try:
+                self._pickled = pickle_function(self._function, self._options)
+            except (TypeError, AttributeError, pickle.PicklingError):
+                return None  # machine code will do for the types compiled so far
+        return self._pickled
+
+
+def _receive(identity: str, name: str, codes: _Codes, pickled: bytes | None) -> Kernel:
+    """The kernel that another process has pickled, the same for each arrival."""
+    found = _known.get(identity)
+    if found is None:
+        found = Kernel.__new__(Kernel)
+        found._identity = identity
+        found._function = None
+        found._options = {}
+        found._pickled = pickled
+        found._received = {}
+        found._compiled = {}
+        found._lock = threading.RLock()
+        found.__name__ = name
+        found = _known.setdefault(identity, found)
+    if found._function is None:
+        found._pickled = found._pickled or pickled
+        found._received.update({keys: (code, value) for keys, code, value in codes})
+    return found

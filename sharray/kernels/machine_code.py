@@ -1,0 +1,206 @@
+"""Machine code that travels: an object file, and how another process loads it.
+
+Loading needs llvmlite, but not numba: 0.07 s instead of 0.3, and no compilation.
+What numba's code calls besides the C library are helpers in two of numba's
+extension modules, which can be loaded without the rest of it.
+"""
+
+from __future__ import annotations
+
+import builtins
+import ctypes
+import functools
+import importlib.machinery
+import importlib.util
+import os
+import pickle
+import threading
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from ..errors import KernelError
+from .object_file import is_supported, undefined_symbols
+
+# int32 (int64 *slots, int64 *bases, int64 begin, int64 end, void *out, void **error)
+ENTRY_TYPE = ctypes.CFUNCTYPE(
+    ctypes.c_int32,
+    ctypes.c_void_p,
+    ctypes.c_void_p,
+    ctypes.c_int64,
+    ctypes.c_int64,
+    ctypes.c_void_p,
+    ctypes.c_void_p,
+)
+# int32 (void *out, const void *other, void **error)
+MERGE_TYPE = ctypes.CFUNCTYPE(
+    ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p
+)
+
+_loading = threading.Lock()
+
+
+class MachineCode(NamedTuple):
+    """An object file with two functions.
+
+    Attributes
+    ----------
+    entry, merge : str
+        Their symbols: `ENTRY_TYPE`, which runs the kernel, and `MERGE_TYPE`, which
+        combines two of its values; the latter is empty if there is none. No other
+        object file has the same symbols.
+    content : bytes
+        The object file.
+    target : str
+        The processor that it is for, from `host`.
+    environments : tuple of (str, bytes)
+        Symbols of variables that are to point to an environment of numba's, and the
+        pickled list of the Python objects in it.
+    """
+
+    entry: str
+    merge: str
+    content: bytes
+    target: str
+    environments: tuple[tuple[str, bytes], ...] = ()
+
+
+@functools.cache
+def host() -> str:
+    """The processor of this machine, with all that it can do."""
+    import llvmlite.binding as llvm
+
+    features = llvm.get_host_cpu_features().flatten()
+    return " ".join([llvm.get_process_triple(), llvm.get_host_cpu_name(), features])
+
+
+def why_not_loadable(code: MachineCode) -> str:
+    """Why this process cannot load some machine code; empty if it can."""
+    if code.target != host():
+        return "it was compiled for another processor"
+    if not is_supported(code.content):
+        return "object files of this platform are not supported"
+    missing = [
+        name for name in undefined_symbols(code.content) if find_symbol(name) is None
+    ]
+    return f"it needs symbols that are not there: {', '.join(missing)}" * bool(missing)
+
+
+def load(code: MachineCode) -> tuple[int, int]:
+    """Addresses of the two functions; 0 for one that is not there.
+
+    Raises
+    ------
+    KernelError
+        This process cannot load it: see `why_not_loadable`.
+    """
+    import llvmlite.binding as llvm
+
+    with _loading:
+        reason = why_not_loadable(code)
+        if reason:
+            raise KernelError(f"cannot load machine code: {reason}")
+        for name in undefined_symbols(code.content):
+            llvm.add_symbol(name, find_symbol(name))
+        engine = _engine()
+        engine.add_object_file(llvm.ObjectFileRef.from_data(code.content))
+        engine.finalize_object()
+        for symbol, constants in code.environments:
+            variable = engine.get_global_value_address(symbol)
+            ctypes.c_void_p.from_address(variable).value = _environment(constants)
+        merge = engine.get_function_address(code.merge) if code.merge else 0
+        return engine.get_function_address(code.entry), merge
+
+
+@functools.cache
+def _engine() -> Any:
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    machine = llvm.Target.from_default_triple().create_target_machine()
+    return llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+
+
+def find_symbol(name: str) -> int | None:
+    """The address of what an object file means by a name, None if unknown."""
+    if name.startswith("PyExc_"):
+        # numba takes such a symbol for the object, C for a pointer to the object.
+        error = getattr(builtins, name.removeprefix("PyExc_"), None)
+        return None if error is None else id(error)
+    for prefix, module in _HELPERS.items():
+        if name.startswith(prefix):
+            address = _helpers(module).get(name.removeprefix(prefix))
+            return None if address is None else int(address)
+    for library in _libraries():
+        try:
+            function = getattr(library, name)
+        except AttributeError:
+            continue
+        return ctypes.cast(function, ctypes.c_void_p).value
+    return None
+
+
+_kept: list[Any] = []  # machine code refers to them
+
+
+def _environment(constants: bytes) -> int:
+    """The address of a new environment, through which code finds Python objects."""
+    environment = _extension("_dynfunc").Environment({})
+    # Written by numba in this program or one that works for it, as the code was.
+    environment.consts.extend(pickle.loads(constants))
+    _kept.append(environment)
+    return id(environment)
+
+
+# Prefixes of symbols, and the extension modules of numba that know them.
+_HELPERS = {"NRT_": "core.runtime._nrt_python", "numba_": "_helperlib"}
+
+
+@functools.cache
+def _libraries() -> list[ctypes.CDLL]:
+    found = [ctypes.CDLL(None)]
+    with suppress(OSError):  # the interpreter may be linked without it
+        found.append(ctypes.CDLL("libm.so.6"))
+    return found
+
+
+@functools.cache
+def _helpers(module: str) -> dict[str, int]:
+    """Addresses of an extension module's functions, by name."""
+    found = _extension(module)
+    use_allocator = getattr(found, "memsys_use_cpython_allocator", None)
+    if use_allocator is not None:
+        use_allocator()
+    helpers: dict[str, int] = getattr(found, "c_helpers", {})
+    return helpers
+
+
+@functools.cache
+def _extension(module: str) -> Any:
+    """An extension module of numba, loaded from its file; None if there is none.
+
+    Importing it would import numba. Loading it alone is possible because it does not
+    use the rest of numba.
+    """
+    path = _extension_file(module)
+    if path is None:
+        return None
+    name = module.rpartition(".")[2]
+    loader = importlib.machinery.ExtensionFileLoader(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
+    if spec is None:
+        return None
+    found = importlib.util.module_from_spec(spec)
+    loader.exec_module(found)
+    return found
+
+
+def _extension_file(module: str) -> str | None:
+    spec = importlib.util.find_spec("numba")  # finds numba without importing it
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    stem = os.path.join(spec.submodule_search_locations[0], *module.split("."))
+    for suffix in importlib.machinery.EXTENSION_SUFFIXES:
+        if os.path.isfile(stem + suffix):
+            return stem + suffix
+    return None

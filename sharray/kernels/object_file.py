@@ -1,0 +1,61 @@
+"""What an object file needs: its undefined symbols.
+
+ELF for 64 bits as in the System V ABI, chapter 4, and elf(5). LLVM would look
+the symbols up itself while it links, and end the process if one is missing; so
+they are looked at before.
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+
+from ..errors import FormatError
+
+_MAGIC = b"\x7fELF\x02"  # 64 bits
+_HEADER_SECTIONS = struct.Struct("=40xQ10xHH")  # e_shoff, e_shentsize, e_shnum
+_SECTION = struct.Struct("=4xI16xQQI12xQ")  # type, offset, size, link, entsize
+_SYMBOL = struct.Struct("=IBBHQQ")
+_SYMBOL_TABLE = 2  # SHT_SYMTAB
+_UNDEFINED = 0  # SHN_UNDEF
+
+
+def is_supported(object_code: bytes) -> bool:
+    """Whether this platform's object files are of the kind read here."""
+    order = b"\x01" if sys.byteorder == "little" else b"\x02"
+    return object_code.startswith(_MAGIC + order)
+
+
+def undefined_symbols(object_code: bytes) -> list[str]:
+    """Names that an object file uses and does not define.
+
+    Raises
+    ------
+    FormatError
+        It is no ELF file for 64 bits, or it is damaged.
+    """
+    if not is_supported(object_code):
+        raise FormatError("expected an ELF object file for 64 bits")
+    try:
+        return _undefined_symbols(object_code)
+    except (struct.error, ValueError, IndexError) as error:
+        raise FormatError(f"damaged ELF object file: {error}") from error
+
+
+def _undefined_symbols(object_code: bytes) -> list[str]:
+    start, size, count = _HEADER_SECTIONS.unpack_from(object_code)
+    sections = [
+        _SECTION.unpack_from(object_code, start + number * size)
+        for number in range(count)
+    ]
+    names = []
+    for kind, offset, length, link, entry in sections:
+        if kind != _SYMBOL_TABLE:
+            continue
+        strings = sections[link][1]
+        for position in range(offset, offset + length, entry):
+            name, _, _, section, _, _ = _SYMBOL.unpack_from(object_code, position)
+            if section == _UNDEFINED and name:
+                end = object_code.index(b"\0", strings + name)
+                names.append(object_code[strings + name : end].decode())
+    return names

@@ -1,0 +1,42 @@
+"""What a kernel returned, as the entry stores it and Python reads it.
+
+An outcome is a word that says whether anything is stored, and from byte 16 on cells
+of 16 bytes: one for a number, or one for each item of a tuple.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+USED = 0
+FIRST_CELL = 16
+CELL = 16
+SIZE = 256
+MOST_ITEMS = (SIZE - FIRST_CELL) // CELL
+
+
+class ValueType(NamedTuple):
+    """The type of what a kernel returns: dtypes, one for each item if a tuple."""
+
+    dtypes: tuple[np.dtype[Any], ...]
+    is_tuple: bool
+
+
+def read(kind: ValueType | None, stored: bytes | memoryview) -> Any:
+    """What is stored as an outcome; None if nothing is, or the kernel returns None.
+
+    Like numba, this gives Python's numbers, and NumPy's for dates.
+    """
+    if kind is None or not any(stored[USED : USED + 8]):
+        return None
+    items = [
+        _number(np.frombuffer(stored, dtype, 1, FIRST_CELL + number * CELL)[0])
+        for number, dtype in enumerate(kind.dtypes)
+    ]
+    return tuple(items) if kind.is_tuple else items[0]
+
+
+def _number(value: Any) -> Any:
+    return value if value.dtype.kind in "mM" else value.item()

@@ -1,0 +1,110 @@
+"""`prange` for numba: a range between bounds that the kernel's entry has set.
+
+The bounds are in a variable of the machine code that belongs to the function being
+compiled, so that a kernel called by another one goes through all of its range: begin,
+end, and a place for the length. The length is asked for by leaving the kernel at the
+loop. An entry is used by one thread at a time, since a variable of each thread would
+need what LLVM's linker does not have.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba.core import types
+from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
+from numba.extending import lower_builtin
+
+from .prange import ALL, COUNT, COUNTED, prange
+
+_INT32 = ir.IntType(32)
+_INT64 = ir.IntType(64)
+
+
+def bounds_name(function: str) -> str:
+    """Name of the variable that holds the bounds for a compiled function."""
+    return f"sharray_bounds.{function}"
+
+
+def bounds_variable(module: ir.Module, function: str) -> ir.GlobalVariable:
+    """The variable that holds the bounds for a compiled function."""
+    name = bounds_name(function)
+    if name in module.globals:
+        return module.globals[name]
+    kind = ir.ArrayType(_INT64, 3)
+    variable = ir.GlobalVariable(module, kind, name)
+    # As an entry has the same variable: the linker makes one of both.
+    variable.linkage = "linkonce_odr"
+    variable.initializer = ir.Constant(kind, [0, ALL, 0])
+    return variable
+
+
+def item(builder: ir.IRBuilder, variable: ir.Value, number: int) -> ir.Value:
+    """Pointer to begin, end or length."""
+    return builder.gep(variable, [_INT32(0), _INT32(number)], inbounds=True)
+
+
+@infer_global(prange)
+class _Prange(ConcreteTemplate):
+    cases = tuple(
+        signature(types.range_state64_type, *[types.int64] * count)
+        for count in (1, 2, 3)
+    )
+
+
+def _length(start: int, stop: int, step: int) -> int:
+    if step == 0:
+        raise ValueError("prange() arg 3 must not be zero")
+    if step > 0:
+        return max(0, (stop - start + step - 1) // step)
+    return max(0, (start - stop - step - 1) // -step)
+
+
+@lower_builtin(prange, types.int64)
+def _lower_stop(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    return _lower(context, builder, _INT64(0), args[0], None)
+
+
+@lower_builtin(prange, types.int64, types.int64)
+def _lower_start_stop(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    return _lower(context, builder, args[0], args[1], None)
+
+
+@lower_builtin(prange, types.int64, types.int64, types.int64)
+def _lower_all(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    return _lower(context, builder, *args)
+
+
+def _lower(
+    context: Any, builder: Any, start: ir.Value, stop: ir.Value, step: ir.Value | None
+) -> ir.Value:
+    by = _INT64(1) if step is None else step
+    length = context.compile_internal(
+        builder, _length, signature(*[types.int64] * 4), (start, stop, by)
+    )
+    variable = bounds_variable(builder.module, builder.function.name)
+    begin = builder.load(item(builder, variable, 0))
+    end = builder.load(item(builder, variable, 1))
+    with builder.if_then(builder.icmp_signed("==", end, _INT64(COUNT)), likely=False):
+        builder.store(length, item(builder, variable, 2))
+        builder.ret(_INT32(COUNTED))
+    whole = builder.icmp_signed("<", end, _INT64(0))
+    end = builder.select(whole, length, _least(builder, end, length))
+    begin = builder.select(whole, _INT64(0), _least(builder, begin, length))
+    # Lets LLVM see that indices are not negative, which it needs to vectorise.
+    builder.assume(builder.icmp_signed(">=", begin, _INT64(0)))
+    if step is None:
+        bounds = [builder.add(start, begin), builder.add(start, end)]
+    else:
+        bounds = [
+            builder.add(start, builder.mul(begin, by)),
+            builder.add(start, builder.mul(end, by)),
+            by,
+        ]
+    kind = signature(types.range_state64_type, *[types.int64] * len(bounds))
+    return context.get_function(range, kind)(builder, bounds)
+
+
+def _least(builder: Any, left: ir.Value, right: ir.Value) -> ir.Value:
+    return builder.select(builder.icmp_signed("<", left, right), left, right)

@@ -1,0 +1,113 @@
+"""Waiting until another process changes a word of shared memory: futex(2)."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import platform
+import sys
+from typing import Any
+
+WAIT = 0  # FUTEX_WAIT: without FUTEX_PRIVATE_FLAG, so between processes as well
+WAKE = 1  # FUTEX_WAKE
+EVERYBODY = 2**31 - 1
+
+# asm/unistd.h, of machines whose low 32 bits come first and whose time has 64.
+_NUMBERS = {
+    "x86_64": 202,
+    "aarch64": 98,
+    "loongarch64": 98,
+    "ppc64le": 221,
+    "riscv64": 98,
+}
+# Releases the GIL while it runs.
+_syscall = getattr(ctypes.CDLL(None, use_errno=True), "syscall", None)
+if _syscall is not None:
+    _syscall.restype = ctypes.c_long
+_BUSY = {errno.EAGAIN, errno.EINTR}
+
+
+class _Timespec(ctypes.Structure):
+    """``struct timespec`` of time.h."""
+
+    _fields_ = (("seconds", ctypes.c_int64), ("nanoseconds", ctypes.c_int64))
+
+
+def number() -> int:
+    """The number of the system call on this machine.
+
+    Raises
+    ------
+    NotImplementedError
+        It is not Linux, or not a machine that is known here.
+    """
+    machine = platform.machine()
+    known = machine in _NUMBERS and sys.maxsize > 2**32
+    if not sys.platform.startswith("linux") or not known:
+        raise NotImplementedError(
+            f"waiting in shared memory needs futex(2): expected Linux on one of "
+            f"{sorted(_NUMBERS)}, found {sys.platform} on {machine}"
+        )
+    return _NUMBERS[machine]
+
+
+def wait(address: int, expected: int, timeout_ns: int) -> bool:
+    """Sleep while the 32 bits at `address` are `expected`, without the GIL.
+
+    Parameters
+    ----------
+    address : int
+        Of four bytes, a multiple of 4.
+    expected : int
+        What the caller has found there; only the low 32 bits count.
+    timeout_ns : int
+        How long at most, nanoseconds; forever if negative.
+
+    Returns
+    -------
+    bool
+        False if the time is over. True does not mean that anything has changed:
+        a signal ends the sleep as well. Look, and wait again.
+    """
+    limit = None
+    if timeout_ns >= 0:
+        limit = ctypes.byref(_Timespec(*divmod(timeout_ns, 1_000_000_000)))
+    if _futex(address, WAIT, expected, limit) >= 0:
+        return True
+    code = ctypes.get_errno()
+    if code != errno.ETIMEDOUT and code not in _BUSY:
+        raise OSError(code, os.strerror(code))
+    return code != errno.ETIMEDOUT
+
+
+def wake(address: int, count: int = EVERYBODY) -> int:
+    """Wake at most `count` of those that sleep at `address`.
+
+    Returns
+    -------
+    int
+        How many there were.
+    """
+    woken = _futex(address, WAKE, count, None)
+    if woken < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return woken
+
+
+def _futex(address: int, operation: int, value: int, limit: Any) -> int:
+    """futex(2), with the six arguments that every machine takes."""
+    if _syscall is None:
+        raise NotImplementedError("this platform's C library has no syscall")
+    return int(
+        _syscall(
+            ctypes.c_long(number()),
+            ctypes.c_void_p(address),
+            ctypes.c_long(operation),
+            ctypes.c_long(value & 0xFFFFFFFF),
+            limit,
+            ctypes.c_void_p(None),
+            ctypes.c_long(0),
+        )
+    )
