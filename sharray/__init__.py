@@ -3,11 +3,16 @@
 A map of the package; each layer imports only from those below it:
 
 - ``sharray.cli``: the command ``sharray``
+- ``sharray.team``: worker processes that run kernels together
+- ``sharray.kernels``: functions that numba compiles once for all processes
 - ``sharray.array``: `SharedArray`, its constructors, its handles
 - ``sharray.storage``: the file format, and how long a file lives
 - ``sharray.system``: the operating system's calls
 - ``sharray.errors``: every error that is raised on purpose
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from .array.catalog import ArrayInfo, clear_fault, gc, list, unlink
 from .array.core import SharedArray
@@ -34,13 +39,27 @@ from .errors import (
     FlushError,
     FormatError,
     HandleError,
+    KernelError,
     NoSpaceError,
     NotSharedError,
     ShapeError,
     SharrayError,
     StorageError,
+    TeamError,
     UnsafePathError,
+    WorkerDied,
 )
+
+if TYPE_CHECKING:
+    from .kernels import atomic
+    from .kernels.barrier import Barrier
+    from .kernels.counter import Counter
+    from .kernels.decorator import kernel
+    from .kernels.kernel import Kernel, Shipping
+    from .kernels.prange import prange
+    from .team.arguments import whole
+    from .team.default import run, submit
+    from .team.team import Team
 
 __version__ = "0.1.0.dev0"
 
@@ -51,19 +70,28 @@ __all__ = [
     "ArrayInfo",
     "ArrayNameError",
     "ArrayNotFoundError",
+    "Barrier",
     "BusyError",
+    "Counter",
     "DtypeError",
     "FlushError",
     "FormatError",
     "HandleError",
+    "Kernel",
+    "KernelError",
     "NoSpaceError",
     "NotSharedError",
     "ShapeError",
     "SharedArray",
     "SharrayError",
+    "Shipping",
     "StorageError",
+    "Team",
+    "TeamError",
     "UnsafePathError",
+    "WorkerDied",
     "array",
+    "atomic",
     "clear_fault",
     "create",
     "empty",
@@ -71,11 +99,39 @@ __all__ = [
     "full",
     "full_like",
     "gc",
+    "kernel",
     "list",
     "ones",
     "ones_like",
     "open",
+    "prange",
+    "run",
+    "submit",
     "unlink",
+    "whole",
     "zeros",
     "zeros_like",
 ]
+
+# Programs that only share arrays do without these: 60 ms, and LLVM.
+_LATE = {
+    "Barrier": ".kernels.barrier",
+    "Counter": ".kernels.counter",
+    "Kernel": ".kernels.kernel",
+    "Shipping": ".kernels.kernel",
+    "Team": ".team.team",
+    "kernel": ".kernels.decorator",
+    "prange": ".kernels.prange",
+    "run": ".team.default",
+    "submit": ".team.default",
+    "whole": ".team.arguments",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "atomic":
+        return import_module(".kernels.atomic", __name__)
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(_LATE[name], __name__), name)
+    return found

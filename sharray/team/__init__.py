@@ -1,0 +1,23 @@
+"""Teams: worker processes that run kernels together on shared arrays.
+
+=======================  =======================================================
+module                   what it is for
+=======================  =======================================================
+`sharray.team.team`        `Team`: what users call
+`sharray.team.default`     the team behind `sharray.run`
+`sharray.team.arguments`   what is split, what is whole, what is refused
+`sharray.team.splitting`   how large chunks are
+`sharray.team.plan`        what stays the same from run to run
+`sharray.team.running`     one run, and how it can end
+`sharray.team.serial`      a run while numba is switched off
+`sharray.team.progress`    the bar
+`sharray.team.crew`        the workers together, and what they know
+`sharray.team.processes`   one worker process, seen from outside
+`sharray.team.worker`      the same, from inside
+`sharray.team.channel`     messages between both
+`sharray.team.service`     what both do in machine code
+`sharray.team.layout`      the words in memory through which they do it
+`sharray.team.control`     that memory
+`sharray.team.tables`      numbers for programs and segments
+=======================  =======================================================
+"""

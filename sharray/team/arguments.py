@@ -1,0 +1,260 @@
+"""The arguments of a run: which are split, which are whole, which are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..array.core import SharedArray
+from ..array.creation import array as shared_copy
+from ..array.handle import find_place
+from ..array.root import Root
+from ..errors import KernelError, NotSharedError
+from ..kernels.arguments import (
+    WHOLE,
+    CellsKey,
+    Keys,
+    array_key,
+    array_slots,
+    key_of,
+    slots_of,
+)
+from ..kernels.kernel import Kernel
+
+
+class Whole:
+    """An argument that each chunk of a run gets all of; made by `whole`."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def whole(value: Any) -> Any:
+    """Mark an argument of a run that is not to be split.
+
+    Parameters
+    ----------
+    value : SharedArray, or a tuple of these
+        What the kernel gets all of, whichever chunk it works on.
+
+    Returns
+    -------
+    object
+        What `sharray.run` and `Team.run` take for it.
+
+    Examples
+    --------
+    >>> import sharray as sh
+    >>> @sh.kernel
+    ... def look_up(index, table):
+    ...     for i in range(index.shape[0]):
+    ...         index[i] = table[index[i]]
+    >>> index, table = sh.array([2, 0, 1, 2]), sh.array([10, 11, 12])
+    >>> sh.run(look_up, index, sh.whole(table))
+    >>> index.tolist()
+    [12, 10, 11, 12]
+    """
+    return value if isinstance(value, Whole) else Whole(value)
+
+
+class Arguments(NamedTuple):
+    """The arguments of a run, looked at.
+
+    Attributes
+    ----------
+    values : list
+        The plain values.
+    axes : list of int
+        Along which axis each array is split, or WHOLE.
+    keys : tuple of Key
+        Their types, as the kernel gets them.
+    length : int or None
+        Common length of the arrays along the axis; None if none is split.
+    """
+
+    values: list[Any]
+    axes: list[int]
+    keys: Keys
+    length: int | None
+
+    @property
+    def split_arrays(self) -> list[tuple[np.ndarray[Any, Any], int]]:
+        """Arrays that are split, and along which axis."""
+        pairs = zip(self.values, self.axes, strict=True)
+        return [(value, axis) for value, axis in pairs if axis != WHOLE]
+
+    def slots(self, number: Callable[[Root], int]) -> tuple[list[int], list[int]]:
+        """The slots of all arguments, and where each begins.
+
+        `number` gives the number of a segment.
+        """
+
+        def place(array: Any) -> tuple[int, int]:
+            return number(array._root), offset_of(array)
+
+        slots: list[int] = []
+        starts = []
+        for value, axis, key in zip(self.values, self.axes, self.keys, strict=True):
+            starts.append(len(slots))
+            if axis == WHOLE:
+                slots += slots_of(value, key, place)
+            else:
+                slots += array_slots(value, place(value), axis)
+        return slots, starts
+
+    def roots(self) -> list[Root]:
+        """The mapped files in which the arrays lie."""
+        found: list[Root] = []
+
+        def add(value: Any) -> None:
+            if isinstance(value, SharedArray):
+                found.append(value._root)  # type: ignore[arg-type]  # is_shared
+            elif isinstance(value, tuple):
+                for item in value:
+                    add(item)
+            elif hasattr(value, "_cells"):
+                found.append(value._cells._root)
+
+        for value in self.values:
+            add(value)
+        return found
+
+
+def offset_of(array: Any) -> int:
+    """Where a shared array lies in its file."""
+    place = find_place(array, array._root)
+    if place is None:
+        raise NotSharedError("expected an array that is shared, found a private copy")
+    return place[0]
+
+
+def look_at(kernel: Kernel, arguments: tuple[Any, ...], axis: int) -> Arguments:
+    """Decide what is split, and refuse what cannot be worked on.
+
+    Raises
+    ------
+    NotSharedError
+        An array is not shared.
+    ValueError
+        The arrays that are split have different lengths, or no such axis.
+    KernelError, TypeError
+        Something else does not fit.
+    """
+    names = list(kernel.signature.parameters)
+    splits = not kernel.splits_range
+    values, axes, lengths = [], [], {}
+    for position, argument in enumerate(arguments):
+        name = names[min(position, len(names) - 1)]
+        is_whole = isinstance(argument, Whole)
+        value = argument.value if is_whole else argument
+        _check_shared(kernel, name, value)
+        values.append(value)
+        if splits and not is_whole and isinstance(value, np.ndarray):
+            along = _normalize(name, value, axis)
+            lengths[name] = value.shape[along]
+            axes.append(along)
+        else:
+            axes.append(WHOLE)
+            if splits and not is_whole:
+                _refuse_arrays_inside(name, value)
+    if len(set(lengths.values())) > 1:
+        found = ", ".join(f"{name}: {length}" for name, length in lengths.items())
+        raise ValueError(
+            f"the arrays that are split have different lengths along axis {axis} "
+            f"({found}); expected the same, or sharray.whole() around those that each "
+            "chunk needs all of"
+        )
+    keys = tuple(
+        key_of(value) if along == WHOLE else array_key(value, along)
+        for value, along in zip(values, axes, strict=True)
+    )
+    return Arguments(values, axes, keys, next(iter(lengths.values()), None))
+
+
+def _check_shared(kernel: Kernel, name: str, value: Any) -> None:
+    if isinstance(value, tuple):
+        for item in value:
+            _check_shared(kernel, name, item)
+        return
+    if not isinstance(value, np.ndarray):
+        return
+    if _is_workable(value):
+        return
+    what = "private memory of this process"
+    if isinstance(value, SharedArray) and value.is_shared:
+        what = "opened with mode='c'"
+    raise NotSharedError(
+        f"argument {name!r} of kernel {kernel.__name__!r} is not shared (it is "
+        f"{what}), so workers cannot work on it in place; make it with "
+        "sharray.array(x), sharray.zeros or another constructor, or pass copy=True to "
+        "have it copied in and back"
+    )
+
+
+def _is_workable(array: np.ndarray[Any, Any]) -> bool:
+    """Whether other processes can see what is written to an array."""
+    return isinstance(array, SharedArray) and array.is_shared and array.mode != "c"
+
+
+def _normalize(name: str, array: np.ndarray[Any, Any], axis: int) -> int:
+    if not -array.ndim <= axis < array.ndim:
+        raise ValueError(
+            f"cannot split argument {name!r} with {array.ndim} dimensions along axis "
+            f"{axis}; choose another axis=, or wrap it in sharray.whole()"
+        )
+    return axis % array.ndim
+
+
+def _refuse_arrays_inside(name: str, value: Any) -> None:
+    if isinstance(value, tuple) and any(isinstance(item, np.ndarray) for item in value):
+        raise KernelError(
+            f"argument {name!r} is a tuple with arrays, which are not split; wrap it "
+            "in sharray.whole() if each chunk needs all of it, or pass the arrays one "
+            "by one"
+        )
+
+
+def copy_in(arguments: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[Any]]:
+    """Replace arrays that are not shared by shared copies.
+
+    Returns
+    -------
+    tuple
+        The arguments to use instead.
+    list of (ndarray, SharedArray)
+        What `copy_back` needs.
+    """
+    copies: dict[int, tuple[Any, Any]] = {}
+
+    def replace(value: Any) -> Any:
+        if isinstance(value, Whole):
+            return Whole(replace(value.value))
+        if type(value) is tuple:
+            return tuple(replace(item) for item in value)
+        if not isinstance(value, np.ndarray):
+            return value
+        if _is_workable(value):
+            return value
+        if id(value) not in copies:  # two references to one array stay one array
+            copy = shared_copy(value)
+            copy.flags.writeable = value.flags.writeable
+            copies[id(value)] = value, copy
+        return copies[id(value)][1]
+
+    return tuple(map(replace, arguments)), list(copies.values())
+
+
+def copy_back(copies: list[Any]) -> None:
+    """Write what a run has changed into the arrays it was copied from."""
+    for value, copy in copies:
+        if value.flags.writeable:
+            value[...] = copy
+
+
+def has_barrier(keys: Keys) -> bool:
+    """Whether one of the arguments is a barrier."""
+    return any(isinstance(key, CellsKey) and key.kind == "Barrier" for key in keys)

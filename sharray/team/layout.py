@@ -1,0 +1,95 @@
+"""The control block: what a team's processes tell each other, word by word.
+
+All words are int64, in one block of memory that all processes map. Words that
+different processes write at the same time are in cache lines (8 words) of their own.
+
+The gate says which run is open, and how many workers are inside: the number of the
+run in the upper 32 bits, then one bit for closed, then a count. A worker that comes
+late finds it closed and does not hold up anybody. A run is over when the gate is
+closed and nobody is inside.
+"""
+
+from __future__ import annotations
+
+# -- shared by all -----------------------------------------------------------
+
+GATE = 0
+NEXT = 8  # dynamic: the next chunk; static: how many members have finished
+BELL = 16  # number of the last run or command; workers sleep on it
+SLEEPERS = 24  # how many workers sleep
+FINISHED = 32  # grows whenever a run ends; the caller sleeps on it
+CALLER_SLEEPS = 33
+CANCEL = 48  # chunks that have not begun are not begun any more
+COMMANDS = 56  # grows when messages wait for the workers
+STOP = 57
+
+# The run: written before the gate opens.
+PROGRAM = 40
+LENGTH = 41
+CHUNK = 42
+SHIFT = 43  # how much shorter the first chunk is
+CHUNKS = 44
+STATIC = 45
+MEMBERS = 46
+
+# -- of each member ----------------------------------------------------------
+
+FIRST_MEMBER = 64
+MEMBER_SIZE = 64
+INSIDE = 0  # number of the run that it takes part in, 0 if in none
+CURRENT = 1  # the chunk it is working on
+DONE = 2  # how many chunks it has done
+RAISED = 3  # whether its kernel raised
+ASLEEP = 4
+OUTCOME = 32  # 256 bytes: see sharray.kernels.outcome
+
+# -- arguments of the kernel -------------------------------------------------
+
+MOST_SLOTS = 4096
+
+CLOSED = 1 << 31
+COUNT = CLOSED - 1
+LAST_RUN = (1 << 31) - 1  # then numbers start again at 1
+EVERYBODY = (1 << 31) - 1
+
+# -- memory of each process alone --------------------------------------------
+
+MEMBER = 0
+LAST = 1  # what the bell said when it was last looked at
+SPIN_NS = 2  # how long to look before going to sleep
+SEEN = 3  # the commands that were carried out
+TO_LEAVE = 4  # whether it is inside, after its kernel raised
+STATUS = 5  # what the kernel returned
+ERROR = 6  # what it raised
+PHASE = 7
+ENTRY = 8  # of the caller's kernel
+TAKES_PART = 9
+RUN = 10
+OWN_SIZE = 16
+
+# Why native code returns to Python.
+FINISHED_RUN = 0
+KERNEL_RAISED = 1
+PAUSED = 2
+COMMANDED = 3
+STOPPED = 4
+
+# Phases of a run, for the caller.
+OPENING = 0
+WORKING = 1
+WAITING = 2
+
+
+def slots_start(members: int) -> int:
+    """The first word of the arguments."""
+    return FIRST_MEMBER + members * MEMBER_SIZE
+
+
+def size(members: int) -> int:
+    """How many words the block has."""
+    return slots_start(members) + MOST_SLOTS
+
+
+def member(number: int) -> int:
+    """The first word of a member."""
+    return FIRST_MEMBER + number * MEMBER_SIZE

@@ -1,0 +1,167 @@
+"""A plan: everything about a run that does not change while its arguments don't.
+
+Making one takes 50 us; a loop that runs a kernel on the same arrays again and again
+makes it once.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..array.root import Root
+from ..errors import KernelError
+from ..kernels.arguments import NumberKey, number_slots
+from ..kernels.compiled import Compiled
+from ..kernels.kernel import Kernel
+from . import layout as at
+from .arguments import Arguments, Whole, has_barrier
+from .splitting import SINGLE, Chunking, split
+
+Reducer = str | Kernel | None
+
+
+class Plan:
+    """A kernel, its arguments in slots, and its chunks."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        found: Arguments,
+        *,
+        reducer: Reducer,
+        static: bool,
+        chunk: int | None,
+        segment_number: Callable[[Root], int],
+    ) -> None:
+        self.kernel = kernel
+        self.reducer = reducer
+        self.static = static
+        self.keys = found.keys
+        self.compiled: Compiled = kernel.compiled_for(found.keys, reducer)
+        self.is_split = found.length is not None or kernel.splits_range
+        if self.compiled.value is not None and self.is_split and reducer is None:
+            raise KernelError(
+                f"kernel {kernel.__name__!r} returns a value for each chunk; say how "
+                "to combine them with reduce='sum', 'min', 'max' or a kernel of two "
+                "values"
+            )
+        slots, starts = found.slots(segment_number)
+        if len(slots) > at.MOST_SLOTS:
+            raise KernelError(
+                f"kernel {kernel.__name__!r} has arguments that take {len(slots)} "
+                f"words; expected at most {at.MOST_SLOTS}: put numbers into an array"
+            )
+        self.slots = np.array(slots, np.int64)
+        self.slot_bytes = self.slots.view(np.uint8).data
+        self.segments = [segment_number(root) for root in found.roots()]
+        self.numbers = [
+            (position, key, start)
+            for position, (key, start) in enumerate(
+                zip(found.keys, starts, strict=True)
+            )
+            if isinstance(key, NumberKey)
+        ]
+        self.barriers = (
+            [value for value in found.values if hasattr(value, "parties")]
+            if has_barrier(found.keys)
+            else []
+        )
+        self._arrays = [
+            (position, _identify(value))
+            for position, value in enumerate(found.values)
+            if isinstance(value, np.ndarray)
+        ]
+        self._chunk = chunk
+        self._split_arrays = [
+            (weakref.ref(array), axis) for array, axis in found.split_arrays
+        ]
+        self._length = found.length
+        self._chunking: dict[tuple[int, int], Chunking] = {}
+        self.ready_for = -1  # the state of the team's workers that have all it needs
+
+    def fits(self, arguments: tuple[Any, ...]) -> bool:
+        """Whether the arrays are the same, and have not been changed in place."""
+        for position, (reference, shape, strides, dtype, writeable) in self._arrays:
+            array = arguments[position]
+            if type(array) is Whole:
+                array = array.value
+            if (
+                reference() is not array
+                or array.shape != shape
+                or array.strides != strides
+                or array.dtype is not dtype
+                or array.flags.writeable is not writeable
+            ):
+                return False
+        return True
+
+    def take_numbers(self, arguments: tuple[Any, ...]) -> None:
+        """Write the numbers among the arguments into the slots."""
+        for position, key, start in self.numbers:
+            value = arguments[position]
+            if type(value) is Whole:
+                value = value.value
+            words = number_slots(value, key)
+            self.slots[start : start + len(words)] = words
+
+    def chunking(self, members: int, bases: np.ndarray[Any, Any]) -> Chunking:
+        """The chunks of a run by so many members."""
+        if not self.is_split:
+            return SINGLE
+        length = self._length
+        if length is None:
+            length = self._count(bases)
+        known = self._chunking.get((length, members))
+        if known is None:
+            arrays = [
+                (array, axis)
+                for reference, axis in self._split_arrays
+                if (array := reference()) is not None
+            ]
+            known = split(
+                length, members, static=self.static, chunk=self._chunk, arrays=arrays
+            )
+            self._chunking[length, members] = known
+        return known
+
+    def _count(self, bases: np.ndarray[Any, Any]) -> int:
+        """How long the kernel's `prange` is for these arguments."""
+        length, failure = self.compiled.count(self.slots, bases)
+        if failure is not None:
+            raise self.kernel.error_of(failure, "before its loop over prange")
+        return length
+
+
+def _identify(array: np.ndarray[Any, Any]) -> tuple[Any, ...]:
+    return (
+        weakref.ref(array),
+        array.shape,
+        array.strides,
+        array.dtype,
+        array.flags.writeable,
+    )
+
+
+def plan_key(
+    kernel: Kernel, options: tuple[Any, ...], arguments: tuple[Any, ...]
+) -> Any:
+    """What a plan is kept under; None if it cannot be used again."""
+    parts: list[Any] = [kernel, options]
+    for argument in arguments:
+        if isinstance(argument, np.ndarray):
+            parts.append(id(argument))
+        elif type(argument) is Whole:
+            if not isinstance(argument.value, np.ndarray):
+                return None
+            parts.append((Whole, id(argument.value)))
+        elif isinstance(argument, (int, float, complex, np.generic)):
+            # A number's value may change, its type may not. numpy.datetime64 is one
+            # type with many units.
+            parts.append(getattr(argument, "dtype", type(argument)))
+        else:
+            return None
+    return tuple(parts)

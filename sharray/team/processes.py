@@ -1,0 +1,208 @@
+"""Worker processes: starting them, talking to them, seeing how they ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from ..errors import TeamError
+from ..kernels import atomic
+from . import layout as at
+from .channel import Channel
+from .control import ControlBlock
+
+START_METHODS = ("spawn",)
+_START_SECONDS = 120
+_ANSWER_SECONDS = 600  # a worker may have to compile
+_END_SECONDS = 2
+_PACKAGE_PARENT = str(Path(__file__).parents[2])
+_CODE = (
+    "import sys; sys.path[:] = {path!r}; from sharray.team.worker import main; "
+    "main({control}, {channel}, {parent})"
+)
+# Workers are many; a pool of threads in each of them would be too many.
+_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}
+
+
+class WorkerGone(Exception):  # noqa: N818  # never leaves the package
+    """The process at the other end has ended."""
+
+    def __init__(self, worker: Worker) -> None:
+        super().__init__(worker)
+        self.worker = worker
+
+
+class Worker:
+    """One worker process, as seen from the team's process.
+
+    Starts at once; `wait_until_ready` is to be called before anything else.
+
+    Parameters
+    ----------
+    member : int
+        Its number in the team.
+    control_fd : int
+        Descriptor of the control block.
+    control : ControlBlock
+        The same, mapped.
+    """
+
+    def __init__(self, member: int, control_fd: int, control: ControlBlock) -> None:
+        self.member = member
+        self.programs: set[int] = set()
+        self.segments: set[int] = set()
+        self._first_word = at.member(member)
+        self._control = control
+        self._unread = 0
+        here, there = socket.socketpair()
+        with there:
+            code = _CODE.format(
+                path=[_PACKAGE_PARENT, *sys.path],
+                control=control_fd,
+                channel=there.fileno(),
+                parent=os.getpid(),
+            )
+            self._channel = Channel(here)
+            self._process = _start(code, (control_fd, there.fileno()))
+
+    @property
+    def pid(self) -> int:
+        """Number of the process."""
+        return self._process.pid
+
+    def greet(self, members: int, spin_ns: int, code: Any) -> None:
+        """Tell it what it needs to begin."""
+        self._send((self.member, members, spin_ns, code))
+
+    def wait_until_ready(self) -> None:
+        """Wait until it serves."""
+        try:
+            self._receive(_START_SECONDS)
+        except (WorkerGone, TimeoutError) as error:
+            raise TeamError(
+                f"a worker process did not start ({self.how_it_ended()}); look at what "
+                "it wrote to the standard error, and whether Python's path there has "
+                "sharray, numpy and llvmlite"
+            ) from error
+
+    # -- messages ------------------------------------------------------------
+
+    def request(self, commands: list[tuple[Any, ...]]) -> None:
+        """Send commands; the bell must have been rung."""
+        self._unread += 1
+        self._send(commands)
+
+    def answers(self) -> list[Exception | None]:
+        """What became of the commands that were sent last."""
+        found: list[Exception | None] = []
+        while self._unread:
+            found = self._receive(_ANSWER_SECONDS)
+            self._unread -= 1
+        return found
+
+    def failure(self) -> Any:
+        """What its kernel raised."""
+        self.answers()
+        return self._receive(_ANSWER_SECONDS)
+
+    @property
+    def is_in_sync(self) -> bool:
+        """Whether no answer is missing."""
+        return self._unread == 0
+
+    def _send(self, message: object) -> None:
+        try:
+            self._channel.send(message)
+        except OSError as error:
+            raise WorkerGone(self) from error
+
+    def _receive(self, timeout: float) -> Any:
+        try:
+            return self._channel.receive(timeout)
+        except (EOFError, ConnectionError) as error:
+            raise WorkerGone(self) from error
+
+    # -- its end -------------------------------------------------------------
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process is gone."""
+        return self._process.poll() is not None
+
+    def is_inside(self, run: int) -> bool:
+        """Whether it takes part in a run."""
+        return self._control.words[self._first_word + at.INSIDE] == run
+
+    @property
+    def chunk(self) -> int:
+        """The chunk that it works on, or did last."""
+        return self._control.words[self._first_word + at.CURRENT]
+
+    @property
+    def has_raised(self) -> bool:
+        """Whether its kernel raised in the last run."""
+        return self._control.words[self._first_word + at.RAISED] != 0
+
+    def signal_name(self) -> str | None:
+        """The signal that ended it; None if it ended by itself."""
+        code = self._process.returncode
+        if code is None or code >= 0:
+            return None
+        try:
+            return signal.Signals(-code).name
+        except ValueError:
+            return f"signal {-code}"
+
+    def how_it_ended(self) -> str:
+        """The same in words."""
+        code = self._process.poll()
+        if code is None:
+            return "it still runs"
+        name = self.signal_name()
+        return f"ended by {name}" if name else f"ended with exit code {code}"
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._process.kill()
+        self._process.wait()
+        self.forget()
+
+    def end(self) -> None:
+        """Wait for it to end, which it was told to, or end it."""
+        try:
+            self._process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self.forget()
+
+    def forget(self) -> None:
+        """Clear away what it has left in the control block."""
+        words = self._control.words
+        if words[self._first_word + at.ASLEEP]:
+            atomic.sub(self._control.array, at.SLEEPERS, 1)
+        for word in (at.ASLEEP, at.INSIDE, at.RAISED):
+            words[self._first_word + word] = 0
+        self._channel.close()
+
+
+def _start(code: str, inherited: tuple[int, ...]) -> subprocess.Popen[bytes]:
+    if not sys.executable:
+        raise TeamError(
+            "cannot start worker processes: sys.executable does not name a Python "
+            "interpreter; set it"
+        )
+    # -I: nothing from the environment or the current directory changes what is run.
+    flags = ["-I"] + ["-B"] * sys.dont_write_bytecode
+    # A process group of its own: Ctrl-C in a terminal is for the team's process.
+    return subprocess.Popen(
+        [sys.executable, *flags, "-c", code],
+        stdin=subprocess.DEVNULL,
+        pass_fds=inherited,
+        env=_ENVIRONMENT | os.environ,
+        process_group=0,
+    )

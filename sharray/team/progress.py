@@ -1,0 +1,49 @@
+"""A progress bar for a run, in terminals and notebooks."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+
+from ..errors import TeamError
+
+
+class Progress:
+    """A tqdm bar that counts chunks; the kernels know nothing of it.
+
+    Parameters
+    ----------
+    name : str
+        Of the kernel.
+
+    Raises
+    ------
+    TeamError
+        tqdm is not installed.
+    """
+
+    def __init__(self, name: str) -> None:
+        try:
+            from tqdm.auto import tqdm
+        except ImportError as error:
+            raise TeamError(
+                "progress=True needs tqdm; install it, or sharray[progress]"
+            ) from error
+        self._bar: Any = tqdm(desc=name, unit="chunk")
+
+    def show(self, done: int, total: int) -> None:
+        """Show how many chunks are done."""
+        self._bar.total = total
+        self._bar.update(done - self._bar.n)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.refresh()
+        self._bar.close()

@@ -1,0 +1,284 @@
+"""One run of a kernel by a team, from its beginning to its end, whatever that is."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import time
+from contextlib import suppress
+from typing import Any
+
+from ..errors import WorkerDied
+from ..kernels import outcome
+from ..kernels.failures import Failure, capture
+from . import layout as at
+from .control import own_words
+from .crew import Crew
+from .plan import Plan
+from .processes import Worker, WorkerGone
+from .progress import Progress
+from .service import lead_here
+from .splitting import Chunking
+
+_PATIENCE = 0.1  # seconds for workers to end their chunk when a run was given up
+_LOOK_INTERVAL = 0.05
+
+
+class Run:
+    """Executes plans, one at a time.
+
+    Parameters
+    ----------
+    crew : Crew
+        The workers.
+    members : int
+        How many work, with the caller.
+    caller_works : bool
+        Whether it does.
+    """
+
+    def __init__(self, crew: Crew, members: int, caller_works: bool) -> None:
+        self._crew = crew
+        self._members = members
+        self._caller_works = caller_works
+        self._words = crew.control.words
+        self._own_array = own_words()
+        self._own = self._own_array.data
+        self._own[at.SPIN_NS] = crew.spin_ns
+        self._lead = lead_here()
+        self._addresses = [
+            ctypes.c_void_p(crew.control.address),
+            ctypes.c_void_p(self._own_array.ctypes.data),
+            ctypes.c_void_p(crew.segments.bases.ctypes.data),
+        ]
+        self._look_at = 0.0
+        self._written: tuple[Plan | None, Chunking | None] = None, None
+
+    def execute(self, plan: Plan, deadline: float | None, bar: Progress | None) -> Any:
+        """Execute a plan.
+
+        Returns
+        -------
+        object
+            The value of the kernel.
+        """
+        run = 0
+        try:
+            if time.monotonic() > self._look_at:
+                self._look_for_the_dead()
+            self._crew.prepare(plan)
+            chunking = plan.chunking(self._members, self._crew.segments.bases)
+            run = self._crew.next_number()
+            self._write(plan, chunking, run)
+            # The bounds of a prange are in the code, which this process may run in
+            # another team as well.
+            if plan.kernel.splits_range:
+                with plan.compiled.lock:
+                    failure = self._work(plan, chunking, run, deadline, bar)
+            else:
+                failure = self._work(plan, chunking, run, deadline, bar)
+            if self._words[at.CANCEL]:
+                raise self._first_error(plan, chunking, failure)
+        except WorkerGone as gone:
+            self._give_up(plan, run)
+            raise self._died(gone.worker, plan, None) from None
+        except BaseException:
+            if run == 0 or not self._crew.control.is_finished:
+                self._give_up(plan, run)
+            raise
+        return self._value(plan)
+
+    def _write(self, plan: Plan, chunking: Chunking, run: int) -> None:
+        """Write down what is to be done."""
+        words, own = self._words, self._own
+        own[at.PHASE] = at.OPENING
+        own[at.RUN] = run
+        written_plan, written_chunking = self._written
+        same = plan is written_plan and chunking is written_chunking
+        if plan.numbers or not same:
+            self._crew.control.slots[: len(plan.slot_bytes)] = plan.slot_bytes
+        if same:
+            return
+        self._written = plan, chunking
+        words[at.PROGRAM] = self._crew.programs.number(plan.compiled)
+        words[at.LENGTH] = chunking.length
+        words[at.CHUNK] = chunking.size
+        words[at.SHIFT] = chunking.shift
+        words[at.CHUNKS] = chunking.chunks
+        words[at.STATIC] = plan.static
+        words[at.MEMBERS] = self._members
+        own[at.ENTRY] = plan.compiled.entry_address
+        # What runs only once is for a worker: it can be interrupted there.
+        alone = not self._crew.workers
+        own[at.TAKES_PART] = alone or (self._caller_works and plan.is_split)
+
+    # -- while it lasts ------------------------------------------------------
+
+    def _work(
+        self,
+        plan: Plan,
+        chunking: Chunking,
+        run: int,
+        deadline: float | None,
+        bar: Progress | None,
+    ) -> Failure | None:
+        """Lead the run until it is over; returns what the kernel raised here."""
+        if plan.barriers:
+            self._check_barriers(plan, chunking)
+        failure = None
+        while (reason := self._step(plan, run)) != at.FINISHED_RUN:
+            if reason == at.KERNEL_RAISED:
+                failure = capture(self._own[at.STATUS], self._own[at.ERROR])
+                continue
+            self._look_around(plan, chunking, run, deadline)
+            if bar is not None:
+                bar.show(self._chunks_done(), chunking.chunks)
+        if bar is not None:
+            bar.show(self._chunks_done(), chunking.chunks)
+        return failure
+
+    def _step(self, plan: Plan, run: int) -> int:
+        if plan.barriers and self._own[at.TAKES_PART]:
+            return self._step_aside(plan, run)
+        return self._lead(*self._addresses)
+
+    def _step_aside(self, plan: Plan, run: int) -> int:
+        """As `lead`, in a thread, since this one must notice the death of a worker.
+
+        At a barrier the caller's kernel would wait for it for ever.
+        """
+        found: list[int] = []
+        thread = threading.Thread(
+            target=lambda: found.append(self._lead(*self._addresses))
+        )
+        thread.start()
+        try:
+            while thread.is_alive():
+                thread.join(_LOOK_INTERVAL)
+                if any(worker.has_ended for worker in self._crew.workers):
+                    raise WorkerGone(self._dead_worker(run))
+        except BaseException:
+            self._crew.control.cancel()
+            for barrier in plan.barriers:
+                barrier.abort()
+            thread.join()
+            raise
+        return found[0]
+
+    def _dead_worker(self, run: int) -> Worker:
+        dead = [worker for worker in self._crew.workers if worker.has_ended]
+        return next((worker for worker in dead if worker.is_inside(run)), dead[0])
+
+    def _look_around(
+        self, plan: Plan, chunking: Chunking, run: int, deadline: float | None
+    ) -> None:
+        """See whether somebody has died, or the time is over."""
+        if deadline is not None and time.monotonic() > deadline:
+            raise TimeoutError(
+                f"kernel {plan.kernel.__name__!r} was not done in time; what was done "
+                "until then stays in the arrays"
+            )
+        alive = 0
+        for worker in self._crew.workers:
+            if not worker.has_ended:
+                alive += 1
+            elif worker.is_inside(run) or plan.static:
+                raise self._died(worker, plan, chunking)
+        if not alive and not self._own[at.TAKES_PART]:
+            raise self._died(self._crew.workers[0], plan, None)
+
+    def _chunks_done(self) -> int:
+        return sum(
+            self._words[at.member(number) + at.DONE] for number in range(self._members)
+        )
+
+    def _check_barriers(self, plan: Plan, chunking: Chunking) -> None:
+        for barrier in plan.barriers:
+            together = plan.static and chunking.chunks <= self._members
+            if not plan.is_split or not together or barrier.parties != chunking.chunks:
+                raise ValueError(
+                    f"kernel {plan.kernel.__name__!r} has a barrier for "
+                    f"{barrier.parties} as argument, and would run in "
+                    f"{chunking.chunks} chunks by {self._members} members, which do "
+                    "not all come there; use schedule='static', without chunk=, on at "
+                    "least as many elements as members, and a Barrier(team.size)"
+                )
+
+    # -- how it ended --------------------------------------------------------
+
+    def _value(self, plan: Plan) -> Any:
+        """Combine what the members have stored, in their order."""
+        kind = plan.compiled.value
+        if kind is None:
+            return None
+        total = (ctypes.c_char * outcome.SIZE)()
+        address = ctypes.addressof(total)
+        for member in range(self._members):
+            stored = self._crew.control.outcome(member)
+            if plan.reducer is None:
+                if ctypes.c_int64.from_address(stored).value:
+                    ctypes.memmove(address, stored, outcome.SIZE)
+                continue
+            failure = plan.compiled.merge(address, stored)
+            if failure is not None:
+                raise plan.kernel.error_of(failure, "combining its values")
+        return outcome.read(kind, bytes(total))
+
+    def _first_error(
+        self, plan: Plan, chunking: Chunking, failure: Failure | None
+    ) -> BaseException:
+        """What the kernel raised, in the first chunk if in several."""
+        found: list[tuple[int, Failure]] = []
+        if failure is not None:
+            found.append((self._words[at.member(0) + at.CURRENT], failure))
+        for worker in self._crew.workers:
+            if worker.has_raised:
+                found.append((worker.chunk, worker.failure()))
+        number, failure = min(found, key=lambda one: one[0])
+        begin, end = chunking.bounds(number)
+        where = f"chunk {number} of {chunking.chunks}, [{begin}:{end}]"
+        if not plan.is_split:
+            where = ""
+        return plan.kernel.error_of(failure, where)
+
+    def _died(
+        self, worker: Worker, plan: Plan, chunking: Chunking | None
+    ) -> WorkerDied:
+        name = plan.kernel.__name__
+        how = worker.how_it_ended()
+        chunk = None
+        if chunking is not None and plan.is_split and worker.chunk >= 0:
+            chunk = chunking.bounds(worker.chunk)
+        where = f" on [{chunk[0]}:{chunk[1]}]" if chunk else ""
+        error = WorkerDied(
+            f"worker process {worker.pid} {how} while it ran kernel {name!r}{where}; "
+            "what it had written until then stays, and the next run has a new worker"
+        )
+        error.signal, error.kernel, error.chunk = worker.signal_name(), name, chunk
+        return error
+
+    def _look_for_the_dead(self) -> None:
+        self._crew.replace_the_dead()
+        self._look_at = time.monotonic() + _LOOK_INTERVAL
+
+    def _give_up(self, plan: Plan, run: int) -> None:
+        """Leave everything so that another run can begin."""
+        control = self._crew.control
+        control.cancel()
+        for barrier in plan.barriers:
+            barrier.abort()
+        until = time.monotonic() + _PATIENCE
+        while not control.is_finished and time.monotonic() < until:
+            if self._only_the_dead_are_inside(run):
+                break
+            time.sleep(0.001)
+        with suppress(WorkerGone, TimeoutError):
+            for worker in self._crew.workers:
+                if worker.has_raised and not worker.has_ended:
+                    worker.failure()
+        self._crew.kill_the_stuck(run)
+        self._look_at = 0.0
+
+    def _only_the_dead_are_inside(self, run: int) -> bool:
+        inside = [worker for worker in self._crew.workers if worker.is_inside(run)]
+        return bool(inside) and all(worker.has_ended for worker in inside)

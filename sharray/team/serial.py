@@ -1,0 +1,73 @@
+"""Runs in this process, in plain Python: what happens while numba is switched off.
+
+Debuggers and coverage then see what kernels do. The chunks are those that a team
+would make.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..kernels.arguments import WHOLE
+from ..kernels.kernel import Kernel
+from ..kernels.prange import ALL, COUNT, Counted, limited_to
+from ..kernels.reducing import combine
+from .arguments import Arguments
+from .splitting import SINGLE, split
+
+
+def run_here(
+    kernel: Kernel,
+    found: Arguments,
+    reducer: Any,
+    *,
+    members: int,
+    static: bool,
+    chunk: int | None,
+) -> Any:
+    """Run a kernel chunk by chunk."""
+    function = kernel.py_func
+    values = [
+        value.view(np.ndarray) if isinstance(value, np.ndarray) else value
+        for value in found.values
+    ]
+    length = found.length
+    if kernel.splits_range:
+        length = _count(function, values)
+    chunking = SINGLE
+    if length is not None:
+        chunking = split(
+            length, members, static=static, chunk=chunk, arrays=found.split_arrays
+        )
+    outcome = None
+    for number in range(chunking.chunks):
+        begin, end = chunking.bounds(number)
+        part = [
+            _cut(value, axis, begin, end)
+            for value, axis in zip(values, found.axes, strict=True)
+        ]
+        with limited_to(begin, end if kernel.splits_range else ALL):
+            value = function(*part)
+        if reducer is None or number == 0:
+            outcome = value
+        else:
+            plain = reducer.py_func if isinstance(reducer, Kernel) else reducer
+            outcome = combine(plain, outcome, value)
+    return outcome if reducer is not None or length is None else None
+
+
+def _cut(value: Any, axis: int, begin: int, end: int) -> Any:
+    return (
+        value if axis == WHOLE else value[(slice(None),) * axis + (slice(begin, end),)]
+    )
+
+
+def _count(function: Any, values: list[Any]) -> int:
+    try:
+        with limited_to(0, COUNT):
+            function(*values)
+    except Counted as counted:
+        return counted.length
+    return 1

@@ -1,0 +1,116 @@
+"""Chunks: how the work of a run is cut into parts."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+_CHUNKS_PER_MEMBER = 8
+# Fewer elements do not pay for taking a chunk; with more, Ctrl-C takes effect late.
+_FEWEST_ELEMENTS = 512
+_MOST_ELEMENTS = 1 << 16
+_MOST_ITERATIONS = 1 << 14
+_CACHE_LINE = 64
+
+
+class Chunking(NamedTuple):
+    """Chunks of `size` each, but the first is shorter by `shift`, and perhaps the last.
+
+    Examples
+    --------
+    >>> chunking = Chunking(length=10, size=4, shift=1, chunks=3)
+    >>> [chunking.bounds(k) for k in range(chunking.chunks)]
+    [(0, 3), (3, 7), (7, 10)]
+    """
+
+    length: int
+    size: int
+    shift: int
+    chunks: int
+
+    def bounds(self, number: int) -> tuple[int, int]:
+        """Begin and end of a chunk."""
+        start = number * self.size - self.shift
+        return max(start, 0), min(start + self.size, self.length)
+
+
+# For a kernel that is not split.
+SINGLE = Chunking(1, 1, 0, 1)
+
+
+def split(
+    length: int,
+    members: int,
+    *,
+    static: bool,
+    chunk: int | None,
+    arrays: list[tuple[np.ndarray[Any, Any], int]],
+) -> Chunking:
+    """Decide on chunks.
+
+    Parameters
+    ----------
+    length : int
+        What is to be split: elements along an axis, or iterations of a `prange`.
+    members : int
+        How many will work.
+    static : bool
+        One chunk for each member if its size is not given.
+    chunk : int, optional
+        The size that was asked for.
+    arrays : list of (ndarray, int)
+        The arrays that are split, and along which axis. Chunks of these begin where
+        a cache line does, so that two processes do not write to the same one.
+
+    Examples
+    --------
+    >>> split(1000, 4, static=True, chunk=None, arrays=[])
+    Chunking(length=1000, size=250, shift=0, chunks=4)
+    """
+    shift = 0
+    if chunk is not None:
+        size = min(chunk, max(length, 1))
+    elif static:
+        size = _round_up(-(-length // members), arrays)
+    else:
+        size = _round_up(_dynamic_size(length, members, arrays), arrays)
+        shift = _shift(size, arrays)
+    size = max(size, 1)
+    # A kernel is called for nothing too, as if it were called directly.
+    return Chunking(length, size, shift, max(1, -(-(length + shift) // size)))
+
+
+def _dynamic_size(
+    length: int, members: int, arrays: list[tuple[np.ndarray[Any, Any], int]]
+) -> int:
+    fair = length // (members * _CHUNKS_PER_MEMBER)
+    if not arrays:
+        return min(max(fair, 1), _MOST_ITERATIONS)
+    elements = max(array.size for array, _ in arrays)
+    each = max(1, elements // max(length, 1))  # elements at one place along the axis
+    return min(max(fair, _FEWEST_ELEMENTS // each), max(1, _MOST_ELEMENTS // each))
+
+
+def _granule(array: np.ndarray[Any, Any], axis: int) -> int:
+    """How many places along the axis make whole cache lines."""
+    return _CACHE_LINE // math.gcd(_CACHE_LINE, abs(array.strides[axis]))
+
+
+def _round_up(size: int, arrays: list[tuple[np.ndarray[Any, Any], int]]) -> int:
+    # Powers of two, so the largest is a multiple of the others.
+    granule = max((_granule(array, axis) for array, axis in arrays), default=1)
+    return size if size < granule else -(-size // granule) * granule
+
+
+def _shift(size: int, arrays: list[tuple[np.ndarray[Any, Any], int]]) -> int:
+    """How much shorter the first chunk is, if an array begins within a cache line."""
+    for array, axis in arrays:
+        stride = array.strides[axis]
+        address: int = array.__array_interface__["data"][0]
+        if not array.flags.writeable or stride <= 0 or size % _granule(array, axis):
+            continue
+        if stride < _CACHE_LINE and address % stride == 0 and _CACHE_LINE % stride == 0:
+            return (address % _CACHE_LINE) // stride
+    return 0

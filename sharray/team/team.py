@@ -1,0 +1,357 @@
+"""`Team`: worker processes that run kernels on shared arrays."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Self
+
+from ..errors import KernelError, TeamError
+from ..kernels.jit import is_disabled
+from ..kernels.kernel import Kernel
+from ..kernels.reducing import ITEMWISE
+from ..system import processes
+from . import serial
+from .arguments import copy_back, copy_in, look_at
+from .crew import Crew
+from .plan import Plan, plan_key
+from .processes import START_METHODS
+from .progress import Progress
+from .running import Run
+
+_MOST_PLANS = 256
+
+
+class Team:
+    """Worker processes that run kernels in place on shared arrays.
+
+    Kernels reach the workers as machine code, arrays as handles. A run starts within
+    microseconds, since workers wait in machine code.
+
+    Parameters
+    ----------
+    workers : int, optional
+        Number of worker processes. Without, one less than there are cores, since the
+        calling process works too.
+    start_method : {'spawn'}
+        How worker processes start. They are always new interpreters, which do not
+        run the main module: neither a fork of a process with threads, which may
+        hang, nor a need for ``if __name__ == "__main__"``.
+    caller_works : bool, default True
+        Whether the calling process does its part of each run. If not, it only waits:
+        Ctrl-C then ends even a kernel that does not come to the end of a chunk, and
+        one that crashes takes a worker with it and not this process.
+
+    Raises
+    ------
+    ValueError
+        A number of workers or a start method that is not possible.
+    TeamError
+        The workers did not start.
+
+    Examples
+    --------
+    >>> import sharray as sh
+    >>> @sh.kernel
+    ... def double(x):
+    ...     for i in range(x.shape[0]):
+    ...         x[i] *= 2
+    >>> x = sh.array([1.0, 2.0, 3.0])
+    >>> with sh.Team(1) as team:
+    ...     team.run(double, x)
+    >>> x.tolist()
+    [2.0, 4.0, 6.0]
+    """
+
+    def __init__(
+        self,
+        workers: int | None = None,
+        *,
+        start_method: str = "spawn",
+        caller_works: bool = True,
+    ) -> None:
+        if start_method not in START_METHODS:
+            raise ValueError(
+                f"expected start_method='spawn', found {start_method!r}: workers are "
+                "new interpreters, since a fork of a process with threads may hang"
+            )
+        count = _worker_count(workers, caller_works)
+        self._caller_works = caller_works
+        self._members = count + caller_works
+        self._plans: dict[Any, Plan] = {}
+        self._lock = threading.Lock()
+        self._submitted: ThreadPoolExecutor | None = None
+        self._closed = False
+        self._pid = os.getpid()
+        self._crew = Crew(count, first=int(caller_works))
+        self._finalizer = weakref.finalize(self, self._crew.end)
+        self._crew.segments.when_gone = _forgetter(weakref.ref(self))
+        self._run = Run(self._crew, self._members, caller_works)
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else f"{self._members} members"
+        return f"<sharray team, {state}>"
+
+    @property
+    def size(self) -> int:
+        """How many work: the worker processes, and the caller if it does."""
+        return self._members
+
+    def pids(self) -> list[int]:
+        """Numbers of the worker processes."""
+        return [worker.pid for worker in self._crew.workers]
+
+    # -- running -------------------------------------------------------------
+
+    def run(
+        self,
+        kernel: Kernel,
+        /,
+        *args: Any,
+        axis: int = 0,
+        schedule: str = "dynamic",
+        chunk: int | None = None,
+        reduce: str | Kernel | None = None,
+        progress: bool = False,
+        timeout: float | None = None,
+        copy: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Run a kernel on shared arrays, in all members of the team.
+
+        The arrays are split together along `axis`, and the kernel gets a chunk of
+        each at a time, as a view that begins at 0. A kernel with a loop over
+        `sharray.prange` gets all arrays whole, and its range is split instead. One
+        that has neither runs once, in one worker.
+
+        Parameters
+        ----------
+        kernel : Kernel
+            From `sharray.kernel`.
+        *args, **kwargs : object
+            Its arguments: shared arrays, which are split; `sharray.whole` around
+            those that are not; numbers, tuples, counters, barriers.
+        axis : int, default 0
+            Along which the arrays are split.
+        schedule : {'dynamic', 'static'}
+            Whether members take the next chunk when they are ready for it, or each
+            has its own from the start: one, if `chunk` is not given. Reductions of
+            floating-point numbers are then the same each time.
+        chunk : int, optional
+            How many elements along the axis, or iterations, make a chunk.
+        reduce : {'sum', 'min', 'max'} or Kernel, optional
+            How to combine what the kernel returns for each chunk: numbers, or tuples
+            of them. A kernel of two values must be associative.
+        progress : bool, default False
+            Show a bar; needs tqdm.
+        timeout : float, optional
+            Seconds.
+        copy : bool, default False
+            Take arrays that are not shared too: copied before, and back afterwards.
+
+        Returns
+        -------
+        object
+            What the kernel returned, combined if it ran in chunks; None if nothing.
+
+        Raises
+        ------
+        NotSharedError
+            An array is not shared, and `copy` was not asked for.
+        ValueError
+            The arrays have different lengths along the axis, or an option is wrong.
+        KernelError, numba.errors.NumbaError
+            The kernel cannot be used or compiled so.
+        WorkerDied
+            A worker process ended in the middle. What it had written stays.
+        TimeoutError
+            The time is over; what was done until then stays.
+        Exception
+            What the kernel raised; it says where.
+        """
+        if not isinstance(kernel, Kernel):
+            raise KernelError(
+                f"expected a kernel to run, found {type(kernel).__name__}; decorate "
+                "the function with @sharray.kernel"
+            )
+        arguments = kernel.bind(args, kwargs)
+        options = axis, schedule, chunk, reduce
+        deadline = None if timeout is None else time.monotonic() + timeout
+        if not copy:
+            return self._execute(kernel, arguments, options, deadline, progress)
+        arguments, copies = copy_in(arguments)
+        value = self._execute(kernel, arguments, options, deadline, progress)
+        copy_back(copies)
+        return value
+
+    def submit(self, kernel: Kernel, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run a kernel in the background.
+
+        Parameters
+        ----------
+        kernel, *args, **kwargs : object
+            As those of `run`.
+
+        Returns
+        -------
+        concurrent.futures.Future
+            With what `run` returns or raises. Runs that were submitted happen one
+            after the other.
+
+        Examples
+        --------
+        >>> import sharray as sh
+        >>> @sh.kernel
+        ... def total(x):
+        ...     found = 0.0
+        ...     for i in range(x.shape[0]):
+        ...         found += x[i]
+        ...     return found
+        >>> with sh.Team(1) as team:
+        ...     future = team.submit(total, sh.ones(1000), reduce="sum")
+        ...     future.result()
+        1000.0
+        """
+        with self._lock:
+            self._check_open()
+            if self._submitted is None:
+                self._submitted = ThreadPoolExecutor(1, "sharray-team")
+        return self._submitted.submit(self.run, kernel, *args, **kwargs)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise TeamError("the team is closed; make another one with sharray.Team()")
+        if self._pid != os.getpid():
+            raise TeamError(
+                "the team belongs to the process that this one was forked from; make "
+                "another one here with sharray.Team()"
+            )
+
+    def _execute(
+        self,
+        kernel: Kernel,
+        arguments: tuple[Any, ...],
+        options: tuple[Any, ...],
+        deadline: float | None,
+        progress: bool,
+    ) -> Any:
+        with self._lock:
+            self._check_open()
+            if is_disabled():
+                return self._run_here(kernel, arguments, options)
+            plan = self._plan(kernel, arguments, options)
+            if not progress:
+                return self._run.execute(plan, deadline, None)
+            with Progress(kernel.__name__) as bar:
+                return self._run.execute(plan, deadline, bar)
+
+    def _plan(
+        self, kernel: Kernel, arguments: tuple[Any, ...], options: tuple[Any, ...]
+    ) -> Plan:
+        key = plan_key(kernel, options, arguments)
+        plan = self._plans.get(key) if key is not None else None
+        if plan is None or not plan.fits(arguments):
+            axis, schedule, chunk, reducer = _check_options(*options)
+            plan = Plan(
+                kernel,
+                look_at(kernel, arguments, axis),
+                reducer=reducer,
+                static=schedule == "static",
+                chunk=chunk,
+                segment_number=self._crew.segments.number,
+            )
+            if key is not None:
+                if len(self._plans) >= _MOST_PLANS:
+                    self._plans.clear()
+                self._plans[key] = plan
+        plan.take_numbers(arguments)
+        return plan
+
+    def _run_here(
+        self, kernel: Kernel, arguments: tuple[Any, ...], options: tuple[Any, ...]
+    ) -> Any:
+        axis, schedule, chunk, reducer = _check_options(*options)
+        return serial.run_here(
+            kernel,
+            look_at(kernel, arguments, axis),
+            reducer,
+            members=self._members,
+            static=schedule == "static",
+            chunk=chunk,
+        )
+
+    # -- its end -------------------------------------------------------------
+
+    def close(self) -> None:
+        """End the worker processes; runs that were submitted are finished first."""
+        if self._closed or self._pid != os.getpid():
+            return
+        submitted = self._submitted
+        if submitted is not None:
+            submitted.shutdown(wait=True)
+        with self._lock:
+            self._closed = True
+            self._plans.clear()
+            self._finalizer()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _forget_gone(self) -> None:
+        # From a garbage collection, so perhaps in the middle of a run of this very
+        # thread; the next run sees to it then.
+        if not self._closed and self._lock.acquire(blocking=False):
+            try:
+                self._crew.forget_gone()
+            except Exception:
+                pass  # a worker has died: the next run finds out
+            finally:
+                self._lock.release()
+
+
+def _forgetter(team: weakref.ref[Team]) -> Callable[[], None]:
+    def forget() -> None:
+        found = team()
+        if found is not None:
+            found._forget_gone()
+
+    return forget
+
+
+def _worker_count(workers: int | None, caller_works: bool) -> int:
+    if workers is None:
+        return max(processes.count_cores() - caller_works, 0 if caller_works else 1)
+    least = 0 if caller_works else 1
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < least:
+        raise ValueError(
+            f"expected at least {least} as the number of workers, found {workers!r}"
+        )
+    return workers
+
+
+def _check_options(
+    axis: int, schedule: str, chunk: int | None, reducer: str | Kernel | None
+) -> tuple[Any, ...]:
+    if schedule not in ("dynamic", "static"):
+        raise ValueError(f"expected schedule='dynamic' or 'static', found {schedule!r}")
+    if chunk is not None and (not isinstance(chunk, int) or chunk < 1):
+        raise ValueError(f"expected a positive integer as chunk=, found {chunk!r}")
+    if not isinstance(reducer, Kernel) and reducer not in (None, *ITEMWISE):
+        raise ValueError(
+            f"expected reduce='sum', 'min', 'max' or a kernel of two values, found "
+            f"{reducer!r}"
+        )
+    return axis, schedule, chunk, reducer
