@@ -7,7 +7,6 @@ runs in another process as well.
 from __future__ import annotations
 
 import errno
-import platform
 from typing import Any
 
 from llvmlite import ir
@@ -18,10 +17,9 @@ from numba.extending import intrinsic, overload
 from ..system import futex
 from . import waiting
 from .atomic_typing import check_element, element_pointer
+from .waiting_ir import CLOCK_MONOTONIC, SECOND, emit_pause, emit_timespec
 
-_CLOCK_MONOTONIC = 1  # linux/time.h
 _LOW_32_BITS = 0xFFFFFFFF
-_SECOND = 1_000_000_000
 _WORD = ir.IntType(64)  # futex(2) is known on 64-bit machines only
 
 _syscall = types.ExternalFunction("syscall", types.intp(*([types.intp] * 7)))
@@ -58,9 +56,7 @@ def _type_timespec(typing_context: Any, nanoseconds: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         place = cgutils.alloca_once(builder, _WORD, size=2)
-        builder.store(builder.sdiv(args[0], _WORD(_SECOND)), place)
-        second = builder.gep(place, [_WORD(1)])
-        builder.store(builder.srem(args[0], _WORD(_SECOND)), second)
+        emit_timespec(builder, place, args[0])
         return place
 
     return types.CPointer(types.int64)(types.int64), generate
@@ -68,17 +64,9 @@ def _type_timespec(typing_context: Any, nanoseconds: Any) -> Any:
 
 def _type_pause(typing_context: Any) -> Any:
     """An intrinsic: the instruction for loops that wait."""
-    # LLVM's intrinsics: numba cannot assemble inline assembly, it aborts instead.
-    name, operands = {
-        "x86_64": ("llvm.x86.sse2.pause", []),
-        "aarch64": ("llvm.aarch64.hint", [ir.IntType(32)(1)]),
-    }.get(platform.machine(), ("", []))
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        if name:
-            kind = ir.FunctionType(ir.VoidType(), [one.type for one in operands])
-            function = cgutils.get_or_insert_function(builder.module, kind, name)
-            builder.call(function, operands)
+        emit_pause(builder)
         return context.get_dummy_value()
 
     return types.void(), generate
@@ -133,8 +121,8 @@ def _overload_pause() -> Any:
 def _overload_now_ns() -> Any:
     def now_ns() -> Any:
         found = _timespec(0)
-        _clock_gettime(_CLOCK_MONOTONIC, found)
-        return found[0] * _SECOND + found[1]
+        _clock_gettime(CLOCK_MONOTONIC, found)
+        return found[0] * SECOND + found[1]
 
     return now_ns
 

@@ -23,8 +23,9 @@ from llvmlite import binding, ir
 
 from ..errors import KernelError
 from . import atomic
+from .atomic_ir import emit
 from .machine_code import MachineCode, host
-from .words_calls import ORDERING, POINTER, PRIMITIVES, WORD
+from .words_calls import POINTER, PRIMITIVES, WORD
 
 _OPERATORS: dict[type[ast.operator], str] = {
     ast.Add: "add",
@@ -178,9 +179,9 @@ class _Body:
                 pointer = self.element(array, index)
                 self.builder.store(self.value(value), pointer)
             case ast.Tuple([ast.Name(one), ast.Name(other)]) if self.is_exchange(value):
-                pair = self.exchange(value)
-                self.assign(one, self.builder.extract_value(pair, 0))
-                self.assign(other, self.word(self.builder.extract_value(pair, 1)))
+                old, replaced = self.exchange(value)
+                self.assign(one, old)
+                self.assign(other, self.word(replaced))
             case _:
                 raise self.refuse(target)
 
@@ -310,16 +311,12 @@ class _Body:
             and self.constant(node.func) is atomic.compare_exchange
         )
 
-    def exchange(self, node: Any) -> ir.Value:
+    def exchange(self, node: Any) -> tuple[ir.Value, ...]:
         """Translate an atomic compare and exchange: a pair."""
-        array, index, expected, desired = node.args
-        return self.builder.cmpxchg(
-            self.element(array, index),
-            self.value(expected),
-            self.value(desired),
-            ORDERING,
-            ORDERING,
-        )
+        array, index, *nodes = node.args
+        pointer = self.element(array, index)
+        values = [self.value(one) for one in nodes]
+        return emit(self.builder, "compare_exchange", "i", pointer, values)
 
 
 def _as_loaded(target: ast.expr) -> ast.expr:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import platform
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -11,17 +10,11 @@ from llvmlite import ir
 
 from ..system import futex
 from . import atomic, calling, waiting
+from .atomic_ir import emit
+from .waiting_ir import CLOCK_MONOTONIC, SECOND, emit_pause, emit_timespec
 
 WORD = ir.IntType(64)
 POINTER = WORD.as_pointer()
-ORDERING = "seq_cst"
-_BILLION = WORD(1_000_000_000)
-_CLOCK_MONOTONIC = 1  # linux/time.h
-# LLVM's intrinsic for loops that wait, with its operands.
-_PAUSE: dict[str, tuple[str, list[int]]] = {
-    "x86_64": ("llvm.x86.sse2.pause", []),
-    "aarch64": ("llvm.aarch64.hint", [1]),
-}
 
 
 class Body(Protocol):
@@ -40,26 +33,18 @@ class Body(Protocol):
         """A function of the C library, or an intrinsic one of LLVM."""
 
 
-def _load(body: Body, array: ast.expr, index: ast.expr) -> ir.Value:
-    """Translate `sharray.kernels.atomic.load`."""
-    return body.builder.load_atomic(body.element(array, index), ORDERING, 8)
+def _atomic(operation: str) -> Callable[..., ir.Value]:
+    """What translates a function of `sharray.kernels.atomic`."""
 
+    def translate(
+        body: Body, array: ast.expr, index: ast.expr, *nodes: ast.expr
+    ) -> ir.Value:
+        pointer = body.element(array, index)
+        values = [body.value(node) for node in nodes]
+        results = emit(body.builder, operation, "i", pointer, values)
+        return results[0] if results else WORD(0)
 
-def _store_atomic(
-    body: Body, array: ast.expr, index: ast.expr, value: ast.expr
-) -> ir.Value:
-    """Translate `sharray.kernels.atomic.store`."""
-    pointer = body.element(array, index)
-    body.builder.store_atomic(body.value(value), pointer, ORDERING, 8)
-    return WORD(0)
-
-
-def _change(
-    body: Body, operation: str, array: ast.expr, index: ast.expr, value: ast.expr
-) -> ir.Value:
-    """Translate what reads and writes in one step."""
-    pointer = body.element(array, index)
-    return body.builder.atomic_rmw(operation, pointer, body.value(value), ORDERING)
+    return translate
 
 
 def _choose(body: Body, symbol: str, left: ast.expr, right: ast.expr) -> ir.Value:
@@ -84,12 +69,7 @@ def _call_entry(body: Body, entry: ast.expr, *nodes: ast.expr) -> ir.Value:
 
 def _pause(body: Body) -> ir.Value:
     """Translate `sharray.kernels.waiting.pause`."""
-    name, arguments = _PAUSE.get(platform.machine(), ("", []))
-    if name:
-        values = [ir.IntType(32)(one) for one in arguments]
-        kinds = [one.type for one in values]
-        function = body.external(name, ir.VoidType(), *kinds)
-        body.builder.call(function, values)
+    emit_pause(body.builder)
     return WORD(0)
 
 
@@ -97,10 +77,10 @@ def _now_ns(body: Body) -> ir.Value:
     """Translate `sharray.kernels.waiting.now_ns`."""
     clock = body.external("clock_gettime", ir.IntType(32), ir.IntType(32), POINTER)
     time = body.start.alloca(WORD, size=2)
-    body.builder.call(clock, [ir.IntType(32)(_CLOCK_MONOTONIC), time])
+    body.builder.call(clock, [ir.IntType(32)(CLOCK_MONOTONIC), time])
     seconds = body.builder.load(time)
     rest = body.builder.load(body.builder.gep(time, [WORD(1)]))
-    return body.builder.add(body.builder.mul(seconds, _BILLION), rest)
+    return body.builder.add(body.builder.mul(seconds, WORD(SECOND)), rest)
 
 
 def _futex_wait(
@@ -109,9 +89,7 @@ def _futex_wait(
     """Translate `sharray.kernels.waiting.futex_wait`; its value is not used."""
     limit = body.value(timeout)
     time = body.start.alloca(WORD, size=2)
-    body.builder.store(body.builder.sdiv(limit, _BILLION), time)
-    rest = body.builder.gep(time, [WORD(1)])
-    body.builder.store(body.builder.srem(limit, _BILLION), rest)
+    emit_timespec(body.builder, time, limit)
     forever = body.builder.icmp_signed("<", limit, WORD(0))
     address = body.builder.ptrtoint(time, WORD)
     address = body.builder.select(forever, WORD(0), address)
@@ -140,16 +118,12 @@ def _futex(
     return body.builder.call(call, [*numbers, WORD(0), WORD(0)])
 
 
-def _changing(operation: str) -> Callable[..., ir.Value]:
-    return lambda body, *nodes: _change(body, operation, *nodes)
-
-
 PRIMITIVES: dict[Any, Callable[..., ir.Value]] = {
-    atomic.load: _load,
-    atomic.store: _store_atomic,
-    atomic.add: _changing("add"),
-    atomic.sub: _changing("sub"),
-    atomic.or_: _changing("or"),
+    atomic.load: _atomic("load"),
+    atomic.store: _atomic("store"),
+    atomic.add: _atomic("add"),
+    atomic.sub: _atomic("sub"),
+    atomic.or_: _atomic("or_"),
     waiting.futex_wait: _futex_wait,
     waiting.futex_wake: _futex_wake,
     waiting.pause: _pause,

@@ -106,9 +106,11 @@ class Worker:
         return found
 
     def failure(self) -> Any:
-        """What its kernel raised."""
+        """What its kernel raised; once."""
         self.answers()
-        return self._receive(_ANSWER_SECONDS)
+        found = self._receive(_ANSWER_SECONDS)
+        self._control.words[self._first_word + at.RAISED] = 0
+        return found
 
     @property
     def is_in_sync(self) -> bool:

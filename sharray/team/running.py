@@ -66,7 +66,7 @@ class Run:
         try:
             if time.monotonic() > self._look_at:
                 self._look_for_the_dead()
-            self._crew.prepare(plan)
+            self._prepare(plan)
             chunking = plan.chunking(self._members, self._crew.segments.bases)
             run = self._crew.next_number()
             self._write(plan, chunking, run)
@@ -83,10 +83,18 @@ class Run:
             self._give_up(plan, run)
             raise self._died(gone.worker, plan, None) from None
         except BaseException:
-            if run == 0 or not self._crew.control.is_finished:
-                self._give_up(plan, run)
+            self._give_up(plan, run)
             raise
         return self._value(plan)
+
+    def _prepare(self, plan: Plan) -> None:
+        """Have the workers know what they need, new ones if some have died."""
+        try:
+            self._crew.prepare(plan)
+        except WorkerGone:
+            self._crew.kill_the_stuck(0)
+            self._crew.replace_the_dead()
+            self._crew.prepare(plan)
 
     def _write(self, plan: Plan, chunking: Chunking, run: int) -> None:
         """Write down what is to be done."""
@@ -249,10 +257,10 @@ class Run:
         chunk = None
         if chunking is not None and plan.is_split and worker.chunk >= 0:
             chunk = chunking.bounds(worker.chunk)
-        where = f" on [{chunk[0]}:{chunk[1]}]" if chunk else ""
+        where = f", on [{chunk[0]}:{chunk[1]}]" if chunk else ""
         error = WorkerDied(
-            f"worker process {worker.pid} {how} while it ran kernel {name!r}{where}; "
-            "what it had written until then stays, and the next run has a new worker"
+            f"worker process {worker.pid} {how} in a run of kernel {name!r}{where}; "
+            "what was written until then stays, and the next run has a new worker"
         )
         error.signal, error.kernel, error.chunk = worker.signal_name(), name, chunk
         return error

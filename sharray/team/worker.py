@@ -8,6 +8,7 @@ import pickle
 import signal
 import socket
 import threading
+from contextlib import suppress
 from typing import Any, cast
 
 import numpy as np
@@ -17,6 +18,7 @@ from ..array.root import Root
 from ..errors import KernelError
 from ..kernels.failures import Failure, capture
 from ..kernels.machine_code import MachineCode, load
+from ..storage import ending
 from ..system import files, processes
 from . import layout as at
 from .channel import Channel
@@ -51,7 +53,11 @@ def main(control_fd: int, channel_fd: int, parent: int) -> None:
 
 def _end_with(parent: int) -> None:
     processes.wait_for_end_of_parent(parent)
-    os._exit(1)  # even in the middle of a kernel
+    # Even in the middle of a kernel. If the team's process was killed, its anonymous
+    # arrays end with the last worker.
+    with suppress(Exception):
+        ending.end()
+    os._exit(1)
 
 
 class _Worker:

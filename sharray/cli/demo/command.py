@@ -17,8 +17,8 @@ import sharray as sh
 from ..problem import ProblemError
 from ..steps import Steps, show_steps
 from . import elevation, picture, report
-from .measure import check, measure
-from .ways import SharedGrid, Terrain
+from .measure import SharedGrid, check, measure
+from .terrain import Terrain
 
 _ELEVATION, _SHADE = "elevation.npy", "hillshade.npy"
 _SIZE = 6144
@@ -35,7 +35,8 @@ def demo(
         ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Worker processes; without, one a core.")
+        int | None,
+        typer.Option(min=1, help="Processes that compute; without, one a core."),
     ] = None,
     size: Annotated[
         int | None,
@@ -56,11 +57,11 @@ def demo(
         str | None, typer.Option(metavar="OUT.png", help="Save a picture.")
     ] = None,
 ) -> None:
-    """Light a terrain from the whole sky, in worker processes, on shared arrays.
+    """Light a terrain from the whole sky, with a team of processes, on shared arrays.
 
-    Every worker runs a numba kernel in place on its rows of an array on the
-    disk. The times of one process, of workers with shared arrays, and of workers
-    to which the same arrays are pickled are measured and printed.
+    This process and its workers run a numba kernel in place on an array on the
+    disk. The times of one process, of this team, and of a pool of workers to
+    which the same arrays are pickled are measured and printed.
     """
     if save is not None:
         picture.check_target(save)

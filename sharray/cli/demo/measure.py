@@ -3,43 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures.process import BrokenProcessPool
-from threading import BrokenBarrierError
+from contextlib import ExitStack
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from ..problem import ProblemError
+import sharray as sh
+
 from ..steps import Steps
-from . import ways
-from .terrain import Grid, compiled, hillshade
+from . import pickled
+from .terrain import Grid, Terrain, hillshade, shade_rows, split
 
 _REPEATS = 3
 _CHUNKS_PER_WORKER = 4
 _ROWS_PER_CHECK = 64  # so that NumPy's temporary arrays stay in the cache
 
+SharedGrid = sh.SharedArray[Any, np.dtype[np.float32]]
+Made = TypeVar("Made")
+
 
 class Way(NamedTuple):
-    """The best time of one way, in seconds, and the bytes of all its messages."""
+    """The best time of one way, the time to start its processes, and bytes it sends."""
 
     name: str
     seconds: float
+    starting: float | None = None
     sent: int | None = None
     returned: int | None = None
 
 
 class Measured(NamedTuple):
-    """The three ways, and the seconds that are in none of them."""
+    """The three ways, and what belongs to none of them.
+
+    Attributes
+    ----------
+    ways : list of Way
+        One process, the team, the pool.
+    processes : int
+        How many compute in the team, with this one, and in the pool.
+    handles : int
+        Size of the handles of both arrays, in bytes.
+    compiling, flushing : float
+        Seconds.
+    """
 
     ways: list[Way]
+    processes: int
+    handles: int
     compiling: float
-    starting: float
     flushing: float
 
 
 def measure(
-    terrain: ways.Terrain, shade: ways.SharedGrid, workers: int, steps: Steps
+    terrain: Terrain, shade: SharedGrid, processes: int, steps: Steps
 ) -> tuple[Measured, Grid]:
     """Run the kernel in all three ways.
 
@@ -48,9 +65,9 @@ def measure(
     terrain : Terrain
         In a shared array.
     shade : SharedArray of float32
-        Receives the light, from this process and from the workers.
-    workers : int
-        Number of worker processes.
+        Receives the light, from one process and from the team.
+    processes : int
+        How many compute.
     steps : Steps
         Where progress is shown.
 
@@ -59,60 +76,91 @@ def measure(
     Measured
         The best time of each way.
     ndarray of float32
-        The light that the workers sent back when arrays were pickled.
+        The light that the workers of the pool sent back.
     """
-    chunks = ways.split(len(shade), workers * _CHUNKS_PER_WORKER)
-    shared = ways.shared_calls(terrain, shade, chunks)
-    pickled = ways.pickled_calls(terrain, chunks)
-    returned = np.full(shade.shape, np.nan, np.float32)
+    _, compiling = _timed(
+        steps, "Compiling", lambda: shade_rows.compile(*terrain, shade)
+    )
+    here = _best(steps, "One process", lambda: shade_rows(*terrain, shade))
+    shade.fill(np.nan)  # what is checked later comes from the team
+    team = _measure_team(terrain, shade, processes, steps)
+    _, flushing = _timed(steps, "Flushing", shade.flush)
+    pool, returned = _measure_pool(terrain, processes, steps)
+    ways = [Way("one process", here), team, pool]
+    handles = pickled.count_bytes([terrain.elevation, shade])
+    return Measured(ways, processes, handles, compiling, flushing), returned
+
+
+def _measure_team(
+    terrain: Terrain, shade: SharedGrid, processes: int, steps: Steps
+) -> Way:
+    """Run the kernel in place, in this process and its workers."""
+    with ExitStack() as stack:
+        team, starting = _timed(
+            steps,
+            "Starting the team",
+            lambda: stack.enter_context(sh.Team(processes - 1)),
+        )
+        seconds = _best(
+            steps,
+            "Team, shared arrays",
+            lambda: team.run(shade_rows, *terrain, shade),
+        )
+    # Workers have got machine code and handles with the first run.
+    return Way(f"team of {processes}, in place", seconds, starting, 0, 0)
+
+
+def _measure_pool(terrain: Terrain, processes: int, steps: Steps) -> tuple[Way, Grid]:
+    """Run the kernel in worker processes on arrays that are pickled."""
+    rows = len(terrain.elevation)
+    chunks = split(rows, processes * _CHUNKS_PER_WORKER)
+    calls = pickled.calls_of(terrain, chunks)
+    returned = np.full(terrain.elevation.shape, np.nan, np.float32)
     targets = [returned[chunk.begin : chunk.end] for chunk in chunks]
-
-    def best(name: str, run: Callable[..., float], *arguments: Any) -> float:
-        advance = steps.add(name, _REPEATS * len(chunks))
-        return min(run(*arguments, advance) for _ in range(_REPEATS))
-
-    compiling = _time(steps, "Compiling", compiled)
-    shade.fill(np.nan)
-    here = best("One process", ways.run_here, shared)
-    start = perf_counter()
-    advance = steps.add("Starting workers", workers)
-    try:
-        with ways.start_workers(workers, advance) as pool:
-            starting = perf_counter() - start
-            shade.fill(np.nan)  # what is checked later comes from the workers
-            in_place = best("Workers, shared arrays", ways.run_shared, pool, shared)
-            flushing = _time(steps, "Flushing", shade.flush)
-            by_value = best(
-                "Workers, pickled arrays", ways.run_pickled, pool, pickled, targets
-            )
-    except (BrokenProcessPool, BrokenBarrierError) as error:
-        raise ProblemError(f"a worker process died: {error}") from error
-
-    team = "1 worker" if workers == 1 else f"{workers} workers"
-    size = ways.count_bytes
-    found = [
-        Way("one process", here),
-        Way(
-            f"{team}, shared arrays", in_place, size(shared), size([None] * len(chunks))
-        ),
-        Way(f"{team}, pickled arrays", by_value, size(pickled), size(targets)),
-    ]
-    return Measured(found, compiling, starting, flushing), returned
+    with ExitStack() as stack:
+        pool, starting = _timed(
+            steps,
+            "Starting the pool",
+            lambda: stack.enter_context(pickled.start_pool(processes)),
+        )
+        seconds = _best(
+            steps,
+            "Pool, pickled arrays",
+            lambda: pickled.run(pool, calls, targets),
+        )
+    way = Way(
+        f"pool of {processes}, pickled",
+        seconds,
+        starting,
+        pickled.count_bytes(calls),
+        pickled.count_bytes(targets),
+    )
+    return way, returned
 
 
-def _time(steps: Steps, name: str, work: Callable[[], object]) -> float:
-    """The seconds that a step of one piece takes."""
+def _best(steps: Steps, name: str, work: Callable[[], object]) -> float:
+    """The seconds that work takes, the best of several times."""
+    advance = steps.add(name, _REPEATS)
+    times = []
+    for _ in range(_REPEATS):
+        start = perf_counter()
+        work()
+        times.append(perf_counter() - start)
+        advance(1)
+    return min(times)
+
+
+def _timed(steps: Steps, name: str, work: Callable[[], Made]) -> tuple[Made, float]:
+    """What a step of one piece returns, and the seconds that it takes."""
     advance = steps.add(name, 1)
     start = perf_counter()
-    work()
+    made = work()
     seconds = perf_counter() - start
     advance(1)
-    return seconds
+    return made, seconds
 
 
-def check(
-    terrain: ways.Terrain, results: list[Grid], steps: Steps
-) -> tuple[float, float]:
+def check(terrain: Terrain, results: list[Grid], steps: Steps) -> tuple[float, float]:
     """Compare results with plain NumPy.
 
     Returns
@@ -126,7 +174,7 @@ def check(
     rows = len(elevation)
     advance = steps.add("Checking with NumPy", rows)
     worst = seconds = 0.0
-    for chunk in ways.split(rows, -(-rows // _ROWS_PER_CHECK)):
+    for chunk in split(rows, -(-rows // _ROWS_PER_CHECK)):
         start = perf_counter()
         light = hillshade(elevation[chunk.low : chunk.high], terrain.dy, terrain.dx)
         seconds += perf_counter() - start

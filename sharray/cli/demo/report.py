@@ -17,13 +17,14 @@ def table(name: str, shape: tuple[int, ...], found: Measured) -> Table:
     title = f"{name}: {rows} x {columns} points, {size}, lit by {len(LAMPS)} lamps"
     result = Table(title=Text(title), title_justify="left", title_style="bold")
     result.add_column("")
-    for heading in ("seconds", "speed", "sent to workers", "sent back"):
+    for heading in ("seconds", "speed", "to start", "sent", "sent back"):
         result.add_column(heading, justify="right")
     for way in found.ways:
         result.add_row(
             way.name,
             f"{way.seconds:.3g}",
             f"{found.ways[0].seconds / way.seconds:.2f} x",
+            "" if way.starting is None else f"{way.starting:.2g}",
             "" if way.sent is None else decimal(way.sent),
             "" if way.returned is None else decimal(way.returned),
         )
@@ -38,9 +39,20 @@ def remarks(found: Measured, durable: bool, difference: float, checking: float) 
         else "flush(): nothing to do, in RAM."
     )
     return (
-        "Each time is the best of three. Not in them: "
-        f"compiling, {found.compiling:.3g} s;\nstarting the workers, which compile "
-        f"too, {found.starting:.3g} s. {flushed}\n"
+        "Each time is the best of three; compiling, once for all processes, took "
+        f"{found.compiling:.3g} s.\n"
+        f"{_team(found.processes - 1, found.handles)} {flushed}\n"
         f"Checked against plain NumPy, which took {checking:.3g} s: the largest "
         f"difference is {difference:.2g}."
+    )
+
+
+def _team(workers: int, handles: int) -> str:
+    """Who worked in place, and what was sent to them."""
+    if workers == 0:
+        return "The team is this process alone."
+    them = "1 worker process" if workers == 1 else f"{workers} worker processes"
+    return (
+        f"The team is this process and {them}. Each worker got machine code and\n"
+        f"two handles, {decimal(handles)}, once; a run sends nothing."
     )

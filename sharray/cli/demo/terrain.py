@@ -1,4 +1,4 @@
-"""Hillshade, as plain NumPy and as a numba kernel.
+"""Hillshade, as plain NumPy and as a kernel.
 
 A terrain is lit by `LAMPS`, spread over the sky. What a lamp gives to a point is
 the cosine of the angle between its direction and the normal of the ground, or
@@ -8,28 +8,48 @@ ones in the outermost rows and columns, as in `numpy.gradient`.
 
 from __future__ import annotations
 
-import functools
 import math
-from typing import Any, Protocol
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
+
+import sharray as sh
 
 Grid = np.ndarray[Any, np.dtype[np.float32]]
 
 
-class Kernel(Protocol):
-    """`shade_rows`, or what numba makes of it."""
+class Terrain(NamedTuple):
+    """Elevations, and the distances between rows and between columns."""
 
-    def __call__(
-        self,
-        elevation: Grid,
-        shade: Grid,
-        first: int,
-        lamps: Grid,
-        dy: np.float32,
-        dx: np.float32,
-    ) -> None:
-        """See `shade_rows`."""
+    elevation: Grid
+    dy: np.float32
+    dx: np.float32
+
+
+class Chunk(NamedTuple):
+    """Rows `begin` to `end`; with their neighbours they are `low` to `high`."""
+
+    begin: int
+    end: int
+    low: int
+    high: int
+
+
+def split(rows: int, count: int) -> list[Chunk]:
+    """Split rows into chunks of about equal size.
+
+    Examples
+    --------
+    >>> split(5, 2)
+    [Chunk(begin=0, end=2, low=0, high=3), Chunk(begin=2, end=5, low=1, high=5)]
+    """
+    count = min(count, rows)
+    bounds = [rows * i // count for i in range(count + 1)]
+    return [
+        Chunk(begin, end, max(begin - 1, 0), min(end + 1, rows))
+        for begin, end in pairwise(bounds)
+    ]
 
 
 def _place_lamps(count: int) -> Grid:
@@ -82,60 +102,39 @@ def hillshade(elevation: Grid, dy: np.float32, dx: np.float32) -> Grid:
     return light
 
 
-def shade_rows(
-    elevation: Grid,
-    shade: Grid,
-    first: int,
-    lamps: Grid,
-    dy: np.float32,
-    dx: np.float32,
-) -> None:
-    """Shade some rows of a terrain in place; numba compiles this.
+@sh.kernel(error_model="numpy")
+def shade_rows(elevation: Grid, dy: np.float32, dx: np.float32, shade: Grid) -> None:
+    """Shade a terrain in place; a team splits its rows.
 
     Parameters
     ----------
     elevation : ndarray of float32
-        The terrain, or the rows to shade and a neighbour on either side.
-    shade : ndarray of float32
-        Receives the light, one row for each row of `elevation` from `first`.
-    first : int
-        The row of `elevation` that belongs to row 0 of `shade`.
-    lamps : ndarray of float32
-        `LAMPS`.
+        The terrain.
     dy, dx : float32
         Distance between rows and between columns.
+    shade : ndarray of float32
+        Receives the light, of the same shape.
     """
     rows, columns = elevation.shape
     zero, one, two = np.float32(0), np.float32(1), np.float32(2)
+    # Slopes of one row; outside of the loop, they are made once for each chunk.
     y = np.empty(columns, np.float32)
     x = np.empty(columns, np.float32)
-    for i in range(shade.shape[0]):
-        row = first + i
+    for row in sh.prange(rows):
         above = max(row - 1, 0)
         below = min(row + 1, rows - 1)
         height = np.float32(below - above) * dy
         for j in range(columns):
             y[j] = (elevation[below, j] - elevation[above, j]) / height
-            shade[i, j] = zero
+            shade[row, j] = zero
         x[0] = (elevation[row, 1] - elevation[row, 0]) / dx
         for j in range(1, columns - 1):
             x[j] = (elevation[row, j + 1] - elevation[row, j - 1]) / (two * dx)
         x[-1] = (elevation[row, -1] - elevation[row, -2]) / dx
         # Lamps outside and columns inside, so that the loop is vectorised.
-        for k in range(lamps.shape[0]):
-            east, south, up = lamps[k, 0], lamps[k, 1], lamps[k, 2]
+        for k in range(len(LAMPS)):
+            east, south, up = LAMPS[k, 0], LAMPS[k, 1], LAMPS[k, 2]
             for j in range(columns):
-                shade[i, j] += max(up - east * x[j] - south * y[j], zero)
+                shade[row, j] += max(up - east * x[j] - south * y[j], zero)
         for j in range(columns):
-            shade[i, j] /= np.sqrt(one + x[j] * x[j] + y[j] * y[j])
-
-
-@functools.cache
-def compiled() -> Kernel:
-    """`shade_rows` as machine code, compiled on the first call."""
-    import numba  # 0.3 s, and the worker processes pay it too
-
-    signature = "void(f4[:, ::1], f4[:, ::1], i8, f4[:, ::1], f4, f4)"
-    compile_it = numba.njit(signature, nogil=True, error_model="numpy")
-    kernel: Kernel = compile_it(shade_rows)
-    return kernel
+            shade[row, j] /= np.sqrt(one + x[j] * x[j] + y[j] * y[j])
