@@ -1,23 +1,30 @@
 """How fast sharray is, beside its peers and the bare system calls.
 
-Run ``python -m benchmarks``; it takes about a minute. All contenders take turns
+Run ``python -m benchmarks``; it takes some minutes. All contenders take turns
 in one run, so that what disturbs the machine disturbs all of them, and what is
 compared are ratios.
 
-======================  ======================================================
-module                  what it is for
-======================  ======================================================
+========================  ======================================================
+module                    what it is for
+========================  ======================================================
 `benchmarks.opening`      opening an existing array
 `benchmarks.handles`      pickling views
 `benchmarks.elements`     indexing and computing with small arrays
 `benchmarks.flushing`     bringing data to the disk, beside other threads
 `benchmarks.creating`     making and filling large arrays in RAM
 `benchmarks.importing`    what importing adds
+`benchmarks.dispatch`     having a worker run nothing
+`benchmarks.loops`        numba kernels on large arrays
+`benchmarks.reductions`   sums, histograms, and adding at random places
+`benchmarks.starting`     starting workers, and compiling for them
+`benchmarks.fresh`        the new processes in which that is measured
+`benchmarks.fifty_lines`  the kernel for it
+`benchmarks.atomics`      counting together
 `benchmarks.harness`      rounds, samples, medians
 `benchmarks.tables`       results and goals
 `benchmarks.scratch`      files that are gone afterwards
 `benchmarks.peers`        libraries that may not be installed
 `benchmarks.machine`      what it was measured on
 `benchmarks.report`       results as JSON, and on the terminal
-======================  ======================================================
+========================  ======================================================
 """

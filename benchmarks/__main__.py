@@ -9,14 +9,19 @@ from pathlib import Path
 from rich.console import Console
 
 from . import (
+    atomics,
     creating,
+    dispatch,
     elements,
     flushing,
     handles,
     importing,
+    loops,
     machine,
     opening,
+    reductions,
     report,
+    starting,
 )
 from .harness import FULL, QUICK, Effort
 from .scratch import Scratch, scratch
@@ -29,6 +34,11 @@ _TOPICS: dict[str, Callable[[Scratch, Effort], Iterator[Table]]] = {
     "flushing": flushing.run,
     "creating": creating.run,
     "importing": importing.run,
+    "dispatch": dispatch.run,
+    "loops": loops.run,
+    "reductions": reductions.run,
+    "starting": starting.run,
+    "atomics": atomics.run,
 }
 
 

@@ -14,6 +14,8 @@ from typing import NamedTuple
 Sample = Callable[[], float]
 Samples = tuple[float, ...]
 
+_SETTLING = 0.02  # seconds until nobody looks for work any more
+
 
 class Effort(NamedTuple):
     """How much is measured."""
@@ -142,5 +144,22 @@ def once(
             if then is not None:
                 then(outcome)
             return time.perf_counter() - start
+
+    return sample
+
+
+def settled(operation: Callable[[], object]) -> Sample:
+    """A sample of an operation on large arrays, after a pause.
+
+    When numba's parallel loops are done, their OpenMP threads go on to look for
+    work for some 5 ms, on all cores. Nobody is measured in that time, and everybody
+    begins with threads or workers that sleep.
+    """
+
+    def sample() -> float:
+        time.sleep(_SETTLING)
+        start = time.perf_counter()
+        operation()
+        return time.perf_counter() - start
 
     return sample

@@ -1,4 +1,4 @@
-"""Peers: other libraries for shared arrays, which may not be installed."""
+"""Peers: other libraries, which may not be installed."""
 
 from __future__ import annotations
 
@@ -18,6 +18,21 @@ def shared_array_module() -> Any | None:
         return importlib.import_module("SharedArray")
     except ImportError:
         return None
+
+
+@contextmanager
+def loky_executor(workers: int) -> Iterator[Any | None]:
+    """The executor that joblib uses, None if not installed."""
+    try:
+        loky = importlib.import_module("joblib.externals.loky")
+    except ImportError:
+        yield None
+        return
+    executor = loky.get_reusable_executor(workers)
+    try:
+        yield executor
+    finally:
+        executor.shutdown(wait=True)
 
 
 @contextmanager

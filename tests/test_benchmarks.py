@@ -28,6 +28,17 @@ TABLES = [
     "creating",
     "creating and reading",
     "importing",
+    "dispatch",
+    "dispatch after a pause",
+    "elementwise",
+    "stencil",
+    "transcendental",
+    "sum",
+    "histogram",
+    "scatter-add",
+    "starting",
+    "compiling",
+    "atomics",
 ]
 
 

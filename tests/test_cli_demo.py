@@ -16,9 +16,10 @@ from hypothesis.extra import numpy as hnp
 
 import sharray as sh
 from sharray.cli import main
-from sharray.cli.demo import elevation, measure, ways
-from sharray.cli.demo.terrain import LAMPS, Grid, compiled, hillshade, shade_rows
+from sharray.cli.demo import elevation, measure, pickled
+from sharray.cli.demo.terrain import Grid, Terrain, hillshade, shade_rows, split
 from sharray.cli.steps import show_steps
+from sharray.team.channel import Channel
 
 DY, DX = np.float32(30), np.float32(20)
 
@@ -69,7 +70,7 @@ def refusal(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
 
 def shade_with(kernel, terrain: Grid) -> Grid:
     shade = np.full_like(terrain, 7)
-    kernel(terrain, shade, 0, LAMPS, DY, DX)
+    kernel(terrain, DY, DX, shade)
     return shade
 
 
@@ -80,32 +81,37 @@ def assert_close(found: Grid, expected: Grid) -> None:
 @settings(deadline=None)  # the first example compiles
 @given(terrains)
 def test_kernel_agrees_with_numpy(terrain: Grid) -> None:
-    assert_close(shade_with(compiled(), terrain), hillshade(terrain, DY, DX))
+    assert_close(shade_with(shade_rows, terrain), hillshade(terrain, DY, DX))
 
 
 @settings(deadline=None)
 @given(terrains)
 def test_kernel_agrees_with_numpy_when_not_compiled(terrain: Grid) -> None:
-    assert_close(shade_with(shade_rows, terrain), hillshade(terrain, DY, DX))
+    assert_close(shade_with(shade_rows.py_func, terrain), hillshade(terrain, DY, DX))
 
 
 @settings(deadline=None)
 @given(terrains, st.integers(1, 12))
-def test_chunks_with_their_neighbours_give_the_same_as_the_whole(
+def test_chunks_of_a_team_give_the_same_as_the_whole(terrain: Grid, rows: int) -> None:
+    ground, found = sh.array(terrain), sh.full_like(terrain, 7)
+    with sh.Team(0) as team:
+        team.run(shade_rows, ground, DY, DX, found, chunk=rows)
+    np.testing.assert_array_equal(found, shade_with(shade_rows, terrain))
+
+
+@settings(deadline=None)
+@given(terrains, st.integers(1, 12))
+def test_parts_with_their_neighbours_give_the_same_as_the_whole(
     terrain: Grid, count: int
 ) -> None:
-    found = np.full_like(terrain, 7)
-    chunks = ways.split(len(terrain), count)
-    for part, shade, first in ways.shared_calls(
-        ways.Terrain(terrain, DY, DX), found, chunks
-    ):
-        ways.shade_in_place(part, shade, first)
-    np.testing.assert_array_equal(found, shade_with(compiled(), terrain))
+    calls = pickled.calls_of(Terrain(terrain, DY, DX), split(len(terrain), count))
+    found = np.concatenate([pickled.shade_and_return(*call) for call in calls])
+    np.testing.assert_array_equal(found, shade_with(shade_rows, terrain))
 
 
 @given(st.integers(1, 1000), st.integers(1, 100))
 def test_chunks_cover_all_rows_once(rows: int, count: int) -> None:
-    chunks = ways.split(rows, count)
+    chunks = split(rows, count)
     assert [i for c in chunks for i in range(c.begin, c.end)] == list(range(rows))
     assert all(0 <= c.low <= c.begin < c.end <= c.high <= rows for c in chunks)
 
@@ -148,10 +154,10 @@ def test_bundled_terrain_has_cells_of_90_metres() -> None:
 # -- measuring and checking --------------------------------------------------
 
 
-def small_terrain() -> ways.Terrain:
+def small_terrain() -> Terrain:
     ground = sh.create("ground.npy", (9, 7), "f4")
     ground[...] = np.random.default_rng(1).uniform(0, 100, (9, 7))
-    return ways.Terrain(ground, DY, DX)
+    return Terrain(ground, DY, DX)
 
 
 def test_check_notices_one_wrong_element() -> None:
@@ -166,29 +172,91 @@ def test_check_notices_one_wrong_element() -> None:
         assert measure.check(terrain, [missing, right], steps)[0] == np.inf
 
 
-# In processes of their own, because the first spawned worker starts the resource
-# tracker, which keeps a pipe open as long as this process lives.
+def test_a_team_is_sent_something_only_before_its_first_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terrain = small_terrain()
+    shade = sh.zeros_like(terrain.elevation)
+    sent: list[object] = []
+    send = Channel.send
+
+    def note(channel: Channel, message: object) -> None:
+        sent.append(message)
+        send(channel, message)
+
+    monkeypatch.setattr(Channel, "send", note)
+    with sh.Team(1) as team:
+        team.run(shade_rows, *terrain, shade)
+        assert sent
+        sent.clear()
+        team.run(shade_rows, *terrain, shade)
+        assert sent == []
+    assert_close(shade, hillshade(np.asarray(terrain.elevation), DY, DX))
 
 
-def test_worker_that_dies_is_reported(run) -> None:
-    code = """
+# In processes of their own, because the first worker that a pool spawns starts the
+# resource tracker, which keeps a pipe open as long as this process lives.
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        """
+import sharray as sh
+def run(*_):
+    raise sh.WorkerDied("a worker process died")
+sh.Team.run = run
+""",
+        """
 import os
-from sharray.cli import main
-from sharray.cli.demo import ways
-ways.run_shared = lambda pool, calls, advance: pool.submit(os._exit, 3).result()
-main()
-"""
+from sharray.cli.demo import pickled
+pickled.run = lambda pool, *_: pool.submit(os._exit, 3).result()
+""",
+    ],
+    ids=["team", "pool"],
+)
+def test_worker_that_dies_is_reported(run, where: str) -> None:
+    code = f"{where}\nfrom sharray.cli import main; main()"
     done = run("demo", "--size", "20", "--workers", "2", code=code)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("sharray: a worker process died: ")
+    assert done.stderr.startswith("sharray: a worker process died")
     assert done.stderr.count("\n") == 1
 
 
-def test_workers_end_when_the_parent_is_killed(run) -> None:
-    code = """
+@pytest.mark.parametrize("where", ["sharray.Team.run", "demo.pickled.run"])
+def test_ctrl_c_leaves_no_file_and_no_process(run, where: str) -> None:
+    code = f"""
 import os, signal
-from sharray.cli.demo import ways
-with ways.start_workers(2, print):
+import sharray
+from sharray.cli import demo, main
+from sharray.cli.demo import pickled
+work = {where}
+def work_and_interrupt(*arguments):
+    work(*arguments)
+    os.killpg(0, signal.SIGINT)
+{where} = work_and_interrupt
+os.setsid()
+main()
+"""
+    os.mkdir("kept")
+    # Returns when all who hold its output have ended.
+    options = ("--size", "20", "--workers", "3", "--directory", "kept")
+    done = run("demo", *options, code=code)
+    assert done.returncode == 130
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert os.listdir("kept") == []
+
+
+@pytest.mark.parametrize(
+    "start", ["sharray.Team(2)", "pickled.start_pool(2)"], ids=["team", "pool"]
+)
+def test_workers_end_when_the_parent_is_killed(run, start: str) -> None:
+    code = f"""
+import os, signal
+import sharray
+from sharray.cli.demo import pickled
+with {start}:
     os.kill(os.getpid(), signal.SIGKILL)
 """
     # Returns when all who hold its output have ended.
@@ -204,7 +272,7 @@ main()
 """
     done = run("demo", "--size", "20", "--workers", "1", code=code)
     assert done.returncode == 1
-    assert "1 worker, pickled arrays" in done.stdout
+    assert "pool of 1, pickled" in done.stdout
     assert "the result differs from that of plain NumPy by 0" in done.stderr
 
 
@@ -217,8 +285,9 @@ def test_demo_from_end_to_end(run, tmp_path: Path) -> None:
     for text in (
         "Jacksboro fault, Tennessee: 300 x 300 points, 360.0 kB",
         "one process",
-        "2 workers, shared arrays",
-        "2 workers, pickled arrays",
+        "team of 2, in place",
+        "The team is this process and 1 worker process.",
+        "pool of 2, pickled",
         "plain NumPy",
     ):
         assert text in done.stdout
@@ -227,13 +296,11 @@ def test_demo_from_end_to_end(run, tmp_path: Path) -> None:
     assert struct.unpack(">II", header[16:]) == (1200, 1200)
 
 
-def test_shared_arrays_send_handles_and_pickled_ones_send_everything() -> None:
+def test_handles_are_small_and_pickled_calls_hold_everything() -> None:
     ground = sh.create("ground.npy", (200, 300), "f4")
-    shade = sh.create("shade.npy", (200, 300), "f4")
-    terrain = ways.Terrain(ground, DY, DX)
-    chunks = ways.split(200, 4)
-    assert ways.count_bytes(ways.shared_calls(terrain, shade, chunks)) < 4 * 1000
-    assert ways.count_bytes(ways.pickled_calls(terrain, chunks)) > ground.nbytes
+    calls = pickled.calls_of(Terrain(ground, DY, DX), split(200, 4))
+    assert pickled.count_bytes([ground]) < 1000
+    assert pickled.count_bytes(calls) > ground.nbytes
 
 
 def test_demo_on_a_file_leaves_it_alone_and_keeps_its_results(
@@ -265,7 +332,7 @@ def test_demo_on_a_file_with_gaps_in_fortran_order(run) -> None:
     np.save("gaps.npy", values.astype(">f8"))
     done = run("demo", "gaps.npy", "--workers", "1", "--save", "gaps.png")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "1 worker, shared arrays" in done.stdout
+    assert "The team is this process alone." in done.stdout
 
 
 def test_demo_keeps_no_files_of_a_run_that_fails(

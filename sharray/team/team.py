@@ -86,16 +86,15 @@ class Team:
         self._plans: dict[Any, Plan] = {}
         self._lock = threading.Lock()
         self._submitted: ThreadPoolExecutor | None = None
-        self._closed = False
-        self._pid = os.getpid()
+        self._ended = ""  # why it cannot be used any more
         self._crew = Crew(count, first=int(caller_works))
         self._finalizer = weakref.finalize(self, self._crew.end)
         self._crew.segments.when_gone = _forgetter(weakref.ref(self))
         self._run = Run(self._crew, self._members, caller_works)
+        _teams.add(self)
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else f"{self._members} members"
-        return f"<sharray team, {state}>"
+        return f"<sharray team, {self._ended or f'{self._members} members'}>"
 
     @property
     def size(self) -> int:
@@ -179,6 +178,7 @@ class Team:
                 f"expected a kernel to run, found {type(kernel).__name__}; decorate "
                 "the function with @sharray.kernel"
             )
+        self._check_open()
         arguments = kernel.bind(args, kwargs)
         options = axis, schedule, chunk, reduce
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -224,12 +224,9 @@ class Team:
         return self._submitted.submit(self.run, kernel, *args, **kwargs)
 
     def _check_open(self) -> None:
-        if self._closed:
-            raise TeamError("the team is closed; make another one with sharray.Team()")
-        if self._pid != os.getpid():
+        if self._ended:
             raise TeamError(
-                "the team belongs to the process that this one was forked from; make "
-                "another one here with sharray.Team()"
+                f"the team {self._ended}; make another one with sharray.Team()"
             )
 
     def _execute(
@@ -241,10 +238,10 @@ class Team:
         progress: bool,
     ) -> Any:
         with self._lock:
-            self._check_open()
-            if is_disabled():
-                return self._run_here(kernel, arguments, options)
+            self._check_open()  # it may have been closed while this waited
             plan = self._plan(kernel, arguments, options)
+            if plan is None:
+                return self._run_here(kernel, arguments, options)
             if not progress:
                 return self._run.execute(plan, deadline, None)
             with Progress(kernel.__name__) as bar:
@@ -252,10 +249,13 @@ class Team:
 
     def _plan(
         self, kernel: Kernel, arguments: tuple[Any, ...], options: tuple[Any, ...]
-    ) -> Plan:
+    ) -> Plan | None:
+        """The plan of a run, made before if it can be; None without machine code."""
         key = plan_key(kernel, options, arguments)
         plan = self._plans.get(key) if key is not None else None
         if plan is None or not plan.fits(arguments):
+            if is_disabled():
+                return None
             axis, schedule, chunk, reducer = _check_options(*options)
             plan = Plan(
                 kernel,
@@ -289,13 +289,13 @@ class Team:
 
     def close(self) -> None:
         """End the worker processes; runs that were submitted are finished first."""
-        if self._closed or self._pid != os.getpid():
+        if self._ended:
             return
         submitted = self._submitted
         if submitted is not None:
             submitted.shutdown(wait=True)
         with self._lock:
-            self._closed = True
+            self._ended = "is closed"
             self._plans.clear()
             self._finalizer()
 
@@ -313,13 +313,25 @@ class Team:
     def _forget_gone(self) -> None:
         # From a garbage collection, so perhaps in the middle of a run of this very
         # thread; the next run sees to it then.
-        if not self._closed and self._lock.acquire(blocking=False):
+        if not self._ended and self._lock.acquire(blocking=False):
             try:
                 self._crew.forget_gone()
             except Exception:
                 pass  # a worker has died: the next run finds out
             finally:
                 self._lock.release()
+
+
+# Of this process; after a fork, the child cannot use those of the parent.
+_teams: weakref.WeakSet[Team] = weakref.WeakSet()
+
+
+def _disown_after_fork() -> None:
+    for team in _teams:
+        team._ended = "belongs to the process that this one was forked from"
+
+
+os.register_at_fork(after_in_child=_disown_after_fork)
 
 
 def _forgetter(team: weakref.ref[Team]) -> Callable[[], None]:
