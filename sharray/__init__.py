@@ -135,3 +135,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     found = globals()[name] = getattr(import_module(_LATE[name], __name__), name)
     return found
+
+
+def __dir__() -> Any:
+    return sorted({*globals(), *_LATE, "atomic"})

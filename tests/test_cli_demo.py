@@ -248,6 +248,22 @@ main()
     assert os.listdir("kept") == []
 
 
+def test_ctrl_c_while_a_pool_starts_is_not_heard(run) -> None:
+    # It would leave the semaphores that are not yet registered with the tracker.
+    code = """
+import os, signal
+from sharray.cli.demo import pickled
+make = pickled.ProcessPoolExecutor
+def interrupt_and_make(*arguments):
+    os.kill(os.getpid(), signal.SIGINT)
+    return make(*arguments)
+pickled.ProcessPoolExecutor = interrupt_and_make
+with pickled.start_pool(1):
+    print("started")
+"""
+    assert run(code=code).stdout == "started\n"
+
+
 @pytest.mark.parametrize(
     "start", ["sharray.Team(2)", "pickled.start_pool(2)"], ids=["team", "pool"]
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pickle import PicklingError
 from typing import Any
 
 import numba
@@ -232,7 +231,7 @@ def _machine_code(built: entry.Built) -> tuple[MachineCode, str]:
             (symbol, bytes(dumps(environment.consts)))
             for symbol, environment in built.environments.items()
         ]
-    except (TypeError, AttributeError, PicklingError) as error:
+    except Exception as error:  # objects raise what they like
         return code, f"it refers to Python objects that cannot be pickled ({error})"
     code = code._replace(environments=tuple(environments))
     return code, why_not_loadable(code)

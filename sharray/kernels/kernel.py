@@ -287,8 +287,10 @@ class Kernel:
 
             try:
                 self._pickled = pickle_function(self._function, self._options)
-            except (TypeError, AttributeError, pickle.PicklingError):
-                return None  # machine code will do for the types compiled so far
+            except Exception:
+                # What it refers to raises what it likes; machine code will do for the
+                # types compiled so far.
+                return None
         return self._pickled
 
 

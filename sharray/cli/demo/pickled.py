@@ -56,17 +56,17 @@ def _end_with_parent() -> None:
 def start_pool(count: int) -> Iterator[ProcessPoolExecutor]:
     """Worker processes that have all started."""
     context = multiprocessing.get_context("spawn")
-    # A pool starts processes only while none is idle, so none may be until all have.
-    pool = ProcessPoolExecutor(
-        count, context, _prepare_worker, (context.Barrier(count),)
-    )
+    # Workers inherit that Ctrl-C is ignored; the parent ends them. And in the middle of
+    # this it would leave semaphores behind.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        # Workers inherit that Ctrl-C is ignored; the parent ends them.
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        try:
-            started = [pool.submit(os.getpid) for _ in range(count)]
-        finally:
-            signal.signal(signal.SIGINT, before)
+        # A pool starts a process only while none is idle: all are busy waiting.
+        ready = context.Barrier(count)
+        pool = ProcessPoolExecutor(count, context, _prepare_worker, (ready,))
+        started = [pool.submit(os.getpid) for _ in range(count)]
+    finally:
+        signal.signal(signal.SIGINT, before)
+    try:
         for future in started:
             future.result()
         yield pool
