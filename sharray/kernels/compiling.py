@@ -125,7 +125,7 @@ def numba_type(key: Key) -> Any:
 def _element_type(dtype: np.dtype[Any]) -> Any:
     try:
         return numpy_support.from_dtype(dtype)
-    except errors.NumbaNotImplementedError as error:
+    except NotImplementedError as error:
         raise TypeError(
             f"numba has no kernels for dtype {dtype}; expected bool, integers, floats "
             "of 32 or 64 bits, complex, dates, text, or structures of these, in the "

@@ -16,12 +16,14 @@ import numpy as np
 
 from ..array.core import SharedArray
 from ..errors import KernelError
+from ..system.signals import interrupts_wait
 from .arguments import Keys, absolute, key_of, slots_of
 from .compiled import Compiled
 from .failures import Failure, describe, rebuild
 from .jit import is_disabled
 from .machine_code import MachineCode, why_not_loadable
 from .outcome import ValueType
+from .signature import plain_signature
 
 Function = Callable[..., Any]
 _Codes = list[tuple[Keys, MachineCode, ValueType | None]]
@@ -101,7 +103,7 @@ class Kernel:
     @functools.cached_property
     def signature(self) -> inspect.Signature:
         """Its parameters, with their defaults."""
-        return inspect.signature(self.py_func)
+        return plain_signature(self.py_func)
 
     @functools.cached_property
     def _arity(self) -> int:
@@ -225,7 +227,8 @@ class Kernel:
             return found
         from .compiling import compile_entry
 
-        with self._lock:
+        # LLVM calls back into Python, where a KeyboardInterrupt would be dropped.
+        with self._lock, interrupts_wait():
             found = self._compiled.get((keys, identity))
             if found is None:
                 combine = reducer
@@ -249,11 +252,14 @@ class Kernel:
         """Its machine code, and the function for other types than those."""
         being = _pickling.__dict__.setdefault("identities", set())
         if self._identity in being:  # it refers to itself
-            return _receive, (self._identity, self.__name__, [], None)
+            return _receive, (self._identity, self.__name__, self.signature, [], None)
         being.add(self._identity)
         try:
-            codes = self._codes()
-            return _receive, (self._identity, self.__name__, codes, self.pickled())
+            name, codes = self.__name__, self._codes()
+            return (
+                _receive,
+                (self._identity, name, self.signature, codes, self.pickled()),
+            )
         finally:
             being.discard(self._identity)
 
@@ -294,7 +300,13 @@ class Kernel:
         return self._pickled
 
 
-def _receive(identity: str, name: str, codes: _Codes, pickled: bytes | None) -> Kernel:
+def _receive(
+    identity: str,
+    name: str,
+    signature: inspect.Signature,
+    codes: _Codes,
+    pickled: bytes | None,
+) -> Kernel:
     """The kernel that another process has pickled, the same for each arrival."""
     found = _known.get(identity)
     if found is None:
@@ -307,6 +319,7 @@ def _receive(identity: str, name: str, codes: _Codes, pickled: bytes | None) -> 
         found._compiled = {}
         found._lock = threading.RLock()
         found.__name__ = name
+        found.signature = signature
         found = _known.setdefault(identity, found)
     if found._function is None:
         found._pickled = found._pickled or pickled

@@ -11,5 +11,7 @@ module                    what it wraps
 `sharray.system.memory`     mmap, msync, sync_file_range
 `sharray.system.locks`      flock
 `sharray.system.processes`  who runs, and who is gone
+`sharray.system.futex`      futex
+`sharray.system.signals`    having Ctrl-C wait
 ========================  ====================================================
 """

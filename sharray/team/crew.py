@@ -58,13 +58,12 @@ class Crew:
 
     def _start(self, members: Any) -> list[Worker]:
         """Start worker processes at the same time, and wait until all are ready."""
-        started = []
+        started: list[Worker] = []
         try:
             for member in members:
                 started.append(Worker(member, self._control_fd, self.control))
-            code = serve_code()
             for worker in started:
-                worker.greet(self._members, self.spin_ns, code)
+                worker.greet(self._members, self.spin_ns, serve_code())
             for worker in started:
                 worker.wait_until_ready()
         except BaseException:

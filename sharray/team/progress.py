@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
 from ..errors import TeamError
 
+# Is called with how many chunks are done, and how many there are.
+ShowProgress = Callable[[int, int], object]
 
-class Progress:
+
+class Bar:
     """A tqdm bar that counts chunks; the kernels know nothing of it.
 
     Parameters

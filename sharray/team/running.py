@@ -16,7 +16,7 @@ from .control import own_words
 from .crew import Crew
 from .plan import Plan
 from .processes import Worker, WorkerGone
-from .progress import Progress
+from .progress import ShowProgress
 from .service import lead_here
 from .splitting import Chunking
 
@@ -54,7 +54,9 @@ class Run:
         self._look_at = 0.0
         self._written: tuple[Plan | None, Chunking | None] = None, None
 
-    def execute(self, plan: Plan, deadline: float | None, bar: Progress | None) -> Any:
+    def execute(
+        self, plan: Plan, deadline: float | None, show: ShowProgress | None
+    ) -> Any:
         """Execute a plan.
 
         Returns
@@ -74,9 +76,9 @@ class Run:
             # another team as well.
             if plan.kernel.splits_range:
                 with plan.compiled.lock:
-                    failure = self._work(plan, chunking, run, deadline, bar)
+                    failure = self._work(plan, chunking, run, deadline, show)
             else:
-                failure = self._work(plan, chunking, run, deadline, bar)
+                failure = self._work(plan, chunking, run, deadline, show)
             if self._words[at.CANCEL]:
                 raise self._first_error(plan, chunking, failure)
         except WorkerGone as gone:
@@ -128,7 +130,7 @@ class Run:
         chunking: Chunking,
         run: int,
         deadline: float | None,
-        bar: Progress | None,
+        show: ShowProgress | None,
     ) -> Failure | None:
         """Lead the run until it is over; returns what the kernel raised here."""
         if plan.barriers:
@@ -139,10 +141,10 @@ class Run:
                 failure = capture(self._own[at.STATUS], self._own[at.ERROR])
                 continue
             self._look_around(plan, chunking, run, deadline)
-            if bar is not None:
-                bar.show(self._chunks_done(), chunking.chunks)
-        if bar is not None:
-            bar.show(self._chunks_done(), chunking.chunks)
+            if show is not None:
+                show(self._chunks_done(), chunking.chunks)
+        if show is not None:
+            show(self._chunks_done(), chunking.chunks)
         return failure
 
     def _step(self, plan: Plan, run: int) -> int:

@@ -21,7 +21,7 @@ from .arguments import copy_back, copy_in, look_at
 from .crew import Crew
 from .plan import Plan, plan_key
 from .processes import START_METHODS
-from .progress import Progress
+from .progress import Bar, ShowProgress
 from .running import Run
 
 _MOST_PLANS = 256
@@ -116,7 +116,7 @@ class Team:
         schedule: str = "dynamic",
         chunk: int | None = None,
         reduce: str | Kernel | None = None,
-        progress: bool = False,
+        progress: bool | ShowProgress = False,
         timeout: float | None = None,
         copy: bool = False,
         **kwargs: Any,
@@ -146,8 +146,9 @@ class Team:
         reduce : {'sum', 'min', 'max'} or Kernel, optional
             How to combine what the kernel returns for each chunk: numbers, or tuples
             of them. A kernel of two values must be associative.
-        progress : bool, default False
-            Show a bar; needs tqdm.
+        progress : bool or callable, default False
+            Show a bar, for which tqdm is needed; or call this, every 50 ms or so, with
+            how many chunks are done and how many there are.
         timeout : float, optional
             Seconds.
         copy : bool, default False
@@ -235,17 +236,17 @@ class Team:
         arguments: tuple[Any, ...],
         options: tuple[Any, ...],
         deadline: float | None,
-        progress: bool,
+        progress: bool | ShowProgress,
     ) -> Any:
         with self._lock:
             self._check_open()  # it may have been closed while this waited
             plan = self._plan(kernel, arguments, options)
             if plan is None:
                 return self._run_here(kernel, arguments, options)
-            if not progress:
-                return self._run.execute(plan, deadline, None)
-            with Progress(kernel.__name__) as bar:
-                return self._run.execute(plan, deadline, bar)
+            if progress is not True:
+                return self._run.execute(plan, deadline, progress or None)
+            with Bar(kernel.__name__) as bar:
+                return self._run.execute(plan, deadline, bar.show)
 
     def _plan(
         self, kernel: Kernel, arguments: tuple[Any, ...], options: tuple[Any, ...]
