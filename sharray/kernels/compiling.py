@@ -238,6 +238,10 @@ def _machine_code(built: entry.Built) -> tuple[MachineCode, str]:
 
 
 def _compile(dispatcher: Any, arguments: tuple[Any, ...]) -> Any:
+    if not dispatcher._can_compile:  # numba.njit got the types that it is for
+        dispatcher = type(dispatcher)(
+            dispatcher.py_func, dispatcher.locals, dispatcher.targetoptions
+        )
     dispatcher.compile(arguments)
     compiled = dispatcher.overloads[arguments]
     if compiled.objectmode:

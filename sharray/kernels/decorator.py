@@ -8,7 +8,6 @@ from typing import Any, overload
 
 from ..errors import KernelError
 from .kernel import Function, Kernel
-from .signature import plain_signature
 
 _REFUSED_OPTIONS = {
     "cache": "numba's cache on the disk goes stale without notice; what is compiled "
@@ -81,5 +80,4 @@ def kernel_of(function: Function, options: dict[str, Any]) -> Kernel:
             f"{plain.__name__!r} has the options that numba.njit got; pass them there, "
             "or make the kernel of the plain function"
         )
-    plain_signature(plain)  # refuses what cannot be a kernel
     return Kernel(function, options)

@@ -23,14 +23,20 @@ from .failures import Failure, describe, rebuild
 from .jit import is_disabled
 from .machine_code import MachineCode, why_not_loadable
 from .outcome import ValueType
-from .signature import plain_signature
 
 Function = Callable[..., Any]
 _Codes = list[tuple[Keys, MachineCode, ValueType | None]]
 
 # Kernels of this process by their identity: one that comes back is the same.
 _known: weakref.WeakValueDictionary[str, Kernel] = weakref.WeakValueDictionary()
+# Those that have arrived stay. One comes with each of a thousand tasks, and would be
+# loaded or compiled for each if it was dropped after it; and LLVM gives nothing back.
+_arrived: dict[str, Kernel] = {}
 _pickling = threading.local()
+_BY_POSITION = {
+    inspect.Parameter.POSITIONAL_ONLY,
+    inspect.Parameter.POSITIONAL_OR_KEYWORD,
+}
 
 
 class Shipping(NamedTuple):
@@ -103,11 +109,16 @@ class Kernel:
     @functools.cached_property
     def signature(self) -> inspect.Signature:
         """Its parameters, with their defaults."""
-        return plain_signature(self.py_func)
+        parameters = inspect.signature(self.py_func).parameters.values()
+        # Annotations are for people, and perhaps cannot be sent.
+        empty = inspect.Parameter.empty
+        return inspect.Signature([one.replace(annotation=empty) for one in parameters])
 
     @functools.cached_property
     def _arity(self) -> int:
-        return len(self.signature.parameters)
+        """How many arguments need not be put in order; -1 if any must be."""
+        kinds = {one.kind for one in self.signature.parameters.values()}
+        return len(self.signature.parameters) if kinds <= _BY_POSITION else -1
 
     @functools.cached_property
     def splits_range(self) -> bool:
@@ -139,22 +150,33 @@ class Kernel:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run it here, on all of its arguments."""
-        arguments = self.bind(args, kwargs)
         if self._received and not is_disabled():
+            arguments = self.bind(args, kwargs)
             found = self._find_received(arguments)
             if found is not None:
                 return self._call_machine_code(found, arguments)
-        # numba takes 600 ns to look at a subclass.
-        plain = [a.view(np.ndarray) if type(a) is SharedArray else a for a in arguments]
-        return self._dispatcher(*plain)
+        if kwargs or len(args) != self._arity:
+            # Else numba would compile once more for each argument that is left out.
+            bound = self._with_defaults(args, kwargs)
+            args, kwargs = bound.args, bound.kwargs
+        plain = {name: _plain(value) for name, value in kwargs.items()}
+        return self._dispatcher(*map(_plain, args), **plain)
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
-        """All arguments in order, with keywords and defaults in their places."""
+        """All arguments in the order of the parameters, with those left out.
+
+        What goes to ``*args`` is a tuple.
+        """
         if not kwargs and len(args) == self._arity:
             return args
+        return tuple(self._with_defaults(args, kwargs).arguments.values())
+
+    def _with_defaults(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> inspect.BoundArguments:
         bound = self.signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        return bound.args
+        return bound
 
     def _find_received(self, arguments: tuple[Any, ...]) -> Compiled | None:
         keys = tuple(key_of(argument) for argument in arguments)
@@ -300,6 +322,11 @@ class Kernel:
         return self._pickled
 
 
+def _plain(value: Any) -> Any:
+    # numba takes 600 ns to look at a subclass.
+    return value.view(np.ndarray) if type(value) is SharedArray else value
+
+
 def _receive(
     identity: str,
     name: str,
@@ -321,7 +348,8 @@ def _receive(
         found.__name__ = name
         found.signature = signature
         found = _known.setdefault(identity, found)
-    if found._function is None:
+        _arrived[identity] = found
+    if identity in _arrived:
         found._pickled = found._pickled or pickled
         found._received.update({keys: (code, value) for keys, code, value in codes})
     return found

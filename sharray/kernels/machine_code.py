@@ -37,9 +37,6 @@ MERGE_TYPE = ctypes.CFUNCTYPE(
 )
 
 _loading = threading.Lock()
-# What was loaded stays: a kernel that arrives with each of a thousand tasks, and is
-# dropped after each, is loaded once.
-_loaded: dict[str, tuple[int, int]] = {}
 
 
 class MachineCode(NamedTuple):
@@ -99,8 +96,6 @@ def load(code: MachineCode) -> tuple[int, int]:
     import llvmlite.binding as llvm
 
     with _loading:
-        if code.entry in _loaded:
-            return _loaded[code.entry]
         reason = why_not_loadable(code)
         if reason:
             raise KernelError(f"cannot load machine code: {reason}")
@@ -113,9 +108,7 @@ def load(code: MachineCode) -> tuple[int, int]:
             variable = engine.get_global_value_address(symbol)
             ctypes.c_void_p.from_address(variable).value = _environment(constants)
         merge = engine.get_function_address(code.merge) if code.merge else 0
-        found = engine.get_function_address(code.entry), merge
-        _loaded[code.entry] = found
-        return found
+        return engine.get_function_address(code.entry), merge
 
 
 @functools.cache
