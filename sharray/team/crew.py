@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from typing import Any
 
@@ -49,7 +48,6 @@ class Crew:
         self._control_fd, self.control = create(max(self._members, 1))
         self.control.words[at.GATE] = at.CLOSED
         self.workers: list[Worker] = []
-        self.pid = os.getpid()
         try:
             self.workers = self._start(range(first, self._members))
         except BaseException:
@@ -177,8 +175,8 @@ class Crew:
 
     def end(self, *, at_once: bool = False) -> None:
         """End all workers; nothing is left behind."""
-        if os.getpid() != self.pid:
-            return  # a fork of the team's process: not its workers
+        if self._control_fd < 0:
+            return
         self.control.words[at.STOP] = 1
         self.control.ring(self.next_number())
         for worker in self.workers:
@@ -186,10 +184,18 @@ class Crew:
                 worker.kill()
             else:
                 worker.end()
+        self._close()
+
+    def disown(self) -> None:
+        """Let go of all workers in a fork of the team's process."""
+        for worker in self.workers:
+            worker.disown()
+        self._close()
+
+    def _close(self) -> None:
         self.workers = []
-        if self._control_fd >= 0:
-            files.close(self._control_fd)
-            self._control_fd = -1
+        files.close(self._control_fd)
+        self._control_fd = -1
 
 
 __all__ = ["Crew", "WorkerGone"]

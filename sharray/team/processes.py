@@ -7,6 +7,8 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +62,7 @@ class Worker:
         self._control = control
         self._unread = 0
         here, there = socket.socketpair()
+        self._channel = Channel(here)
         with there:
             code = _CODE.format(
                 path=[_PACKAGE_PARENT, *sys.path],
@@ -67,8 +70,11 @@ class Worker:
                 channel=there.fileno(),
                 parent=os.getpid(),
             )
-            self._channel = Channel(here)
-            self._process = _start(code, (control_fd, there.fileno()))
+            try:
+                self._process = _start(code, (control_fd, there.fileno()))
+            except BaseException:
+                self._channel.close()
+                raise
 
     @property
     def pid(self) -> int:
@@ -77,13 +83,20 @@ class Worker:
 
     def greet(self, members: int, spin_ns: int, code: Any) -> None:
         """Tell it what it needs to begin."""
-        self._send((self.member, members, spin_ns, code))
+        with self._starting():
+            self._send((self.member, members, spin_ns, code))
 
     def wait_until_ready(self) -> None:
         """Wait until it serves."""
-        try:
+        with self._starting():
             self._receive(_START_SECONDS)
+
+    @contextmanager
+    def _starting(self) -> Iterator[None]:
+        try:
+            yield
         except (WorkerGone, TimeoutError) as error:
+            self.kill()
             raise TeamError(
                 f"a worker process did not start ({self.how_it_ended()}); look at what "
                 "it wrote to the standard error, and whether Python's path there has "
@@ -182,6 +195,11 @@ class Worker:
             self.kill()
         self.forget()
 
+    def disown(self) -> None:
+        """Let go of it in a fork of the team's process, which is not its parent."""
+        self._process.returncode = 0  # so that nobody waits for it, or warns
+        self._channel.close()
+
     def forget(self) -> None:
         """Clear away what it has left in the control block."""
         words = self._control.words
@@ -193,18 +211,19 @@ class Worker:
 
 
 def _start(code: str, inherited: tuple[int, ...]) -> subprocess.Popen[bytes]:
-    if not sys.executable:
-        raise TeamError(
-            "cannot start worker processes: sys.executable does not name a Python "
-            "interpreter; set it"
-        )
     # -I: nothing from the environment or the current directory changes what is run.
     flags = ["-I"] + ["-B"] * sys.dont_write_bytecode
     # A process group of its own: Ctrl-C in a terminal is for the team's process.
-    return subprocess.Popen(
-        [sys.executable, *flags, "-c", code],
-        stdin=subprocess.DEVNULL,
-        pass_fds=inherited,
-        env=_ENVIRONMENT | os.environ,
-        process_group=0,
-    )
+    try:
+        return subprocess.Popen(
+            [sys.executable, *flags, "-c", code],
+            stdin=subprocess.DEVNULL,
+            pass_fds=inherited,
+            env=_ENVIRONMENT | os.environ,
+            process_group=0,
+        )
+    except OSError as error:
+        raise TeamError(
+            f"cannot start a worker process with sys.executable, {sys.executable!r}: "
+            f"{error}; it has to name a Python interpreter"
+        ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import threading
 import time
@@ -85,6 +86,7 @@ class Team:
         self._members = count + caller_works
         self._plans: dict[Any, Plan] = {}
         self._lock = threading.Lock()
+        self._submitting = threading.Lock()
         self._submitted: ThreadPoolExecutor | None = None
         self._ended = ""  # why it cannot be used any more
         self._crew = Crew(count, first=int(caller_works))
@@ -218,8 +220,8 @@ class Team:
         ...     future.result()
         1000.0
         """
-        with self._lock:
-            self._check_open()
+        self._check_open()
+        with self._submitting:  # not the lock of a run, which may take long
             if self._submitted is None:
                 self._submitted = ThreadPoolExecutor(1, "sharray-team")
         return self._submitted.submit(self.run, kernel, *args, **kwargs)
@@ -253,7 +255,11 @@ class Team:
     ) -> Plan | None:
         """The plan of a run, made before if it can be; None without machine code."""
         key = plan_key(kernel, options, arguments)
-        plan = self._plans.get(key) if key is not None else None
+        try:
+            plan = self._plans.get(key)
+        except TypeError:  # an option that is not hashable, so it is wrong
+            _check_options(*options)
+            raise
         if plan is None or not plan.fits(arguments):
             if is_disabled():
                 return None
@@ -329,7 +335,9 @@ _teams: weakref.WeakSet[Team] = weakref.WeakSet()
 
 def _disown_after_fork() -> None:
     for team in _teams:
-        team._ended = "belongs to the process that this one was forked from"
+        if not team._ended:
+            team._ended = "belongs to the process that this one was forked from"
+            team._crew.disown()
 
 
 os.register_at_fork(after_in_child=_disown_after_fork)
@@ -360,8 +368,14 @@ def _check_options(
 ) -> tuple[Any, ...]:
     if schedule not in ("dynamic", "static"):
         raise ValueError(f"expected schedule='dynamic' or 'static', found {schedule!r}")
-    if chunk is not None and (not isinstance(chunk, int) or chunk < 1):
-        raise ValueError(f"expected a positive integer as chunk=, found {chunk!r}")
+    if chunk is not None:
+        try:
+            size = operator.index(chunk)
+        except TypeError:
+            size = 0
+        if size < 1:
+            raise ValueError(f"expected a positive integer as chunk=, found {chunk!r}")
+        chunk = size
     if not isinstance(reducer, Kernel) and reducer not in (None, *ITEMWISE):
         raise ValueError(
             f"expected reduce='sum', 'min', 'max' or a kernel of two values, found "
