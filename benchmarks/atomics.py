@@ -1,0 +1,119 @@
+"""Atomics: what it costs that two processes count together, and lose nothing."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+
+import numba
+
+import sharray as sh
+from sharray.kernels import atomic, extension
+from sharray.kernels.barrier import Barrier
+
+from .harness import Contender, Effort, Sample, measure
+from .scratch import Scratch
+from .tables import Table
+
+_OURS = "atomic.add"
+_FROM_PYTHON = "atomic.add from Python"
+_LOSING = "load, then store"
+_PEER = "multiprocessing.Value, with its lock"
+_TOGETHER = ", two processes"
+_ROUNDS = 5
+
+_value: Any = None  # the peer, which processes get only when they start
+
+
+def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
+    """Measure one process alone and two at once, and verify what they counted."""
+    n = effort.nbytes // 10
+    context = multiprocessing.get_context("spawn")
+    value = context.Value("q", 0)
+    lost: list[float] = []
+    with ProcessPoolExecutor(
+        2, mp_context=context, initializer=_start, initargs=(value,)
+    ) as pool:
+        samples = measure(_contenders(pool, n, lost), min(effort.rounds, _ROUNDS))
+    table = Table(
+        "atomics",
+        f"add 1 to an element, {n / 1e6:g} million times in each process; "
+        f"without atomics, {max(lost):.0%} of the counts of two were lost",
+        samples,
+    )
+    table.demand(_OURS + _TOGETHER, 0.2, times=_PEER + _TOGETHER)
+    table.demand(_FROM_PYTHON, 10, times=_PEER)
+    yield table
+
+
+def _start(value: Any) -> None:
+    global _value
+    _value = value
+    extension.register()
+
+
+def _contenders(
+    pool: ProcessPoolExecutor, n: int, lost: list[float]
+) -> Iterator[Contender]:
+    for name in (_OURS, _LOSING, _FROM_PYTHON, _PEER):
+        rounds = n if name in (_OURS, _LOSING) else n // 500
+        for processes, where in ((1, ""), (2, _TOGETHER)):
+            yield Contender(name + where, _sample(pool, name, processes, rounds, lost))
+
+
+def _sample(
+    pool: ProcessPoolExecutor, name: str, processes: int, n: int, lost: list[float]
+) -> Sample:
+    """The time of one addition, as each of the processes sees it."""
+
+    def sample() -> float:
+        element, barrier = sh.zeros(8, "i8"), Barrier(processes)
+        begun = [
+            pool.submit(_work, name, element, barrier, n) for _ in range(processes)
+        ]
+        seconds = max(one.result() for one in begun)
+        counted, expected = int(element[0]), n * processes
+        if name == _LOSING:
+            lost.append(1 - counted / expected)
+        elif name != _PEER and counted != expected:
+            raise RuntimeError(f"{name} counted to {counted}, not to {expected}")
+        return seconds / n
+
+    return sample
+
+
+def _work(name: str, element: Any, barrier: Barrier, n: int) -> float:
+    """Count in a worker process, at the same time as the others."""
+    count = _COUNTING[name]
+    count(element, 0)  # compiles it
+    barrier.wait()
+    start = time.perf_counter()
+    count(element, n)
+    return time.perf_counter() - start
+
+
+def _add(element: Any, n: int) -> None:
+    for _ in range(n):
+        atomic.add(element, 0, 1)
+
+
+def _load_then_store(element: Any, n: int) -> None:
+    for _ in range(n):
+        atomic.store(element, 0, atomic.load(element, 0) + 1)
+
+
+def _add_to_value(element: Any, n: int) -> None:
+    for _ in range(n):
+        with _value.get_lock():
+            _value.value += 1
+
+
+_COUNTING: dict[str, Callable[[Any, int], None]] = {
+    _OURS: numba.njit(_add),
+    _LOSING: numba.njit(_load_then_store),
+    _FROM_PYTHON: _add,
+    _PEER: _add_to_value,
+}

@@ -1,0 +1,150 @@
+"""Dispatch: how long it takes until a worker has run something that does nothing."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import sharray as sh
+
+from .harness import Contender, Effort, Sample, Samples, measure
+from .peers import loky_executor
+from .scratch import Scratch
+from .tables import Table
+
+_STATIC = 'Team.run, schedule="static"'
+_DYNAMIC = "Team.run"
+_POOL = "multiprocessing.Pool.apply"
+_EXECUTOR = "ProcessPoolExecutor.submit"
+_LOKY = "joblib's loky, submit"
+_PIPE = "a byte through os.pipe, and back"
+_BURST = 50  # calls back to back; others have their turn between bursts
+_WARM = 5  # calls before those, which wake everybody
+_IDLE = 0.01
+_ECHO = "import os\nwhile byte := os.read({0}, 1):\n    os.write({1}, byte)"
+
+_Calls = dict[str, Callable[[], object] | None]
+
+
+def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
+    """Measure one worker at a time, beside which the calling process works too."""
+    with ExitStack() as stack:
+        calls = _calls(stack)
+        rounds = max(effort.rounds // 4, 2)
+        table = Table(
+            "dispatch",
+            "run nothing in one worker, call after call; each call is a sample",
+            _in_bursts(calls, rounds),
+        )
+        # Here the worker certainly takes part: it has a chunk of its own.
+        table.demand(_STATIC, 1 / 50, times=_POOL)
+        table.demand(_STATIC, 5e-6)
+        yield table
+        idle = Table.measured(
+            "dispatch after a pause",
+            f"the same, each call after {_IDLE * 1000:.0f} ms of sleep",
+            [Contender(name, _after_pause(call)) for name, call in calls.items()],
+            rounds,
+        )
+        idle.demand(_STATIC, 3, times=_PIPE)
+        yield idle
+
+
+def _nothing(x: Any) -> None:
+    pass
+
+
+def _calls(stack: ExitStack) -> _Calls:
+    """Calls that return when the worker has answered."""
+    spawn = multiprocessing.get_context("spawn")
+    team = stack.enter_context(sh.Team(1))
+    pool = stack.enter_context(spawn.Pool(1))
+    executor = stack.enter_context(ProcessPoolExecutor(1, mp_context=spawn))
+    loky = stack.enter_context(loky_executor(1))
+    kernel, x = sh.kernel(_nothing), sh.zeros(16)  # a cache line for each member
+    return {
+        _STATIC: lambda: team.run(kernel, x, schedule="static"),
+        _DYNAMIC: lambda: team.run(kernel, x),
+        _POOL: lambda: pool.apply(int),
+        _EXECUTOR: lambda: executor.submit(int).result(),
+        _LOKY: None if loky is None else lambda: loky.submit(int).result(),
+        _PIPE: stack.enter_context(_echoing_process()),
+    }
+
+
+@contextmanager
+def _echoing_process() -> Iterator[Callable[[], object]]:
+    """A call that sends a byte to another process, and waits until it is back."""
+    its_input, to_it = os.pipe()
+    from_it, its_output = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-S", "-c", _ECHO.format(its_input, its_output)],
+        pass_fds=(its_input, its_output),
+    )
+    os.close(its_input)
+    os.close(its_output)
+
+    def call() -> None:
+        os.write(to_it, b".")
+        os.read(from_it, 1)
+
+    try:
+        yield call
+    finally:
+        os.close(to_it)
+        process.wait()
+        os.close(from_it)
+
+
+def _in_bursts(calls: _Calls, rounds: int) -> dict[str, Samples | None]:
+    """Measure each call of each burst but the first."""
+    bursts = {name: _Burst(call) for name, call in calls.items() if call is not None}
+    contenders = [Contender(name, bursts.get(name)) for name in calls]
+    measure(contenders, rounds)
+    return {
+        name: None if call is None else bursts[name].samples()
+        for name, call in calls.items()
+    }
+
+
+class _Burst:
+    """A sample that times each of many calls, and keeps all of these times."""
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        self._call = call
+        self._taken: list[list[float]] = []
+
+    def __call__(self) -> float:
+        for _ in range(_WARM):
+            self._call()
+        self._taken.append([_timed(self._call) for _ in range(_BURST)])
+        return statistics.median(self._taken[-1])
+
+    def samples(self) -> Samples:
+        """The time of each call, without those of the first round."""
+        return tuple(seconds for burst in self._taken[1:] for seconds in burst)
+
+
+def _after_pause(call: Callable[[], object] | None) -> Sample | None:
+    if call is None:
+        return None
+
+    def sample() -> float:
+        time.sleep(_IDLE)
+        return _timed(call)
+
+    return sample
+
+
+def _timed(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start

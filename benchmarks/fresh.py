@@ -1,0 +1,104 @@
+"""A process in which nothing is warm: it starts workers, and says what that took.
+
+``python -m benchmarks.fresh HOW WORKERS KERNEL`` prints the seconds until workers
+are ready and until there is a first result, and the processor time of all
+processes, once they have ended. All of it counts from when everything is imported.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import resource
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+
+import numba
+import numpy as np
+
+from .fifty_lines import move
+
+_N = 4096
+
+Marks = list[float]
+
+
+def _team(workers: int, kernel: str) -> Marks:
+    """A team of sharray; a kernel may be compiled before it starts."""
+    import sharray as sh
+
+    moving, (*arrays, walls, dt) = sh.kernel(move), _arguments(sh)
+    if kernel == "compiled":
+        moving.compile(*arrays, walls, dt)
+    marks = [time.perf_counter()]
+    with sh.Team(workers) as team:
+        marks.append(time.perf_counter())
+        if kernel != "none":
+            team.run(moving, *arrays, sh.whole(walls), dt)
+        marks.append(time.perf_counter())
+    return marks
+
+
+def _pool(workers: int, kernel: str) -> Marks:
+    """A pool of processes, each of which imports numba and compiles."""
+    moving, arguments = numba.njit(move), _arguments(np)
+    marks = [time.perf_counter()]
+    spawn = multiprocessing.get_context("spawn")
+    together = spawn.Barrier(workers + 1)
+    with ProcessPoolExecutor(workers, spawn, together.wait) as pool:
+        call = (int,) if kernel == "none" else (moving, *arguments)
+        futures = [pool.submit(*call) for _ in range(workers)]
+        together.wait()
+        marks.append(time.perf_counter())
+        for future in futures:
+            future.result()
+        marks.append(time.perf_counter())
+    return marks
+
+
+def _alone(workers: int, kernel: str) -> Marks:
+    """Nobody but this process, with numba."""
+    moving, arguments = numba.njit(move), _arguments(np)
+    marks = [time.perf_counter()] * 2
+    moving(*arguments)
+    return [*marks, time.perf_counter()]
+
+
+def _arguments(module: Any) -> tuple[Any, ...]:
+    """For the kernel: arrays that a module, numpy or sharray, makes."""
+    place, speed, mass, charge = (module.ones(_N) for _ in range(4))
+    hits, walls = module.zeros(_N, int), module.array([-2.0, 2.0])
+    return place, speed, mass, charge, hits, walls, 0.01
+
+
+def _processor_time() -> float:
+    used = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+_HOW: dict[str, Callable[[int, str], Marks]] = {
+    "team": _team,
+    "pool": _pool,
+    "alone": _alone,
+}
+
+
+def main(how: str, workers: str, kernel: str) -> None:
+    """Do it, and print what it took."""
+    if how == "team":
+        import sharray.team.team  # noqa: F401  # as numba, not part of the start
+    before = _processor_time()
+    start, ready, first = _HOW[how](int(workers), kernel)
+    found = {
+        "ready": ready - start,
+        "first": first - start,
+        "cpu": _processor_time() - before,
+    }
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

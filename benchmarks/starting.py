@@ -1,0 +1,107 @@
+"""Starting: from no workers to the first result, and what each worker pays for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from .harness import Effort, Samples
+from .scratch import Scratch
+from .tables import Table
+
+_READY = "Team(2), ready"
+_FIRST = "Team(2), first"
+_POOL_READY = "ProcessPoolExecutor(2), ready"
+_POOL_FIRST = "ProcessPoolExecutor(2), first"
+_ALONE = "in one process"
+_BARE = ", start"
+_REST = ", rest"
+
+_Measured = dict[str, float]
+
+
+def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
+    """Measure in new processes, one after the other, where nothing is warm."""
+    rounds = max(effort.slow_rounds // 4, 1)
+    yield _starting(rounds)
+    yield _compiling(rounds)
+
+
+def _starting(rounds: int) -> Table:
+    team, pool = _fresh(rounds, ("team", 2, "compiled"), ("pool", 2, "source"))
+    table = Table(
+        "starting",
+        "until workers are ready, with numba if they need it, and have a first result "
+        "of a kernel of 50 lines, which each process of the pool compiles",
+        {
+            _READY: _only("ready", team),
+            _FIRST: _only("first", team),
+            _POOL_READY: _only("ready", pool),
+            _POOL_FIRST: _only("first", pool),
+        },
+    )
+    table.demand(_READY, 1 / 5, times=_POOL_FIRST)
+    table.demand(_FIRST, 1 / 5, times=_POOL_FIRST)
+    return table
+
+
+def _compiling(rounds: int) -> Table:
+    """Processor time of all processes together.
+
+    What the start of bare workers takes is measured in processes that do nothing
+    else, and is subtracted, round by round, from what the same with a kernel takes.
+    """
+    alone, *others = _fresh(
+        rounds,
+        ("alone", 0, "source"),
+        ("team", 4, "source"),
+        ("team", 4, "none"),
+        ("pool", 4, "source"),
+        ("pool", 4, "none"),
+    )
+    whole, bare, pool, bare_pool = (_only("cpu", one) for one in others)
+    samples: dict[str, Samples | None] = {_ALONE: _only("cpu", alone)}
+    for name, all_of_it, start in (
+        ("Team(4)", whole, bare),
+        ("ProcessPoolExecutor(4)", pool, bare_pool),
+    ):
+        pairs = zip(all_of_it, start, strict=True)
+        samples[name] = all_of_it
+        samples[name + _BARE] = start
+        samples[name + _REST] = tuple(one - other for one, other in pairs)
+    table = Table(
+        "compiling",
+        "processor time of all until a first result of a kernel of 50 lines, which is "
+        "to be compiled; the rest is without what the start alone takes",
+        samples,
+    )
+    table.demand("Team(4)" + _REST, 1.3, times=_ALONE)
+    return table
+
+
+def _fresh(rounds: int, *cases: tuple[str, int, str]) -> list[list[_Measured]]:
+    """What each case took, in each round; they take turns."""
+    found = [[_in_new_process(case) for case in cases] for _ in range(rounds)]
+    return [list(column) for column in zip(*found, strict=True)]
+
+
+def _only(what: str, measured: list[_Measured]) -> Samples:
+    return tuple(one[what] for one in measured)
+
+
+def _in_new_process(case: tuple[str, int, str]) -> _Measured:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.fresh", *map(str, case)],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[1],
+        # An installed package is compiled to bytecode once, and so is this one then.
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": ""},
+    )
+    found: _Measured = json.loads(done.stdout)
+    return found
