@@ -5,6 +5,7 @@ Kernels take what is here from `sharray.kernels.waiting_typing`.
 
 from __future__ import annotations
 
+import os
 import time
 
 import numpy as np
@@ -47,6 +48,11 @@ def futex_wake(array: Array, index: Index, count: int) -> int:
 def pause() -> None:
     """Let others go on, between two looks at an element."""
     time.sleep(0)
+
+
+def give_way() -> None:
+    """Let another process run that waits for this core: sched_yield(2)."""
+    os.sched_yield()
 
 
 def now_ns() -> int:

@@ -73,6 +73,12 @@ def _pause(body: Body) -> ir.Value:
     return WORD(0)
 
 
+def _give_way(body: Body) -> ir.Value:
+    """Translate `sharray.kernels.waiting.give_way`."""
+    function = body.external("sched_yield", ir.IntType(32))
+    return body.builder.sext(body.builder.call(function, []), WORD)
+
+
 def _now_ns(body: Body) -> ir.Value:
     """Translate `sharray.kernels.waiting.now_ns`."""
     clock = body.external("clock_gettime", ir.IntType(32), ir.IntType(32), POINTER)
@@ -126,6 +132,7 @@ PRIMITIVES: dict[Any, Callable[..., ir.Value]] = {
     atomic.or_: _atomic("or_"),
     waiting.futex_wait: _futex_wait,
     waiting.futex_wake: _futex_wake,
+    waiting.give_way: _give_way,
     waiting.pause: _pause,
     waiting.now_ns: _now_ns,
     calling.address_of: _address_of,

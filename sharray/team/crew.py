@@ -12,7 +12,7 @@ from . import layout as at
 from .control import create
 from .plan import Plan
 from .processes import Worker, WorkerGone
-from .service import serve_code
+from .service import lead_here, serve_code
 from .tables import Programs, Segments
 
 _SPIN_NS = 25_000  # about what falling asleep and being woken takes
@@ -62,6 +62,7 @@ class Crew:
                 started.append(Worker(member, self._control_fd, self.control))
             for worker in started:
                 worker.greet(self._members, self.spin_ns, serve_code())
+            lead_here()  # compiled while they start
             for worker in started:
                 worker.wait_until_ready()
         except BaseException:

@@ -211,8 +211,9 @@ class Worker:
 
 
 def _start(code: str, inherited: tuple[int, ...]) -> subprocess.Popen[bytes]:
-    # -I: nothing from the environment or the current directory changes what is run.
-    flags = ["-I"] + ["-B"] * sys.dont_write_bytecode
+    # -I, -S: nothing from the environment, the current directory or site-packages
+    # changes what is run; the path comes from this process.
+    flags = ["-I", "-S"] + ["-B"] * sys.dont_write_bytecode
     # A process group of its own: Ctrl-C in a terminal is for the team's process.
     try:
         return subprocess.Popen(
