@@ -36,7 +36,6 @@ class ArrayKey(NamedTuple):
     ndim: int
     layout: str  # C, F, or A for any, as numba calls them
     writeable: bool
-    aligned: bool
 
     def __str__(self) -> str:
         read_only = "" if self.writeable else ", read-only"
@@ -105,7 +104,7 @@ def array_key(array: np.ndarray[Any, Any], axis: int = WHOLE) -> ArrayKey:
         layout = "F"
     else:
         layout = "A"
-    return ArrayKey(array.dtype, array.ndim, layout, flags.writeable, flags.aligned)
+    return ArrayKey(array.dtype, array.ndim, layout, flags.writeable)
 
 
 def key_of(value: object) -> Key:
@@ -126,7 +125,7 @@ def key_of(value: object) -> Key:
         return _NONE
     if isinstance(value, _CELLS):
         return CellsKey(type(value).__name__)
-    if isinstance(value, tuple) and type(value) is tuple:
+    if type(value) is tuple and not any(isinstance(item, _CELLS) for item in value):
         return TupleKey(tuple(key_of(item) for item in value))
     if isinstance(value, (bool, int, complex, np.generic)):
         dtype = np.asarray(value).dtype

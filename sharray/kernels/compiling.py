@@ -10,6 +10,7 @@ import numpy as np
 from numba.core import errors, ir, types
 from numba.core.compiler import run_frontend
 from numba.core.dispatcher import Dispatcher
+from numba.core.errors import NumbaError
 from numba.core.registry import cpu_target
 from numba.core.serialize import dumps
 from numba.np import numpy_support
@@ -37,6 +38,7 @@ from .reducing import ITEMWISE
 extension.register()
 
 __all__ = [
+    "NumbaError",
     "compile_entry",
     "count_loops",
     "dispatcher_of",
@@ -111,7 +113,6 @@ def numba_type(key: Key) -> Any:
             key.ndim,
             key.layout,
             readonly=not key.writeable,
-            aligned=key.aligned,
         )
     if isinstance(key, NumberKey):
         return _element_type(key.dtype)
@@ -125,7 +126,7 @@ def numba_type(key: Key) -> Any:
 def _element_type(dtype: np.dtype[Any]) -> Any:
     try:
         return numpy_support.from_dtype(dtype)
-    except NotImplementedError as error:
+    except (NotImplementedError, NumbaError) as error:
         raise TypeError(
             f"numba has no kernels for dtype {dtype}; expected bool, integers, floats "
             "of 32 or 64 bits, complex, dates, text, or structures of these, in the "
@@ -144,7 +145,7 @@ def keys_of_types(values: tuple[Any, ...]) -> Keys:
 def _key_of_type(kind: Any) -> Key:
     if isinstance(kind, types.Array):
         dtype = numpy_support.as_dtype(kind.dtype)
-        return ArrayKey(dtype, kind.ndim, kind.layout, kind.mutable, kind.aligned)
+        return ArrayKey(dtype, kind.ndim, kind.layout, kind.mutable)
     if isinstance(kind, types.BaseTuple):
         return TupleKey(tuple(_key_of_type(item) for item in kind))
     if isinstance(kind, CellsType):
@@ -165,7 +166,9 @@ def _value_type(kind: Any, name: str) -> ValueType | None:
         return None
     items = items_of(kind)
     simple = (types.Number, types.Boolean, types.NPDatetime, types.NPTimedelta)
-    if not all(isinstance(item, simple) for item in items) or len(items) > MOST_ITEMS:
+    possible = all(isinstance(item, simple) for item in items)
+    possible = possible and not isinstance(kind, types.BaseNamedTuple)
+    if not possible or len(items) > MOST_ITEMS:
         raise KernelError(
             f"kernel {name!r} returns {kind}; expected nothing, a number, or a tuple "
             f"of at most {MOST_ITEMS} numbers: write arrays into an argument instead"
@@ -198,7 +201,7 @@ def compile_entry(
     ------
     KernelError
         It returns what cannot be combined or passed on.
-    numba.errors.NumbaError
+    numba.NumbaError
         It cannot be compiled for these types.
     """
     arguments = tuple(numba_type(key) for key in keys)

@@ -119,6 +119,7 @@ def _link(library: Any, used: list[Any], exported: set[str]) -> dict[str, Any]:
             library._final_module.link_in(found, preserve=True)
     final = library._final_module
     environments: dict[str, Any] = {}
+    renamed: list[str] = []
     for symbol in [*final.functions, *final.global_variables]:
         environment = lookup_environment(symbol.name)
         if environment is not None:
@@ -129,8 +130,14 @@ def _link(library: Any, used: list[Any], exported: set[str]) -> dict[str, Any]:
             not symbol.is_declaration
             and symbol.name not in exported
             and symbol.linkage.name in _SHARED_LINKAGE
+            # numba's memory management, the same everywhere.
+            and not symbol.name.startswith("NRT_")
         ):
+            # Renamed too: numba remembers the names of all that it has compiled, and
+            # would have code that it compiles later call this one, by that name.
+            symbol.name = f"{library.name}_{len(renamed)}"
             symbol.linkage = "internal"
+            renamed.append(symbol.name)
     return environments
 
 

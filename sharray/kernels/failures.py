@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import pickle
+import sys
 from typing import Any, NamedTuple
 
 from .machine_code import find_symbol
@@ -101,8 +102,21 @@ def rebuild(failure: Failure) -> tuple[BaseException, Place | None]:
             next(given) if _is_placeholder(argument) else argument
             for argument in arguments
         )
-    error = kind(*(arguments or ()))
+    error = _known_class(kind)(*(arguments or ()))
     return error, None if place is None else Place(*place)
+
+
+def _known_class(kind: type[BaseException]) -> type[BaseException]:
+    """The class that this process knows by a name.
+
+    That of a class in the main module was sent by value, and is another object, which
+    no ``except`` would catch and which could not be sent on.
+    """
+    found: Any = sys.modules.get(kind.__module__)
+    for name in kind.__qualname__.split("."):
+        found = getattr(found, name, None)
+    is_error = isinstance(found, type) and issubclass(found, BaseException)
+    return found if is_error else kind
 
 
 def _is_placeholder(argument: object) -> bool:

@@ -179,7 +179,10 @@ class Kernel:
         return bound
 
     def _find_received(self, arguments: tuple[Any, ...]) -> Compiled | None:
-        keys = tuple(key_of(argument) for argument in arguments)
+        try:
+            keys = tuple(key_of(argument) for argument in arguments)
+        except TypeError:  # numba takes more than machine code does
+            return None
         found = self._compiled.get((keys, None))
         if found is None and keys in self._received:
             code, value = self._received[keys]
@@ -301,11 +304,11 @@ class Kernel:
         overloads = getattr(dispatcher, "overloads", {})
         if not overloads:
             return
-        from .compiling import keys_of_types
+        from .compiling import NumbaError, keys_of_types
 
         for arguments in list(overloads):
-            # Some types that numba takes cannot be sent: lists, say.
-            with suppress(TypeError):
+            # What numba takes and returns cannot always be sent: lists, say.
+            with suppress(TypeError, NumbaError):
                 self.compiled_for(keys_of_types(arguments))
 
     def pickled(self) -> bytes | None:

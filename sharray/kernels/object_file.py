@@ -38,7 +38,7 @@ def undefined_symbols(object_code: bytes) -> list[str]:
         raise FormatError("expected an ELF object file for 64 bits")
     try:
         return _undefined_symbols(object_code)
-    except (struct.error, ValueError, IndexError) as error:
+    except (struct.error, ValueError, IndexError, OverflowError) as error:
         raise FormatError(f"damaged ELF object file: {error}") from error
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import CodeType
+from typing import NamedTuple
 
 # The end of a part: all of the range; or only count, and leave the kernel.
 ALL = -1
@@ -13,6 +16,12 @@ COUNT = -2
 COUNTED = -77
 
 _state = threading.local()
+
+
+class _Part(NamedTuple):
+    code: CodeType
+    begin: int
+    end: int
 
 
 class Counted(BaseException):
@@ -55,20 +64,21 @@ def prange(start: int, stop: int | None = None, step: int = 1, /) -> range:
     """
     whole = range(start) if stop is None else range(start, stop, step)
     part = getattr(_state, "part", None)
-    if part is None:
+    # A kernel that is called by the one that runs goes through all of its range.
+    if part is None or sys._getframe(1).f_code is not part.code:
         return whole
-    if part[1] == COUNT:
+    if part.end == COUNT:
         raise Counted(len(whole))
-    return whole[slice(*part)]
+    return whole[part.begin : part.end]
 
 
 @contextmanager
-def limited_to(begin: int, end: int) -> Iterator[None]:
-    """Have kernels that run as plain Python go through a part only.
+def limited_to(code: CodeType, begin: int, end: int) -> Iterator[None]:
+    """Have a kernel that runs as plain Python go through a part only.
 
-    With `COUNT` as the end they raise `Counted` instead.
+    With `COUNT` as the end it raises `Counted` instead.
     """
-    _state.part = None if end == ALL else (begin, end)
+    _state.part = None if end == ALL else _Part(code, begin, end)
     try:
         yield
     finally:

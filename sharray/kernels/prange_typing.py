@@ -13,7 +13,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba.core import types
-from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import lower_builtin
 
 from .prange import ALL, COUNT, COUNTED, prange
@@ -46,20 +46,23 @@ def item(builder: ir.IRBuilder, variable: ir.Value, number: int) -> ir.Value:
     return builder.gep(variable, [_INT32(0), _INT32(number)], inbounds=True)
 
 
+_INTEGERS = (types.Integer, types.Boolean)
+
+
 @infer_global(prange)
-class _Prange(ConcreteTemplate):
-    cases = tuple(
-        signature(types.range_state64_type, *[types.int64] * count)
-        for count in (1, 2, 3)
-    )
+class _Prange(AbstractTemplate):
+    def generic(self, args: tuple[Any, ...], kws: dict[str, Any]) -> Any:
+        if 1 <= len(args) <= 3 and all(isinstance(one, _INTEGERS) for one in args):
+            return signature(types.range_state64_type, *[types.int64] * len(args))
+        return None
 
 
 def _length(start: int, stop: int, step: int) -> int:
     if step == 0:
         raise ValueError("prange() arg 3 must not be zero")
     if step > 0:
-        return max(0, (stop - start + step - 1) // step)
-    return max(0, (start - stop - step - 1) // -step)
+        return (stop - start - 1) // step + 1 if stop > start else 0
+    return (start - stop - 1) // -step + 1 if start > stop else 0
 
 
 @lower_builtin(prange, types.int64)
@@ -98,9 +101,14 @@ def _lower(
     # forgets what it was told by llvm.assume, but not that bits were cleared.
     begin = builder.and_(begin, _INT64(_LONGEST))
     end = builder.and_(end, _INT64(_LONGEST))
-    first = builder.add(start, builder.mul(begin, by, flags=["nsw"]), flags=["nsw"])
-    last = builder.add(start, builder.mul(end, by, flags=["nsw"]), flags=["nsw"])
-    bounds = [first, last] if step is None else [first, last, by]
+    if step is None:
+        bounds = [builder.add(start, bound, flags=["nsw"]) for bound in (begin, end)]
+    else:
+        # The last step may lead beyond what an integer holds.
+        first = builder.add(start, builder.mul(begin, by))
+        last = builder.add(start, builder.mul(end, by))
+        all_of_it = builder.icmp_signed("==", end, length)
+        bounds = [first, builder.select(all_of_it, stop, last), by]
     kind = signature(types.range_state64_type, *[types.int64] * len(bounds))
     return context.get_function(range, kind)(builder, bounds)
 

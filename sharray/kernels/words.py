@@ -16,7 +16,7 @@ import inspect
 import textwrap
 import types
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from llvmlite import binding, ir
@@ -31,6 +31,7 @@ _OPERATORS: dict[type[ast.operator], str] = {
     ast.Add: "add",
     ast.Sub: "sub",
     ast.Mult: "mul",
+    ast.FloorDiv: "sdiv",  # of what is not negative
     ast.LShift: "shl",
     ast.RShift: "ashr",
     ast.BitAnd: "and_",
@@ -88,7 +89,14 @@ class _Translator:
     def translate(self, function: Callable[..., Any], name: str = "") -> ir.Function:
         """The translation of a function; without a name it is for the module only."""
         if function not in self.done:
-            count = len(inspect.signature(function).parameters)
+            parameters = inspect.signature(function).parameters.values()
+            plain = inspect.Parameter.POSITIONAL_OR_KEYWORD
+            if any(one.kind is not plain for one in parameters):
+                raise KernelError(
+                    f"cannot translate line 1 of {function.__name__!r}: expected plain "
+                    "parameters, without *"
+                )
+            count = len(parameters)
             kind = ir.FunctionType(WORD, [WORD] * count)
             internal = f"{function.__name__}.{len(self.done)}"
             made = ir.Function(self.module, kind, name or internal)
@@ -160,12 +168,12 @@ class _Body:
             case ast.Assign([target], value):
                 self.store(target, value)
             case ast.AugAssign(target, operator, value):
-                self.store(target, ast.BinOp(_as_loaded(target), operator, value))
+                self.update(target, operator, value)
             case ast.If(test, body, other):
                 self.branch(test, body, other)
             case ast.While(test, body, []):
                 self.loop(test, body)
-            case ast.Break():
+            case ast.Break() if self.exits:
                 builder.branch(self.exits[-1])
             case _:
                 raise self.refuse(node)
@@ -176,14 +184,29 @@ class _Body:
             case ast.Name(name):
                 self.assign(name, self.value(value))
             case ast.Subscript(array, index):
-                pointer = self.element(array, index)
-                self.builder.store(self.value(value), pointer)
+                stored = self.value(value)
+                self.builder.store(stored, self.element(array, index))
             case ast.Tuple([ast.Name(one), ast.Name(other)]) if self.is_exchange(value):
                 old, replaced = self.exchange(value)
                 self.assign(one, old)
                 self.assign(other, self.word(replaced))
             case _:
                 raise self.refuse(target)
+
+    def update(self, target: ast.expr, operator: ast.operator, value: ast.expr) -> None:
+        """Translate ``+=`` and the like."""
+        if type(operator) not in _OPERATORS:
+            raise self.refuse(target)
+        combine = getattr(self.builder, _OPERATORS[type(operator)])
+        match target:
+            case ast.Name(name) if name in self.variables:
+                pointer = self.variables[name]
+            case ast.Subscript(array, index):
+                pointer = self.element(array, index)
+            case _:
+                raise self.refuse(target)
+        before = self.builder.load(pointer)
+        self.builder.store(combine(before, self.value(value)), pointer)
 
     def assign(self, name: str, value: ir.Value) -> None:
         """Give a variable a value."""
@@ -235,14 +258,32 @@ class _Body:
             ):
                 symbol = _COMPARISONS[type(operator)]
                 return builder.icmp_signed(symbol, self.value(left), self.value(right))
-            case ast.BoolOp(operator, values):
-                # Both sides are looked at; neither has any effect.
-                join = builder.and_ if isinstance(operator, ast.And) else builder.or_
-                bits = [self.truth(value) for value in values]
-                for bit in bits[1:]:
-                    bits[0] = join(bits[0], bit)
-                return bits[0]
+            case ast.BoolOp(operator, [first, *others]):
+                return self.shortcut(isinstance(operator, ast.And), first, others)
+            case ast.Compare():
+                raise self.refuse(node)
         return builder.icmp_signed("!=", self.value(node), WORD(0))
+
+    def shortcut(
+        self, is_and: bool, first: ast.expr, others: list[ast.expr]
+    ) -> ir.Value:
+        """Translate ``and``, ``or``: the others are looked at if that matters."""
+        bit = self.truth(first)
+        if not others:
+            return bit
+        before = self.builder.block
+        more = self.builder.function.append_basic_block()
+        after = self.builder.function.append_basic_block()
+        self.builder.cbranch(bit, *((more, after) if is_and else (after, more)))
+        self.builder.position_at_end(more)
+        rest = self.shortcut(is_and, others[0], others[1:])
+        end = self.builder.block
+        self.builder.branch(after)
+        self.builder.position_at_end(after)
+        found = self.builder.phi(ir.IntType(1))
+        found.add_incoming(ir.IntType(1)(not is_and), before)
+        found.add_incoming(rest, end)
+        return found
 
     def word(self, bit: ir.Value) -> ir.Value:
         """One bit as a word."""
@@ -258,12 +299,12 @@ class _Body:
                 return combine(self.value(left), self.value(right))
             case ast.Subscript(array, index):
                 return self.builder.load(self.element(array, index))
-            case ast.Compare() | ast.BoolOp():
+            case ast.Compare():
                 return self.word(self.truth(node))
-            case ast.Call(function, arguments):
+            case ast.Call(function, arguments, []):
                 return self.call(node, self.constant(function), arguments)
         found = self.constant(node)
-        if not isinstance(found, int):
+        if not isinstance(found, int) or not -(1 << 63) <= found < 1 << 63:
             raise self.refuse(node)
         return WORD(int(found))
 
@@ -274,7 +315,7 @@ class _Body:
                 return value
             case ast.UnaryOp(ast.USub(), ast.Constant(int(value))):
                 return -value
-            case ast.Attribute(owner, name):
+            case ast.Attribute(owner, name) if hasattr(self.constant(owner), name):
                 return getattr(self.constant(owner), name)
             case ast.Name("True" | "False" | "min" | "max" as name):
                 return {"min": min, "max": max}[name]
@@ -297,9 +338,16 @@ class _Body:
 
     def call(self, node: ast.expr, function: Any, nodes: list[ast.expr]) -> ir.Value:
         """Translate a call."""
+        if not isinstance(function, Hashable) or not callable(function):
+            raise self.refuse(node)
         if function in PRIMITIVES:
-            return PRIMITIVES[function](self, *nodes)
-        if not isinstance(function, types.FunctionType):
+            translate, count = PRIMITIVES[function]
+            if len(nodes) != count:
+                raise self.refuse(node)
+            return translate(self, *nodes)
+        if not isinstance(function, types.FunctionType) or len(nodes) != len(
+            inspect.signature(function).parameters
+        ):
             raise self.refuse(node)
         made = self.translator.translate(function)
         return self.builder.call(made, [self.value(one) for one in nodes])
@@ -308,6 +356,7 @@ class _Body:
         """Whether this is an atomic compare and exchange."""
         return (
             isinstance(node, ast.Call)
+            and len(node.args) == 4
             and self.constant(node.func) is atomic.compare_exchange
         )
 
@@ -317,8 +366,3 @@ class _Body:
         pointer = self.element(array, index)
         values = [self.value(one) for one in nodes]
         return emit(self.builder, "compare_exchange", "i", pointer, values)
-
-
-def _as_loaded(target: ast.expr) -> ast.expr:
-    """The expression with the value of what is assigned to."""
-    return ast.parse(ast.unparse(target), mode="eval").body

@@ -124,19 +124,20 @@ def _futex(
     return body.builder.call(call, [*numbers, WORD(0), WORD(0)])
 
 
-PRIMITIVES: dict[Any, Callable[..., ir.Value]] = {
-    atomic.load: _atomic("load"),
-    atomic.store: _atomic("store"),
-    atomic.add: _atomic("add"),
-    atomic.sub: _atomic("sub"),
-    atomic.or_: _atomic("or_"),
-    waiting.futex_wait: _futex_wait,
-    waiting.futex_wake: _futex_wake,
-    waiting.give_way: _give_way,
-    waiting.pause: _pause,
-    waiting.now_ns: _now_ns,
-    calling.address_of: _address_of,
-    calling.call_entry: _call_entry,
-    min: lambda body, *nodes: _choose(body, "<", *nodes),
-    max: lambda body, *nodes: _choose(body, ">", *nodes),
+# With the number of arguments.
+PRIMITIVES: dict[Any, tuple[Callable[..., ir.Value], int]] = {
+    atomic.load: (_atomic("load"), 2),
+    atomic.store: (_atomic("store"), 3),
+    atomic.add: (_atomic("add"), 3),
+    atomic.sub: (_atomic("sub"), 3),
+    atomic.or_: (_atomic("or_"), 3),
+    waiting.futex_wait: (_futex_wait, 4),
+    waiting.futex_wake: (_futex_wake, 3),
+    waiting.give_way: (_give_way, 0),
+    waiting.pause: (_pause, 0),
+    waiting.now_ns: (_now_ns, 0),
+    calling.address_of: (_address_of, 2),
+    calling.call_entry: (_call_entry, 7),
+    min: (lambda body, *nodes: _choose(body, "<", *nodes), 2),
+    max: (lambda body, *nodes: _choose(body, ">", *nodes), 2),
 }

@@ -14,13 +14,13 @@ from ..array.root import Root
 from ..errors import KernelError, NotSharedError
 from ..kernels.arguments import (
     WHOLE,
-    CellsKey,
     Keys,
     array_key,
     array_slots,
     key_of,
     slots_of,
 )
+from ..kernels.cells import Cells
 from ..kernels.kernel import Kernel
 
 
@@ -108,20 +108,17 @@ class Arguments(NamedTuple):
 
     def roots(self) -> list[Root]:
         """The mapped files in which the arrays lie."""
-        found: list[Root] = []
+        return [root for value in self.values for root in _roots_of(value)]
 
-        def add(value: Any) -> None:
-            if isinstance(value, SharedArray):
-                found.append(value._root)  # type: ignore[arg-type]  # is_shared
-            elif isinstance(value, tuple):
-                for item in value:
-                    add(item)
-            elif hasattr(value, "_cells"):
-                found.append(value._cells._root)
 
-        for value in self.values:
-            add(value)
-        return found
+def _roots_of(value: Any) -> list[Root]:
+    # Not a function within `roots` that calls itself: the cycle would keep the arrays
+    # until the next garbage collection.
+    if isinstance(value, SharedArray):
+        return [value._root] if value._root is not None else []
+    if isinstance(value, tuple):
+        return [root for item in value for root in _roots_of(item)]
+    return _roots_of(value._cells) if isinstance(value, Cells) else []
 
 
 def offset_of(array: Any) -> int:
@@ -229,23 +226,22 @@ def copy_in(arguments: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[Any]]:
         What `copy_back` needs.
     """
     copies: dict[int, tuple[Any, Any]] = {}
+    replaced = tuple(_shared(argument, copies) for argument in arguments)
+    return replaced, list(copies.values())
 
-    def replace(value: Any) -> Any:
-        if isinstance(value, Whole):
-            return Whole(replace(value.value))
-        if type(value) is tuple:
-            return tuple(replace(item) for item in value)
-        if not isinstance(value, np.ndarray):
-            return value
-        if _is_workable(value):
-            return value
-        if id(value) not in copies:  # two references to one array stay one array
-            copy = shared_copy(value)
-            copy.flags.writeable = value.flags.writeable
-            copies[id(value)] = value, copy
-        return copies[id(value)][1]
 
-    return tuple(map(replace, arguments)), list(copies.values())
+def _shared(value: Any, copies: dict[int, tuple[Any, Any]]) -> Any:
+    if isinstance(value, Whole):
+        return Whole(_shared(value.value, copies))
+    if type(value) is tuple:
+        return tuple(_shared(item, copies) for item in value)
+    if not isinstance(value, np.ndarray) or _is_workable(value):
+        return value
+    if id(value) not in copies:  # two references to one array stay one array
+        copy = shared_copy(value)
+        copy.flags.writeable = value.flags.writeable
+        copies[id(value)] = value, copy
+    return copies[id(value)][1]
 
 
 def copy_back(copies: list[Any]) -> None:
@@ -255,6 +251,24 @@ def copy_back(copies: list[Any]) -> None:
             value[...] = copy
 
 
-def has_barrier(keys: Keys) -> bool:
-    """Whether one of the arguments is a barrier."""
-    return any(isinstance(key, CellsKey) and key.kind == "Barrier" for key in keys)
+def check_value(
+    kernel: Kernel, has_value: bool, is_split: bool, reducer: object
+) -> None:
+    """Refuse to drop a value, and to combine what is none.
+
+    Raises
+    ------
+    KernelError
+        The kernel returns a value for each chunk and there is no `reducer`, or the
+        other way round.
+    """
+    if has_value and is_split and reducer is None:
+        raise KernelError(
+            f"kernel {kernel.__name__!r} returns a value for each chunk; say how to "
+            "combine them with reduce='sum', 'min', 'max' or a kernel of two values"
+        )
+    if not has_value and reducer is not None:
+        raise KernelError(
+            f"kernel {kernel.__name__!r} returns nothing, so there is nothing to "
+            "reduce; return a number or a tuple of numbers, or leave out reduce="
+        )

@@ -16,10 +16,18 @@ _LENGTH = struct.Struct("=Q")
 
 
 class Channel:
-    """One end of the connection."""
+    """One end of the connection.
+
+    Attributes
+    ----------
+    in_doubt : bool
+        Whether sending or receiving has not come to its end: after Ctrl-C, part of a
+        message may be under way.
+    """
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
+        self.in_doubt = False
 
     def send(self, message: object) -> None:
         """Send a message.
@@ -30,7 +38,9 @@ class Channel:
             The other end is closed.
         """
         data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+        self.in_doubt = True
         self._connection.sendall(_LENGTH.pack(len(data)) + data)
+        self.in_doubt = False
 
     def receive(self, timeout: float | None = None) -> Any:
         """Wait for a message.
@@ -48,8 +58,11 @@ class Channel:
             Nothing came in time.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
+        self.in_doubt = True
         (length,) = _LENGTH.unpack(self._read(_LENGTH.size, deadline))
-        return pickle.loads(self._read(length, deadline))
+        data = self._read(length, deadline)
+        self.in_doubt = False
+        return pickle.loads(data)
 
     def _read(self, count: int, deadline: float | None) -> bytes:
         data = bytearray()

@@ -128,18 +128,24 @@ class Crew:
             known = worker.segments.intersection(gone)
             worker.segments -= known
             commands[worker] = [("forget", number) for number in known]
-        if any(commands.values()):
-            self._command(commands)  # nobody waits for the answers
         for number in gone:
             self.segments.free(number)
+        if any(commands.values()):
+            self._command(commands)  # the answers are read before the next ones
 
     def _command(self, commands: dict[Worker, list[tuple[Any, ...]]]) -> None:
         """Send each worker its commands; all of them listen."""
         # First wake them, so that a long message does not wait for a sleeper.
         self.control.words[at.COMMANDS] += 1
         self.control.ring(self.next_number())
-        for worker in self.workers:
-            worker.request(commands[worker])
+        gone = []
+        for worker in self.workers:  # all of them, since all wait for a message now
+            try:
+                worker.request(commands[worker])
+            except WorkerGone as error:
+                gone.append(error)
+        if gone:
+            raise gone[0]
 
     def _read_answers(self) -> None:
         errors = [
@@ -172,7 +178,8 @@ class Crew:
         for worker in self.workers:
             if worker.is_inside(run) or not worker.is_in_sync:
                 worker.kill()
-        self.control.words[at.GATE] = run << 32 | at.CLOSED
+        if not self.control.is_finished:
+            self.control.words[at.GATE] = run << 32 | at.CLOSED
 
     def end(self, *, at_once: bool = False) -> None:
         """End all workers; nothing is left behind."""

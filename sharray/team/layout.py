@@ -26,8 +26,8 @@ STOP = 57
 # The run: written before the gate opens.
 PROGRAM = 40
 LENGTH = 41
-CHUNK = 42
-SHIFT = 43  # how much shorter the first chunk is
+CHUNK = 42  # see sharray.team.splitting.Chunking
+SHIFT = 43
 CHUNKS = 44
 STATIC = 45
 MEMBERS = 46

@@ -15,11 +15,14 @@ import numpy as np
 from ..array.root import Root
 from ..errors import KernelError
 from ..kernels.arguments import NumberKey, number_slots
+from ..kernels.barrier import Barrier
 from ..kernels.compiled import Compiled
 from ..kernels.kernel import Kernel
 from . import layout as at
-from .arguments import Arguments, Whole, has_barrier
+from .arguments import Arguments, Whole, check_value
 from .splitting import SINGLE, Chunking, split
+
+_LIMIT = 1 << 63
 
 Reducer = str | Kernel | None
 
@@ -39,16 +42,13 @@ class Plan:
     ) -> None:
         self.kernel = kernel
         self.reducer = reducer
-        self.static = static
         self.keys = found.keys
         self.compiled: Compiled = kernel.compiled_for(found.keys, reducer)
         self.is_split = found.length is not None or kernel.splits_range
-        if self.compiled.value is not None and self.is_split and reducer is None:
-            raise KernelError(
-                f"kernel {kernel.__name__!r} returns a value for each chunk; say how "
-                "to combine them with reduce='sum', 'min', 'max' or a kernel of two "
-                "values"
-            )
+        # What runs once is for whoever comes first.
+        self.static = static and self.is_split
+        has_value = self.compiled.value is not None
+        check_value(kernel, has_value, self.is_split, reducer)
         slots, starts = found.slots(segment_number)
         if len(slots) > at.MOST_SLOTS:
             raise KernelError(
@@ -65,11 +65,7 @@ class Plan:
             )
             if isinstance(key, NumberKey)
         ]
-        self.barriers = (
-            [value for value in found.values if hasattr(value, "parties")]
-            if has_barrier(found.keys)
-            else []
-        )
+        self.barriers = [value for value in found.values if isinstance(value, Barrier)]
         self._arrays = [
             (position, _identify(value))
             for position, value in enumerate(found.values)
@@ -162,6 +158,8 @@ def plan_key(
             # A number's value may change, its type may not. numpy.datetime64 is one
             # type with many units.
             parts.append(getattr(argument, "dtype", type(argument)))
+            if type(argument) is int:
+                parts.append(-_LIMIT <= argument < _LIMIT)  # uint64 beyond
         else:
             return None
     return tuple(parts)

@@ -107,8 +107,8 @@ class Worker:
 
     def request(self, commands: list[tuple[Any, ...]]) -> None:
         """Send commands; the bell must have been rung."""
-        self._unread += 1
         self._send(commands)
+        self._unread += 1
 
     def answers(self) -> list[Exception | None]:
         """What became of the commands that were sent last."""
@@ -127,8 +127,8 @@ class Worker:
 
     @property
     def is_in_sync(self) -> bool:
-        """Whether no answer is missing."""
-        return self._unread == 0
+        """Whether both sides agree where a message begins."""
+        return not self._channel.in_doubt
 
     def _send(self, message: object) -> None:
         try:
@@ -150,8 +150,8 @@ class Worker:
         return self._process.poll() is not None
 
     def is_inside(self, run: int) -> bool:
-        """Whether it takes part in a run."""
-        return self._control.words[self._first_word + at.INSIDE] == run
+        """Whether it takes part in a run, or is about to."""
+        return run != 0 and self._control.words[self._first_word + at.INSIDE] == run
 
     @property
     def chunk(self) -> int:

@@ -66,15 +66,17 @@ class Run:
         """
         run = 0
         try:
-            if time.monotonic() > self._look_at:
+            # Static runs wait for all; others do without one that has died.
+            if plan.static or time.monotonic() > self._look_at:
                 self._look_for_the_dead()
             self._prepare(plan)
             chunking = plan.chunking(self._members, self._crew.segments.bases)
+            if plan.barriers:
+                self._check_barriers(plan, chunking)
             run = self._crew.next_number()
             self._write(plan, chunking, run)
-            # The bounds of a prange are in the code, which this process may run in
-            # another team as well.
             if plan.kernel.splits_range:
+                # The bounds are in the code, which another team may run here as well.
                 with plan.compiled.lock:
                     failure = self._work(plan, chunking, run, deadline, show)
             else:
@@ -109,7 +111,7 @@ class Run:
             self._crew.control.slots[: len(plan.slot_bytes)] = plan.slot_bytes
         if same:
             return
-        self._written = plan, chunking
+        self._written = None, None  # until all of it is
         words[at.PROGRAM] = self._crew.programs.number(plan.compiled)
         words[at.LENGTH] = chunking.length
         words[at.CHUNK] = chunking.size
@@ -121,6 +123,8 @@ class Run:
         # What runs only once is for a worker: it can be interrupted there.
         alone = not self._crew.workers
         own[at.TAKES_PART] = alone or (self._caller_works and plan.is_split)
+        if not plan.barriers:  # a plan that is kept keeps them
+            self._written = plan, chunking
 
     # -- while it lasts ------------------------------------------------------
 
@@ -133,12 +137,18 @@ class Run:
         show: ShowProgress | None,
     ) -> Failure | None:
         """Lead the run until it is over; returns what the kernel raised here."""
-        if plan.barriers:
-            self._check_barriers(plan, chunking)
         failure = None
-        while (reason := self._step(plan, run)) != at.FINISHED_RUN:
+        aside = plan.barriers and self._own[at.TAKES_PART]
+        while True:
+            if aside:
+                reason = self._step_aside(plan, chunking, run, deadline)
+            else:
+                reason = self._lead(*self._addresses)
+            if reason == at.FINISHED_RUN:
+                break
             if reason == at.KERNEL_RAISED:
                 failure = capture(self._own[at.STATUS], self._own[at.ERROR])
+                self._release_barriers(plan)
                 continue
             self._look_around(plan, chunking, run, deadline)
             if show is not None:
@@ -147,15 +157,17 @@ class Run:
             show(self._chunks_done(), chunking.chunks)
         return failure
 
-    def _step(self, plan: Plan, run: int) -> int:
-        if plan.barriers and self._own[at.TAKES_PART]:
-            return self._step_aside(plan, run)
-        return self._lead(*self._addresses)
+    def _release_barriers(self, plan: Plan) -> None:
+        """Let nobody wait for a member that does not come any more."""
+        for barrier in plan.barriers:
+            barrier.abort()
 
-    def _step_aside(self, plan: Plan, run: int) -> int:
-        """As `lead`, in a thread, since this one must notice the death of a worker.
+    def _step_aside(
+        self, plan: Plan, chunking: Chunking, run: int, deadline: float | None
+    ) -> int:
+        """As `lead`, in a thread, since this one must notice what happens meanwhile.
 
-        At a barrier the caller's kernel would wait for it for ever.
+        At a barrier the caller's kernel would wait for ever for a worker that died.
         """
         found: list[int] = []
         thread = threading.Thread(
@@ -165,24 +177,20 @@ class Run:
         try:
             while thread.is_alive():
                 thread.join(_LOOK_INTERVAL)
-                if any(worker.has_ended for worker in self._crew.workers):
-                    raise WorkerGone(self._dead_worker(run))
+                self._look_around(plan, chunking, run, deadline)
         except BaseException:
             self._crew.control.cancel()
-            for barrier in plan.barriers:
-                barrier.abort()
+            self._release_barriers(plan)
             thread.join()
             raise
         return found[0]
 
-    def _dead_worker(self, run: int) -> Worker:
-        dead = [worker for worker in self._crew.workers if worker.has_ended]
-        return next((worker for worker in dead if worker.is_inside(run)), dead[0])
-
     def _look_around(
         self, plan: Plan, chunking: Chunking, run: int, deadline: float | None
     ) -> None:
-        """See whether somebody has died, or the time is over."""
+        """See whether somebody has died or raised, or the time is over."""
+        if self._words[at.CANCEL]:
+            self._release_barriers(plan)
         if deadline is not None and time.monotonic() > deadline:
             raise TimeoutError(
                 f"kernel {plan.kernel.__name__!r} was not done in time; what was done "
@@ -244,12 +252,14 @@ class Run:
         for worker in self._crew.workers:
             if worker.has_raised:
                 found.append((worker.chunk, worker.failure()))
-        number, failure = min(found, key=lambda one: one[0])
-        begin, end = chunking.bounds(number)
-        where = f"chunk {number} of {chunking.chunks}, [{begin}:{end}]"
-        if not plan.is_split:
-            where = ""
-        return plan.kernel.error_of(failure, where)
+        errors = []
+        for number, one in sorted(found, key=lambda one: one[0]):
+            begin, end = chunking.bounds(number)
+            where = f"chunk {number} of {chunking.chunks}, [{begin}:{end}]"
+            errors.append(plan.kernel.error_of(one, where if plan.is_split else ""))
+        # Others only found the barrier broken at which they waited.
+        causes = [e for e in errors if not isinstance(e, threading.BrokenBarrierError)]
+        return (causes or errors)[0]
 
     def _died(
         self, worker: Worker, plan: Plan, chunking: Chunking | None
@@ -274,19 +284,22 @@ class Run:
     def _give_up(self, plan: Plan, run: int) -> None:
         """Leave everything so that another run can begin."""
         control = self._crew.control
-        control.cancel()
-        for barrier in plan.barriers:
-            barrier.abort()
-        until = time.monotonic() + _PATIENCE
-        while not control.is_finished and time.monotonic() < until:
-            if self._only_the_dead_are_inside(run):
-                break
-            time.sleep(0.001)
+        if run != 0 and not control.is_finished:
+            control.cancel()
+            self._release_barriers(plan)
+            until = time.monotonic() + _PATIENCE
+            while not control.is_finished and time.monotonic() < until:
+                if self._only_the_dead_are_inside(run):
+                    break
+                time.sleep(0.001)
         with suppress(WorkerGone, TimeoutError):
             for worker in self._crew.workers:
                 if worker.has_raised and not worker.has_ended:
                     worker.failure()
         self._crew.kill_the_stuck(run)
+        for barrier in plan.barriers if run != 0 else ():
+            barrier.reset()  # nobody is there any more
+        self._written = None, None
         self._look_at = 0.0
 
     def _only_the_dead_are_inside(self, run: int) -> bool:

@@ -14,7 +14,7 @@ from ..kernels.arguments import WHOLE
 from ..kernels.kernel import Kernel
 from ..kernels.prange import ALL, COUNT, Counted, limited_to
 from ..kernels.reducing import combine
-from .arguments import Arguments
+from .arguments import Arguments, check_value
 from .splitting import SINGLE, split
 
 
@@ -29,6 +29,7 @@ def run_here(
 ) -> Any:
     """Run a kernel chunk by chunk."""
     function = kernel.py_func
+    code = function.__code__
     values = [
         value.view(np.ndarray) if isinstance(value, np.ndarray) else value
         for value in found.values
@@ -48,14 +49,15 @@ def run_here(
             _cut(value, axis, begin, end)
             for value, axis in zip(values, found.axes, strict=True)
         ]
-        with limited_to(begin, end if kernel.splits_range else ALL):
+        with limited_to(code, begin, end if kernel.splits_range else ALL):
             value = function(*part)
+        check_value(kernel, value is not None, length is not None, reducer)
         if reducer is None or number == 0:
             outcome = value
         else:
             plain = reducer.py_func if isinstance(reducer, Kernel) else reducer
             outcome = combine(plain, outcome, value)
-    return outcome if reducer is not None or length is None else None
+    return outcome
 
 
 def _cut(value: Any, axis: int, begin: int, end: int) -> Any:
@@ -66,7 +68,7 @@ def _cut(value: Any, axis: int, begin: int, end: int) -> Any:
 
 def _count(function: Any, values: list[Any]) -> int:
     try:
-        with limited_to(0, COUNT):
+        with limited_to(function.__code__, 0, COUNT):
             function(*values)
     except Counted as counted:
         return counted.length

@@ -97,14 +97,24 @@ def _leave(control: Any, mine: int) -> None:
             futex_wake(control, at.FINISHED, 1)
 
 
+def _edge(control: Any, number: int) -> Any:
+    """Where a chunk begins, and the one before ends: see `Chunking.edge`."""
+    length = control[at.LENGTH]
+    size = control[at.CHUNK]
+    shift = control[at.SHIFT]
+    if size > 0:
+        return min(max(number * size - shift, 0), length)
+    if number == control[at.CHUNKS]:
+        return length
+    return number * length // control[at.CHUNKS] // shift * shift
+
+
 def _take_chunks(
     control: Any, own: Any, bases: Any, entry: int, member: int, until: int
 ) -> int:
     """Work until there is nothing left, the kernel raises, or the time is over."""
     mine = at.member(member)
     members = control[at.MEMBERS]
-    chunk = control[at.CHUNK]
-    shift = control[at.SHIFT]
     slots = address_of(control, at.slots_start(members))
     out = address_of(control, mine + at.OUTCOME)
     while atomic.load(control, at.CANCEL) == 0:
@@ -121,8 +131,8 @@ def _take_chunks(
             entry,
             slots,
             address_of(bases, 0),
-            max(number * chunk - shift, 0),
-            min((number + 1) * chunk - shift, control[at.LENGTH]),
+            _edge(control, number),
+            _edge(control, number + 1),
             out,
             address_of(own, at.ERROR),
         )
@@ -149,7 +159,11 @@ def serve(control: Any, own: Any, bases: Any, programs: Any) -> int:
         if atomic.load(control, at.COMMANDS) != own[at.SEEN]:
             return at.COMMANDED
         _hear(control, own, mine)
-        if _join(control, mine, own[at.LAST]):
+        if atomic.load(control, at.COMMANDS) != own[at.SEEN]:
+            # A message comes before the run that was opened after it, which is still
+            # to be heard then.
+            own[at.LAST] = 0
+        elif _join(control, mine, own[at.LAST]):
             own[at.TO_LEAVE] = 1
             entry = programs[control[at.PROGRAM]]
             reason = _take_chunks(control, own, bases, entry, member, _FOREVER)

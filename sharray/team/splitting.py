@@ -13,10 +13,13 @@ _FEWEST_ELEMENTS = 512
 _MOST_ELEMENTS = 1 << 16
 _MOST_ITERATIONS = 1 << 14
 _CACHE_LINE = 64
+_WORTH_ALIGNING = 8  # cache lines in a chunk; in smaller ones, equal parts matter more
 
 
 class Chunking(NamedTuple):
     """Chunks of `size` each, but the first is shorter by `shift`, and perhaps the last.
+
+    If `size` is 0, all are as nearly equal as edges at multiples of `shift` can be.
 
     Examples
     --------
@@ -32,8 +35,15 @@ class Chunking(NamedTuple):
 
     def bounds(self, number: int) -> tuple[int, int]:
         """Begin and end of a chunk."""
-        start = number * self.size - self.shift
-        return max(start, 0), min(start + self.size, self.length)
+        return self.edge(number), self.edge(number + 1)
+
+    def edge(self, number: int) -> int:
+        """Where a chunk begins, and the one before ends."""
+        if self.size > 0:
+            return min(max(number * self.size - self.shift, 0), self.length)
+        if number == self.chunks:
+            return self.length
+        return number * self.length // self.chunks // self.shift * self.shift
 
 
 # For a kernel that is not split.
@@ -67,19 +77,29 @@ def split(
     Examples
     --------
     >>> split(1000, 4, static=True, chunk=None, arrays=[])
-    Chunking(length=1000, size=250, shift=0, chunks=4)
+    Chunking(length=1000, size=0, shift=1, chunks=4)
     """
     shift = 0
     if chunk is not None:
         size = min(chunk, max(length, 1))
     elif static:
-        size = _round_up(-(-length // members), arrays)
+        return _fair(length, members, arrays)
     else:
         size = _round_up(_dynamic_size(length, members, arrays), arrays)
         shift = _shift(size, arrays)
     size = max(size, 1)
     # A kernel is called for nothing too, as if it were called directly.
     return Chunking(length, size, shift, max(1, -(-(length + shift) // size)))
+
+
+def _fair(
+    length: int, members: int, arrays: list[tuple[np.ndarray[Any, Any], int]]
+) -> Chunking:
+    """One chunk for each member, or for each element if there are fewer."""
+    granule = max((_granule(array, axis) for array, axis in arrays), default=1)
+    if length < _WORTH_ALIGNING * granule * members:
+        granule = 1
+    return Chunking(length, 0, granule, min(members, max(length, 1)))
 
 
 def _dynamic_size(

@@ -240,7 +240,12 @@ class Team:
         deadline: float | None,
         progress: bool | ShowProgress,
     ) -> Any:
-        with self._lock:
+        if not self._lock.acquire(timeout=_seconds_until(deadline)):
+            raise TimeoutError(
+                f"kernel {kernel.__name__!r} did not begin in time, since the team was "
+                "busy with another run"
+            )
+        try:
             self._check_open()  # it may have been closed while this waited
             plan = self._plan(kernel, arguments, options)
             if plan is None:
@@ -249,6 +254,10 @@ class Team:
                 return self._run.execute(plan, deadline, progress or None)
             with Bar(kernel.__name__) as bar:
                 return self._run.execute(plan, deadline, bar.show)
+        finally:
+            self._lock.release()
+            if self._crew.segments.gone:  # arrays that were dropped meanwhile
+                self._forget_gone()
 
     def _plan(
         self, kernel: Kernel, arguments: tuple[Any, ...], options: tuple[Any, ...]
@@ -343,6 +352,11 @@ def _disown_after_fork() -> None:
 os.register_at_fork(after_in_child=_disown_after_fork)
 
 
+def _seconds_until(deadline: float | None) -> float:
+    """For `threading.Lock.acquire`: -1 is forever."""
+    return -1 if deadline is None else max(0.0, deadline - time.monotonic())
+
+
 def _forgetter(team: weakref.ref[Team]) -> Callable[[], None]:
     def forget() -> None:
         found = team()
@@ -366,6 +380,7 @@ def _worker_count(workers: int | None, caller_works: bool) -> int:
 def _check_options(
     axis: int, schedule: str, chunk: int | None, reducer: str | Kernel | None
 ) -> tuple[Any, ...]:
+    axis = operator.index(axis)
     if schedule not in ("dynamic", "static"):
         raise ValueError(f"expected schedule='dynamic' or 'static', found {schedule!r}")
     if chunk is not None:
