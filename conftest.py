@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
@@ -74,6 +75,17 @@ def _files_in_ram() -> list[str]:
     ]
 
 
+def _wait_until_nobody_holds_arrays() -> list[str]:
+    """The files in RAM that stay, since workers let go of arrays in their own time."""
+    until = time.monotonic() + 10
+    while True:
+        sh.gc()
+        left = _files_in_ram()
+        if not left or time.monotonic() > until:
+            return left
+        time.sleep(0.005)
+
+
 @pytest.fixture(autouse=True)
 def _no_leaks(
     request: pytest.FixtureRequest, _private_ram_directory: None
@@ -86,8 +98,7 @@ def _no_leaks(
     request.node.funcargs.clear()  # pytest keeps what fixtures gave
     vars(builtins).pop("_", None)  # the last value that a doctest has shown
     gc.collect()
-    sh.gc()
-    left = _files_in_ram()
+    left = _wait_until_nobody_holds_arrays()
     for path in left:
         os.unlink(path)  # else every later test would fail too
     assert left == [], "arrays left in RAM"

@@ -125,13 +125,16 @@ def numba_type(key: Key) -> Any:
 
 def _element_type(dtype: np.dtype[Any]) -> Any:
     try:
-        return numpy_support.from_dtype(dtype)
-    except (NotImplementedError, NumbaError) as error:
+        found = numpy_support.from_dtype(dtype)
+    except (NotImplementedError, NumbaError):
+        found = None
+    if found in (None, types.float16, types.pyobject):
         raise TypeError(
             f"numba has no kernels for dtype {dtype}; expected bool, integers, floats "
             "of 32 or 64 bits, complex, dates, text, or structures of these, in the "
             "machine's byte order"
-        ) from error
+        )
+    return found
 
 
 def keys_of_types(values: tuple[Any, ...]) -> Keys:
@@ -245,7 +248,12 @@ def _compile(dispatcher: Any, arguments: tuple[Any, ...]) -> Any:
         dispatcher = type(dispatcher)(
             dispatcher.py_func, dispatcher.locals, dispatcher.targetoptions
         )
-    dispatcher.compile(arguments)
+    try:
+        dispatcher.compile(arguments)
+    except NumbaError:
+        # numba keeps the exception, and so all that its frames refer to: the arrays.
+        dispatcher._compiler._failed_cache.clear()
+        raise
     compiled = dispatcher.overloads[arguments]
     if compiled.objectmode:
         raise KernelError(

@@ -243,9 +243,19 @@ def _literal(text: str) -> Any:
         raise _HeaderError("it has characters that are not printable")
     _check_nesting(text)
     try:
-        return ast.literal_eval(text)
+        return _evaluate(text)
     except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError) as error:
         raise _HeaderError(f"it is not a Python literal ({error})") from None
+
+
+def _evaluate(text: str) -> Any:
+    while True:
+        try:
+            return ast.literal_eval(text)
+        except SystemError:
+            # Up to Python 3.12, if another thread parses at the same time: the parser
+            # counts how deep it is for all threads together (gh-106905).
+            continue
 
 
 def _check_nesting(text: str) -> None:
