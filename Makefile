@@ -1,9 +1,11 @@
 # The README's two commands, and what developers want besides.
 # All of them set up what they need, in a virtual environment of their own:
 #   make test PYTHON=python3.13 VENV=.venv-3.13
+#   make suite PYTEST='-k overwrite'
 
 PYTHON ?= python3
 VENV ?= .venv
+PYTEST ?=
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
@@ -25,7 +27,7 @@ check: $(VENV)/test  ## Lint, format, types, layers
 	$(BIN)/lint-imports
 
 suite: $(VENV)/test  ## Run the test suite and the doctests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(PYTEST)
 
 bench: $(VENV)/bench  ## Measure against the bare system calls and the peers
 	$(BIN)/python -m benchmarks

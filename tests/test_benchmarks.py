@@ -15,6 +15,8 @@ from benchmarks.harness import Contender
 from benchmarks.report import to_json
 from benchmarks.tables import Table
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).parents[1]
 TABLES = [
     "opening",

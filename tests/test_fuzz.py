@@ -39,6 +39,7 @@ def _fuzz(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "count"), CASES.items())
 def test_whatever_the_damage_there_is_an_array_or_an_error(
     kind: str, count: int, memory: Path

@@ -28,6 +28,9 @@ STANDARD = {
     errors.NoSpaceError: OSError,
     errors.BusyError: BlockingIOError,
     errors.FlushError: OSError,
+    errors.KernelError: TypeError,
+    errors.TeamError: RuntimeError,
+    errors.WorkerDied: RuntimeError,
 }
 _OF_SOCKETS = {errno.EINPROGRESS, errno.EALREADY}
 CLASSES = [

@@ -22,6 +22,34 @@ durable: bool = a.durable
 with sh.array([1, 2, 3]) as d:
     d += 1
     d.flush(wait=False)
+
+
+@sh.kernel
+def scale(x: Any, factor: float = 2.0) -> None:
+    for i in range(x.shape[0]):
+        x[i] *= factor
+
+
+@sh.kernel(fastmath=True)
+def mean(x: Any) -> float:
+    return float(x.mean())
+
+
+scale(c, 3.0)
+ways: dict[str, sh.Shipping] = scale.compile(c).shipped
+sh.run(scale, c, factor=0.5, progress=False, chunk=100)
+biggest: float = sh.run(mean, c, reduce="max", schedule="static")
+with sh.Team(2, caller_works=False) as team:
+    team.run(scale, c, 1.5, timeout=10.0)
+    team.submit(mean, sh.whole(c)).result()
+    pids: list[int] = team.pids()
+counter, barrier = sh.Counter(), sh.Barrier(2)
+ticket: int = counter.add()
+sh.atomic.add(c, 0, 1.0)
+try:
+    sh.run(scale, c)
+except sh.WorkerDied as died:
+    signal: str | None = died.signal
 infos: list[sh.ArrayInfo] = sh.list()
 removed: list[str] = sh.gc()
 try:

@@ -22,6 +22,7 @@ from .splitting import Chunking
 
 _PATIENCE = 0.1  # seconds for workers to end their chunk when a run was given up
 _LOOK_INTERVAL = 0.05
+_STATIC_LOOK_INTERVAL = 0.001
 
 
 class Run:
@@ -51,7 +52,7 @@ class Run:
             ctypes.c_void_p(self._own_array.ctypes.data),
             ctypes.c_void_p(crew.segments.bases.ctypes.data),
         ]
-        self._look_at = 0.0
+        self._looked = 0.0
         self._written: tuple[Plan | None, Chunking | None] = None, None
 
     def execute(
@@ -67,7 +68,8 @@ class Run:
         run = 0
         try:
             # Static runs wait for all; others do without one that has died.
-            if plan.static or time.monotonic() > self._look_at:
+            often = _STATIC_LOOK_INTERVAL if plan.static else _LOOK_INTERVAL
+            if time.monotonic() > self._looked + often:
                 self._look_for_the_dead()
             self._prepare(plan)
             chunking = plan.chunking(self._members, self._crew.segments.bases)
@@ -279,7 +281,7 @@ class Run:
 
     def _look_for_the_dead(self) -> None:
         self._crew.replace_the_dead()
-        self._look_at = time.monotonic() + _LOOK_INTERVAL
+        self._looked = time.monotonic()
 
     def _give_up(self, plan: Plan, run: int) -> None:
         """Leave everything so that another run can begin."""
@@ -300,7 +302,7 @@ class Run:
         for barrier in plan.barriers if run != 0 else ():
             barrier.reset()  # nobody is there any more
         self._written = None, None
-        self._look_at = 0.0
+        self._looked = 0.0
 
     def _only_the_dead_are_inside(self, run: int) -> bool:
         inside = [worker for worker in self._crew.workers if worker.is_inside(run)]
