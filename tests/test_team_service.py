@@ -79,6 +79,8 @@ class Interpreted:
             reason = serve(self.control, own, self.bases, self.programs)
             if reason == at.STOPPED:
                 return
+            if reason == at.CROWDED:
+                continue  # threads share what they may use
             if reason == at.COMMANDED:
                 own[at.SEEN] += 1
                 self.obeyed[member] += 1

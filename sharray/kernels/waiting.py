@@ -5,6 +5,7 @@ Kernels take what is here from `sharray.kernels.waiting_typing`.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import time
 
@@ -53,6 +54,11 @@ def pause() -> None:
 def give_way() -> None:
     """Let another process run that waits for this core: sched_yield(2)."""
     os.sched_yield()
+
+
+def current_core() -> int:
+    """The core that this runs on, at this moment: sched_getcpu(3)."""
+    return int(ctypes.CDLL(None).sched_getcpu())
 
 
 def now_ns() -> int:

@@ -79,6 +79,12 @@ def _give_way(body: Body) -> ir.Value:
     return body.builder.sext(body.builder.call(function, []), WORD)
 
 
+def _current_core(body: Body) -> ir.Value:
+    """Translate `sharray.kernels.waiting.current_core`."""
+    function = body.external("sched_getcpu", ir.IntType(32))
+    return body.builder.sext(body.builder.call(function, []), WORD)
+
+
 def _now_ns(body: Body) -> ir.Value:
     """Translate `sharray.kernels.waiting.now_ns`."""
     clock = body.external("clock_gettime", ir.IntType(32), ir.IntType(32), POINTER)
@@ -133,6 +139,7 @@ PRIMITIVES: dict[Any, tuple[Callable[..., ir.Value], int]] = {
     atomic.or_: (_atomic("or_"), 3),
     waiting.futex_wait: (_futex_wait, 4),
     waiting.futex_wake: (_futex_wake, 3),
+    waiting.current_core: (_current_core, 0),
     waiting.give_way: (_give_way, 0),
     waiting.pause: (_pause, 0),
     waiting.now_ns: (_now_ns, 0),

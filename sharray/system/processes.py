@@ -6,6 +6,7 @@ of the process it does not.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import select
 import sys
@@ -75,6 +76,22 @@ def wait_for_end_of_parent(pid: int) -> None:
             time.sleep(_LOOK_INTERVAL)
     if fd >= 0:
         os.close(fd)
+
+
+def move_to_another_core() -> None:
+    """Have this thread go on elsewhere than on the core that it is on now.
+
+    The scheduler leaves two processes on one core that both seem to work, though one
+    waits for the other. What it may use stays as it was.
+    """
+    try:
+        allowed = os.sched_getaffinity(0)
+        others = allowed - {ctypes.CDLL(None).sched_getcpu()}
+        if others:
+            os.sched_setaffinity(0, others)
+            os.sched_setaffinity(0, allowed)
+    except (AttributeError, OSError):
+        pass  # then it stays
 
 
 def count_cores() -> int:

@@ -31,6 +31,7 @@ SHIFT = 43
 CHUNKS = 44
 STATIC = 45
 MEMBERS = 46
+CALLER_CORE = 47  # where the caller was when it opened the last run
 
 # -- of each member ----------------------------------------------------------
 
@@ -65,6 +66,7 @@ PHASE = 7
 ENTRY = 8  # of the caller's kernel
 TAKES_PART = 9
 RUN = 10
+MOVED = 11  # when the worker last moved to another core
 OWN_SIZE = 16
 
 # Why native code returns to Python.
@@ -73,6 +75,7 @@ KERNEL_RAISED = 1
 PAUSED = 2
 COMMANDED = 3
 STOPPED = 4
+CROWDED = 5
 
 # Phases of a run, for the caller.
 OPENING = 0

@@ -17,13 +17,21 @@ from typing import Any
 from ..kernels import atomic
 from ..kernels.calling import address_of, call_entry
 from ..kernels.machine_code import MachineCode, load
-from ..kernels.waiting import futex_wait, futex_wake, give_way, now_ns, pause
+from ..kernels.waiting import (
+    current_core,
+    futex_wait,
+    futex_wake,
+    give_way,
+    now_ns,
+    pause,
+)
 from ..kernels.words import compile_words
 from . import layout as at
 
 _SLICE_NS = 50_000_000  # so often the caller looks for signals and deaths
 _FOREVER = -1
 _ALONE_NS = 2_000
+_MOVE_INTERVAL_NS = 10_000_000
 
 
 def _ring(control: Any, run: int) -> None:
@@ -33,16 +41,31 @@ def _ring(control: Any, run: int) -> None:
         futex_wake(control, at.BELL, at.EVERYBODY)
 
 
-def _hear(control: Any, own: Any, mine: int) -> None:
-    """Wait until the bell says something new, and remember that."""
+def _hear(control: Any, own: Any, mine: int) -> int:
+    """Wait until the bell says something new, and remember that.
+
+    Returns whether the worker is on the caller's core instead, and should move.
+    """
     last = own[at.LAST]
     began = now_ns()
     while atomic.load(control, at.BELL) == last:
-        if now_ns() < began + own[at.SPIN_NS]:
-            _linger(began)
-        else:
+        now = now_ns()
+        if now >= began + own[at.SPIN_NS]:
             _sleep(control, mine, last)
+        elif now > began + _ALONE_NS and _is_crowded(control, own, now):
+            own[at.MOVED] = now
+            return 1
+        else:
+            _linger(began)
     own[at.LAST] = atomic.load(control, at.BELL)
+    return 0
+
+
+def _is_crowded(control: Any, own: Any, now: int) -> Any:
+    """Whether the worker waits on the core of the caller, and has not just moved."""
+    same = current_core() == control[at.CALLER_CORE]
+    rested = now > own[at.MOVED] + _MOVE_INTERVAL_NS
+    return same * rested
 
 
 def _linger(began: int) -> None:
@@ -158,7 +181,8 @@ def serve(control: Any, own: Any, bases: Any, programs: Any) -> int:
             return at.STOPPED
         if atomic.load(control, at.COMMANDS) != own[at.SEEN]:
             return at.COMMANDED
-        _hear(control, own, mine)
+        if _hear(control, own, mine) != 0:
+            return at.CROWDED
         if atomic.load(control, at.COMMANDS) != own[at.SEEN]:
             # A message comes before the run that was opened after it, which is still
             # to be heard then.
@@ -202,6 +226,7 @@ def _open(control: Any, own: Any) -> None:
         number += 1
     atomic.store(control, at.NEXT, 0)
     atomic.store(control, at.CANCEL, 0)
+    control[at.CALLER_CORE] = current_core()
     atomic.store(control, at.GATE, own[at.RUN] << 32)
     # The caller does a single chunk before anybody else is awake.
     if control[at.CHUNKS] > 1 or control[at.STATIC] != 0 or own[at.TAKES_PART] == 0:

@@ -86,6 +86,8 @@ class _Worker:
         while (reason := function(*addresses)) != at.STOPPED:
             if reason == at.COMMANDED:
                 self.obey()
+            elif reason == at.CROWDED:
+                processes.move_to_another_core()
             else:
                 failure = capture(int(self.own[at.STATUS]), int(self.own[at.ERROR]))
                 self.channel.send(_sendable(failure))
