@@ -14,6 +14,8 @@ import sharray as sh
 from sharray.kernels.barrier import Barrier
 from sharray.kernels.waiting import pause
 
+pytestmark = pytest.mark.slow
+
 SPAWN = multiprocessing.get_context("spawn")
 
 

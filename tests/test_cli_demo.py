@@ -21,6 +21,8 @@ from sharray.cli.demo.terrain import Grid, Terrain, hillshade, shade_rows, split
 from sharray.cli.steps import show_steps
 from sharray.team.channel import Channel
 
+pytestmark = pytest.mark.slow
+
 DY, DX = np.float32(30), np.float32(20)
 
 terrains = hnp.arrays(

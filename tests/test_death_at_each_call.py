@@ -17,6 +17,8 @@ import pytest
 from torture.deaths import lives_to_end
 from torture.dying import MOMENTS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_death_at_each_step_leaves_nothing_half_done(

@@ -160,6 +160,7 @@ sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "--tb=short", *sys.argv[1:
 """
 
 
+@pytest.mark.slow
 def test_without_numba_plain_python_does_the_same() -> None:
     files = ["arguments", "prange", "reduce", "random", "plans"]
     paths = [str(team_tools.TESTS / f"test_team_{name}.py") for name in files]
