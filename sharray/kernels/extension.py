@@ -5,8 +5,7 @@ from __future__ import annotations
 
 def register() -> None:
     """Teach numba what kernels may use of this package; again does no harm."""
-    # Importing them registers what is in them.
-    from . import (  # noqa: F401
+    from . import (  # noqa: F401 - importing registers
         atomic_typing,
         cells_typing,
         prange_typing,

@@ -5,6 +5,7 @@ module                   what it is for
 =======================  =======================================================
 `sharray.team.team`        `Team`: what users call
 `sharray.team.default`     the team behind `sharray.run`
+`sharray.team.options`     what the options of a run can be
 `sharray.team.arguments`   what is split, what is whole, what is refused
 `sharray.team.splitting`   how large chunks are
 `sharray.team.plan`        what stays the same from run to run

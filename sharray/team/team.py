@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import os
 import threading
 import time
@@ -15,11 +14,10 @@ from typing import Any, Self
 from ..errors import KernelError, TeamError
 from ..kernels.jit import is_disabled
 from ..kernels.kernel import Kernel
-from ..kernels.reducing import ITEMWISE
-from ..system import processes
 from . import serial
 from .arguments import copy_back, copy_in, look_at
 from .crew import Crew
+from .options import check_options, seconds_until, worker_count
 from .plan import Plan, plan_key
 from .processes import START_METHODS
 from .progress import Bar, ShowProgress
@@ -81,7 +79,7 @@ class Team:
                 f"expected start_method='spawn', found {start_method!r}: workers are "
                 "new interpreters, since a fork of a process with threads may hang"
             )
-        count = _worker_count(workers, caller_works)
+        count = worker_count(workers, caller_works)
         self._caller_works = caller_works
         self._members = count + caller_works
         self._plans: dict[Any, Plan] = {}
@@ -240,7 +238,7 @@ class Team:
         deadline: float | None,
         progress: bool | ShowProgress,
     ) -> Any:
-        if not self._lock.acquire(timeout=_seconds_until(deadline)):
+        if not self._lock.acquire(timeout=seconds_until(deadline)):
             raise TimeoutError(
                 f"kernel {kernel.__name__!r} did not begin in time, since the team was "
                 "busy with another run"
@@ -267,12 +265,12 @@ class Team:
         try:
             plan = self._plans.get(key)
         except TypeError:  # an option that is not hashable, so it is wrong
-            _check_options(*options)
+            check_options(*options)
             raise
         if plan is None or not plan.fits(arguments):
             if is_disabled():
                 return None
-            axis, schedule, chunk, reducer = _check_options(*options)
+            axis, schedule, chunk, reducer = check_options(*options)
             plan = Plan(
                 kernel,
                 look_at(kernel, arguments, axis),
@@ -291,7 +289,7 @@ class Team:
     def _run_here(
         self, kernel: Kernel, arguments: tuple[Any, ...], options: tuple[Any, ...]
     ) -> Any:
-        axis, schedule, chunk, reducer = _check_options(*options)
+        axis, schedule, chunk, reducer = check_options(*options)
         return serial.run_here(
             kernel,
             look_at(kernel, arguments, axis),
@@ -352,11 +350,6 @@ def _disown_after_fork() -> None:
 os.register_at_fork(after_in_child=_disown_after_fork)
 
 
-def _seconds_until(deadline: float | None) -> float:
-    """For `threading.Lock.acquire`: -1 is forever."""
-    return -1 if deadline is None else max(0.0, deadline - time.monotonic())
-
-
 def _forgetter(team: weakref.ref[Team]) -> Callable[[], None]:
     def forget() -> None:
         found = team()
@@ -364,36 +357,3 @@ def _forgetter(team: weakref.ref[Team]) -> Callable[[], None]:
             found._forget_gone()
 
     return forget
-
-
-def _worker_count(workers: int | None, caller_works: bool) -> int:
-    if workers is None:
-        return max(processes.count_cores() - caller_works, 0 if caller_works else 1)
-    least = 0 if caller_works else 1
-    if isinstance(workers, bool) or not isinstance(workers, int) or workers < least:
-        raise ValueError(
-            f"expected at least {least} as the number of workers, found {workers!r}"
-        )
-    return workers
-
-
-def _check_options(
-    axis: int, schedule: str, chunk: int | None, reducer: str | Kernel | None
-) -> tuple[Any, ...]:
-    axis = operator.index(axis)
-    if schedule not in ("dynamic", "static"):
-        raise ValueError(f"expected schedule='dynamic' or 'static', found {schedule!r}")
-    if chunk is not None:
-        try:
-            size = operator.index(chunk)
-        except TypeError:
-            size = 0
-        if size < 1:
-            raise ValueError(f"expected a positive integer as chunk=, found {chunk!r}")
-        chunk = size
-    if not isinstance(reducer, Kernel) and reducer not in (None, *ITEMWISE):
-        raise ValueError(
-            f"expected reduce='sum', 'min', 'max' or a kernel of two values, found "
-            f"{reducer!r}"
-        )
-    return axis, schedule, chunk, reducer
