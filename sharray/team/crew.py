@@ -204,6 +204,3 @@ class Crew:
         self.workers = []
         files.close(self._control_fd)
         self._control_fd = -1
-
-
-__all__ = ["Crew", "WorkerGone"]

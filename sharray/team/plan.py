@@ -76,7 +76,7 @@ class Plan:
             (weakref.ref(array), axis) for array, axis in found.split_arrays
         ]
         self._length = found.length
-        self._chunking: dict[tuple[int, int], Chunking] = {}
+        self._last_chunking: Chunking | None = None
         self.ready_for = -1  # the state of the team's workers that have all it needs
 
     def fits(self, arguments: tuple[Any, ...]) -> bool:
@@ -105,24 +105,25 @@ class Plan:
             self.slots[start : start + len(words)] = words
 
     def chunking(self, members: int, bases: np.ndarray[Any, Any]) -> Chunking:
-        """The chunks of a run by so many members."""
+        """The chunks of a run by so many members, always the same number."""
         if not self.is_split:
             return SINGLE
         length = self._length
         if length is None:
             length = self._count(bases)
-        known = self._chunking.get((length, members))
-        if known is None:
+        # Only the last: a loop may have another length each time.
+        chunking = self._last_chunking
+        if chunking is None or chunking.length != length:
             arrays = [
                 (array, axis)
                 for reference, axis in self._split_arrays
                 if (array := reference()) is not None
             ]
-            known = split(
+            chunking = split(
                 length, members, static=self.static, chunk=self._chunk, arrays=arrays
             )
-            self._chunking[length, members] = known
-        return known
+            self._last_chunking = chunking
+        return chunking
 
     def _count(self, bases: np.ndarray[Any, Any]) -> int:
         """How long the kernel's `prange` is for these arguments."""

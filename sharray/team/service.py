@@ -18,6 +18,7 @@ from ..kernels import atomic
 from ..kernels.calling import address_of, call_entry
 from ..kernels.machine_code import MachineCode, load
 from ..kernels.waiting import (
+    FOREVER,
     current_core,
     futex_wait,
     futex_wake,
@@ -29,7 +30,6 @@ from ..kernels.words import compile_words
 from . import layout as at
 
 _SLICE_NS = 50_000_000  # so often the caller looks for signals and deaths
-_FOREVER = -1
 _ALONE_NS = 2_000
 _MOVE_INTERVAL_NS = 10_000_000
 
@@ -83,7 +83,7 @@ def _sleep(control: Any, mine: int, last: int) -> None:
     # each run; in another order, somebody could sleep who is not counted.
     atomic.add(control, at.SLEEPERS, 1)
     control[mine + at.ASLEEP] = 1
-    futex_wait(control, at.BELL, last, _FOREVER)
+    futex_wait(control, at.BELL, last, FOREVER)
     control[mine + at.ASLEEP] = 0
     atomic.sub(control, at.SLEEPERS, 1)
 
@@ -141,7 +141,7 @@ def _take_chunks(
     slots = address_of(control, at.slots_start(members))
     out = address_of(control, mine + at.OUTCOME)
     while atomic.load(control, at.CANCEL) == 0:
-        if until != _FOREVER and now_ns() > until:
+        if until != FOREVER and now_ns() > until:
             return at.PAUSED
         if control[at.STATIC] != 0:
             number = member + control[mine + at.DONE] * members
@@ -190,7 +190,7 @@ def serve(control: Any, own: Any, bases: Any, programs: Any) -> int:
         elif _join(control, mine, own[at.LAST]):
             own[at.TO_LEAVE] = 1
             entry = programs[control[at.PROGRAM]]
-            reason = _take_chunks(control, own, bases, entry, member, _FOREVER)
+            reason = _take_chunks(control, own, bases, entry, member, FOREVER)
             if reason == at.KERNEL_RAISED:
                 return reason
 
