@@ -3,6 +3,8 @@
 A map of the package; each layer imports only from those below it:
 
 - ``sharray.cli``: the command ``sharray``
+- ``sharray.multiprocessing``: the standard module, with arrays in shared memory
+- ``sharray.passing``: ordinary arrays between processes
 - ``sharray.team``: worker processes that run kernels together
 - ``sharray.kernels``: functions that numba compiles once for all processes
 - ``sharray.array``: `SharedArray`, its constructors, its handles
@@ -40,6 +42,7 @@ from .errors import (
     FormatError,
     HandleError,
     KernelError,
+    MessageError,
     NoSpaceError,
     NotSharedError,
     ShapeError,
@@ -57,6 +60,8 @@ if TYPE_CHECKING:
     from .kernels.decorator import kernel
     from .kernels.kernel import Kernel, Shipping
     from .kernels.prange import prange
+    from .passing.installing import install, installed, uninstall
+    from .passing.sharing import share
     from .team.arguments import whole
     from .team.default import run, submit
     from .team.team import Team
@@ -79,6 +84,7 @@ __all__ = [
     "HandleError",
     "Kernel",
     "KernelError",
+    "MessageError",
     "NoSpaceError",
     "NotSharedError",
     "ShapeError",
@@ -99,6 +105,8 @@ __all__ = [
     "full",
     "full_like",
     "gc",
+    "install",
+    "installed",
     "kernel",
     "list",
     "ones",
@@ -106,7 +114,9 @@ __all__ = [
     "open",
     "prange",
     "run",
+    "share",
     "submit",
+    "uninstall",
     "unlink",
     "whole",
     "zeros",
@@ -121,9 +131,13 @@ _LATE = {
     "Shipping": ".kernels.kernel",
     "Team": ".team.team",
     "kernel": ".kernels.decorator",
+    "install": ".passing.installing",
+    "installed": ".passing.installing",
     "prange": ".kernels.prange",
     "run": ".team.default",
+    "share": ".passing.sharing",
     "submit": ".team.default",
+    "uninstall": ".passing.installing",
     "whole": ".team.arguments",
 }
 

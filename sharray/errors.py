@@ -23,6 +23,7 @@ __all__ = [
     "FormatError",
     "HandleError",
     "KernelError",
+    "MessageError",
     "NoSpaceError",
     "NotSharedError",
     "ShapeError",
@@ -102,6 +103,10 @@ class HandleError(SharrayError, ValueError):
 
 class KernelError(SharrayError, TypeError):
     """The kernel cannot be compiled, or not be used so."""
+
+
+class MessageError(SharrayError, RuntimeError):
+    """The arrays of a message cannot be received."""
 
 
 class TeamError(SharrayError, RuntimeError):

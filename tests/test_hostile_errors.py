@@ -29,6 +29,7 @@ STANDARD = {
     errors.BusyError: BlockingIOError,
     errors.FlushError: OSError,
     errors.KernelError: TypeError,
+    errors.MessageError: RuntimeError,
     errors.TeamError: RuntimeError,
     errors.WorkerDied: RuntimeError,
 }

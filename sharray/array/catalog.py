@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import ArrayNotFoundError, FormatError, SharrayError, explain
-from ..storage import ending, location
+from ..storage import ending, inbox, location, outbox
 from ..storage.attaching import attach, read_layout
 from ..storage.making import UNFINISHED
 from ..system import files, locks
@@ -123,7 +123,8 @@ def gc() -> builtins.list[str]:
 
     They are what is left when all processes that shared one were killed. It
     happens by itself whenever a process starts to use arrays in RAM. Arrays with a
-    name are never removed, only what a killed process had not finished.
+    name are never removed, only what a killed process had not finished. Memory that
+    this process keeps for the next message goes back, too.
 
     Returns
     -------
@@ -136,6 +137,8 @@ def gc() -> builtins.list[str]:
     >>> sh.gc()
     []
     """
+    outbox.trim()
+    inbox.drop_orphans()
     return ending.sweep(location.anonymous_directory()) + ending.sweep_unfinished()
 
 

@@ -85,6 +85,15 @@ def find_root(identity: bytes, mode: str) -> Root | None:
     return None if reference is None else reference()
 
 
+def find_root_at(address: int) -> Root | None:
+    """The root whose memory an address lies in, if there is one."""
+    for reference in list(_roots.values()):
+        root = reference()
+        if root is not None and 0 <= address - root.address < root.segment.size:
+            return root
+    return None
+
+
 def attach_root(place: Location, mode: str, identity: bytes) -> Root:
     """Map the file that a handle names, once for all threads."""
     with _attaching:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ..storage.header import Header
 from .core import AnyArray, view_of
-from .root import Root
+from .root import Root, find_root_at
 
 
 def whole(root: Root) -> AnyArray:
@@ -30,3 +32,16 @@ def assign(target: AnyArray, value: Any) -> AnyArray:
     if value is not None:
         target[...] = value
     return target
+
+
+def shared_bytes(memory: memoryview) -> AnyArray | None:
+    """The same bytes as a shared array, None if they are not of a file's data."""
+    address = np.frombuffer(memory, np.uint8).__array_interface__["data"][0]
+    root = find_root_at(address)
+    if root is None or root.segment.mode == "c":
+        return None
+    offset = address - root.address
+    first, end = root.segment.data_range
+    if offset < first or offset + memory.nbytes > end:
+        return None
+    return view_of(root, (memory.nbytes,), np.dtype(np.uint8), offset, None)

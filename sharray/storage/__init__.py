@@ -13,6 +13,9 @@ module                    what it is for
 `sharray.storage.attaching` existing files, checked before they are mapped
 `sharray.storage.lease`     the lock that a mapping holds, and reaping
 `sharray.storage.transit`   handles that are on their way to another process
+`sharray.storage.message`   files that carry messages, and whose turn it is
+`sharray.storage.outbox`    those that this process sends in, used again
+`sharray.storage.inbox`     those that it has received in, and may fork with
 `sharray.storage.location`  paths and ``shm://`` names, the RAM directory
 `sharray.storage.ending`    what a process does for its arrays when it ends
 ========================  ====================================================

@@ -46,6 +46,15 @@ def attach(
     AccessError, UnsafePathError, BusyError, StorageError
         It cannot be used.
     """
+    segment, fd = attach_open(place, mode, identity=identity)
+    files.close(fd)
+    return segment
+
+
+def attach_open(
+    place: location.Location, mode: str, *, identity: bytes | None = None
+) -> tuple[Segment, int]:
+    """As `attach`, and the descriptor that was mapped; it is the caller's to close."""
     path = place.path
     if place.in_ram:
         location.check_ram_directories(path)
@@ -60,14 +69,14 @@ def attach(
             lease.hold(fd, path)
             status = files.status(fd)
             if status.st_nlink == 0:
+                files.close(fd)
                 continue  # removed or replaced between open and lock: look again
-            return _map_checked(fd, status, path, mode, identity)
-        except OSError as error:
-            if isinstance(error, StorageError):
+            return _map_checked(fd, status, path, mode, identity), fd
+        except BaseException as error:
+            files.close(fd)
+            if not isinstance(error, OSError) or isinstance(error, StorageError):
                 raise
             raise explain(error, "map the array", path) from error
-        finally:
-            files.close(fd)
     raise StorageError(
         f"cannot open {path!r}: it was replaced {_OVERWRITES} times meanwhile", path
     )

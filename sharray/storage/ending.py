@@ -10,6 +10,7 @@ import atexit
 import os
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from ..errors import SharrayError
@@ -21,22 +22,41 @@ _SWEEP_INTERVAL = 60.0
 _AFTER_ALL_OTHERS = -1000
 
 # id to (segment, address) of each anonymous segment that is mapped here.
-_held: dict[int, tuple[Segment, int]] = {}
+_held: dict[int, tuple[Segment, int | None]] = {}
+_before_end: list[Callable[[], None]] = []
 _used_directories: set[str] = set()
 _next_sweep = 0.0
 _watched_pid = 0
 
 
-def keep(segment: Segment, address: int) -> None:
-    """Look after an anonymous segment until `release`, or the end."""
+def keep(segment: Segment, address: int | None) -> None:
+    """Look after an anonymous segment until `release`, or the end.
+
+    Without an address, who keeps it has said `at_end` what is to be done then.
+    """
     _held[id(segment)] = segment, address
-    _used_directories.add(os.path.dirname(segment.path))
+    watch(os.path.dirname(segment.path))
+
+
+def watch(directory: str) -> None:
+    """There are arrays of this process in a directory: sweep it now and at the end."""
+    _used_directories.add(directory)
     _watch_end()
     global _next_sweep
     now = time.monotonic()
     if now >= _next_sweep:
         _next_sweep = now + _SWEEP_INTERVAL
-        sweep(os.path.dirname(segment.path))
+        sweep(directory)
+
+
+def at_end(act: Callable[[], None]) -> None:
+    """Have something done when the process ends, before what `end` does."""
+    _before_end.append(act)
+
+
+def forget(segment: Segment) -> None:
+    """Look after it no more; it is another process's."""
+    _held.pop(id(segment), None)
 
 
 def release(segment: Segment) -> None:
@@ -104,9 +124,13 @@ def end() -> None:
     what runs later, and workers that still held them may have ended meanwhile.
     """
     ending = 0 if processes.is_worker() else processes.own_and_parent_identity()[0]
-    for segment, address in list(_held.values()):
+    for act in _before_end:
         with suppress(OSError):
-            segment.let_go(address, ending=ending)
+            act()
+    for segment, address in list(_held.values()):
+        if address is not None:
+            with suppress(OSError):
+                segment.let_go(address, ending=ending)
     _held.clear()
     with suppress(SharrayError):  # what a child has sent and nobody received
         _used_directories.add(location.anonymous_directory())

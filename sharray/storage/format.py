@@ -42,7 +42,10 @@ offset   type   meaning
 56       u32    CRC-32 of bytes 0 to 55
 60       u32    0
 64       u64    generation: one more each time the file is used anew; from 0
-128      u64    state: 0 clean, 1 header or data are being rewritten
+72       u64    owner: the process that uses it for messages; 0 for none
+128      u64    state: 0 clean, 1 header or data are being rewritten; of a file
+                for messages also 2 in flight, 3 held, 4 retired
+                (`sharray.storage.message`)
 192      u64    fault: errno of the first flush that failed, 0 for none
 256      4 u64  120 entries of handles in transit: token (0: free), sender,
                 parent of the sender, time sent (s since 1970); the last
@@ -51,7 +54,7 @@ offset   type   meaning
 
 Bytes 0 to 63 never change. The words after them change under all processes
 that have the file mapped, each by stores of eight aligned bytes, and nothing in
-them can keep the file from being opened. Sender and parent are a process
+them can keep the file from being opened. Owner, sender and parent are a process
 number shifted left by 32 bits, plus the low half of the start time of that
 process in clock ticks.
 

@@ -107,6 +107,12 @@ class Segment:
             self._words = self._pin[self.size - TRAILER_SIZE :].cast("Q")
         return self._words
 
+    @property
+    def data(self) -> memoryview:
+        """All bytes of the data."""
+        first, end = self.data_range
+        return self._pin[first:end]
+
     # -- faults and flushing -------------------------------------------------
 
     @property
@@ -233,16 +239,22 @@ class Segment:
                 self.path,
             )
 
-    def record_sent(self) -> int:
+    def record_sent(self, *, to_strangers: bool = False) -> int:
         """A handle of an anonymous array is about to leave: the token for it.
 
         One that was opened read-only by its path cannot note down anything.
+
+        Parameters
+        ----------
+        to_strangers : bool
+            See `sharray.storage.transit.record_sent`.
         """
         if self.mode != "r+":
             return 0
         if self._unnamed_fd is not None:
             self.publish()
-        return transit.record_sent(self._words or self.words)
+        words = self._words or self.words
+        return transit.record_sent(words, to_strangers=to_strangers)
 
     def record_received(self, token: int) -> None:
         """The handle with this token has arrived."""
@@ -255,17 +267,23 @@ class Segment:
         If somebody has exported the mapping's buffer past us, it stays mapped
         until that is gone too, and garbage collection removes the file.
         """
+        if not self.unmap():
+            return
+        if self._unnamed_fd is not None:
+            files.close(self._unnamed_fd)
+        if self.anonymous:
+            lease.reap(self.path)
+
+    def unmap(self) -> bool:
+        """Give up the mapping and nothing else; False if others use its buffer."""
         if self._words is not None:
             self._words.release()
         self._pin.release()
         try:
             self.mapping.close()
         except BufferError:
-            return
-        if self._unnamed_fd is not None:
-            files.close(self._unnamed_fd)
-        if self.anonymous:
-            lease.reap(self.path)
+            return False
+        return True
 
     def let_go(self, address: int, *, ending: int) -> None:
         """Give up the lease while arrays on the mapping still exist.

@@ -17,6 +17,9 @@ _CHECKED = struct.Struct(_CONSTANT.format + "I")
 CONSTANT_SIZE = 64
 
 # Where the shared words lie, as indices of 64-bit words from the page's start.
+GENERATION_WORD = 64 // 8
+OWNER_WORD = 72 // 8
+STATE_WORD = 128 // 8
 FAULT_WORD = 192 // 8
 TRANSIT_WORD = 256 // 8
 PAGE_WORDS = TRAILER_SIZE // 8

@@ -4,7 +4,9 @@ A worker that makes an array, returns it and drops it has unmapped the file
 before the other side has mapped it; for that while nobody holds a lease. So the
 sender leaves an entry in the trailer, and the receiver clears it. A file with
 an entry is not reaped while the sender lives, nor for `GRACE` seconds after
-sending if the sender has ended since (a recycled worker).
+sending if the sender has ended since (a recycled worker). A message (see
+`sharray.storage.message`) is not reaped while the sender's parent lives either:
+whoever reads it from a queue an hour later knows nothing of handles.
 
 Counting references instead is unsound: one handle may be pickled four times and
 delivered once, or delivered twice. Here the first delivery clears an entry; one
@@ -23,7 +25,8 @@ import os
 import time
 
 from ..system import processes
-from .trailer import PAGE_WORDS, TRANSIT_WORD
+from .message import IN_FLIGHT
+from .trailer import PAGE_WORDS, STATE_WORD, TRANSIT_WORD
 
 GRACE = 60
 OVERFLOW_GRACE = 600
@@ -37,14 +40,22 @@ def _word(entry: int) -> int:
     return TRANSIT_WORD + entry * _ENTRY_WORDS
 
 
-def record_sent(words: memoryview[int]) -> int:
+def record_sent(words: memoryview[int], *, to_strangers: bool = False) -> int:
     """Enter a handle that is about to leave; returns the token it carries.
 
     A token holds, from its low bits up: 8 bits of entry, 24 of the sender's
     process number, 32 that count. No other handle in transit has it.
+
+    Parameters
+    ----------
+    to_strangers : bool
+        The receiver may be a process that is neither the sender's parent nor child:
+        the sender's end does not mean that nobody waits for it.
     """
     sender, parent = processes.own_and_parent_identity()
     pid = sender >> 32
+    if to_strangers:
+        sender = parent = 0
     serial = next(_serials) & 0xFFFFFFFF
     entry = (pid * 31 + serial) % _OVERFLOW
     if words[TRANSIT_WORD + entry * _ENTRY_WORDS] != 0:
@@ -87,6 +98,7 @@ def is_awaited(page: bytes, ending: int) -> bool:
     if not page[TRANSIT_WORD * 8 :].strip(b"\0"):
         return False
     words = memoryview(page).cast("Q")
+    is_message = words[STATE_WORD] == IN_FLIGHT
     now = int(time.time())
     for entry in range(ENTRIES):
         token, sender, parent, sent = words[_word(entry) : _word(entry + 1)]
@@ -96,7 +108,11 @@ def is_awaited(page: bytes, ending: int) -> bool:
         if entry == _OVERFLOW:
             awaited = 0 <= age < OVERFLOW_GRACE
         else:
-            awaited = processes.is_alive(sender) or 0 <= age < GRACE
+            awaited = (
+                0 <= age < GRACE
+                or processes.is_alive(sender)
+                or (is_message and processes.is_alive(parent))
+            )
         if awaited:
             return True
     return False

@@ -8,8 +8,8 @@ that is tested; where a capability is missing, its function says so or raises
 module                    what it wraps
 ========================  ====================================================
 `sharray.system.files`      open, fallocate, linkat, fsync, statfs
-`sharray.system.memory`     mmap, msync, sync_file_range
-`sharray.system.locks`      flock
+`sharray.system.memory`     mmap, msync, madvise, sync_file_range
+`sharray.system.locks`      flock, open file description locks
 `sharray.system.processes`  who runs, and who is gone
 `sharray.system.futex`      futex
 `sharray.system.signals`    having Ctrl-C wait

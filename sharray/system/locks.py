@@ -1,17 +1,23 @@
-"""Locks that the kernel takes back when their holder is gone: flock(2).
+"""Locks that the kernel takes back when their holder is gone.
 
-A lock belongs to the open file description, and a mapping holds on to that:
-it lasts, with no descriptor open, until the last process unmaps or dies.
+flock(2) locks a whole file; open file description locks, fcntl(2), lock bytes of
+it. Neither knows of the other. Both belong to the open file description, and a
+mapping holds on to that: they last, with no descriptor open, until the last
+process unmaps or dies.
 """
 
 from __future__ import annotations
 
 import errno
 import fcntl
+import os
+import struct
 import time
 
 _UNSUPPORTED = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 _LONGEST_PAUSE = 0.01
+# struct flock of 64-bit Linux: l_type, l_whence, l_start, l_len, l_pid.
+_FLOCK = struct.Struct("hhqqi4x")
 
 
 def lock_shared(fd: int, timeout: float) -> bool:
@@ -51,3 +57,30 @@ def lock_exclusive(fd: int) -> bool:
             return False
         raise
     return True
+
+
+def has_byte_locks() -> bool:
+    """Whether this platform has locks on bytes that a mapping holds."""
+    return hasattr(fcntl, "F_OFD_SETLK")
+
+
+def lock_byte(fd: int, offset: int) -> None:
+    """Take a shared lock on one byte, for as long as this open file lasts."""
+    _set_lock(fd, fcntl.F_RDLCK, offset)
+
+
+def unlock_byte(fd: int, offset: int) -> None:
+    """Let go of it, also for forked processes that have the same open file."""
+    _set_lock(fd, fcntl.F_UNLCK, offset)
+
+
+def is_byte_locked(fd: int, offset: int) -> bool:
+    """Whether somebody has locked it through another open file than this one."""
+    request = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, offset, 1, 0)
+    answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, request)
+    return bool(_FLOCK.unpack(answer)[0] != fcntl.F_UNLCK)
+
+
+def _set_lock(fd: int, kind: int, offset: int) -> None:
+    request = _FLOCK.pack(kind, os.SEEK_SET, offset, 1, 0)
+    fcntl.fcntl(fd, fcntl.F_OFD_SETLK, request)

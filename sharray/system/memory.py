@@ -19,13 +19,16 @@ _SYNC_FILE_RANGE_WRITE = 2
 _UNTRACKED = {"trackfd": False} if sys.version_info >= (3, 13) else {}
 
 
-def _c_function(name: str, *argtypes: object) -> Callable[..., int] | None:
+def _c_function(
+    name: str, *argtypes: object, restype: object = ctypes.c_int
+) -> Callable[..., int] | None:
     """A function of the C library that releases the GIL while it runs."""
     try:
         function = getattr(ctypes.CDLL(None, use_errno=True), name)
     except (AttributeError, OSError, TypeError):
         return None
     function.argtypes = argtypes
+    function.restype = restype
     return cast("Callable[..., int]", function)
 
 
@@ -33,7 +36,14 @@ _size = ctypes.c_size_t
 _address = ctypes.c_void_p
 _msync = _c_function("msync", _address, _size, ctypes.c_int)
 _mmap = _c_function(
-    "mmap", _address, _size, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long
+    "mmap",
+    _address,
+    _size,
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.c_long,
+    restype=_address,
 )
 _sync_file_range = _c_function(
     "sync_file_range", ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint
@@ -63,6 +73,11 @@ def map_file(fd: int, nbytes: int, *, writable: bool, private: bool) -> mmap.mma
         return mmap.mmap(fd, nbytes, flags, prot, **_UNTRACKED)
     except ValueError as error:
         raise OSError(errno.ENODATA, f"it was truncated meanwhile ({error})") from None
+
+
+def address_of(mapping: mmap.mmap) -> int:
+    """Where a writable mapping begins in memory."""
+    return ctypes.addressof(ctypes.c_char.from_buffer(mapping))
 
 
 def create_block(nbytes: int, label: str) -> int:
@@ -110,6 +125,37 @@ def start_writeback(fd: int, offset: int, nbytes: int) -> bool:
     if _sync_file_range is None:
         return False
     return bool(_sync_file_range(fd, offset, nbytes, _SYNC_FILE_RANGE_WRITE) == 0)
+
+
+def discard(mapping: mmap.mmap, start: int, nbytes: int) -> None:
+    """Give the memory of a range back to the system: madvise(2), MADV_REMOVE.
+
+    In all processes that have it mapped it reads as zeros from now on.
+    """
+    if hasattr(mmap, "MADV_REMOVE"):
+        mapping.madvise(mmap.MADV_REMOVE, start, nbytes)
+
+
+def make_private(address: int, nbytes: int, fd: int) -> None:
+    """Turn a shared mapping of a file into a private one, where it is.
+
+    The addresses and what they show stay as they are; stores from now on are seen
+    by this process only, and by those forked later as it was at the fork.
+
+    Parameters
+    ----------
+    address, nbytes : int
+        The mapping, made by `map_file` with writable=True, private=False.
+    fd : int
+        The same file; the mapping keeps its locks.
+    """
+    if _mmap is None:
+        raise NotImplementedError("this platform's C library has no mmap")
+    prot = mmap.PROT_READ | mmap.PROT_WRITE
+    found = _mmap(address, nbytes, prot, mmap.MAP_PRIVATE | _MAP_FIXED, fd, 0)
+    if found != address:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
 
 
 def replace_mapping(address: int, nbytes: int, old: tuple[int, int], fd: int) -> None:

@@ -1,0 +1,75 @@
+"""The parts of a message, one behind the other in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+# Bytes of any layout: an array's elements, or a buffer's.
+Part = np.ndarray[Any, Any] | memoryview
+
+_ALIGNMENT = 64  # a cache line; pyarrow asks for as much
+
+
+def room_for(nbytes: int) -> int:
+    """How much a part of so many bytes takes.
+
+    Examples
+    --------
+    >>> room_for(0), room_for(1), room_for(64), room_for(65)
+    (0, 64, 64, 128)
+    """
+    return -(-nbytes // _ALIGNMENT) * _ALIGNMENT
+
+
+def places_of(sizes: Sequence[int]) -> list[tuple[int, int]]:
+    """Begin and end of each part, from their sizes."""
+    found = []
+    position = 0
+    for size in sizes:
+        found.append((position, position + size))
+        position += room_for(size)
+    return found
+
+
+def copy_parts(
+    parts: Sequence[Part], memory: Any, offset: int
+) -> list[tuple[int, int]]:
+    """Copy all parts into `memory`, from `offset` on; returns their places."""
+    places = places_of([part.nbytes for part in parts])
+    for part, (begin, _) in zip(parts, places, strict=True):
+        source = as_array(part)
+        # Not frombuffer: while an array exists, it would keep a mapping from being
+        # closed.
+        target = np.ndarray.__new__(
+            np.ndarray,
+            source.shape,
+            source.dtype,
+            memory,
+            offset + begin,
+            order=order_of(source),
+        )
+        np.copyto(target, source)
+    return places
+
+
+def as_array(part: Part) -> np.ndarray[Any, Any]:
+    """A part as a plain array."""
+    if isinstance(part, np.ndarray):
+        return np.asarray(part)
+    return np.frombuffer(part, np.uint8)
+
+
+def order_of(array: np.ndarray[Any, Any]) -> Literal["C", "F"]:
+    """The order in which pickle would write an array."""
+    fortran = array.flags.f_contiguous and not array.flags.c_contiguous
+    return "F" if fortran else "C"
+
+
+def writable_bytes(part: Part) -> Any:
+    """The bytes of a part in order; what pickle is given so, it gives back so."""
+    array = as_array(part)
+    flat = array.ravel(order_of(array)).view(np.uint8)
+    return flat if flat.flags.writeable else flat.copy()

@@ -1,0 +1,37 @@
+"""Arrays from the memory of a message: what unpickling calls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..array.core import SharedArray
+
+
+def rebuild_array(buffer: Any, dtype: Any, shape: tuple[int, ...], order: Any) -> Any:
+    """A contiguous array on the memory that it is given; shared if that is.
+
+    Parameters
+    ----------
+    buffer : buffer
+        The elements, in C or Fortran order.
+    dtype : dtype or str
+        Of the array.
+    shape : tuple of int
+        Of the array.
+    order : {'C', 'F'}
+        That of the elements.
+    """
+    if not isinstance(buffer, SharedArray):
+        return rebuild_subclass(buffer, np.ndarray, dtype, shape, order)
+    shared = rebuild_subclass(buffer, SharedArray, dtype, shape, order)
+    shared._root = buffer._root
+    return shared
+
+
+def rebuild_subclass(
+    buffer: Any, kind: Any, dtype: Any, shape: tuple[int, ...], order: Any
+) -> Any:
+    """As `rebuild_array`, of a subclass that pickles as ndarray does."""
+    return np.ndarray.__new__(kind, shape, np.dtype(dtype), buffer, order=order)

@@ -1,0 +1,96 @@
+"""Opening messages: what unpickling one calls."""
+
+from __future__ import annotations
+
+import pickle
+import weakref
+from typing import Any
+
+import numpy as np
+
+from ..array.core import AnyArray
+from ..errors import MessageError
+from ..storage import inbox
+from .options import Options, State
+from .packing import places_of, room_for
+
+# Copying less than this costs no more than keeping it apart, and lets the sender
+# use the memory again at once.
+_WORTH_KEEPING = 256 << 10
+
+
+class Received(np.ndarray[Any, Any]):
+    """The memory of a message; as long as it lives, no other message has it."""
+
+    _guard: np.ndarray[Any, Any]
+
+
+def open_message(
+    path: str,
+    identity: bytes,
+    generation: int,
+    token: int,
+    sizes: tuple[int | AnyArray, ...],
+    pickled: bytes | None,
+    options: tuple[int, int | None],
+) -> Any:
+    """The object that a message holds.
+
+    Parameters
+    ----------
+    path, identity, generation, token
+        See `sharray.storage.inbox.receive`.
+    sizes : tuple of int or SharedArray
+        Bytes of each part in the file; of one that is shared anyway, its array.
+    pickled : bytes or None
+        The rest of the message; None: it is the last part.
+    options : (int, int or None)
+        `Options` of the sender.
+
+    Raises
+    ------
+    MessageError
+        Its memory is gone, or it was opened before.
+    """
+    _answer_alike(options)
+    incoming = inbox.receive(path, identity, generation, token)
+    segment = incoming.segment
+    first, end = segment.data_range
+    own = [size for size in sizes if isinstance(size, int)]
+    total = sum(map(room_for, own))
+    if total > end - first:
+        incoming.free()
+        raise MessageError(
+            f"a message does not fit its memory: expected at most {end - first} bytes, "
+            f"found {total}; it is damaged, send it again",
+            path,
+        )
+    memory: Any = np.ndarray.__new__(
+        Received, (total,), np.uint8, segment.mapping, first
+    )
+    # Not of the memory itself; see `sharray.array.root.root_of`.
+    memory._guard = np.empty(0, np.uint8)
+    weakref.finalize(memory._guard, incoming.free).atexit = False
+    view = memoryview(memory)
+    places = iter(places_of(own))
+    parts: list[Any] = [
+        view[slice(*next(places))] if isinstance(size, int) else size for size in sizes
+    ]
+    whole = pickled if pickled is not None else parts.pop()
+    if total < _WORTH_KEEPING or not inbox.has_room():
+        parts = [np.array(p) if isinstance(p, memoryview) else p for p in parts]
+    return pickle.loads(whole, buffers=parts)
+
+
+def open_inline(pickled: bytes, parts: list[Any]) -> Any:
+    """The object of a message for which there was no shared memory."""
+    return pickle.loads(pickled, buffers=parts)
+
+
+def _answer_alike(options: tuple[int, int | None]) -> None:
+    """Have a worker that was never told send as it is sent to."""
+    if not State.decided:
+        # Late, as installing needs what sends, and that this module.
+        from .installing import install_in_worker
+
+        install_in_worker(Options(*options))

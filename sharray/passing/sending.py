@@ -1,0 +1,126 @@
+"""Messages: from an object to the bytes that go through the pipe."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ..array.core import SharedArray
+from ..errors import NoSpaceError, StorageError
+from ..storage import outbox
+from .collecting import Collector, Sources
+from .options import Options, State
+from .packing import Part, copy_parts, room_for, writable_bytes
+from .receiving import open_inline, open_message
+
+
+class Message(NamedTuple):
+    """What goes through the pipe, and what to do if it does not get there."""
+
+    data: memoryview
+    recall: Callable[[], None]
+
+
+class _Call:
+    """Pickles as the call of a function, which unpickling makes."""
+
+    __slots__ = ("_arguments", "_function")
+
+    def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
+        self._function = function
+        self._arguments = arguments
+
+    def __reduce__(self) -> Any:
+        return self._function, self._arguments
+
+
+def write(obj: Any, options: Options, *, to_strangers: bool = False) -> Message:
+    """Pickle an object; its arrays go to shared memory if that is worth it.
+
+    Parameters
+    ----------
+    obj : object
+        What multiprocessing can pickle.
+    options : Options
+        From which size on, and how much memory.
+    to_strangers : bool
+        Whether the receiver may outlive this process without being its parent.
+    """
+    file = io.BytesIO()
+    sources = Sources(options.threshold)
+    Collector(file, sources).dump(obj)
+    parts = sources.parts
+    pickled: memoryview | None = file.getbuffer()
+    if len(file.getbuffer()) >= max(options.threshold, 1):
+        # Bytes, strings, and classes that pickle their arrays by themselves.
+        parts.append(file.getbuffer())
+        pickled = None
+    if not parts:
+        return Message(file.getbuffer(), _nothing)
+    copied = [part for part in parts if not isinstance(part, SharedArray)]
+    try:
+        if not copied:
+            return Message(_without_memory(parts, pickled), _nothing)
+        outgoing = outbox.take(sum(room_for(p.nbytes) for p in copied), options.budget)
+    except StorageError as error:
+        _warn_once(error)
+        return Message(_without_memory(parts, pickled), _nothing)
+    token = 0
+    try:
+        segment = outgoing.segment
+        copy_parts(copied, segment.mapping, segment.data_range[0])
+        token = outgoing.send(to_strangers=to_strangers)
+        call = _Call(
+            open_message,
+            segment.path,
+            segment.identity,
+            outgoing.generation,
+            token,
+            tuple(p if isinstance(p, SharedArray) else p.nbytes for p in parts),
+            None if pickled is None else bytes(pickled),
+            tuple(options),
+        )
+        data = memoryview(pickle.dumps(call, 5))
+    except BaseException:
+        outgoing.recall(token)
+        raise
+    return Message(data, lambda: outgoing.recall(token))
+
+
+def _nothing() -> None:
+    """A message that is all in the pipe needs no recall."""
+
+
+def _without_memory(parts: list[Part], pickled: memoryview | None) -> memoryview:
+    """The same message, all of it in the pipe.
+
+    Not the object pickled once more: what its classes do then may be done only once.
+    """
+    buffers = [
+        p if isinstance(p, SharedArray) else pickle.PickleBuffer(writable_bytes(p))
+        for p in parts
+    ]
+    whole = buffers.pop() if pickled is None else bytes(pickled)
+    return memoryview(pickle.dumps(_Call(open_inline, whole, buffers), 5))
+
+
+def _warn_once(error: StorageError) -> None:
+    if State.warned:
+        return
+    State.warned = True
+    text = (
+        f"sharray: no shared memory for a message ({error}), so it is pickled into the "
+        "pipe as without sharray, slower; drop received arrays that are not needed, "
+        "read what queues hold, give sharray.install a larger budget"
+    )
+    if isinstance(error, NoSpaceError):
+        text += ", or the RAM disk more room (mount -o remount,size=... /dev/shm)"
+    try:
+        warnings.warn(text, RuntimeWarning, stacklevel=4)
+    except RuntimeWarning:
+        # Warnings are errors here, but in a queue's thread one would lose the message.
+        print(text, file=sys.stderr)

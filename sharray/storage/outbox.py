@@ -1,0 +1,246 @@
+"""The outbox: the files in which this process sends messages, kept to be used again.
+
+See `sharray.storage.message` for who may do what when.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from contextlib import suppress
+
+from ..errors import NoSpaceError, StorageError
+from ..system import files, locks, memory, processes
+from . import ending, header, location, making, message, trailer
+from .segment import Segment
+
+# Each needs two descriptors and a mapping. More than this many messages under way
+# are a queue that is not read, and then it is right that the sender is held up.
+_MOST = 64
+_IDLE_SECONDS = 60.0
+_PART_OF_FREE_MEMORY = 4
+
+
+class Outgoing:
+    """One file of this process for messages.
+
+    Attributes
+    ----------
+    capacity : int
+        Bytes of data that it has room for.
+    """
+
+    __slots__ = ("_fd", "_lock_offset", "capacity", "segment", "used")
+
+    def __init__(self, segment: Segment) -> None:
+        self.segment = segment
+        self.capacity = segment.header.nbytes
+        self.used = time.monotonic()
+        self._lock_offset = message.lock_offset(segment)
+        # Not the one of the mapping: whether others have locked a byte can be asked
+        # through another open file only.
+        self._fd = files.open_existing(segment.path, writable=True, follow=False)
+        segment.words[trailer.STATE_WORD] = message.WRITING
+        segment.words[trailer.OWNER_WORD] = processes.own_and_parent_identity()[0]
+
+    @property
+    def generation(self) -> int:
+        """Which use of the file this is."""
+        return self.segment.words[trailer.GENERATION_WORD]
+
+    def is_free(self) -> bool:
+        """Whether nobody needs the data of the last message any more."""
+        state = self.segment.words[trailer.STATE_WORD]
+        return state == message.FREE or (
+            state == message.HELD
+            and not locks.is_byte_locked(self._fd, self._lock_offset)
+        )
+
+    def is_usable(self) -> bool:
+        """Whether a receiver will find it: a last holder may have removed it."""
+        return files.status(self._fd).st_nlink > 0
+
+    def claim(self) -> None:
+        """Begin the next use of a file that is free."""
+        words = self.segment.words
+        words[trailer.STATE_WORD] = message.WRITING
+        words[trailer.GENERATION_WORD] = (self.generation + 1) % (1 << 64)
+
+    def send(self, *, to_strangers: bool = False) -> int:
+        """The data is complete, the message may leave; returns its token."""
+        token = self.segment.record_sent(to_strangers=to_strangers)
+        self.segment.words[trailer.STATE_WORD] = message.IN_FLIGHT
+        return token
+
+    def recall(self, token: int) -> None:
+        """The message could not be sent, or not even be written."""
+        self.used = time.monotonic()
+        self.segment.record_received(token)
+        self.segment.words[trailer.STATE_WORD] = message.FREE
+
+    def close(self) -> None:
+        """Use it no more.
+
+        The memory of a file that is free goes back at once, although receivers may
+        keep it mapped until they notice.
+        """
+        words = self.segment.words
+        words[trailer.OWNER_WORD] = 0
+        if self.is_free():
+            words[trailer.STATE_WORD] = message.RETIRED
+            first, end = self.segment.data_range
+            with suppress(OSError):
+                memory.discard(self.segment.mapping, first, end - first)
+        files.close(self._fd)
+        ending.release(self.segment)
+
+    def drop_in_child(self) -> None:
+        """Unmap what a fork has inherited; it is the parent's."""
+        files.close(self._fd)
+        ending.forget(self.segment)
+        self.segment.unmap()
+
+
+_outgoing: list[Outgoing] = []
+# Reentrant: garbage collection may run a __del__ that sends something.
+_choosing = threading.RLock()
+
+
+def take(nbytes: int, budget: int | None) -> Outgoing:
+    """A file with room for `nbytes` that is ours to write.
+
+    Parameters
+    ----------
+    nbytes : int
+        How much is to be sent.
+    budget : int, optional
+        Bytes that all files of this process may take; a quarter of the free memory
+        without.
+
+    Raises
+    ------
+    NoSpaceError
+        The budget is used up by messages that nobody has received or let go of, or
+        there is no memory.
+    """
+    now = time.monotonic()
+    with _choosing:
+        _close_idle(now)
+        best = _best_free(nbytes)
+        if best is None:
+            best = _create(nbytes, budget)
+        else:
+            best.claim()
+            best.used = now
+        return best
+
+
+def trim() -> None:
+    """Give back what is kept for the next message."""
+    with _choosing:
+        for outgoing in _free():
+            _close(outgoing)
+
+
+def _free() -> list[Outgoing]:
+    """Those that nobody needs, the one longest unused first."""
+    found = [outgoing for outgoing in _outgoing if outgoing.is_free()]
+    return sorted(found, key=lambda outgoing: outgoing.used)
+
+
+def _close(outgoing: Outgoing) -> None:
+    _outgoing.remove(outgoing)
+    outgoing.close()
+
+
+def _close_idle(now: float) -> None:
+    for outgoing in list(_outgoing):
+        if now - outgoing.used > _IDLE_SECONDS and outgoing.is_free():
+            _close(outgoing)
+
+
+def _best_free(nbytes: int) -> Outgoing | None:
+    """The smallest that is free and has room, but not far too much of it."""
+    most = 2 * nbytes + (1 << 20)
+    fitting = [o for o in _outgoing if nbytes <= o.capacity <= most]
+    for outgoing in sorted(fitting, key=lambda o: o.capacity):
+        if not outgoing.is_free():
+            continue
+        if outgoing.is_usable():
+            return outgoing
+        _close(outgoing)
+    return None
+
+
+def _create(nbytes: int, budget: int | None) -> Outgoing:
+    capacity = _capacity_for(nbytes)
+    if budget is not None and capacity > budget >= nbytes:
+        capacity = nbytes
+    _make_room(capacity, budget)
+    block = header.encode(header.scalar_dtype("|u1"), (capacity,), False)
+    segment = making.create_anonymous(block, None, unnamed_so_far=0)
+    try:
+        segment.publish()
+        outgoing = Outgoing(segment)
+    except BaseException:
+        segment.release()
+        raise
+    ending.keep(segment, None)
+    _outgoing.append(outgoing)
+    return outgoing
+
+
+def _capacity_for(nbytes: int) -> int:
+    """Somewhat more than is needed, so that the next message fits as well."""
+    step = max(1 << 18, 1 << max(0, nbytes.bit_length() - 3))
+    return -(-nbytes // step) * step
+
+
+def _make_room(capacity: int, budget: int | None) -> None:
+    """Close files that are free until another one may be made."""
+    directory = os.path.dirname(location.ram_directory())
+    free = files.free_bytes(directory)
+    free = min(free, files.available_memory() or free)
+    taken = sum(outgoing.capacity for outgoing in _outgoing)
+    if budget is None:
+        budget = (free + taken) // _PART_OF_FREE_MEMORY
+    if capacity > budget:
+        raise _no_room(f"it takes {capacity} bytes of the {budget} that are allowed")
+    for outgoing in _free():
+        if len(_outgoing) < _MOST and taken + capacity <= budget:
+            break
+        taken -= outgoing.capacity
+        free += outgoing.capacity
+        _close(outgoing)
+    if len(_outgoing) >= _MOST:
+        raise _no_room(f"{_MOST} messages are under way or their arrays in use")
+    if taken + capacity > budget:
+        raise _no_room(
+            f"messages under way and arrays in use take {taken} of the {budget} bytes "
+            "that are allowed"
+        )
+    if capacity > free:
+        raise _no_room(f"{free} bytes of memory are free in {directory!r}")
+
+
+def _no_room(problem: str) -> StorageError:
+    return NoSpaceError(problem, location.anonymous_directory())
+
+
+def _close_all() -> None:
+    with _choosing:
+        while _outgoing:
+            with suppress(OSError):
+                _outgoing.pop().close()
+
+
+def _forget_after_fork() -> None:
+    global _choosing
+    _choosing = threading.RLock()  # another thread of the parent may have held it
+    while _outgoing:
+        _outgoing.pop().drop_in_child()
+
+
+ending.at_end(_close_all)
+os.register_at_fork(after_in_child=_forget_after_fork)
