@@ -7,6 +7,9 @@ module                    what it is for
 `sharray.passing.sharing`    `share`
 `sharray.passing.options`    what `install` was told
 `sharray.passing.hooks`      what stands in the place of multiprocessing's own
+`sharray.passing.hooks_loky` the same for loky and joblib
+`sharray.passing.starting`   new processes, which install it, too
+`sharray.passing.reach`      who may be at the other end of a connection
 `sharray.passing.collecting` pickling, with the memory of arrays set aside
 `sharray.passing.packing`    the parts of a message in memory
 `sharray.passing.sending`    from an object to the bytes in the pipe

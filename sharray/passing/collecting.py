@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
-from multiprocessing.reduction import ForkingPickler
-from pickle import PickleBuffer
+import pickle
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from .rebuilding import rebuild_array, rebuild_subclass
 # Stands in the pickle where an array's memory belongs. Not the array's own
 # PickleBuffer: of strided, read-only or datetime64 arrays there is none, or pickle
 # would make them read-only at the other side.
-_PLACE = PickleBuffer(bytearray())
+_PLACE = pickle.PickleBuffer(bytearray())
 
 
 class Sources:
@@ -56,7 +55,7 @@ class Sources:
             return rebuild_array, (_PLACE, *described)
         return rebuild_subclass, (_PLACE, kind, *described)
 
-    def take(self, buffer: PickleBuffer) -> bool:
+    def take(self, buffer: pickle.PickleBuffer) -> bool:
         """The pickler's buffer_callback; true lets it write the bytes itself."""
         if self._pending is not None:
             self.parts.append(self._pending)
@@ -78,26 +77,36 @@ class Sources:
         return True
 
 
-class Collector(ForkingPickler):
-    """The pickler of multiprocessing, and `Sources` besides.
+@functools.cache
+def collector_of(pickler: Any) -> Any:
+    """A pickler class that sets arrays aside, from one that pickles messages.
 
     Parameters
     ----------
-    file : io.BytesIO
-        Where the pickle goes.
-    sources : Sources
-        Where the memory goes.
+    pickler : type
+        `multiprocessing.reduction.ForkingPickler`, or a class like it.
+
+    Returns
+    -------
+    type
+        To be called with a file for the pickle and `Sources` for the memory.
     """
 
-    def __init__(self, file: io.BytesIO, sources: Sources) -> None:
-        super().__init__(file, 5, True, sources.take)
-        self._sources = sources
+    class Collector(pickler):  # type: ignore[misc]  # any class
+        def __init__(self, file: io.BytesIO, sources: Sources) -> None:
+            if issubclass(pickler, pickle.Pickler):
+                super().__init__(file, 5, True, sources.take)  # takes no keywords
+            else:
+                super().__init__(file, 5, buffer_callback=sources.take)
+            self._sources = sources
 
-    def reducer_override(self, obj: Any) -> Any:
-        """Set arrays aside, unless somebody has registered another way for them."""
-        if not isinstance(obj, np.ndarray) or type(obj) in self.dispatch_table:
-            return NotImplemented
-        return self._sources.reduce(obj)
+        def reducer_override(self, obj: Any) -> Any:
+            """Arrays, unless somebody has registered another way for them."""
+            if not isinstance(obj, np.ndarray) or type(obj) in self.dispatch_table:
+                return NotImplemented
+            return self._sources.reduce(obj)
+
+    return Collector
 
 
 @functools.cache

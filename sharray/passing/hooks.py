@@ -2,128 +2,148 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import stat
-from multiprocessing import connection, process, queues, reduction
-from multiprocessing.connection import Connection
+import functools
+import sys
+from importlib import import_module
 from typing import Any
 
 from ..storage import inbox
-from .options import Options, State
+from .collecting import collector_of
+from .hooks_loky import LokyHooks
+from .options import State
+from .reach import FAR, NAMED, reach_of
 from .sending import write
+from .starting import Starting
 
-_original_dump = reduction.dump
-_original_join = process.BaseProcess.join
-_original_pickler = reduction.ForkingPickler
-_original_send = connection.Connection.send
+
+class Hooks:
+    """The hooks in multiprocessing, or in a package that is made like it.
+
+    Parameters
+    ----------
+    package : str
+        Its name.
+    """
+
+    def __init__(self, package: str) -> None:
+        self._connection = import_module(f"{package}.connection").Connection
+        self._process = import_module(f"{package}.process").BaseProcess
+        self._queues: Any = import_module(f"{package}.queues")
+        self._reduction: Any = import_module(f"{package}.reduction")
+        self._pickler = self._reduction.ForkingPickler
+        self._send = self._connection.send
+        self._dump = self._reduction.dump
+        self._join = self._process.join
+        self._write = functools.partial(write, collector=collector_of(self._pickler))
+
+    def set(self) -> None:
+        """Have messages written by `sharray.passing.sending`."""
+        self._connection.send = self._hooked_send()
+        self._queues._ForkingPickler = self._hooked_pickler()
+        self._reduction.dump = self._hooked_dump()
+        self._process.join = self._hooked_join()
+
+    def remove(self) -> None:
+        """Have all as it was."""
+        self._connection.send = self._send
+        self._queues._ForkingPickler = self._pickler
+        self._reduction.dump = self._dump
+        self._process.join = self._join
+
+    def _hooked_send(self) -> Any:
+        """`Connection.send`: of pipes, pools, managers."""
+        original, write = self._send, self._write
+
+        @functools.wraps(original)
+        def send(self: Any, obj: Any) -> None:
+            options = State.options
+            reach = reach_of(self)
+            if options is None or reach == FAR:
+                original(self, obj)
+                return
+            self._check_closed()
+            self._check_writable()
+            message = write(obj, options, to_strangers=reach == NAMED)
+            try:
+                self._send_bytes(message.data)
+            except OSError:
+                # After any other exception, it may have left as a whole.
+                message.recall()
+                raise
+
+        return send
+
+    def _hooked_pickler(self) -> Any:
+        """The pickler of queues."""
+        write = self._write
+
+        class MessagePickler(self._pickler):  # type: ignore[misc, name-defined]  # found late
+            @classmethod
+            def dumps(cls, obj: Any, protocol: int | None = None) -> memoryview:
+                options = State.options
+                if options is None or protocol is not None:
+                    plain: memoryview = super().dumps(obj, protocol)
+                    return plain
+                return write(obj, options).data
+
+        return MessagePickler
+
+    def _hooked_dump(self) -> Any:
+        """`reduction.dump`: what a new process is told, its arguments among it."""
+        original, write, process = self._dump, self._write, self._process
+
+        @functools.wraps(original)
+        def dump(obj: Any, file: Any, *arguments: Any, **more: Any) -> None:
+            options = State.options
+            if options is None or arguments or more:
+                original(obj, file, *arguments, **more)
+                return
+            if isinstance(obj, process):
+                obj = Starting(obj, options)
+            message = write(obj, options)
+            try:
+                file.write(message.data)
+            except OSError:
+                message.recall()
+                raise
+
+        return dump
+
+    def _hooked_join(self) -> Any:
+        """`Process.join`: what came from a process that is gone waits for no more."""
+        original = self._join
+
+        @functools.wraps(original)
+        def join(self: Any, timeout: float | None = None) -> None:
+            original(self, timeout)
+            inbox.drop_orphans()
+
+        return join
+
+
+# With the module that tells whether it is imported.
+_PACKAGES: dict[str, tuple[str, type[Hooks | LokyHooks]]] = {
+    "multiprocessing": ("reduction", Hooks),
+    "multiprocess": ("reduction", Hooks),  # multiprocessing with dill
+    "loky": ("backend.queues", LokyHooks),
+    "joblib.externals.loky": ("backend.queues", LokyHooks),
+}
+
+# By package. Only those that are imported before `install`: importing joblib costs
+# those who do not use it a tenth of a second.
+_hooks: dict[str, Hooks | LokyHooks] = {}
 
 
 def set_hooks() -> None:
-    """Have multiprocessing's messages written by `sharray.passing.sending`."""
-    _set(send, MessagePickler, dump, join)
+    """Have messages written by `sharray.passing.sending` from now on."""
+    for package, (module, kind) in _PACKAGES.items():
+        if package in _hooks or f"{package}.{module}" in sys.modules:
+            if package not in _hooks:
+                _hooks[package] = kind(package)
+            _hooks[package].set()
 
 
 def remove_hooks() -> None:
     """Have all as it was."""
-    _set(_original_send, _original_pickler, _original_dump, _original_join)
-
-
-def _set(send: Any, pickler: Any, dump: Any, join: Any) -> None:
-    connection.Connection.send = send  # type: ignore[method-assign]
-    queues._ForkingPickler = pickler  # type: ignore[attr-defined]
-    reduction.dump = dump
-    process.BaseProcess.join = join  # type: ignore[method-assign]
-
-
-def send(self: Connection, obj: Any) -> None:
-    """`Connection.send`: of pipes, pools, managers."""
-    options = State.options
-    reach = _reach(self)
-    if options is None or reach is _FAR:
-        _original_send(self, obj)
-        return
-    self._check_closed()  # type: ignore[attr-defined]
-    self._check_writable()  # type: ignore[attr-defined]
-    message = write(obj, options, to_strangers=reach is _NAMED)
-    try:
-        self._send_bytes(message.data)  # type: ignore[attr-defined]
-    except BaseException:
-        message.recall()
-        raise
-
-
-class MessagePickler(reduction.ForkingPickler):
-    """The pickler of queues."""
-
-    @classmethod
-    def dumps(cls, obj: Any, protocol: int | None = None) -> memoryview:
-        """The bytes of one message."""
-        options = State.options
-        if options is None or protocol is not None:
-            return super().dumps(obj, protocol)
-        return write(obj, options).data
-
-
-def dump(obj: Any, file: Any, protocol: int | None = None) -> None:
-    """`reduction.dump`: what a new process is told, its arguments among it."""
-    options = State.options
-    if options is None or protocol is not None:
-        _original_dump(obj, file, protocol)
-        return
-    if isinstance(obj, process.BaseProcess):
-        obj = _Installed(obj, options)
-    message = write(obj, options)
-    try:
-        file.write(message.data)
-    except BaseException:
-        message.recall()
-        raise
-
-
-def join(self: Any, timeout: float | None = None) -> None:
-    """`Process.join`: what came from a process that is gone waits for no more."""
-    _original_join(self, timeout)
-    inbox.drop_orphans()
-
-
-class _Installed:
-    """A process object that installs sharray in the process which unpickles it."""
-
-    def __init__(self, started: process.BaseProcess, options: Options) -> None:
-        self._started = started
-        self._options = options
-
-    def __reduce__(self) -> Any:
-        return _install_and_start, (tuple(self._options), self._started)
-
-
-def _install_and_start(options: tuple[int, int | None], started: Any) -> Any:
-    # Late, as installing needs this module.
-    from .installing import install_in_worker
-
-    install_in_worker(Options(*options))
-    return started
-
-
-_NEAR = "a pipe, between processes of one family"
-_NAMED = "a socket with a name, of this machine"
-_FAR = "a socket that may lead to another machine"
-
-
-def _reach(sender: Connection) -> str:
-    """Who may be at the other end of a connection."""
-    known = sender.__dict__.get("_sharray_reach")
-    if known is None:
-        known = sender.__dict__["_sharray_reach"] = _find_reach(sender.fileno())
-    return str(known)
-
-
-def _find_reach(fd: int) -> str:
-    if not stat.S_ISSOCK(os.fstat(fd).st_mode):
-        return _NEAR
-    other = socket.socket(fileno=os.dup(fd))
-    with other:
-        if other.family != socket.AF_UNIX:
-            return _FAR
-        return _NAMED if other.getsockname() or other.getpeername() else _NEAR
+    for hooks in _hooks.values():
+        hooks.remove()

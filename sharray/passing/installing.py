@@ -21,7 +21,8 @@ def install(
     processes (arguments, results, queues, pipes, managers) arrives as before, but
     its arrays are copied once into memory that both sides see instead of being
     pickled through a pipe. So are DataFrames, sparse matrices and whatever else
-    holds arrays. Processes that multiprocessing starts answer alike.
+    holds arrays. Processes that multiprocessing starts answer alike. The packages
+    multiprocess, loky and joblib take part if they are imported before.
 
     Calling it again changes the options.
 

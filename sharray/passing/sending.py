@@ -7,12 +7,13 @@ import pickle
 import sys
 import warnings
 from collections.abc import Callable
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, NamedTuple
 
 from ..array.core import SharedArray
 from ..errors import NoSpaceError, StorageError
 from ..storage import outbox
-from .collecting import Collector, Sources
+from .collecting import Sources, collector_of
 from .options import Options, State
 from .packing import Part, copy_parts, room_for, writable_bytes
 from .receiving import open_inline, open_message
@@ -38,7 +39,16 @@ class _Call:
         return self._function, self._arguments
 
 
-def write(obj: Any, options: Options, *, to_strangers: bool = False) -> Message:
+Collector = Callable[[io.BytesIO, Sources], Any]
+
+
+def write(
+    obj: Any,
+    options: Options,
+    *,
+    to_strangers: bool = False,
+    collector: Collector | None = None,
+) -> Message:
     """Pickle an object; its arrays go to shared memory if that is worth it.
 
     Parameters
@@ -49,10 +59,13 @@ def write(obj: Any, options: Options, *, to_strangers: bool = False) -> Message:
         From which size on, and how much memory.
     to_strangers : bool
         Whether the receiver may outlive this process without being its parent.
+    collector : callable
+        See `sharray.passing.collecting.collector_of`; that of multiprocessing without.
     """
     file = io.BytesIO()
     sources = Sources(options.threshold)
-    Collector(file, sources).dump(obj)
+    collector = collector or collector_of(ForkingPickler)
+    collector(file, sources).dump(obj)
     parts = sources.parts
     pickled: memoryview | None = file.getbuffer()
     if len(file.getbuffer()) >= max(options.threshold, 1):

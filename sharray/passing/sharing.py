@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import pickle
+from multiprocessing.reduction import ForkingPickler
 from typing import TypeVar
 
 import numpy as np
 
 from ..array.creation import empty
-from .collecting import Collector, Sources
+from .collecting import Sources, collector_of
 from .packing import copy_parts, room_for
 
 T = TypeVar("T")
@@ -52,7 +53,7 @@ def share(obj: T) -> T:
     """
     file = io.BytesIO()
     sources = Sources(0)
-    Collector(file, sources).dump(obj)
+    collector_of(ForkingPickler)(file, sources).dump(obj)
     parts = sources.parts
     block = empty(sum(room_for(part.nbytes) for part in parts), np.uint8)
     places = copy_parts(parts, block, 0)

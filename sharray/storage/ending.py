@@ -109,11 +109,14 @@ def _watch_end() -> None:
     pid = os.getpid()
     if _watched_pid == pid:
         return
-    from multiprocessing import util  # 5 ms that not every program needs
 
-    # In a fork, multiprocessing first forgets the parent's finalizers.
-    util.register_after_fork(_watch_end, lambda watch: watch())
-    util.Finalize(None, end, exitpriority=_AFTER_ALL_OTHERS)
+    # multiprocess is a copy of multiprocessing, with workers of its own.
+    for name in ("multiprocessing.util", "multiprocess.util"):
+        util = sys.modules.get(name)
+        if util is not None:
+            # In a fork, multiprocessing first forgets the parent's finalizers.
+            util.register_after_fork(_watch_end, lambda watch: watch())
+            util.Finalize(None, end, exitpriority=_AFTER_ALL_OTHERS)
     _watched_pid = pid
 
 

@@ -105,6 +105,7 @@ class Outgoing:
 _outgoing: list[Outgoing] = []
 # Reentrant: garbage collection may run a __del__ that sends something.
 _choosing = threading.RLock()
+_is_choosing = False
 
 
 def take(nbytes: int, budget: int | None) -> Outgoing:
@@ -124,16 +125,22 @@ def take(nbytes: int, budget: int | None) -> Outgoing:
         The budget is used up by messages that nobody has received or let go of, or
         there is no memory.
     """
+    global _is_choosing
     now = time.monotonic()
     with _choosing:
-        _close_idle(now)
-        best = _best_free(nbytes)
-        if best is None:
-            best = _create(nbytes, budget)
-        else:
+        if _is_choosing:
+            raise _no_room("a signal handler or __del__ sends while another send begins")
+        _is_choosing = True
+        try:
+            _close_idle(now)
+            best = _best_free(nbytes)
+            if best is None:
+                return _create(nbytes, budget)
             best.claim()
             best.used = now
-        return best
+            return best
+        finally:
+            _is_choosing = False
 
 
 def trim() -> None:
@@ -236,8 +243,9 @@ def _close_all() -> None:
 
 
 def _forget_after_fork() -> None:
-    global _choosing
+    global _choosing, _is_choosing
     _choosing = threading.RLock()  # another thread of the parent may have held it
+    _is_choosing = False
     while _outgoing:
         _outgoing.pop().drop_in_child()
 

@@ -57,9 +57,12 @@ def is_alive(name: int) -> bool:
 
 
 def is_worker() -> bool:
-    """Whether this process was started by multiprocessing or by joblib."""
-    process = sys.modules.get("multiprocessing.process")
-    return process is not None and process.current_process().name != "MainProcess"
+    """Whether this process was started by multiprocessing, multiprocess or joblib."""
+    for name in ("multiprocessing.process", "multiprocess.process"):
+        process = sys.modules.get(name)
+        if process is not None and process.current_process().name != "MainProcess":
+            return True
+    return False
 
 
 def wait_for_end_of_parent(pid: int) -> None:
