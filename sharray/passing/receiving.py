@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from ..array.core import AnyArray
-from ..errors import MessageError
 from ..storage import inbox
 from .options import Options, State
 from .packing import places_of, room_for
@@ -50,36 +49,35 @@ def open_message(
     Raises
     ------
     MessageError
-        Its memory is gone, or it was opened before.
+        Its memory is gone or too short, or it was opened before.
     """
     _answer_alike(options)
-    incoming = inbox.receive(path, identity, generation, token)
-    segment = incoming.segment
-    first, end = segment.data_range
     own = [size for size in sizes if isinstance(size, int)]
     total = sum(map(room_for, own))
-    if total > end - first:
-        incoming.free()
-        raise MessageError(
-            f"a message does not fit its memory: expected at most {end - first} bytes, "
-            f"found {total}; it is damaged, send it again",
-            path,
-        )
+    source = path, identity, generation, token
+    if total < _WORTH_KEEPING or not inbox.has_room():
+        found: Any = iter(inbox.receive_copy(*source, places_of(own)))
+    else:
+        found = iter(_hold(inbox.receive(*source), places_of(own)))
+    parts: list[Any] = [
+        next(found) if isinstance(size, int) else size for size in sizes
+    ]
+    whole = pickled if pickled is not None else parts.pop()
+    return pickle.loads(whole, buffers=parts)
+
+
+def _hold(incoming: inbox.Incoming, places: inbox.Places) -> list[memoryview]:
+    """The parts where they are; the sender has them back when nothing uses them."""
+    segment = incoming.segment
+    first, end = segment.data_range
     memory: Any = np.ndarray.__new__(
-        Received, (total,), np.uint8, segment.mapping, first
+        Received, (end - first,), np.uint8, segment.mapping, first
     )
     # Not of the memory itself; see `sharray.array.root.root_of`.
     memory._guard = np.empty(0, np.uint8)
     weakref.finalize(memory._guard, incoming.free).atexit = False
     view = memoryview(memory)
-    places = iter(places_of(own))
-    parts: list[Any] = [
-        view[slice(*next(places))] if isinstance(size, int) else size for size in sizes
-    ]
-    whole = pickled if pickled is not None else parts.pop()
-    if total < _WORTH_KEEPING or not inbox.has_room():
-        parts = [np.array(p) if isinstance(p, memoryview) else p for p in parts]
-    return pickle.loads(whole, buffers=parts)
+    return [view[begin:end] for begin, end in places]
 
 
 def open_inline(pickled: bytes, parts: list[Any]) -> Any:

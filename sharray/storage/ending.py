@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import import_module
 
 from ..errors import SharrayError
 from ..system import processes
@@ -109,7 +110,7 @@ def _watch_end() -> None:
     pid = os.getpid()
     if _watched_pid == pid:
         return
-
+    import_module("multiprocessing.util")  # 5 ms that not every program needs
     # multiprocess is a copy of multiprocessing, with workers of its own.
     for name in ("multiprocessing.util", "multiprocess.util"):
         util = sys.modules.get(name)

@@ -6,9 +6,11 @@ They stay mapped for the next message from the same sender. See
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 
 from ..errors import HandleError, MessageError, StorageError
@@ -21,6 +23,11 @@ from .segment import Segment
 _MOST_HELD = 64
 _MOST_KEPT = 64
 _LOOK_INTERVAL = 0.05
+# Descriptors or address space: the files that are kept have some to give.
+_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+
+
+Places = Sequence[tuple[int, int]]
 
 
 class Incoming:
@@ -54,17 +61,35 @@ class Incoming:
 
     def hold(self, generation: int, token: int) -> bool:
         """Take the data of one message; False if it is not there any more."""
-        words = self.segment.words
         locks.lock_byte(self._fd, self._lock_offset)
-        if (
-            words[trailer.GENERATION_WORD] != generation
-            or words[trailer.STATE_WORD] != message.IN_FLIGHT
-        ):
+        if not self._has(generation):
             locks.unlock_byte(self._fd, self._lock_offset)
             return False
-        words[trailer.STATE_WORD] = message.HELD
+        self.segment.words[trailer.STATE_WORD] = message.HELD
         self.segment.record_received(token)
         return True
+
+    def copy(
+        self, generation: int, token: int, places: Places
+    ) -> list[bytearray] | None:
+        """Copy the data of one message, and free it; None if it is not there.
+
+        Without the lock: being killed meanwhile is no other than shortly before.
+        """
+        if not self._has(generation):
+            return None
+        data = self.segment.data
+        found = [bytearray(data[begin:end]) for begin, end in places]
+        self.segment.record_received(token)
+        self.segment.words[trailer.STATE_WORD] = message.FREE
+        return found
+
+    def _has(self, generation: int) -> bool:
+        words = self.segment.words
+        return (
+            words[trailer.GENERATION_WORD] == generation
+            and words[trailer.STATE_WORD] == message.IN_FLIGHT
+        )
 
     def take_over(self) -> None:
         """From now on `free` is due."""
@@ -87,6 +112,10 @@ class Incoming:
         if words[trailer.STATE_WORD] == message.HELD:
             words[trailer.STATE_WORD] = message.FREE
         locks.unlock_byte(self._fd, self._lock_offset)
+        self.keep()
+
+    def keep(self) -> None:
+        """Wait for the next message, if there can be one."""
         if self.is_orphan():
             self.close()
             return
@@ -129,13 +158,18 @@ class Incoming:
             self._own = True
             with suppress(OSError):
                 memory.make_private(self._address, self.segment.size, self._fd)
-            self.remove_name()
+            self._remove_name()
             files.close(self._fd)
         _held[id(self)] = self
         if self._unneeded:
             self.free()
 
-    def remove_name(self) -> None:
+    def leave(self) -> None:
+        """Prepare for the end of the process; the data can be used until then."""
+        self._own = True  # what frees it later does not make it the sender's again
+        self._remove_name()
+
+    def _remove_name(self) -> None:
         """Have the file end with its mappings.
 
         Without the lease's exclusive lock, which else nobody may do: while arrays of
@@ -158,7 +192,7 @@ _receiving = threading.RLock()
 
 
 def receive(path: str, identity: bytes, generation: int, token: int) -> Incoming:
-    """Take over the data of a message.
+    """Take over the data of a message, where it is.
 
     Parameters
     ----------
@@ -178,13 +212,37 @@ def receive(path: str, identity: bytes, generation: int, token: int) -> Incoming
         incoming = _kept.pop(identity, None) or _attach(path, identity)
         if not incoming.hold(generation, token):
             incoming.close()
-            raise MessageError(
-                f"the arrays of a message are no longer in {path!r}: it was received "
-                "before; send it again instead of loading it twice",
-                path,
-            )
+            raise _received_before(path)
         incoming.take_over()
         return incoming
+
+
+def receive_copy(
+    path: str, identity: bytes, generation: int, token: int, places: Places
+) -> list[bytearray]:
+    """As `receive`, but copy it, so that the sender can use the file again at once.
+
+    Parameters
+    ----------
+    places : sequence of (int, int)
+        Begin and end of each part, from the start of the data.
+    """
+    with _receiving:
+        incoming = _kept.pop(identity, None) or _attach(path, identity)
+        found = incoming.copy(generation, token, places)
+        if found is None:
+            incoming.close()
+            raise _received_before(path)
+        incoming.keep()
+        return found
+
+
+def _received_before(path: str) -> MessageError:
+    return MessageError(
+        f"the arrays of a message are no longer in {path!r}: it was received before; "
+        "send it again instead of loading it twice",
+        path,
+    )
 
 
 def has_room() -> bool:
@@ -209,7 +267,13 @@ def _attach(path: str, identity: bytes) -> Incoming:
     drop_orphans()
     place = location.locate(path)
     try:
-        segment, fd = attach_open(place, "r+", identity=identity)
+        try:
+            segment, fd = attach_open(place, "r+", identity=identity)
+        except StorageError as error:
+            if error.errno not in _EXHAUSTED or not _kept:
+                raise
+            _close_kept()
+            segment, fd = attach_open(place, "r+", identity=identity)
     except (StorageError, ValueError) as error:
         raise MessageError(
             f"the arrays of a message cannot be read: {error}", path
@@ -224,9 +288,14 @@ def _attach(path: str, identity: bytes) -> Incoming:
 
 def _end() -> None:
     for incoming in list(_held.values()):
-        incoming.remove_name()
-    while _kept:
-        _kept.popitem()[1].close()
+        incoming.leave()
+    _close_kept()
+
+
+def _close_kept() -> None:
+    with suppress(KeyError):
+        while True:
+            _kept.popitem()[1].close()
 
 
 def _before_fork() -> None:

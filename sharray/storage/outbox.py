@@ -51,15 +51,24 @@ class Outgoing:
 
     def is_free(self) -> bool:
         """Whether nobody needs the data of the last message any more."""
-        state = self.segment.words[trailer.STATE_WORD]
-        return state == message.FREE or (
-            state == message.HELD
-            and not locks.is_byte_locked(self._fd, self._lock_offset)
-        )
+        return self._is_returned() or self._is_abandoned()
+
+    def _is_returned(self) -> bool:
+        return self.segment.words[trailer.STATE_WORD] == message.FREE
+
+    def _is_abandoned(self) -> bool:
+        """Whether the receiver is gone without a word."""
+        held = self.segment.words[trailer.STATE_WORD] == message.HELD
+        return held and not locks.is_byte_locked(self._fd, self._lock_offset)
 
     def is_usable(self) -> bool:
-        """Whether a receiver will find it: a last holder may have removed it."""
-        return files.status(self._fd).st_nlink > 0
+        """Whether it is free, and a receiver will find it.
+
+        One that made the data its own has removed the name, and never says ``FREE``.
+        """
+        return self._is_returned() or (
+            self._is_abandoned() and files.status(self._fd).st_nlink > 0
+        )
 
     def claim(self) -> None:
         """Begin the next use of a file that is free."""
@@ -129,7 +138,7 @@ def take(nbytes: int, budget: int | None) -> Outgoing:
     now = time.monotonic()
     with _choosing:
         if _is_choosing:
-            raise _no_room("a signal handler or __del__ sends while another send begins")
+            raise _no_room("a signal handler or __del__ interrupted a message")
         _is_choosing = True
         try:
             _close_idle(now)
@@ -170,14 +179,15 @@ def _close_idle(now: float) -> None:
 def _best_free(nbytes: int) -> Outgoing | None:
     """The smallest that is free and has room, but not far too much of it."""
     most = 2 * nbytes + (1 << 20)
-    fitting = [o for o in _outgoing if nbytes <= o.capacity <= most]
-    for outgoing in sorted(fitting, key=lambda o: o.capacity):
-        if not outgoing.is_free():
-            continue
-        if outgoing.is_usable():
-            return outgoing
-        _close(outgoing)
-    return None
+    best = None
+    for outgoing in _outgoing:
+        if (
+            nbytes <= outgoing.capacity <= most
+            and (best is None or outgoing.capacity < best.capacity)
+            and outgoing.is_usable()
+        ):
+            best = outgoing
+    return best
 
 
 def _create(nbytes: int, budget: int | None) -> Outgoing:
