@@ -14,7 +14,7 @@ from .options import State
 from .sending import write
 from .starting import Starting
 
-# What joblib says of arrays in results; it matters for those that it has mapped.
+# What joblib has for arrays in results.
 _FOR_RESULTS = "reduce_array_memmap_backward"
 
 
@@ -92,17 +92,26 @@ def _collector_of(pickler: Any) -> Any:
             self._sources = sources
 
         def reducer_override(self, obj: Any) -> Any:
-            """Arrays, unless they are mapped, or arguments that joblib maps."""
-            if isinstance(obj, np.ndarray):
-                other = self.dispatch_table.get(type(obj))
-                if other is None or (
-                    getattr(other, "__name__", "") == _FOR_RESULTS
-                    and not _is_mapped(obj)
-                ):
-                    return self._sources.reduce(obj)
+            """Arrays, unless they are mapped, or joblib would map them."""
+            if isinstance(obj, np.ndarray) and not _is_for_joblib(
+                obj, self.dispatch_table.get(type(obj))
+            ):
+                return self._sources.reduce(obj)
             return super().reducer_override(obj)
 
     return Collector
+
+
+def _is_for_joblib(array: Any, reducer: Any) -> bool:
+    """Whether what is registered for an array does more than pickle its values."""
+    if reducer is None:
+        return False
+    if getattr(reducer, "__name__", "") != _FOR_RESULTS:
+        # Larger arrays go to a file, which all tasks map; None: none do.
+        limit = getattr(reducer, "_max_nbytes", 0)
+        if limit is not None and array.nbytes > limit:
+            return True
+    return _is_mapped(array)
 
 
 def _is_mapped(array: Any) -> bool:

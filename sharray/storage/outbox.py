@@ -61,14 +61,12 @@ class Outgoing:
         held = self.segment.words[trailer.STATE_WORD] == message.HELD
         return held and not locks.is_byte_locked(self._fd, self._lock_offset)
 
-    def is_usable(self) -> bool:
-        """Whether it is free, and a receiver will find it.
+    def is_lost(self) -> bool:
+        """Whether it is free, but no receiver would find it.
 
         One that made the data its own has removed the name, and never says ``FREE``.
         """
-        return self._is_returned() or (
-            self._is_abandoned() and files.status(self._fd).st_nlink > 0
-        )
+        return self._is_abandoned() and files.status(self._fd).st_nlink == 0
 
     def claim(self) -> None:
         """Begin the next use of a file that is free."""
@@ -180,12 +178,12 @@ def _best_free(nbytes: int) -> Outgoing | None:
     """The smallest that is free and has room, but not far too much of it."""
     most = 2 * nbytes + (1 << 20)
     best = None
-    for outgoing in _outgoing:
-        if (
-            nbytes <= outgoing.capacity <= most
-            and (best is None or outgoing.capacity < best.capacity)
-            and outgoing.is_usable()
-        ):
+    for outgoing in list(_outgoing):
+        if not nbytes <= outgoing.capacity <= most or not outgoing.is_free():
+            continue
+        if outgoing.is_lost():
+            _close(outgoing)
+        elif best is None or outgoing.capacity < best.capacity:
             best = outgoing
     return best
 

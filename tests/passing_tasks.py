@@ -1,0 +1,26 @@
+"""What workers of other packages' pools do with arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def bases(array: Any) -> list[str]:
+    """The classes along an array's chain of bases."""
+    found = []
+    while array is not None:
+        found.append(type(array).__name__)
+        array = getattr(array, "base", None)
+    return found
+
+
+def add_one(array: Any) -> tuple[list[str], Any]:
+    """How an array came, and another one of its kind."""
+    return bases(array), array + 1
+
+
+def is_installed(_: Any = None) -> bool:
+    """Whether this process sends arrays through shared memory."""
+    from sharray.passing.options import State
+
+    return State.options is not None

@@ -1,0 +1,134 @@
+"""`install` in the pools of joblib, loky and multiprocess."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import joblib
+import joblib.externals.loky.backend.resource_tracker
+import loky
+import loky.backend.resource_tracker
+import multiprocess
+import multiprocess.forkserver
+import multiprocess.resource_tracker
+import numpy as np
+import pytest
+from joblib.externals.loky import get_reusable_executor
+from passing_tasks import add_one, bases, is_installed
+
+import sharray as sh
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _helper_processes() -> None:
+    """Start what these packages keep until the end, before leaks are looked for."""
+    multiprocess.resource_tracker.ensure_running()
+    multiprocess.forkserver.ensure_running()
+    loky.backend.resource_tracker.ensure_running()
+    joblib.externals.loky.backend.resource_tracker.ensure_running()
+
+
+METHODS = ["fork", "spawn", "forkserver"]
+LARGE = np.arange(400_000.0)
+
+
+@pytest.fixture(autouse=True)
+def _installed() -> Iterator[None]:
+    with sh.installed():
+        yield
+
+
+def check(answer: tuple[list[str], np.ndarray], *, argument: str) -> None:
+    """Both ways through shared memory, and right."""
+    came, result = answer
+    assert argument in came
+    assert "Received" in bases(result)
+    assert np.array_equal(result, LARGE + 1)
+    assert result.flags.writeable
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_multiprocess_passes_arrays_through_shared_memory(method: str) -> None:
+    with multiprocess.get_context(method).Pool(1) as pool:
+        check(pool.apply(add_one, (LARGE,)), argument="Received")
+        check(pool.map(add_one, [LARGE])[0], argument="Received")
+        # What dill can pickle and pickle cannot.
+        check(pool.apply(lambda x: add_one(x), (LARGE,)), argument="Received")
+        pool.close()
+        pool.join()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_multiprocess_queues_pass_arrays_through_shared_memory(method: str) -> None:
+    context = multiprocess.get_context(method)
+    for queue in (context.Queue(), context.SimpleQueue()):
+        queue.put([LARGE, LARGE])
+        first, second = queue.get()
+        assert first is second
+        assert "Received" in bases(first)
+        assert np.array_equal(first, LARGE)
+        queue.close()
+        if hasattr(queue, "join_thread"):
+            queue.join_thread()
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_workers_of_multiprocess_are_installed_when_they_begin(method: str) -> None:
+    with multiprocess.get_context(method).Pool(1) as pool:
+        assert pool.apply(is_installed)
+        pool.close()
+        pool.join()
+
+
+def test_loky_passes_arrays_both_ways_through_shared_memory() -> None:
+    with loky.ProcessPoolExecutor(1) as executor:
+        assert executor.submit(is_installed).result()
+        check(executor.submit(add_one, LARGE).result(), argument="Received")
+        check(
+            executor.submit(lambda x: add_one(x), LARGE).result(), argument="Received"
+        )
+
+
+def test_joblib_maps_arguments_as_before_and_gets_results_by_shared_memory() -> None:
+    try:
+        found = joblib.Parallel(2)(joblib.delayed(add_one)(LARGE) for _ in range(3))
+        for answer in found:
+            check(answer, argument="memmap")
+        del answer, found
+    finally:
+        get_reusable_executor().shutdown(wait=True)
+
+
+def test_joblib_without_its_own_mapping_passes_arguments_by_shared_memory() -> None:
+    try:
+        parallel = joblib.Parallel(2, max_nbytes=None)
+        for answer in parallel(joblib.delayed(add_one)(LARGE) for _ in range(3)):
+            check(answer, argument="Received")
+        del answer
+    finally:
+        get_reusable_executor().shutdown(wait=True)
+
+
+def test_joblib_still_sends_a_map_of_a_file_as_its_name(tmp_path: Path) -> None:
+    mapped = np.memmap(tmp_path / "x", float, "w+", shape=LARGE.shape)
+    try:
+        (found,) = joblib.Parallel(2)([joblib.delayed(np.asanyarray)(mapped)])
+        found[0] = 7
+        assert mapped[0] == 7
+        del found
+    finally:
+        get_reusable_executor().shutdown(wait=True)
+
+
+def test_uninstall_gives_all_of_them_their_own_functions_back() -> None:
+    import joblib.externals.loky.backend.queues as vendored
+    import loky.backend.queues as queues
+    import multiprocess.connection as connection
+
+    hooked = vendored.dumps, queues.dumps, connection.Connection.send
+    sh.uninstall()
+    plain = vendored.dumps, queues.dumps, connection.Connection.send
+    sh.install()
+    assert all(a is not b for a, b in zip(hooked, plain, strict=True))
+    assert all(f.__module__.split(".")[0] != "sharray" for f in plain)
