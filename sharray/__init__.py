@@ -3,6 +3,7 @@
 A map of the package; each layer imports only from those below it:
 
 - ``sharray.cli``: the command ``sharray``
+- ``sharray.integrations``: what dask needs to carry shared arrays
 - ``sharray.multiprocessing``: the standard module, with arrays in shared memory
 - ``sharray.passing``: ordinary arrays between processes
 - ``sharray.team``: worker processes that run kernels together

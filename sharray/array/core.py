@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -213,6 +214,30 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
 
     def __reduce__(self) -> Any:
         return self.__reduce_ex__(2)
+
+    def to_dask(self, chunks: Any = "auto") -> Any:
+        """A dask array on this memory, without a copy; needs dask.
+
+        Tasks of a cluster on this host read, and may write, the memory that all map.
+        See `sharray.integrations.dask.to_dask`.
+
+        Parameters
+        ----------
+        chunks : int, tuple or str, default "auto"
+            As in `dask.array.from_array`.
+
+        Returns
+        -------
+        dask.array.Array
+
+        Raises
+        ------
+        NotSharedError
+            This is a private copy, or was opened with mode ``c``.
+        """
+        # By name: dask's integration stands above arrays, and needs what is optional.
+        integration = import_module("sharray.integrations.dask")
+        return integration.to_dask(self, chunks)
 
     # -- private copies ------------------------------------------------------
 

@@ -85,6 +85,11 @@ def find_root(identity: bytes, mode: str) -> Root | None:
     return None if reference is None else reference()
 
 
+def is_any_mapped() -> bool:
+    """Whether this process has, or has had, a file mapped that others can open."""
+    return bool(_roots)
+
+
 def find_root_at(address: int) -> Root | None:
     """The root whose memory an address lies in, if there is one."""
     for reference in list(_roots.values()):

@@ -1,0 +1,254 @@
+"""dask.distributed: who is on this host, and what travels to whom as a handle.
+
+Processes are on one host if each says so when they connect: same boot of the same
+kernel, same user, and same file systems at ``/`` and where arrays in RAM lie, so that
+two containers are two hosts. Of one that says nothing (the scheduler, and the very
+first connection of a process), the address counts: it must be one of this machine's.
+
+The scheduler hands on what it gets without looking, and graphs in its own words, so
+that who sends to it cannot know where the data ends up. Only a cluster on loopback
+addresses is known to be on one machine. Hence one limit: a client that reaches such a
+scheduler through a tunnel from another machine gets handles that it cannot open, and
+an `ArrayGoneError`. Gather with ``direct=True``, or send a copy. So does a worker of
+another host that gets an array as an argument of `Client.run`, which dask pickles
+before it knows for whom.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import ipaddress
+import os
+import socket
+from contextvars import ContextVar
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from ..array.core import AnyArray, SharedArray
+from ..array.root import is_any_mapped
+from ..storage import location
+from .dask import has_handle
+
+ENVIRONMENT_VARIABLE = "SHARRAY_HOST"
+_HOST = "sharray-host"  # in what processes tell each other when they connect
+# What dask's scheduler asks for, and nobody else: what it is sent is for others.
+_SCHEDULERS_PROTOCOL = 4
+# Whether what is being serialized is for a process that cannot open handles.
+_by_value: ContextVar[bool] = ContextVar("sharray_by_value", default=False)
+
+
+def register_with_distributed() -> None:
+    """Have distributed send shared arrays as the table above says."""
+    from distributed.comm.core import Comm
+    from distributed.protocol import pickle
+    from distributed.protocol.serialize import (
+        dask_dumps,
+        dask_loads,
+        dask_serialize,
+        pickle_dumps,
+        pickle_loads,
+        register_serialization_family,
+    )
+
+    Comm.handshake_info = _with_host(Comm.handshake_info)
+    pickle.dumps = _in_one_go(pickle.dumps)
+    dask_serialize.register(SharedArray, serialize_array)
+    register_serialization_family("dask", _for_recipient(dask_dumps), dask_loads)
+    register_serialization_family("pickle", _for_recipient(pickle_dumps), pickle_loads)
+
+
+def serialize_array(
+    array: AnyArray, context: dict[str, Any] | None = None
+) -> tuple[dict[str, Any], list[Any]]:
+    """The values of an array, unless its pickle, a handle, is enough."""
+    from distributed.protocol.numpy import serialize_numpy_ndarray
+
+    if has_handle(array) and not _by_value.get():
+        raise NotImplementedError  # dask's word for: pickle it
+    found: tuple[dict[str, Any], list[Any]] = serialize_numpy_ndarray(
+        np.asarray(array), context
+    )
+    return found
+
+
+def _with_host(handshake_info: Any) -> Any:
+    """Also say which host this is, to whom connects or is connected to."""
+
+    @functools.wraps(handshake_info)
+    def say(self: Any) -> dict[str, Any]:
+        return {**handshake_info(self), _HOST: host_identity()}
+
+    return say
+
+
+def _for_recipient(dumps: Any) -> Any:
+    """Have `_by_value` say how arrays are to be pickled while an object is.
+
+    Not all that is called then knows of the recipient: sparse matrices are serialized
+    by dask in parts, without the context.
+    """
+
+    @functools.wraps(dumps)
+    def serialize(obj: Any, context: dict[str, Any] | None = None) -> Any:
+        # Programs that have no shared arrays notice nothing of all this.
+        if not is_any_mapped():
+            return dumps(obj, context=context)
+        before = _by_value.get()
+        token = _by_value.set(before or not _stays_on_host(obj, context))
+        try:
+            return dumps(obj, context=context)
+        finally:
+            _by_value.reset(token)
+
+    return serialize
+
+
+def _in_one_go(dumps: Any) -> Any:
+    """Pickle an object that may hold shared arrays only once.
+
+    distributed tries pickle first, and takes cloudpickle if that did not do. But an
+    array is kept until each of its handles has arrived, and that of the first attempt
+    never would.
+    """
+
+    @functools.wraps(dumps)
+    def dump(obj: Any, *, buffer_callback: Any = None, protocol: Any = 5) -> Any:
+        protocol = protocol or 5
+        if not is_any_mapped():
+            return dumps(obj, buffer_callback=buffer_callback, protocol=protocol)
+        file = io.BytesIO()
+        buffers: list[Any] = []
+        aside = buffers.append if buffer_callback and protocol >= 5 else None
+        pickler = _pickler()(file, protocol, aside)
+        try:
+            pickler.dump(obj)
+        except Exception:
+            # distributed knows a few more objects than cloudpickle.
+            if pickler.has_copied:
+                raise
+            return dumps(obj, buffer_callback=buffer_callback, protocol=protocol)
+        for buffer in buffers:
+            buffer_callback(buffer)
+        return file.getvalue()
+
+    return dump
+
+
+@functools.cache
+def _pickler() -> Any:
+    import cloudpickle
+
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc, unused-ignore]
+        def __init__(self, file: io.BytesIO, protocol: int, aside: Any) -> None:
+            super().__init__(file, protocol, aside)
+            self.by_value = _by_value.get()
+            self.has_copied = False
+            self.protocol = protocol
+
+        def reducer_override(self, obj: Any) -> Any:
+            if not self.by_value or not isinstance(obj, SharedArray):
+                return super().reducer_override(obj)
+            self.has_copied = True
+            return np.asarray(obj).__reduce_ex__(self.protocol)
+
+    return Pickler
+
+
+# -- who is on this host ------------------------------------------------------
+
+
+def host_identity() -> str:
+    """What processes have in common that can open each other's handles.
+
+    The environment variable ``SHARRAY_HOST`` stands in for it: processes in which it
+    differs get values from each other.
+    """
+    chosen = os.environ.get(ENVIRONMENT_VARIABLE)
+    return chosen or _host_identity(os.path.dirname(location.ram_directory()))
+
+
+@functools.cache
+def _host_identity(ram: str) -> str:
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            boot = file.read().strip()
+    except OSError:
+        boot = socket.gethostname()
+    top, memory = os.stat("/"), os.stat(ram)
+    return f"{boot} {os.getuid()} {top.st_dev}:{top.st_ino} {memory.st_dev}"
+
+
+def _stays_on_host(obj: Any, context: dict[str, Any] | None) -> bool:
+    """Whether all who may read what is about to be pickled can open handles.
+
+    Parameters
+    ----------
+    obj : object
+        What is about to be pickled.
+    context : dict or None
+        What dask knows of the connection. None: it is for the disk, or a graph.
+    """
+    if context is None:
+        return not _is_graph(obj) or all(map(_is_loopback, _schedulers()))
+    recipient = context.get("recipient") or {}
+    address = recipient.get("address") or ""
+    hands_on = recipient.get("pickle-protocol") == _SCHEDULERS_PROTOCOL
+    if hands_on and not _is_loopback(address):
+        return False
+    host = recipient.get(_HOST)
+    return _is_own(address) if host is None else bool(host == host_identity())
+
+
+def _is_graph(obj: Any) -> bool:
+    from dask._expr import Expr
+
+    return isinstance(obj, Expr)
+
+
+def _schedulers() -> list[str]:
+    """Addresses of those that the clients in this process are connected to."""
+    from distributed import Client
+
+    connected = [client.scheduler for client in list(Client._instances)]
+    return [scheduler.address for scheduler in connected if scheduler is not None]
+
+
+def _is_loopback(address: str) -> bool:
+    """Whether only processes of this machine have an address."""
+    parts = urlsplit(address)
+    if parts.scheme == "inproc":
+        return True
+    ip = _resolve(parts.hostname or "")
+    return bool(ip) and ipaddress.ip_address(ip).is_loopback
+
+
+def _is_own(address: str) -> bool:
+    """Whether an address is one of this machine's."""
+    return _is_loopback(address) or _can_bind(
+        _resolve(urlsplit(address).hostname or "")
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def _resolve(name: str) -> str:
+    """The number of a host; none if there is no such host."""
+    try:
+        return str(socket.getaddrinfo(name, None)[0][4][0]) if name else ""
+    except OSError:
+        return ""
+
+
+@functools.lru_cache(maxsize=256)
+def _can_bind(ip: str) -> bool:
+    if not ip:
+        return False
+    family = socket.AF_INET6 if ":" in ip else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((ip, 0))
+        except OSError:
+            return False
+    return True
