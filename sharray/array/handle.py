@@ -16,9 +16,9 @@ import numpy as np
 from ..errors import HandleError
 from ..storage import location
 from ..storage.header import check_dtype, scalar_dtype
+from ..storage.segment import IDENTITY_SIZE
 from .root import Root, attach_root, find_root
 
-_IDENTITY_SIZE = 32
 _INTEGERS = {int}
 
 
@@ -110,8 +110,8 @@ def _check_origin(path: Any, identity: Any, mode: Any) -> None:
     # What was found is not printed: it may be anything, and of any size.
     if type(path) is not str or not path.startswith("/") or "\0" in path:
         problem = "expected an absolute path"
-    elif type(identity) is not bytes or len(identity) != _IDENTITY_SIZE:
-        problem = f"expected an identity of {_IDENTITY_SIZE} bytes"
+    elif type(identity) is not bytes or len(identity) != IDENTITY_SIZE:
+        problem = f"expected an identity of {IDENTITY_SIZE} bytes"
     elif type(mode) is not str or mode not in ("r", "r+"):
         problem = "expected mode 'r' or 'r+'"
     else:

@@ -48,7 +48,7 @@ class Sources:
             # Not by NumPy's protocol 5, whose results do not own their memory.
             return array.__reduce__()
         # A string says all of a simple dtype, and takes a tenth of the time.
-        simple = dtype.kind != "V" and dtype.isbuiltin != 2
+        simple = dtype.kind != "V" and dtype.isbuiltin != 2 and dtype.metadata is None
         self._pending = array
         described = dtype.str if simple else dtype, array.shape, order_of(array)
         if kind is np.ndarray:

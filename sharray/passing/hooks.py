@@ -11,8 +11,9 @@ from ..storage import inbox
 from .collecting import collector_of
 from .hooks_loky import LokyHooks
 from .options import State
+from .patches import Patches
 from .reach import FAR, NAMED, reach_of
-from .sending import write
+from .sending import take_written, write, written
 from .starting import Starting
 
 
@@ -31,28 +32,25 @@ class Hooks:
         self._queues: Any = import_module(f"{package}.queues")
         self._reduction: Any = import_module(f"{package}.reduction")
         self._pickler = self._reduction.ForkingPickler
-        self._send = self._connection.send
-        self._dump = self._reduction.dump
-        self._join = self._process.join
         self._write = functools.partial(write, collector=collector_of(self._pickler))
+        self._patches = Patches()
 
     def set(self) -> None:
         """Have messages written by `sharray.passing.sending`."""
-        self._connection.send = self._hooked_send()
-        self._queues._ForkingPickler = self._hooked_pickler()
-        self._reduction.dump = self._hooked_dump()
-        self._process.join = self._hooked_join()
+        patch = self._patches.patch
+        patch(self._connection, "send", self._hooked_send)
+        patch(self._connection, "send_bytes", _hooked_send_bytes)
+        patch(self._queues, "_ForkingPickler", self._hooked_pickler)
+        patch(self._reduction, "dump", self._hooked_dump)
+        patch(self._process, "join", _hooked_join)
 
     def remove(self) -> None:
         """Have all as it was."""
-        self._connection.send = self._send
-        self._queues._ForkingPickler = self._pickler
-        self._reduction.dump = self._dump
-        self._process.join = self._join
+        self._patches.remove()
 
-    def _hooked_send(self) -> Any:
+    def _hooked_send(self, original: Any) -> Any:
         """`Connection.send`: of pipes, pools, managers."""
-        original, write = self._send, self._write
+        write = self._write
 
         @functools.wraps(original)
         def send(self: Any, obj: Any) -> None:
@@ -64,33 +62,28 @@ class Hooks:
             self._check_closed()
             self._check_writable()
             message = write(obj, options, to_strangers=reach == NAMED)
-            try:
-                self._send_bytes(message.data)
-            except OSError:
-                # After any other exception, it may have left as a whole.
-                message.recall()
-                raise
+            message.transmit(self.fileno(), self._send_bytes)
 
         return send
 
-    def _hooked_pickler(self) -> Any:
+    def _hooked_pickler(self, original: Any) -> Any:
         """The pickler of queues."""
         write = self._write
 
-        class MessagePickler(self._pickler):  # type: ignore[misc, name-defined]  # found late
+        class MessagePickler(original):  # type: ignore[misc]  # found late
             @classmethod
             def dumps(cls, obj: Any, protocol: int | None = None) -> memoryview:
                 options = State.options
                 if options is None or protocol is not None:
                     plain: memoryview = super().dumps(obj, protocol)
                     return plain
-                return write(obj, options).data
+                return written(write(obj, options))
 
         return MessagePickler
 
-    def _hooked_dump(self) -> Any:
+    def _hooked_dump(self, original: Any) -> Any:
         """`reduction.dump`: what a new process is told, its arguments among it."""
-        original, write, process = self._dump, self._write, self._process
+        write, process = self._write, self._process
 
         @functools.wraps(original)
         def dump(obj: Any, file: Any, *arguments: Any, **more: Any) -> None:
@@ -100,25 +93,34 @@ class Hooks:
                 return
             if isinstance(obj, process):
                 obj = Starting(obj, options)
-            message = write(obj, options)
-            try:
-                file.write(message.data)
-            except OSError:
-                message.recall()
-                raise
+            file.write(write(obj, options).data)
 
         return dump
 
-    def _hooked_join(self) -> Any:
-        """`Process.join`: what came from a process that is gone waits for no more."""
-        original = self._join
 
-        @functools.wraps(original)
-        def join(self: Any, timeout: float | None = None) -> None:
-            original(self, timeout)
-            inbox.drop_orphans()
+def _hooked_send_bytes(original: Any) -> Any:
+    """`Connection.send_bytes`: with it, queues send what their pickler has written."""
 
-        return join
+    @functools.wraps(original)
+    def send_bytes(self: Any, buf: Any, *arguments: Any, **more: Any) -> None:
+        message = take_written(buf)
+        if message is None:
+            original(self, buf, *arguments, **more)
+        else:
+            message.transmit(self.fileno(), functools.partial(original, self))
+
+    return send_bytes
+
+
+def _hooked_join(original: Any) -> Any:
+    """`Process.join`: what came from a process that is gone waits for no more."""
+
+    @functools.wraps(original)
+    def join(self: Any, timeout: float | None = None) -> None:
+        original(self, timeout)
+        inbox.drop_orphans()
+
+    return join
 
 
 # With the module that tells whether it is imported.

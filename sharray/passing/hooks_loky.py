@@ -11,7 +11,8 @@ import numpy as np
 
 from .collecting import Sources
 from .options import State
-from .sending import write
+from .patches import Patches
+from .sending import write, written
 from .starting import Starting
 
 # What joblib has for arrays in results.
@@ -33,22 +34,20 @@ class LokyHooks:
         self._queues: Any = import_module(f"{package}.backend.queues")
         self._reduction: Any = import_module(f"{package}.backend.reduction")
         self._process = import_module("multiprocessing.process").BaseProcess
-        self._dump = self._reduction.dump
-        self._dumps = self._queues.dumps
+        self._patches = Patches()
 
     def set(self) -> None:
         """As `Hooks.set`."""
-        self._queues.dumps = self._hooked_dumps()
-        self._reduction.dump = self._hooked_dump()
+        self._patches.patch(self._queues, "dumps", self._hooked_dumps)
+        self._patches.patch(self._reduction, "dump", self._hooked_dump)
 
     def remove(self) -> None:
         """As `Hooks.remove`."""
-        self._queues.dumps = self._dumps
-        self._reduction.dump = self._dump
+        self._patches.remove()
 
-    def _hooked_dumps(self) -> Any:
+    def _hooked_dumps(self, original: Any) -> Any:
         """The pickler of loky's queues."""
-        original, reduction = self._dumps, self._reduction
+        reduction = self._reduction
 
         @functools.wraps(original)
         def dumps(obj: Any, reducers: Any = None, protocol: Any = None) -> memoryview:
@@ -58,13 +57,13 @@ class LokyHooks:
                 plain: memoryview = original(obj, reducers, protocol)
                 return plain
             collect = functools.partial(collector, reducers or {})
-            return write(obj, options, collector=collect).data
+            return written(write(obj, options, collector=collect))
 
         return dumps
 
-    def _hooked_dump(self) -> Any:
+    def _hooked_dump(self, original: Any) -> Any:
         """`reduction.dump`: what a new process is told."""
-        original, process = self._dump, self._process
+        process = self._process
 
         @functools.wraps(original)
         def dump(obj: Any, *arguments: Any, **more: Any) -> None:

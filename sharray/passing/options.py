@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import os
 from typing import NamedTuple, SupportsIndex
 
 # Where a message by shared memory begins to be faster; `make bench` measures it.
@@ -33,6 +34,15 @@ class State:
     decided = False
     # Whether the user was told that memory is short.
     warned = False
+
+
+def _forget_uninstall_after_fork() -> None:
+    """A parent that installs later means its workers, too."""
+    if State.options is None:
+        State.decided = False
+
+
+os.register_at_fork(after_in_child=_forget_uninstall_after_fork)
 
 
 def check(threshold: SupportsIndex | None, budget: SupportsIndex | None) -> Options:

@@ -41,15 +41,13 @@ def copy_parts(
     places = places_of([part.nbytes for part in parts])
     for part, (begin, _) in zip(parts, places, strict=True):
         source = as_array(part)
+        if source.flags.c_contiguous or source.flags.f_contiguous:
+            # Its bytes: what lies between the fields of a structure is not copied else.
+            source = source.ravel(order_of(source)).view(np.uint8)
         # Not frombuffer: while an array exists, it would keep a mapping from being
         # closed.
         target = np.ndarray.__new__(
-            np.ndarray,
-            source.shape,
-            source.dtype,
-            memory,
-            offset + begin,
-            order=order_of(source),
+            np.ndarray, source.shape, source.dtype, memory, offset + begin
         )
         np.copyto(target, source)
     return places

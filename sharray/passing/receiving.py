@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import pickle
+import sys
 import weakref
 from typing import Any
 
 import numpy as np
 
-from ..array.core import AnyArray
+from ..array.core import AnyArray, SharedArray
+from ..errors import HandleError, MessageError
 from ..storage import inbox
+from ..storage.segment import IDENTITY_SIZE
 from .options import Options, State
 from .packing import places_of, room_for
 
 # Copying less than this costs no more than keeping it apart, and lets the sender
 # use the memory again at once.
 _WORTH_KEEPING = 256 << 10
+_LONGEST_PATH = 4096  # limits.h, PATH_MAX
 
 
 class Received(np.ndarray[Any, Any]):
@@ -48,22 +52,52 @@ def open_message(
 
     Raises
     ------
+    HandleError
+        It is no message.
     MessageError
         Its memory is gone or too short, or it was opened before.
     """
+    _check(path, identity, generation, token, sizes)
     _answer_alike(options)
     own = [size for size in sizes if isinstance(size, int)]
     total = sum(map(room_for, own))
-    source = path, identity, generation, token
+    source = path, identity, generation, token, places_of(own)
     if total < _WORTH_KEEPING or not inbox.has_room():
-        found: Any = iter(inbox.receive_copy(*source, places_of(own)))
+        found: Any = iter(inbox.receive_copy(*source))
     else:
-        found = iter(_hold(inbox.receive(*source), places_of(own)))
+        found = iter(_hold(inbox.receive(*source), source[-1]))
     parts: list[Any] = [
         next(found) if isinstance(size, int) else size for size in sizes
     ]
     whole = pickled if pickled is not None else parts.pop()
-    return pickle.loads(whole, buffers=parts)
+    try:
+        return pickle.loads(whole, buffers=parts)
+    except EOFError as error:
+        # multiprocessing.Pool takes that for the end of its pipe, and waits.
+        text = f"a message ends too early ({error}); send it again"
+        raise MessageError(text, path) from error
+
+
+def _check(path: Any, identity: Any, generation: Any, token: Any, sizes: Any) -> None:
+    """Refuse what no message says, before anything is taken."""
+    # What was found is not printed: it may be anything, and of any size.
+    if type(path) is not str or not path.startswith("/") or len(path) > _LONGEST_PATH:
+        problem = "an absolute path"
+    elif type(identity) is not bytes or len(identity) != IDENTITY_SIZE:
+        problem = f"an identity of {IDENTITY_SIZE} bytes"
+    elif type(generation) is not int or type(token) is not int:
+        problem = "integers as generation and token"
+    elif type(sizes) is not tuple or not all(map(_is_size, sizes)):
+        problem = "the bytes of each part"
+    else:
+        return
+    raise HandleError(f"not a message of this library: expected {problem}")
+
+
+def _is_size(size: Any) -> bool:
+    return isinstance(size, SharedArray) or (
+        type(size) is int and 0 <= size <= sys.maxsize
+    )
 
 
 def _hold(incoming: inbox.Incoming, places: inbox.Places) -> list[memoryview]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 from multiprocessing.reduction import ForkingPickler
@@ -20,10 +21,57 @@ from .receiving import open_inline, open_message
 
 
 class Message(NamedTuple):
-    """What goes through the pipe, and what to do if it does not get there."""
+    """What goes through the pipe, and the file that the rest of it lies in.
+
+    Attributes
+    ----------
+    data : memoryview
+        The bytes for the pipe.
+    outgoing : Outgoing or None
+        The file, if there is one.
+    """
 
     data: memoryview
-    recall: Callable[[], None]
+    outgoing: outbox.Outgoing | None = None
+
+    def transmit(self, fd: int, transmit: Callable[[memoryview], None]) -> None:
+        """Send it through a pipe, or have the file back if that fails.
+
+        Parameters
+        ----------
+        fd : int
+            The pipe.
+        transmit : callable
+            Is called with `data`.
+        """
+        outgoing = self.outgoing
+        if outgoing is None:
+            transmit(self.data)
+            return
+        outgoing.note_pipe(fd)
+        try:
+            transmit(self.data)
+        except OSError:
+            # After any other exception, it may have left as a whole.
+            outgoing.recall()
+            raise
+
+
+# What was pickled last by the pickler of a queue, which sends it right afterwards.
+_unsent = threading.local()
+
+
+def written(message: Message) -> memoryview:
+    """Remember a message until `take_written` finds out through which pipe it goes."""
+    _unsent.message = message
+    return message.data
+
+
+def take_written(data: Any) -> Message | None:
+    """The message that these bytes are, if this thread has just written it."""
+    message: Message | None = getattr(_unsent, "message", None)
+    _unsent.message = None
+    return message if message is not None and message.data is data else None
 
 
 class _Call:
@@ -73,16 +121,15 @@ def write(
         parts.append(file.getbuffer())
         pickled = None
     if not parts:
-        return Message(file.getbuffer(), _nothing)
+        return Message(file.getbuffer())
     copied = [part for part in parts if not isinstance(part, SharedArray)]
     try:
         if not copied:
-            return Message(_without_memory(parts, pickled), _nothing)
+            return Message(_without_memory(parts, pickled))
         outgoing = outbox.take(sum(room_for(p.nbytes) for p in copied), options.budget)
     except StorageError as error:
         _warn_once(error)
-        return Message(_without_memory(parts, pickled), _nothing)
-    token = 0
+        return Message(_without_memory(parts, pickled))
     try:
         segment = outgoing.segment
         copy_parts(copied, segment.mapping, segment.data_range[0])
@@ -99,13 +146,9 @@ def write(
         )
         data = memoryview(pickle.dumps(call, 5))
     except BaseException:
-        outgoing.recall(token)
+        outgoing.recall()
         raise
-    return Message(data, lambda: outgoing.recall(token))
-
-
-def _nothing() -> None:
-    """A message that is all in the pipe needs no recall."""
+    return Message(data, outgoing)
 
 
 def _without_memory(parts: list[Part], pickled: memoryview | None) -> memoryview:

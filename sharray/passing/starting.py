@@ -4,23 +4,42 @@ from __future__ import annotations
 
 from typing import Any
 
-from .options import Options
+from .options import Options, State
 
 
 class Starting:
-    """A process object that installs sharray in the process which unpickles it."""
+    """A process object, for a process that installs sharray before it unpickles it.
+
+    Before: what is in its arguments, as a bound `Connection.send`, is looked up then.
+    """
 
     def __init__(self, process: Any, options: Options) -> None:
         self._process = process
         self._options = options
 
     def __reduce__(self) -> Any:
-        return _install_and_start, (tuple(self._options), self._process)
+        return _second, (_Installing(self._options), self._process)
 
 
-def _install_and_start(options: tuple[int, int | None], process: Any) -> Any:
+class _Installing:
+    def __init__(self, options: Options) -> None:
+        self._options = options
+
+    def __reduce__(self) -> Any:
+        return _install, tuple(self._options)
+
+
+def _install(*options: Any) -> None:
     # Late, as installing needs this module.
     from .installing import install_in_worker
 
     install_in_worker(Options(*options))
+
+
+def _second(_: None, process: Any) -> Any:
+    # Unpickling the process may have imported packages that have hooks of their own.
+    if State.options is not None:
+        from .hooks import set_hooks
+
+        set_hooks()
     return process

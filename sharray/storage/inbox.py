@@ -10,8 +10,8 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 from ..errors import HandleError, MessageError, StorageError
 from ..system import files, locks, memory, processes
@@ -19,9 +19,10 @@ from . import ending, location, message, trailer
 from .attaching import attach_open
 from .segment import Segment
 
-# Mapped at the same time: each takes two descriptors up to Python 3.12.
-_MOST_HELD = 64
-_MOST_KEPT = 64
+# Mapped at the same time, to hold data as well as to wait for some: each takes two
+# descriptors up to Python 3.12, and the program needs most of its own.
+_MOST = 64
+_PART_OF_DESCRIPTORS = 8
 _LOOK_INTERVAL = 0.05
 # Descriptors or address space: the files that are kept have some to give.
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
@@ -116,12 +117,16 @@ class Incoming:
 
     def keep(self) -> None:
         """Wait for the next message, if there can be one."""
-        if self.is_orphan():
+        # Another thread may have mapped the same file anew.
+        if (
+            self.is_orphan()
+            or _kept.setdefault(self.segment.identity, self) is not self
+        ):
             self.close()
             return
-        _kept[self.segment.identity] = self
-        while len(_kept) > _MOST_KEPT:
-            with suppress(StopIteration, KeyError):
+        while len(_kept) > _most():
+            # Others take some out, too.
+            with suppress(StopIteration, KeyError, RuntimeError):
                 _kept.pop(next(iter(_kept))).close()
 
     def is_orphan(self, *, now: bool = False) -> bool:
@@ -191,7 +196,9 @@ _kept: dict[bytes, Incoming] = {}
 _receiving = threading.RLock()
 
 
-def receive(path: str, identity: bytes, generation: int, token: int) -> Incoming:
+def receive(
+    path: str, identity: bytes, generation: int, token: int, places: Places
+) -> Incoming:
     """Take over the data of a message, where it is.
 
     Parameters
@@ -202,16 +209,16 @@ def receive(path: str, identity: bytes, generation: int, token: int) -> Incoming
         Device, inode and uuid of the file.
     generation, token : int
         From the message.
+    places : sequence of (int, int)
+        Begin and end of each part, from the start of the data.
 
     Raises
     ------
     MessageError
-        It was received already, or the file is gone.
+        It was received already, does not fit, or the file is gone.
     """
-    with _receiving:
-        incoming = _kept.pop(identity, None) or _attach(path, identity)
+    with _receiving, _take(path, identity, places) as incoming:
         if not incoming.hold(generation, token):
-            incoming.close()
             raise _received_before(path)
         incoming.take_over()
         return incoming
@@ -220,21 +227,32 @@ def receive(path: str, identity: bytes, generation: int, token: int) -> Incoming
 def receive_copy(
     path: str, identity: bytes, generation: int, token: int, places: Places
 ) -> list[bytearray]:
-    """As `receive`, but copy it, so that the sender can use the file again at once.
-
-    Parameters
-    ----------
-    places : sequence of (int, int)
-        Begin and end of each part, from the start of the data.
-    """
-    with _receiving:
-        incoming = _kept.pop(identity, None) or _attach(path, identity)
+    """As `receive`, but copy it, so that the sender can use the file again at once."""
+    with _receiving, _take(path, identity, places) as incoming:
         found = incoming.copy(generation, token, places)
         if found is None:
-            incoming.close()
             raise _received_before(path)
         incoming.keep()
         return found
+
+
+@contextmanager
+def _take(path: str, identity: bytes, places: Places) -> Iterator[Incoming]:
+    """The file of a message; kept for the next one if anything goes wrong."""
+    incoming = _kept.pop(identity, None) or _attach(path, identity)
+    try:
+        first, end = incoming.segment.data_range
+        needed = max((place[1] for place in places), default=0)
+        if needed > end - first:
+            raise MessageError(
+                f"a message does not fit its memory: expected at most {end - first} "
+                f"bytes, found {needed}; it is damaged, send it again",
+                path,
+            )
+        yield incoming
+    except BaseException:
+        incoming.keep()
+        raise
 
 
 def _received_before(path: str) -> MessageError:
@@ -247,7 +265,11 @@ def _received_before(path: str) -> MessageError:
 
 def has_room() -> bool:
     """Whether a message may stay where it is; otherwise it is better copied."""
-    return len(_held) < _MOST_HELD
+    return len(_held) < _most()
+
+
+def _most() -> int:
+    return min(_MOST, processes.descriptor_limit() // _PART_OF_DESCRIPTORS)
 
 
 def drop_orphans() -> None:
@@ -255,18 +277,17 @@ def drop_orphans() -> None:
     with _receiving:
         for identity in list(_kept):
             incoming = _kept.pop(identity, None)
-            if incoming is None:
-                continue
-            if incoming.is_orphan(now=True):
+            if incoming is not None and (
+                incoming.is_orphan(now=True)
+                or _kept.setdefault(identity, incoming) is not incoming
+            ):
                 incoming.close()
-            else:
-                _kept[identity] = incoming
 
 
 def _attach(path: str, identity: bytes) -> Incoming:
     drop_orphans()
-    place = location.locate(path)
     try:
+        place = location.locate(path)
         try:
             segment, fd = attach_open(place, "r+", identity=identity)
         except StorageError as error:

@@ -10,7 +10,7 @@ import threading
 import time
 from contextlib import suppress
 
-from ..errors import NoSpaceError, StorageError
+from ..errors import NoSpaceError, StorageError, explain
 from ..system import files, locks, memory, processes
 from . import ending, header, location, making, message, trailer
 from .segment import Segment
@@ -18,7 +18,13 @@ from .segment import Segment
 # Each needs two descriptors and a mapping. More than this many messages under way
 # are a queue that is not read, and then it is right that the sender is held up.
 _MOST = 64
+_PART_OF_DESCRIPTORS = 8
 _IDLE_SECONDS = 60.0
+# With so many under way, a file that comes back soon is better than a fresh one.
+_MANY = 16
+_PATIENCE = 0.1
+_LONGEST_PAUSE = 0.005
+_LOOK_INTERVAL = 5.0
 _PART_OF_FREE_MEMORY = 4
 
 
@@ -31,13 +37,22 @@ class Outgoing:
         Bytes of data that it has room for.
     """
 
-    __slots__ = ("_fd", "_lock_offset", "capacity", "segment", "used")
+    __slots__ = (
+        "_fd",
+        "_lock_offset",
+        "_pipe",
+        "_token",
+        "capacity",
+        "segment",
+        "used",
+    )
 
     def __init__(self, segment: Segment) -> None:
         self.segment = segment
         self.capacity = segment.header.nbytes
         self.used = time.monotonic()
         self._lock_offset = message.lock_offset(segment)
+        self._pipe = self._token = 0
         # Not the one of the mapping: whether others have locked a byte can be asked
         # through another open file only.
         self._fd = files.open_existing(segment.path, writable=True, follow=False)
@@ -73,18 +88,38 @@ class Outgoing:
         words = self.segment.words
         words[trailer.STATE_WORD] = message.WRITING
         words[trailer.GENERATION_WORD] = (self.generation + 1) % (1 << 64)
+        self._pipe = self._token = 0
 
     def send(self, *, to_strangers: bool = False) -> int:
         """The data is complete, the message may leave; returns its token."""
-        token = self.segment.record_sent(to_strangers=to_strangers)
+        self._token = self.segment.record_sent(to_strangers=to_strangers)
         self.segment.words[trailer.STATE_WORD] = message.IN_FLIGHT
-        return token
+        return self._token
 
-    def recall(self, token: int) -> None:
+    def recall(self) -> None:
         """The message could not be sent, or not even be written."""
         self.used = time.monotonic()
-        self.segment.record_received(token)
+        self.segment.record_received(self._token)
         self.segment.words[trailer.STATE_WORD] = message.FREE
+
+    def note_pipe(self, fd: int) -> None:
+        """The message goes through this pipe; remember which one that is."""
+        status = files.status(fd)
+        self._pipe = status.st_ino if files.is_pipe(status) else 0
+
+    def is_in_flight(self) -> bool:
+        """Whether the message has not been received yet."""
+        return self.segment.words[trailer.STATE_WORD] == message.IN_FLIGHT
+
+    def is_lost_in(self, pipes: set[int]) -> bool:
+        """Whether the message is under way, but in none of these pipes.
+
+        Parameters
+        ----------
+        pipes : set of int
+            Inode numbers of all that somebody has open.
+        """
+        return bool(self._pipe) and self._pipe not in pipes and self.is_in_flight()
 
     def close(self) -> None:
         """Use it no more.
@@ -113,6 +148,7 @@ _outgoing: list[Outgoing] = []
 # Reentrant: garbage collection may run a __del__ that sends something.
 _choosing = threading.RLock()
 _is_choosing = False
+_looked_for_pipes = -_LOOK_INTERVAL
 
 
 def take(nbytes: int, budget: int | None) -> Outgoing:
@@ -132,22 +168,55 @@ def take(nbytes: int, budget: int | None) -> Outgoing:
         The budget is used up by messages that nobody has received or let go of, or
         there is no memory.
     """
+    deadline = time.monotonic() + _PATIENCE
+    pause = 0.0005
+    while True:
+        with _choosing:
+            found = _take_now(nbytes, budget, patient=time.monotonic() < deadline)
+        if found is not None:
+            return found
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _take_now(nbytes: int, budget: int | None, *, patient: bool) -> Outgoing | None:
+    """As `take`; None if that would use more memory than waiting a little would."""
     global _is_choosing
-    now = time.monotonic()
-    with _choosing:
-        if _is_choosing:
-            raise _no_room("a signal handler or __del__ interrupted a message")
-        _is_choosing = True
-        try:
-            _close_idle(now)
+    if _is_choosing:
+        raise _no_room("a signal handler or __del__ interrupted a message")
+    _is_choosing = True
+    try:
+        now = time.monotonic()
+        _close_idle(now)
+        best = _best_free(nbytes)
+        in_flight = sum(outgoing.is_in_flight() for outgoing in _outgoing)
+        if best is None and in_flight >= _MANY:
+            if patient:
+                return None
+            _recall_lost(now)
             best = _best_free(nbytes)
-            if best is None:
-                return _create(nbytes, budget)
-            best.claim()
-            best.used = now
-            return best
-        finally:
-            _is_choosing = False
+        if best is None:
+            return _create(nbytes, budget)
+        best.claim()
+        best.used = now
+        return best
+    finally:
+        _is_choosing = False
+
+
+def _recall_lost(now: float) -> None:
+    """Have back what was in pipes that are gone: of terminated pools, dropped queues.
+
+    That takes milliseconds, so that it is asked once in a while only.
+    """
+    global _looked_for_pipes
+    if now < _looked_for_pipes + _LOOK_INTERVAL:
+        return
+    _looked_for_pipes = now
+    pipes = processes.pipes_in_use()
+    for outgoing in _outgoing:
+        if outgoing.is_lost_in(pipes):
+            outgoing.recall()
 
 
 def trim() -> None:
@@ -198,8 +267,10 @@ def _create(nbytes: int, budget: int | None) -> Outgoing:
     try:
         segment.publish()
         outgoing = Outgoing(segment)
-    except BaseException:
+    except BaseException as error:
         segment.release()
+        if isinstance(error, OSError):
+            raise explain(error, "use for messages", segment.path) from error
         raise
     ending.keep(segment, None)
     _outgoing.append(outgoing)
@@ -215,21 +286,25 @@ def _capacity_for(nbytes: int) -> int:
 def _make_room(capacity: int, budget: int | None) -> None:
     """Close files that are free until another one may be made."""
     directory = os.path.dirname(location.ram_directory())
-    free = files.free_bytes(directory)
+    try:
+        free = files.free_bytes(directory)
+    except OSError as error:
+        raise explain(error, "use for messages", directory) from error
     free = min(free, files.available_memory() or free)
     taken = sum(outgoing.capacity for outgoing in _outgoing)
     if budget is None:
         budget = (free + taken) // _PART_OF_FREE_MEMORY
     if capacity > budget:
         raise _no_room(f"it takes {capacity} bytes of the {budget} that are allowed")
+    most = min(_MOST, processes.descriptor_limit() // _PART_OF_DESCRIPTORS)
     for outgoing in _free():
-        if len(_outgoing) < _MOST and taken + capacity <= budget:
+        if len(_outgoing) < most and taken + capacity <= budget:
             break
         taken -= outgoing.capacity
         free += outgoing.capacity
         _close(outgoing)
-    if len(_outgoing) >= _MOST:
-        raise _no_room(f"{_MOST} messages are under way or their arrays in use")
+    if len(_outgoing) >= most:
+        raise _no_room(f"{most} messages are under way or their arrays in use")
     if taken + capacity > budget:
         raise _no_room(
             f"messages under way and arrays in use take {taken} of the {budget} bytes "

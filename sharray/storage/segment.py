@@ -20,6 +20,7 @@ from .trailer import Trailer
 
 T = TypeVar("T")
 _LOOK_INTERVAL = 0.01
+IDENTITY_SIZE = 32  # what `identity_of` returns
 _LARGEST_ERRNO = 4095  # errno(3); the word may hold anything
 # Reentrant: garbage collection may run a __del__ that sends another array.
 _publishing = threading.RLock()

@@ -44,6 +44,11 @@ def is_regular(status: os.stat_result) -> bool:
     return stat.S_ISREG(status.st_mode)
 
 
+def is_pipe(status: os.stat_result) -> bool:
+    """Whether this is a pipe or a FIFO."""
+    return stat.S_ISFIFO(status.st_mode)
+
+
 def read_at(fd: int, nbytes: int, offset: int) -> bytes:
     """pread(2): a private copy, so that what is checked cannot change later."""
     return os.pread(fd, nbytes, offset)
