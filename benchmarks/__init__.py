@@ -20,6 +20,13 @@ module                    what it is for
 `benchmarks.fresh`        the new processes in which that is measured
 `benchmarks.fifty_lines`  the kernel for it
 `benchmarks.atomics`      counting together
+`benchmarks.passing`      sending arrays to workers, and getting them back
+`benchmarks.passing_ways`  how to: plainly, with sharray, by hand
+`benchmarks.passing_peers`  how to: with other libraries
+`benchmarks.passing_driver`  the processes in which that is measured
+`benchmarks.passing_memory`  what memory it takes
+`benchmarks.passing_process`  the processes in which that is measured
+`benchmarks.passing_plot`  times over sizes, drawn
 `benchmarks.harness`      rounds, samples, medians
 `benchmarks.tables`       results and goals
 `benchmarks.scratch`      files that are gone afterwards

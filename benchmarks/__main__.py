@@ -19,6 +19,8 @@ from . import (
     loops,
     machine,
     opening,
+    passing,
+    passing_plot,
     reductions,
     report,
     starting,
@@ -39,6 +41,7 @@ _TOPICS: dict[str, Callable[[Scratch, Effort], Iterator[Table]]] = {
     "reductions": reductions.run,
     "starting": starting.run,
     "atomics": atomics.run,
+    "passing": passing.run,
 }
 
 
@@ -55,6 +58,8 @@ def main() -> None:
     if options.json is not None:
         text = report.to_json(facts, tables, quick=options.quick)
         options.json.write_text(text, encoding="utf-8")
+    if options.plot is not None:
+        passing_plot.draw(tables, options.plot)
 
 
 def _measure(options: argparse.Namespace) -> Iterator[Table]:
@@ -80,6 +85,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="write the results there as well"
+    )
+    parser.add_argument(
+        "--plot",
+        type=Path,
+        metavar="FILE",
+        help="draw the topic passing there, .svg or .png; needs matplotlib",
     )
     parser.add_argument(
         "--disk",

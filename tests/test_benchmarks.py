@@ -41,6 +41,15 @@ TABLES = [
     "starting",
     "compiling",
     "atomics",
+    "small",
+    "argument, 1 MB",
+    "argument and result, 1 MB",
+    "argument, read",
+    "same array",
+    "crossover, argument",
+    "crossover, argument and result",
+    "memory of workers",
+    "memory of messages",
 ]
 
 

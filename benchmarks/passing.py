@@ -1,0 +1,266 @@
+"""Passing: an ordinary array to a worker, and back, beside plain pickle and peers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sharray.passing.options import CROSSOVER
+from sharray.system import files
+
+from . import passing_memory
+from .harness import FULL, Contender, Effort, measure
+from .passing_driver import Driver, drivers
+from .passing_memory import size
+from .passing_peers import (
+    ALWAYS,
+    FULL_ONLY,
+    LEAST_SHARED,
+    MEMCPY,
+    OURS,
+    PLAIN,
+    SHARED,
+)
+from .passing_ways import MOST
+from .scratch import Scratch
+from .tables import Table
+
+ARGUMENT = "argument"
+BOTH = "argument and result"
+_TASKS = {ARGUMENT: "take", BOTH: "give"}
+
+_AS_FAST = 1 / 0.95  # what noise leaves of "not slower"
+SIZES = [
+    *(1_000, 4_000, 16_000, 64_000, 250_000),
+    *(1_000_000, 4_000_000, 16_000_000, 100_000_000),
+]
+# And the first of these for which there is memory.
+LARGEST = [MOST >> halvings for halvings in range(4)]
+_LIMITS = {1_000_000: 1 / 10, 100_000_000: 1 / 25}  # of what plain pickle takes
+_MEMCPY_RATE = 0.7
+_SMALL = 1_000, 16_000
+_LARGE = 100_000_000
+# In a row: what is fast is called often, so that everybody is awake.
+_CALLS = 20
+_PATIENCE = 5.0  # seconds; whoever needs more for a call is not waited for
+_ROOM = 16  # so many times the array must be available, for all who hold it
+
+_EMPTY = "an empty task"
+_AGAIN = "sh.share, again"
+
+_Running = dict[str, Driver | None]
+
+
+def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
+    """Measure calls of a pool of one worker; each contender has its own process."""
+    full = effort.nbytes >= FULL.nbytes
+    names = [*ALWAYS, *FULL_ONLY] if full else [*ALWAYS]
+    with drivers([*names, SHARED]) as running:
+        peers = {name: running[name] for name in names}
+        yield _small(peers, effort)
+        yield from _by_size(peers, effort, full)
+        yield _read(peers, effort)
+        yield _same_array(peers, effort)
+        for what in _TASKS:
+            yield _crossover(what, running, effort, full)
+    yield from passing_memory.run(effort, full)
+
+
+# -- over sizes --------------------------------------------------------------
+
+
+def table_name(what: str, nbytes: int) -> str:
+    """The name of the table of a size.
+
+    Examples
+    --------
+    >>> table_name(ARGUMENT, 250_000)
+    'argument, 250 kB'
+    """
+    return f"{what}, {size(nbytes)}"
+
+
+def _by_size(peers: _Running, effort: Effort, full: bool) -> Iterator[Table]:
+    before: dict[str, tuple[int, Table]] = {}
+    left_out: dict[str, list[str]] = {what: [] for what in _TASKS}
+    for nbytes in [*SIZES, *_largest()] if full else (1_000_000,):
+        for what in _TASKS:
+            if what in before:
+                left_out[what] += _too_slow(nbytes, *before[what])
+            table = _of_size(what, nbytes, peers, effort, left_out[what])
+            before[what] = nbytes, table
+            yield table
+
+
+def _largest() -> list[int]:
+    available = files.available_memory() or 0
+    return [nbytes for nbytes in LARGEST if _ROOM * nbytes <= available][:1]
+
+
+def _of_size(
+    what: str, nbytes: int, peers: _Running, effort: Effort, slow: list[str]
+) -> Table:
+    names = [name for name in peers if what == ARGUMENT or name != MEMCPY]
+    left_out = f"; more than {_PATIENCE:g} s: {', '.join(slow)}" if slow else ""
+    title = f"Pool.apply with an {what} of {size(nbytes)}, warm{left_out}"
+    contenders = _contenders(
+        {name: peers[name] for name in names if name not in slow}, _TASKS[what], nbytes
+    )
+    name = table_name(what, nbytes)
+    table = Table.measured(name, title, contenders, _rounds(nbytes, effort))
+    if nbytes in _LIMITS:
+        table.demand(OURS, _LIMITS[nbytes], times=PLAIN)
+    if nbytes == _LARGE and what == ARGUMENT:
+        table.demand(OURS, 1 / _MEMCPY_RATE, times=MEMCPY)
+    return table
+
+
+def _too_slow(nbytes: int, smaller: int, table: Table) -> list[str]:
+    """Those that would take too long, going by what they took for less."""
+    factor = nbytes / smaller
+    return [
+        name
+        for name in table.samples
+        if name != PLAIN
+        and table.samples[name]
+        and table.median(name) * factor > _PATIENCE
+    ]
+
+
+def _contenders(peers: _Running, task: str, nbytes: int) -> list[Contender]:
+    most = max(1, min(_CALLS, 4_000_000 // nbytes))
+    found = []
+    for name, driver in peers.items():
+        calls = most if name in ALWAYS else min(most, _CALLS // 4)
+        how = task, nbytes, calls, min(calls - 1, 2)
+        found.append(_contender(name, driver, *how))
+    return found
+
+
+def _contender(name: str, driver: Driver | None, *how: Any) -> Contender:
+    return Contender(name, None if driver is None else driver.sample(*how))
+
+
+def _rounds(nbytes: int, effort: Effort) -> int:
+    if nbytes > _LARGE:
+        return 3
+    if nbytes == _LARGE:
+        return max(2, effort.slow_rounds // 3)
+    return max(2, effort.slow_rounds // (1 if nbytes in _LIMITS else 2))
+
+
+def _small(peers: _Running, effort: Effort) -> Table:
+    """What goes through the pipe anyway.
+
+    Only these two, in many short rounds: whether a worker wakes up beside its caller
+    or on another core makes more of a difference than they do.
+    """
+    cases = [(what, nbytes) for what in _TASKS for nbytes in _SMALL]
+    table = Table.measured(
+        "small",
+        "Pool.apply with small arrays",
+        [
+            _contender(_case(name, *case), peers[name], _TASKS[case[0]], case[1], 10, 2)
+            for case in cases
+            for name in (PLAIN, OURS)
+        ],
+        effort.rounds,
+    )
+    for case in cases:
+        table.demand(_case(OURS, *case), _AS_FAST, times=_case(PLAIN, *case))
+    return table
+
+
+def _case(name: str, what: str, nbytes: int) -> str:
+    return f"{name}, {what} of {size(nbytes)}"
+
+
+# -- what else there is to know of an array ----------------------------------
+
+
+def _read(peers: _Running, effort: Effort) -> Table:
+    """Where a page is mapped only when somebody reads it, that counts here."""
+    nbytes, rounds = effort.nbytes, max(2, effort.slow_rounds // 4)
+    chosen = {name: peers[name] for name in peers if name != MEMCPY}
+    table = Table.measured(
+        "argument, read",
+        f"Pool.apply with an argument of {size(nbytes)}, which the worker sums up",
+        _contenders(chosen, "read", nbytes),
+        rounds,
+    )
+    table.demand(OURS, _AS_FAST, times=PLAIN)
+    return table
+
+
+def _same_array(peers: _Running, effort: Effort) -> Table:
+    """Tasks that look at nothing, as one that is empty does.
+
+    Not of joblib, which is asked for many tasks at once.
+    """
+    nbytes, calls = effort.nbytes, 100
+    ours = peers[OURS]
+    contenders = [
+        _contender(_EMPTY, ours, "empty", nbytes, calls),
+        _contender(_AGAIN, ours, "again", nbytes, calls),
+    ]
+    for name, driver in peers.items():
+        if name in (OURS, MEMCPY) or name.endswith(", kept") or "joblib" in name:
+            continue
+        few = 1 if name in (PLAIN, "py-sharedmemory") else calls
+        called = name + (", again" if few > 1 else "")
+        contenders.append(_contender(called, driver, "again", nbytes, few))
+    table = Table.measured(
+        "same array",
+        f"the same array of {size(nbytes)} in each of {calls} tasks, one after the "
+        "other; the time of one of them",
+        contenders,
+        max(2, effort.slow_rounds // 3),
+    )
+    table.demand(_AGAIN, 1.05, times=_EMPTY)
+    return table
+
+
+# -- the threshold -----------------------------------------------------------
+
+
+def _crossover(what: str, running: _Running, effort: Effort, full: bool) -> Table:
+    """From which size on shared memory is faster, for `CROSSOVER` of the library."""
+    sizes = [LEAST_SHARED << power for power in (range(11) if full else (0, 6))]
+    contenders = [
+        _contender(_at(name, nbytes), running[name], _TASKS[what], nbytes, 10, 2)
+        for nbytes in sizes
+        for name in (PLAIN, SHARED)
+    ]
+    samples = measure(contenders, max(2, effort.rounds // 4))
+    table = Table(f"crossover, {what}", "", samples)
+    ratios = {
+        nbytes: found.median
+        for nbytes in sizes
+        if (found := table.ratio(_at(SHARED, nbytes), _at(PLAIN, nbytes)))
+    }
+    table.title = (
+        f"Pool.apply with an {what}, all through shared memory, which is faster "
+        f"{_from_which(ratios)}; times of plain: "
+        + ", ".join(f"{_binary(n)} {ratio:.2f}" for n, ratio in ratios.items())
+    )
+    if CROSSOVER in ratios:
+        table.demand(_at(SHARED, CROSSOVER), _AS_FAST, times=_at(PLAIN, CROSSOVER))
+    return table
+
+
+def _at(name: str, nbytes: int) -> str:
+    return f"{name}, {_binary(nbytes)}"
+
+
+def _binary(nbytes: int) -> str:
+    return f"{nbytes >> 10} KiB"
+
+
+def _from_which(ratios: dict[int, float]) -> str:
+    """Where it begins to be faster, and stays so."""
+    found = None
+    for nbytes in sorted(ratios, reverse=True):
+        if ratios[nbytes] > 1:
+            break
+        found = nbytes
+    return "nowhere" if found is None else f"from {_binary(found)} on"

@@ -1,0 +1,160 @@
+"""A process for each contender, so that none has the hooks and threads of another.
+
+``python -m benchmarks.passing_driver NAME`` reads commands, a line of JSON each, and
+answers each with the seconds of every call. It ends with its input.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .harness import Sample, spread
+from .passing_peers import OURS, PEERS, SHARED
+from .passing_ways import Array, Call, Way
+
+_KEPT_BYTES = 200_000_000  # arrays that are larger are made anew each time
+_GRACE = 30
+
+
+class Driver:
+    """The process of a contender, as the benchmark sees it."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.passing_driver", name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[1],
+        )
+
+    def wait_until_ready(self) -> None:
+        """Its workers have started, and have given back what they were given."""
+        self._answer()
+
+    def sample(self, task: str, nbytes: int, calls: int, warm: int = 0) -> Sample:
+        """A sample: the median of calls in a row, after others that do not count."""
+        command = {"task": task, "nbytes": nbytes, "calls": calls, "warm": warm}
+
+        def sample() -> float:
+            assert self._process.stdin is not None
+            print(json.dumps(command), file=self._process.stdin, flush=True)
+            return spread(self._answer()).median
+
+        return sample
+
+    def close(self) -> None:
+        """Have it end, and its workers."""
+        self._process.communicate()
+        if self._process.returncode != 0:
+            raise RuntimeError(f"the process for {self._name} has failed")
+
+    def kill(self) -> None:
+        """After an error elsewhere: let it end in order if it can."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.communicate(timeout=_GRACE)
+        self._process.kill()
+        self._process.communicate()
+
+    def _answer(self) -> list[float]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the process for {self._name} has failed")
+        found: list[float] = json.loads(line)
+        return found
+
+
+@contextmanager
+def drivers(names: Iterable[str]) -> Iterator[dict[str, Driver | None]]:
+    """The processes by name, all of which are ready; None if not installed."""
+    with ExitStack() as stack:
+        found: dict[str, Driver | None] = {}
+        for name in names:
+            if importlib.util.find_spec(PEERS[name].module) is None:
+                found[name] = None
+                continue
+            found[name] = driver = Driver(name)
+            stack.callback(driver.kill)
+        started = [one for one in found.values() if one is not None]
+        for driver in started:
+            driver.wait_until_ready()
+        yield found
+        for driver in started:
+            driver.close()
+
+
+def main(name: str) -> None:
+    """Do as the commands say."""
+    # What libraries print must not be taken for an answer.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    with PEERS[name].start() as way:
+        _verify(name, way)
+        print("[]", file=answers, flush=True)
+        kept = np.empty(0)
+        for line in sys.stdin:
+            command = json.loads(line)
+            n = command["nbytes"] // 8
+            if kept.size != n:
+                kept = np.empty(0)  # before there is another one
+                kept = np.arange(n, dtype=float)
+            taken = _measure(way, kept, **command)
+            if command["nbytes"] > _KEPT_BYTES:
+                kept = np.empty(0)
+            print(json.dumps(taken), file=answers, flush=True)
+        del kept
+
+
+def _verify(name: str, way: Way) -> None:
+    """What comes back is what was sent, and the way it is said to take is taken."""
+    for n in (125, 125_000):
+        x = np.arange(n, dtype=float)
+        if not way.run("give", x, functools.partial(np.array_equal, x)):
+            raise RuntimeError(f"{name} gives back something else")
+    outbox = sys.modules.get("sharray.storage.outbox")
+    if bool(outbox and outbox._outgoing) is not (name in (OURS, SHARED)):
+        raise RuntimeError(f"{name} is installed, or is not, contrary to its name")
+
+
+def _measure(
+    way: Way, x: Array, task: str, nbytes: int, calls: int, warm: int
+) -> list[float]:
+    """The seconds of each call but the first ones."""
+    with ExitStack() as stack:
+        call: Call
+        if task == "again":
+            assert way.again is not None
+            call = stack.enter_context(way.again(x))
+        else:
+            what = None if task == "empty" else x
+            call = functools.partial(way.run, task, what, _drop)
+        for _ in range(warm):
+            call()
+        taken = []
+        for _ in range(calls):
+            start = time.perf_counter()
+            call()
+            taken.append(time.perf_counter() - start)
+        return taken
+
+
+def _drop(found: Any) -> None:
+    """The caller has the result, and that is all it wants."""
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,255 @@
+"""Ways to have another process work on an array: by hand, and of multiprocessing."""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from multiprocessing.shared_memory import SharedMemory
+from typing import Any, NamedTuple
+
+import numpy as np
+
+MOST = 1_000_000_000  # the largest array that is sent
+
+Array = np.ndarray[Any, Any]
+# What the caller does with the result, as long as it is there.
+Use = Callable[[Any], Any]
+Call = Callable[[], object]
+
+
+class Way(NamedTuple):
+    """What one contender offers."""
+
+    # Name of the task, the array, and what to do with the result.
+    run: Callable[[str, Any, Use], Any]
+    # A call that sends the same array once more, which took what it takes to share it.
+    again: Callable[[Array], AbstractContextManager[Call]] | None = None
+
+
+# -- in the worker -----------------------------------------------------------
+
+
+def _nothing(x: Any) -> int:
+    return 0
+
+
+def _take(x: Any) -> int:
+    """The argument is there; nobody has looked at it yet."""
+    return int(x.nbytes)
+
+
+def _give(x: Any) -> Any:
+    return x
+
+
+def _read(x: Any) -> float:
+    return float(x.sum())
+
+
+TASKS: dict[str, Callable[[Any], Any]] = {
+    "empty": _nothing,
+    "take": _take,
+    "give": _give,
+    "read": _read,
+}
+
+
+# -- multiprocessing, as it is and with sharray ------------------------------
+
+
+@contextmanager
+def pool_of_one(maker: Any | None = None) -> Iterator[Any]:
+    """A pool that ends in peace."""
+    pool = (maker or multiprocessing.get_context("spawn").Pool)(1)
+    try:
+        yield pool
+    finally:
+        pool.close()
+        pool.join()
+
+
+@contextmanager
+def plain() -> Iterator[Way]:
+    """Multiprocessing as it is."""
+    with pool_of_one() as pool:
+
+        def run(task: str, x: Any, use: Use) -> Any:
+            return use(pool.apply(TASKS[task], (x,)))
+
+        @contextmanager
+        def again(x: Array) -> Iterator[Call]:
+            yield lambda: pool.apply(_take, (x,))
+
+        yield Way(run, again)
+
+
+@contextmanager
+def ours(threshold: int | None = None) -> Iterator[Way]:
+    """The same calls, after `sharray.install`; `share` for what is sent again."""
+    import sharray as sh
+
+    sh.install(threshold)
+    with plain() as way:
+        send_again = way.again
+        assert send_again is not None
+        yield Way(way.run, lambda x: send_again(sh.share(x)))
+    sh.uninstall()
+
+
+@contextmanager
+def memcpy() -> Iterator[Way]:
+    """No process at all: the rate of the machine."""
+    target = np.empty(0)
+
+    def run(task: str, x: Array, use: Use) -> Any:
+        nonlocal target
+        if target.shape != x.shape:
+            target = np.zeros_like(x)
+            target[...] = 1  # has its pages, too
+        np.copyto(target, x)
+        return use(x if task == "give" else x.nbytes)
+
+    yield Way(run)
+
+
+# -- shared memory by hand ---------------------------------------------------
+
+
+@contextmanager
+def _block(x: Array) -> Iterator[tuple[str, Array]]:
+    """A new block of shared memory as large as an array."""
+    block = SharedMemory(create=True, size=x.nbytes)
+    try:
+        view = np.ndarray(x.shape, x.dtype, block.buf)
+        yield block.name, view
+        del view
+        block.close()
+    finally:
+        block.unlink()
+
+
+def _in_block(task: str, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
+    """Run a task on what a block holds; an array goes back in a block of its own."""
+    block = SharedMemory(name)
+    x: Array = np.ndarray(shape, dtype, block.buf)
+    found = TASKS[task](x)
+    if task == "give":
+        answer = SharedMemory(create=True, size=found.nbytes)
+        np.ndarray(shape, dtype, answer.buf)[...] = found
+        found = answer.name
+        answer.close()
+    del x
+    block.close()
+    return found
+
+
+@contextmanager
+def by_hand() -> Iterator[Way]:
+    """The standard library's blocks, a new one for each array."""
+    with pool_of_one() as pool:
+
+        def run(task: str, x: Any, use: Use) -> Any:
+            with _block(x) as (name, view):
+                view[...] = x
+                found = pool.apply(_in_block, (task, name, x.shape, x.dtype))
+            if task != "give":
+                return use(found)
+            block = SharedMemory(found)
+            block.unlink()
+            used = use(np.ndarray(x.shape, x.dtype, block.buf))
+            block.close()
+            return used
+
+        @contextmanager
+        def again(x: Array) -> Iterator[Call]:
+            with _block(x) as (name, view):
+                view[...] = x
+                yield lambda: pool.apply(_in_block, ("take", name, x.shape, x.dtype))
+
+        yield Way(run, again)
+
+
+_kept: dict[str, SharedMemory] = {}  # in the worker
+
+
+def _in_kept_blocks(task: str, names: list[str], shape: tuple[int, ...]) -> Any:
+    if not set(names) <= set(_kept):
+        while _kept:
+            _kept.popitem()[1].close()
+        _kept.update({name: SharedMemory(name) for name in names})
+    argument, result = (np.ndarray(shape, buffer=_kept[name].buf) for name in names)
+    found = TASKS[task](argument)
+    if task != "give":
+        return found
+    result[...] = found
+    return None
+
+
+@contextmanager
+def by_hand_kept() -> Iterator[Way]:
+    """Two blocks for all calls, of which only one may be under way."""
+    blocks: list[SharedMemory] = []
+
+    def drop_blocks() -> None:
+        while blocks:
+            blocks[-1].close()
+            blocks.pop().unlink()
+
+    def run(task: str, x: Any, use: Use) -> Any:
+        if not blocks or blocks[0].size != x.nbytes:
+            drop_blocks()
+            blocks[:] = [SharedMemory(create=True, size=x.nbytes) for _ in range(2)]
+        np.ndarray(x.shape, buffer=blocks[0].buf)[...] = x
+        names = [block.name for block in blocks]
+        found = pool.apply(_in_kept_blocks, (task, names, x.shape))
+        if task == "give":
+            return use(np.ndarray(x.shape, buffer=blocks[1].buf))
+        return use(found)
+
+    with pool_of_one() as pool:
+        try:
+            yield Way(run)
+        finally:
+            drop_blocks()
+
+
+def _in_shared_array(task: str, name: str) -> Any:
+    module = importlib.import_module("SharedArray")
+    found = TASKS[task](module.attach(name))
+    if task != "give":
+        return found
+    module.create(name + "-result", found.shape, found.dtype)[...] = found
+    return name + "-result"
+
+
+@contextmanager
+def shared_array() -> Iterator[Way]:
+    """The C extension, with a new array in shared memory for each."""
+    module = importlib.import_module("SharedArray")
+    with pool_of_one() as pool:
+
+        @contextmanager
+        def again(x: Array) -> Iterator[Call]:
+            name = f"shm://sharray-benchmark-{os.getpid()}"
+            module.create(name, x.shape, x.dtype)[...] = x
+            try:
+                yield lambda: pool.apply(_in_shared_array, ("take", name))
+            finally:
+                module.delete(name)
+
+        def run(task: str, x: Any, use: Use) -> Any:
+            name = f"shm://sharray-benchmark-{os.getpid()}"
+            module.create(name, x.shape, x.dtype)[...] = x
+            try:
+                found = pool.apply(_in_shared_array, (task, name))
+            finally:
+                module.delete(name)
+            if task == "give":
+                name, found = found, module.attach(found)
+                module.delete(name)
+            return use(found)
+
+        yield Way(run, again)
