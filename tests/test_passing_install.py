@@ -141,9 +141,9 @@ def test_arrays_of_a_message_count_together(write: Callable[[Any], bytes]) -> No
         assert [int(x.sum()) // 250 for x in pickle.loads(message)] == [*range(count)]
 
 
-def test_without_a_threshold_it_is_64_kib() -> None:
+def test_without_a_threshold_it_is_128_kib() -> None:
     sh.install()
-    assert [is_shared(n) for n in (63 << 10, 64 << 10)] == [False, True]
+    assert [is_shared(n) for n in (127 << 10, 128 << 10)] == [False, True]
 
 
 def test_install_again_changes_the_options() -> None:

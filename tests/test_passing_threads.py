@@ -18,7 +18,7 @@ import pytest
 from passing_pressure import HELD, checksum, passed, payload, sent, start_program
 
 import sharray as sh
-from sharray.storage import inbox, outbox
+from sharray.storage import inbox, incoming, outbox, outgoing
 
 # Python 3.12 and later warn of forks in a process with threads, which pools have.
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
@@ -226,16 +226,16 @@ CALLS = [
     (outbox, "_create"),
     (outbox, "_make_room"),
     (outbox, "_free"),
-    (outbox.Outgoing, "is_free"),
-    (outbox.Outgoing, "claim"),
-    (outbox.Outgoing, "send"),
+    (outgoing.Outgoing, "is_free"),
+    (outgoing.Outgoing, "claim"),
+    (outgoing.Outgoing, "send"),
     (inbox, "_attach"),
     (inbox, "drop_orphans"),
-    (inbox.Incoming, "hold"),
-    (inbox.Incoming, "is_orphan"),
-    (inbox.Incoming, "take_over"),
-    (inbox.locks, "lock_byte"),
-    (inbox.locks, "unlock_byte"),
+    (incoming.Incoming, "hold"),
+    (incoming.Incoming, "is_orphan"),
+    (incoming.Incoming, "take_over"),
+    (incoming.locks, "lock_byte"),
+    (incoming.locks, "unlock_byte"),
 ]
 
 

@@ -19,6 +19,9 @@ from .rebuilding import rebuild_array, rebuild_subclass
 _PLACE = pickle.PickleBuffer(bytearray())
 
 
+_LARGER_THAN_HANDLE = 512
+
+
 class Sources:
     """The memory that a message refers to, in the order in which it does.
 
@@ -42,7 +45,7 @@ class Sources:
         """What `reducer_override` says of an array."""
         kind: Any = type(array)
         dtype = array.dtype
-        if dtype.hasobject or not _pickles_as_ndarray(kind):
+        if dtype.hasobject or not dtype.itemsize or not _pickles_as_ndarray(kind):
             return NotImplemented
         if self._is_inline(array.nbytes):
             # Not by NumPy's protocol 5, whose results do not own their memory.
@@ -62,16 +65,15 @@ class Sources:
             self._pending = None
             return False
         memory = buffer.raw()
-        if self._is_inline(memory.nbytes):
+        # Not an array of NumPy, whose memory its receiver may think its own.
+        shared = shared_bytes(memory) if memory.nbytes >= _LARGER_THAN_HANDLE else None
+        if shared is None and self._is_inline(memory.nbytes):
             return True
-        # What nobody may write to can be the same memory for all. NumPy's arrays can
-        # be made writable by who receives them, and are always copied.
-        shared = shared_bytes(memory) if memory.readonly else None
         self.parts.append(memory if shared is None else shared)
         return False
 
     def _is_inline(self, nbytes: int) -> bool:
-        if nbytes and self._inline + nbytes >= self._threshold:
+        if self._inline + nbytes >= self._threshold:
             return False
         self._inline += nbytes
         return True

@@ -72,10 +72,10 @@ class Hooks:
 
         class MessagePickler(original):  # type: ignore[misc]  # found late
             @classmethod
-            def dumps(cls, obj: Any, protocol: int | None = None) -> memoryview:
+            def dumps(cls, obj: Any, protocol: int | None = None) -> bytes:
                 options = State.options
                 if options is None or protocol is not None:
-                    plain: memoryview = super().dumps(obj, protocol)
+                    plain: bytes = super().dumps(obj, protocol)
                     return plain
                 return written(write(obj, options))
 

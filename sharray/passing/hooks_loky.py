@@ -50,11 +50,11 @@ class LokyHooks:
         reduction = self._reduction
 
         @functools.wraps(original)
-        def dumps(obj: Any, reducers: Any = None, protocol: Any = None) -> memoryview:
+        def dumps(obj: Any, reducers: Any = None, protocol: Any = None) -> bytes:
             options = State.options
             collector = _collector_of(reduction.get_loky_pickler())
             if options is None or protocol is not None or collector is None:
-                plain: memoryview = original(obj, reducers, protocol)
+                plain: bytes = original(obj, reducers, protocol)
                 return plain
             collect = functools.partial(collector, reducers or {})
             return written(write(obj, options, collector=collect))

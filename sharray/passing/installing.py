@@ -29,7 +29,7 @@ def install(
     Parameters
     ----------
     threshold : int, optional
-        Bytes: messages with less go through the pipe as they are. 64 KiB without,
+        Bytes: messages with less go through the pipe as they are. 128 KiB without,
         about where the two take the same time.
     budget : int, optional
         Bytes that this process may take for messages under way and for memory kept
@@ -66,6 +66,7 @@ def install(
     State.options = options
     State.decided = True
     State.warned = False
+    outbox.trim()  # the budget may have become smaller
     hooks.set_hooks()
 
 
@@ -113,7 +114,10 @@ def installed(
             install(*before)
 
 
-def install_in_worker(options: Options) -> None:
+def install_in_worker(options: Options, family: int) -> None:
     """Do as the process that started this one, unless told otherwise here."""
-    if not State.decided and processes.is_worker():
+    if not processes.is_worker():
+        return
+    processes.join_family(family)
+    if not State.decided:
         install(*options)

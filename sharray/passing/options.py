@@ -7,7 +7,7 @@ import os
 from typing import NamedTuple, SupportsIndex
 
 # Where a message by shared memory begins to be faster; `make bench` measures it.
-CROSSOVER = 64 << 10
+CROSSOVER = 128 << 10
 
 
 class Options(NamedTuple):

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..array.core import SharedArray
+from ..errors import DtypeError
+from ..storage.header import check_dtype
 
 
 def rebuild_array(buffer: Any, dtype: Any, shape: tuple[int, ...], order: Any) -> Any:
@@ -23,11 +25,20 @@ def rebuild_array(buffer: Any, dtype: Any, shape: tuple[int, ...], order: Any) -
     order : {'C', 'F'}
         That of the elements.
     """
-    if not isinstance(buffer, SharedArray):
+    if not isinstance(buffer, SharedArray) or not _can_be_shared(dtype):
         return rebuild_subclass(buffer, np.ndarray, dtype, shape, order)
     shared = rebuild_subclass(buffer, SharedArray, dtype, shape, order)
     shared._root = buffer._root
     return shared
+
+
+def _can_be_shared(dtype: Any) -> bool:
+    """Whether a handle can describe it; fields that overlap, it does not."""
+    try:
+        check_dtype(np.dtype(dtype))
+    except DtypeError:
+        return False
+    return True
 
 
 def rebuild_subclass(

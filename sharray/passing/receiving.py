@@ -12,6 +12,7 @@ import numpy as np
 from ..array.core import AnyArray, SharedArray
 from ..errors import HandleError, MessageError
 from ..storage import inbox
+from ..storage.incoming import Incoming, Places
 from ..storage.segment import IDENTITY_SIZE
 from .options import Options, State
 from .packing import places_of, room_for
@@ -36,6 +37,7 @@ def open_message(
     sizes: tuple[int | AnyArray, ...],
     pickled: bytes | None,
     options: tuple[int, int | None],
+    family: int,
 ) -> Any:
     """The object that a message holds.
 
@@ -49,6 +51,8 @@ def open_message(
         The rest of the message; None: it is the last part.
     options : (int, int or None)
         `Options` of the sender.
+    family : int
+        See `sharray.system.processes.family_identity`.
 
     Raises
     ------
@@ -58,7 +62,7 @@ def open_message(
         Its memory is gone or too short, or it was opened before.
     """
     _check(path, identity, generation, token, sizes)
-    _answer_alike(options)
+    _answer_alike(options, family)
     own = [size for size in sizes if isinstance(size, int)]
     total = sum(map(room_for, own))
     source = path, identity, generation, token, places_of(own)
@@ -100,7 +104,7 @@ def _is_size(size: Any) -> bool:
     )
 
 
-def _hold(incoming: inbox.Incoming, places: inbox.Places) -> list[memoryview]:
+def _hold(incoming: Incoming, places: Places) -> list[memoryview]:
     """The parts where they are; the sender has them back when nothing uses them."""
     segment = incoming.segment
     first, end = segment.data_range
@@ -119,10 +123,10 @@ def open_inline(pickled: bytes, parts: list[Any]) -> Any:
     return pickle.loads(pickled, buffers=parts)
 
 
-def _answer_alike(options: tuple[int, int | None]) -> None:
+def _answer_alike(options: tuple[int, int | None], family: int) -> None:
     """Have a worker that was never told send as it is sent to."""
     if not State.decided:
         # Late, as installing needs what sends, and that this module.
         from .installing import install_in_worker
 
-        install_in_worker(Options(*options))
+        install_in_worker(Options(*options), family)

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 from ..array.core import SharedArray
 from ..errors import NoSpaceError, StorageError
 from ..storage import outbox
+from ..storage.outgoing import Outgoing
+from ..system import processes
 from .collecting import Sources, collector_of
 from .options import Options, State
 from .packing import Part, copy_parts, room_for, writable_bytes
@@ -25,16 +27,16 @@ class Message(NamedTuple):
 
     Attributes
     ----------
-    data : memoryview
+    data : bytes
         The bytes for the pipe.
     outgoing : Outgoing or None
         The file, if there is one.
     """
 
-    data: memoryview
-    outgoing: outbox.Outgoing | None = None
+    data: bytes
+    outgoing: Outgoing | None = None
 
-    def transmit(self, fd: int, transmit: Callable[[memoryview], None]) -> None:
+    def transmit(self, fd: int, transmit: Callable[[bytes], None]) -> None:
         """Send it through a pipe, or have the file back if that fails.
 
         Parameters
@@ -61,7 +63,7 @@ class Message(NamedTuple):
 _unsent = threading.local()
 
 
-def written(message: Message) -> memoryview:
+def written(message: Message) -> bytes:
     """Remember a message until `take_written` finds out through which pipe it goes."""
     _unsent.message = message
     return message.data
@@ -114,26 +116,33 @@ def write(
     sources = Sources(options.threshold)
     collector = collector or collector_of(ForkingPickler)
     collector(file, sources).dump(obj)
-    parts = sources.parts
-    pickled: memoryview | None = file.getbuffer()
-    if len(file.getbuffer()) >= max(options.threshold, 1):
-        # Bytes, strings, and classes that pickle their arrays by themselves.
-        parts.append(file.getbuffer())
-        pickled = None
-    if not parts:
-        return Message(file.getbuffer())
+    pickled = file.getvalue()
+    if len(pickled) < max(options.threshold, 1):
+        if not sources.parts:
+            return Message(pickled)
+        return _with_memory(sources.parts, pickled, options, to_strangers)
+    # Bytes, strings, and classes that pickle their arrays by themselves.
+    sources.parts.append(memoryview(pickled))
+    return _with_memory(sources.parts, None, options, to_strangers)
+
+
+def _with_memory(
+    parts: list[Part], pickled: bytes | None, options: Options, to_strangers: bool
+) -> Message:
+    """A message whose parts are in shared memory; the pickle is the last if None."""
     copied = [part for part in parts if not isinstance(part, SharedArray)]
-    try:
-        if not copied:
-            return Message(_without_memory(parts, pickled))
-        outgoing = outbox.take(sum(room_for(p.nbytes) for p in copied), options.budget)
-    except StorageError as error:
-        _warn_once(error)
+    if not copied:
         return Message(_without_memory(parts, pickled))
+    outgoing = None
     try:
+        outgoing = outbox.take(sum(room_for(p.nbytes) for p in copied), options.budget)
+        if outgoing is None:  # a queue that is not read: the pipe holds the sender up
+            return Message(_without_memory(parts, pickled))
         segment = outgoing.segment
         copy_parts(copied, segment.mapping, segment.data_range[0])
         token = outgoing.send(to_strangers=to_strangers)
+        if token is None:
+            return Message(_without_memory(parts, pickled))
         call = _Call(
             open_message,
             segment.path,
@@ -141,17 +150,23 @@ def write(
             outgoing.generation,
             token,
             tuple(p if isinstance(p, SharedArray) else p.nbytes for p in parts),
-            None if pickled is None else bytes(pickled),
+            pickled,
             tuple(options),
+            processes.family_identity(),
         )
-        data = memoryview(pickle.dumps(call, 5))
+        return Message(pickle.dumps(call, 5), outgoing)
+    except StorageError as error:
+        if outgoing is not None:
+            outgoing.recall()
+        _warn_once(error)
+        return Message(_without_memory(parts, pickled))
     except BaseException:
-        outgoing.recall()
+        if outgoing is not None:
+            outgoing.recall()
         raise
-    return Message(data, outgoing)
 
 
-def _without_memory(parts: list[Part], pickled: memoryview | None) -> memoryview:
+def _without_memory(parts: list[Part], pickled: bytes | None) -> bytes:
     """The same message, all of it in the pipe.
 
     Not the object pickled once more: what its classes do then may be done only once.
@@ -160,8 +175,8 @@ def _without_memory(parts: list[Part], pickled: memoryview | None) -> memoryview
         p if isinstance(p, SharedArray) else pickle.PickleBuffer(writable_bytes(p))
         for p in parts
     ]
-    whole = buffers.pop() if pickled is None else bytes(pickled)
-    return memoryview(pickle.dumps(_Call(open_inline, whole, buffers), 5))
+    whole = buffers.pop() if pickled is None else pickled
+    return pickle.dumps(_Call(open_inline, whole, buffers), 5)
 
 
 def _warn_once(error: StorageError) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..system import processes
 from .options import Options, State
 
 
@@ -26,14 +27,14 @@ class _Installing:
         self._options = options
 
     def __reduce__(self) -> Any:
-        return _install, tuple(self._options)
+        return _install, (processes.family_identity(), *self._options)
 
 
-def _install(*options: Any) -> None:
+def _install(family: int, *options: Any) -> None:
     # Late, as installing needs this module.
     from .installing import install_in_worker
 
-    install_in_worker(Options(*options))
+    install_in_worker(Options(*options), family)
 
 
 def _second(_: None, process: Any) -> Any:

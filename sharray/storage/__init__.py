@@ -14,8 +14,10 @@ module                    what it is for
 `sharray.storage.lease`     the lock that a mapping holds, and reaping
 `sharray.storage.transit`   handles that are on their way to another process
 `sharray.storage.message`   files that carry messages, and whose turn it is
-`sharray.storage.outbox`    those that this process sends in, used again
-`sharray.storage.inbox`     those that it has received in, and may fork with
+`sharray.storage.outgoing`  one of them, that this process sends in
+`sharray.storage.outbox`    all of those, used again
+`sharray.storage.incoming`  one of them, that this process has received in
+`sharray.storage.inbox`     all of those, also at a fork
 `sharray.storage.location`  paths and ``shm://`` names, the RAM directory
 `sharray.storage.ending`    what a process does for its arrays when it ends
 ========================  ====================================================

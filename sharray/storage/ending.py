@@ -28,6 +28,7 @@ _before_end: list[Callable[[], None]] = []
 _used_directories: set[str] = set()
 _next_sweep = 0.0
 _watched_pid = 0
+_told_of_forks: set[str] = set()  # multiprocessing's modules
 
 
 def keep(segment: Segment, address: int | None) -> None:
@@ -114,11 +115,23 @@ def _watch_end() -> None:
     # multiprocess is a copy of multiprocessing, with workers of its own.
     for name in ("multiprocessing.util", "multiprocess.util"):
         util = sys.modules.get(name)
-        if util is not None:
-            # In a fork, multiprocessing first forgets the parent's finalizers.
-            util.register_after_fork(_watch_end, lambda watch: watch())
-            util.Finalize(None, end, exitpriority=_AFTER_ALL_OTHERS)
+        if util is None:
+            continue
+        if name not in _told_of_forks:  # a fork inherits that
+            _told_of_forks.add(name)
+            util.register_after_fork(_watch_end_anew, lambda watch: watch())
+        util.Finalize(None, end, exitpriority=_AFTER_ALL_OTHERS)
     _watched_pid = pid
+
+
+def _watch_end_anew() -> None:
+    """Register again what multiprocessing forgets when a child begins.
+
+    Which is after it has unpickled what it is to do, if that is not inherited.
+    """
+    global _watched_pid
+    _watched_pid = 0
+    _watch_end()
 
 
 def end() -> None:
@@ -127,7 +140,7 @@ def end() -> None:
     Runs when the interpreter ends, possibly twice: arrays stay usable even for
     what runs later, and workers that still held them may have ended meanwhile.
     """
-    ending = 0 if processes.is_worker() else processes.own_and_parent_identity()[0]
+    ending = processes.own_identity() if processes.is_topmost() else 0
     for act in _before_end:
         with suppress(OSError):
             act()

@@ -48,15 +48,15 @@ offset   type   meaning
                 (`sharray.storage.message`)
 192      u64    fault: errno of the first flush that failed, 0 for none
 256      4 u64  120 entries of handles in transit: token (0: free), sender,
-                parent of the sender, time sent (s since 1970); the last
+                the sender's family, time sent (s since 1970); the last
                 entry stands for all handles that found no free one
 =======  =====  ==============================================================
 
 Bytes 0 to 63 never change. The words after them change under all processes
 that have the file mapped, each by stores of eight aligned bytes, and nothing in
-them can keep the file from being opened. Owner, sender and parent are a process
-number shifted left by 32 bits, plus the low half of the start time of that
-process in clock ticks.
+them can keep the file from being opened. Owner, sender and family (the topmost
+of the processes that have started each other) are a process number shifted left
+by 32 bits, plus the low half of the start time of that process in clock ticks.
 
 A file has a trailer if at least 4096 bytes follow the data and the last 4096
 begin with the magic. A ``.npy`` file without one is foreign: it opens, and what

@@ -30,6 +30,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..system import processes
 from . import trailer
 from .format import TRAILER_SIZE
 
@@ -41,6 +42,16 @@ WRITING = 1
 IN_FLIGHT = 2
 HELD = 3
 RETIRED = 4
+
+# Files that are mapped at the same time: each takes two descriptors up to Python 3.12,
+# and the program needs its own.
+_MOST = 64
+_PART_OF_DESCRIPTORS = 8
+
+
+def most_files() -> int:
+    """How many files may hold data, and as many wait for some, or be there to send."""
+    return min(_MOST, processes.descriptor_limit() // _PART_OF_DESCRIPTORS)
 
 
 def lock_offset(segment: Segment) -> int:

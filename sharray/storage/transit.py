@@ -5,7 +5,8 @@ before the other side has mapped it; for that while nobody holds a lease. So the
 sender leaves an entry in the trailer, and the receiver clears it. A file with
 an entry is not reaped while the sender lives, nor for `GRACE` seconds after
 sending if the sender has ended since (a recycled worker). A message (see
-`sharray.storage.message`) is not reaped while the sender's parent lives either:
+`sharray.storage.message`) is not reaped while the sender's family lives either, that
+is its topmost process:
 whoever reads it from a queue an hour later knows nothing of handles.
 
 Counting references instead is unsound: one handle may be pickled four times and
@@ -49,13 +50,13 @@ def record_sent(words: memoryview[int], *, to_strangers: bool = False) -> int:
     Parameters
     ----------
     to_strangers : bool
-        The receiver may be a process that is neither the sender's parent nor child:
-        the sender's end does not mean that nobody waits for it.
+        The receiver may be a process of another family: the sender's end does not mean
+        that nobody waits for it.
     """
-    sender, parent = processes.own_and_parent_identity()
+    sender, family = processes.own_identity(), processes.family_identity()
     pid = sender >> 32
     if to_strangers:
-        sender = parent = 0
+        sender = family = 0
     serial = next(_serials) & 0xFFFFFFFF
     entry = (pid * 31 + serial) % _OVERFLOW
     if words[TRANSIT_WORD + entry * _ENTRY_WORDS] != 0:
@@ -63,7 +64,7 @@ def record_sent(words: memoryview[int], *, to_strangers: bool = False) -> int:
     token = serial << 32 | (pid & 0xFFFFFF) << 8 | entry
     word = TRANSIT_WORD + entry * _ENTRY_WORDS
     words[word + 1] = sender
-    words[word + 2] = parent
+    words[word + 2] = family
     words[word + 3] = int(time.time())
     words[word] = token  # last: from now on the entry counts
     return token
@@ -93,7 +94,7 @@ def is_awaited(page: bytes, ending: int) -> bool:
         The trailer page.
     ending : int
         Identity of a process that is about to end and waits for nothing more,
-        neither from itself nor from its children; 0 for none.
+        neither from itself nor from its family; 0 for none.
     """
     if not page[TRANSIT_WORD * 8 :].strip(b"\0"):
         return False
@@ -101,8 +102,8 @@ def is_awaited(page: bytes, ending: int) -> bool:
     is_message = words[STATE_WORD] == IN_FLIGHT
     now = int(time.time())
     for entry in range(ENTRIES):
-        token, sender, parent, sent = words[_word(entry) : _word(entry + 1)]
-        if token == 0 or (ending and ending in (sender, parent)):
+        token, sender, family, sent = words[_word(entry) : _word(entry + 1)]
+        if token == 0 or (ending and ending in (sender, family)):
             continue
         age = now - sent
         if entry == _OVERFLOW:
@@ -111,7 +112,7 @@ def is_awaited(page: bytes, ending: int) -> bool:
             awaited = (
                 0 <= age < GRACE
                 or processes.is_alive(sender)
-                or (is_message and processes.is_alive(parent))
+                or (is_message and processes.is_alive(family))
             )
         if awaited:
             return True

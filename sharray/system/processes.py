@@ -18,8 +18,9 @@ import time
 _LOOK_INTERVAL = 0.2
 _QUOTA = "/sys/fs/cgroup/cpu.max"  # cgroups(7), version 2
 
-# This process's identity and its parent's, remembered since /proc costs 20 us.
-_own_and_parent: tuple[int, int] | None = None
+# Remembered, since /proc costs 20 us: this process, and the topmost of its family.
+_own: int | None = None
+_family: int | None = None
 
 
 def identity(pid: int) -> int:
@@ -31,27 +32,47 @@ def identity(pid: int) -> int:
     return 0 if start is None else pid << 32 | start & 0xFFFFFFFF
 
 
-def own_and_parent_identity() -> tuple[int, int]:
-    """`identity` of this process, and of the one that started it.
+def own_identity() -> int:
+    """`identity` of this process."""
+    global _own
+    if _own is None:
+        _own = identity(os.getpid())
+    return _own
 
-    Under multiprocessing's forkserver that is not the parent process in the
-    operating system's sense, which is why multiprocessing is asked first.
+
+def family_identity() -> int:
+    """`identity` of the process from which this one descends, by Python's own means.
+
+    Forked children have the family of who forked them; those that multiprocessing
+    starts anew are told by `join_family`, or else take their parent for the topmost.
+    Any other process is the topmost of its own.
     """
-    global _own_and_parent
-    if _own_and_parent is None:
+    global _family
+    if _family is None:
         process = sys.modules.get("multiprocessing.process")
         parent = process.parent_process() if process is not None else None
-        parent_pid = os.getppid() if parent is None else parent.pid
-        _own_and_parent = identity(os.getpid()), identity(parent_pid)
-    return _own_and_parent
+        _family = own_identity() if parent is None else identity(parent.pid)
+    return _family
+
+
+def join_family(family: int) -> None:
+    """Be told by the process that has started this one."""
+    global _family
+    if is_alive(family):
+        _family = family
+
+
+def is_topmost() -> bool:
+    """Whether this process was started by none of its family."""
+    return family_identity() == own_identity()
 
 
 def _forget_after_fork() -> None:
-    global _own_and_parent
-    _own_and_parent = None
+    global _own
+    _own = None
 
 
-os.register_at_fork(after_in_child=_forget_after_fork)
+os.register_at_fork(before=family_identity, after_in_child=_forget_after_fork)
 
 
 def is_alive(name: int) -> bool:
@@ -142,6 +163,8 @@ def _start_time(pid: int) -> int | None:
             fields = table.read().rpartition(b")")[2].split()
     except OSError:
         return None
-    if fields[0] in (b"Z", b"X"):
+    # Of a zombie, other threads may still run, and hold its mappings.
+    threads = int(fields[17])
+    if fields[0] == b"X" or (fields[0] == b"Z" and threads <= 1):
         return None
     return int(fields[19])

@@ -1,0 +1,154 @@
+"""A file of this process for messages, from one use to the next.
+
+See `sharray.storage.message` for who may do what when.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+
+from ..errors import NoSpaceError, StorageError
+from ..system import files, locks, memory, processes
+from . import ending, location, message, trailer
+from .segment import Segment
+
+
+def no_room(problem: str) -> StorageError:
+    """What is raised when a message cannot go through shared memory."""
+    return NoSpaceError(problem, location.anonymous_directory())
+
+
+class Outgoing:
+    """One file of this process for messages.
+
+    Attributes
+    ----------
+    capacity : int
+        Bytes of data that it has room for.
+    """
+
+    __slots__ = (
+        "_abandoned",
+        "_fd",
+        "_lock_offset",
+        "_pipe",
+        "_token",
+        "capacity",
+        "segment",
+        "used",
+    )
+
+    def __init__(self, segment: Segment) -> None:
+        self.segment = segment
+        self.capacity = segment.header.nbytes
+        self.used = time.monotonic()
+        self._lock_offset = message.lock_offset(segment)
+        self._pipe = self._token = 0
+        self._abandoned = False
+        # Not the one of the mapping: whether others have locked a byte can be asked
+        # through another open file only.
+        self._fd = files.open_existing(segment.path, writable=True, follow=False)
+        segment.words[trailer.STATE_WORD] = message.WRITING
+        segment.words[trailer.OWNER_WORD] = processes.own_identity()
+
+    @property
+    def generation(self) -> int:
+        """Which use of the file this is."""
+        return self.segment.words[trailer.GENERATION_WORD]
+
+    def is_free(self) -> bool:
+        """Whether nobody needs the data of the last message any more."""
+        return self._is_returned() or self._is_abandoned()
+
+    def _is_returned(self) -> bool:
+        return self.segment.words[trailer.STATE_WORD] == message.FREE
+
+    def _is_abandoned(self) -> bool:
+        """Whether the receiver is gone without a word."""
+        held = self.segment.words[trailer.STATE_WORD] == message.HELD
+        return held and not locks.is_byte_locked(self._fd, self._lock_offset)
+
+    def is_lost(self) -> bool:
+        """Whether it is free, but no receiver would find it.
+
+        One that made the data its own has removed the name, and never says ``FREE``.
+        """
+        return self._is_abandoned() and files.status(self._fd).st_nlink == 0
+
+    def claim(self) -> None:
+        """Begin the next use of a file that is free."""
+        words = self.segment.words
+        words[trailer.STATE_WORD] = message.WRITING
+        words[trailer.GENERATION_WORD] = (self.generation + 1) % (1 << 64)
+        self.segment.record_received(self._token)  # the receiver may have been killed
+        self._pipe = self._token = 0
+        self.used = time.monotonic()
+
+    def send(self, *, to_strangers: bool = False) -> int | None:
+        """The data is complete, the message may leave; returns its token.
+
+        None if the process has ended so far that nobody could receive it.
+        """
+        if self._abandoned:
+            return None
+        self._token = self.segment.record_sent(to_strangers=to_strangers)
+        self.segment.words[trailer.STATE_WORD] = message.IN_FLIGHT
+        return self._token
+
+    def recall(self) -> None:
+        """The message could not be sent, or not even be written."""
+        self.used = time.monotonic()
+        self.segment.record_received(self._token)
+        self.segment.words[trailer.STATE_WORD] = message.FREE
+
+    def note_pipe(self, fd: int) -> None:
+        """The message goes through this pipe; remember which one that is."""
+        status = files.status(fd)
+        self._pipe = status.st_ino if files.is_pipe(status) else 0
+
+    def is_in_flight(self) -> bool:
+        """Whether the message has not been received yet."""
+        return self.segment.words[trailer.STATE_WORD] == message.IN_FLIGHT
+
+    def is_lost_in(self, pipes: set[int]) -> bool:
+        """Whether the message is under way, but in none of these pipes.
+
+        Parameters
+        ----------
+        pipes : set of int
+            Inode numbers of all that somebody has open.
+        """
+        return bool(self._pipe) and self._pipe not in pipes and self.is_in_flight()
+
+    def abandon(self) -> None:
+        """Have it end with this process; another thread just writes to it."""
+        self._abandoned = True
+        with suppress(OSError):
+            files.unlink(self.segment.path)
+
+    def is_being_written(self) -> bool:
+        """Whether its data is not complete."""
+        return self.segment.words[trailer.STATE_WORD] == message.WRITING
+
+    def close(self) -> None:
+        """Use it no more.
+
+        The memory of a file that is free goes back at once, although receivers may
+        keep it mapped until they notice.
+        """
+        words = self.segment.words
+        words[trailer.OWNER_WORD] = 0
+        if self.is_free():
+            words[trailer.STATE_WORD] = message.RETIRED
+            first, end = self.segment.data_range
+            with suppress(OSError):
+                memory.discard(self.segment.mapping, first, end - first)
+        files.close(self._fd)
+        ending.release(self.segment)
+
+    def drop_in_child(self) -> None:
+        """Unmap what a fork has inherited; it is the parent's."""
+        files.close(self._fd)
+        ending.forget(self.segment)
+        self.segment.unmap()

@@ -1,0 +1,91 @@
+"""Which test modules of CPython's there are, and those that can be made."""
+
+from __future__ import annotations
+
+import importlib.util
+import pkgutil
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+METHODS = ("fork", "spawn", "forkserver")
+NAMES = (*METHODS, "futures")
+
+# The packages of CPython 3.13; distributors remove some, and older versions have
+# fewer. All the tests of multiprocessing itself are in `test._test_multiprocessing`.
+_PACKAGES = {method: f"test_multiprocessing_{method}" for method in METHODS}
+_PACKAGES["futures"] = "test_concurrent_futures"
+_PARTS = {
+    "test_manager": "only_type='manager'",
+    "test_misc": "exclude_types=True",
+    "test_processes": "only_type='processes'",
+    "test_threads": "only_type='threads'",
+}
+_MADE = """\
+from test._test_multiprocessing import install_tests_in_module_dict
+
+install_tests_in_module_dict(globals(), {method!r}, {options})
+"""
+
+
+# Our own: whether what is asked for is installed in the processes of a suite.
+PROBE = "probe"
+
+
+class Module(NamedTuple):
+    """A module of tests, and the start methods its processes use."""
+
+    name: str
+    methods: tuple[str, ...]
+
+
+def find(suite: str, directory: Path) -> tuple[list[Module], str]:
+    """The modules of a suite, and what the user should know about them.
+
+    Parameters
+    ----------
+    suite : str
+        One of `NAMES`.
+    directory : Path
+        Where modules are made that the interpreter lacks; it has to be in PYTHONPATH
+        of what runs them.
+    """
+    package = _PACKAGES[suite]
+    methods = METHODS if suite == "futures" else (suite,)
+    shipped = _shipped(f"test.{package}")
+    if shipped:
+        return [Module(name, methods) for name in (PROBE, *shipped)], ""
+    version = f"Python {sys.version.split()[0]} in {sys.base_prefix}"
+    if suite != "futures" and _exists("test._test_multiprocessing"):
+        made = _make(suite, package, directory)
+        said = f"{version} lacks test.{package}: made from test._test_multiprocessing"
+        return [Module(name, methods) for name in (PROBE, *made)], said
+    return [], f"{version} DOES NOT SHIP test.{package}: NOT RUN"
+
+
+def _exists(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False  # not even the package
+
+
+def _shipped(name: str) -> list[str]:
+    if not _exists(name):
+        return []
+    spec = importlib.util.find_spec(name)
+    assert spec is not None
+    if spec.submodule_search_locations is None:
+        return [name]
+    inside = pkgutil.iter_modules(spec.submodule_search_locations)
+    return [f"{name}.{module.name}" for module in inside if module.name[:5] == "test_"]
+
+
+def _make(method: str, package: str, directory: Path) -> list[str]:
+    place = directory / package
+    place.mkdir(exist_ok=True)
+    (place / "__init__.py").touch()
+    for part, options in _PARTS.items():
+        text = _MADE.format(method=method, options=options)
+        (place / f"{part}.py").write_text(text)
+    return [f"{package}.{part}" for part in _PARTS]
