@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import sharray as sh
+from sharray.passing.options import State
 from sharray.team.default import close_default_team
 
 
@@ -95,6 +96,10 @@ def _no_leaks(
     descriptors, mappings = _open_descriptors(), _mapped_files()
     yield
     close_default_team()
+    was_installed = State.options is not None
+    sh.uninstall()
+    State.decided = False
+    assert not was_installed, "multiprocessing left with sharray installed"
     request.node.funcargs.clear()  # pytest keeps what fixtures gave
     vars(builtins).pop("_", None)  # the last value that a doctest has shown
     gc.collect()

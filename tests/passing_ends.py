@@ -44,9 +44,14 @@ def blocks_in_ram() -> dict[str, int]:
 
 
 def mapped_files() -> list[str]:
-    """Lines of this process's table of mappings that name files of sharray."""
+    """Lines of this process's table of mappings that name files of this test run.
+
+    Not those that modules made when they were imported, before it had a directory.
+    """
     with open("/proc/self/maps", encoding="utf-8") as table:
-        return [line.rstrip() for line in table if ".anonymous" in line]
+        return [
+            line.rstrip() for line in table if os.environ["SHARRAY_RAM_DIR"] in line
+        ]
 
 
 def open_descriptors() -> list[str]:
@@ -57,7 +62,7 @@ def open_descriptors() -> list[str]:
             target = os.readlink(f"/proc/self/fd/{name}")
         except FileNotFoundError:
             continue  # the one that listed the directory
-        if ".anonymous" in target:
+        if os.environ["SHARRAY_RAM_DIR"] in target:
             found.append(target)
     return found
 

@@ -20,27 +20,15 @@ ALL = os.environ.get("SHARRAY_CPYTHON_SUITES") == "all"
 CLASSES = {
     "fork": [
         "WithProcessesTestConnection",
-        "WithProcessesTestPicklingConnections",
-        "WithProcessesTestPool",
         "WithProcessesTestPoolWorkerErrors",
-        "WithProcessesTestPoolWorkerLifetime",
         "WithProcessesTestQueue",
-        "WithProcessesTestListenerClient",
         "WithManagerTestContainers",
-        "WithManagerTestMyManager",
-        "WithManagerTestRemoteManager",
-        "TestCloseFds",
         "TestForkAwareThreadLock",  # after messages of the one above
         "TestSimpleQueue",
-        "TestSyncManagerTypes",
     ],
-    "spawn": ["WithProcessesTestQueue", "WithProcessesTestSubclassingProcess"],
+    "spawn": ["WithProcessesTestSubclassingProcess", "TestSimpleQueue"],
     "forkserver": ["WithProcessesTestConnection"],
-    "futures": [
-        "ProcessPoolForkInitializerTest",
-        "ProcessPoolSpawnExecutorDeadlockTest",
-        "ProcessPoolSpawnAsCompletedTest",
-    ],
+    "futures": ["ProcessPoolForkInitializerTest", "ProcessPoolSpawnAsCompletedTest"],
 }
 
 

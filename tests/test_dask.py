@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import gc
 import json
 import os
@@ -33,6 +34,15 @@ from sharray.integrations import distributed as integration
 # A handle and what dask says around it.
 A_MESSAGE = 4000
 N = 10_000
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _pickling_as_before() -> Iterator[None]:
+    """Forget what distributed registers for the exceptions that it has seen."""
+    before = copyreg.dispatch_table.copy()
+    yield
+    copyreg.dispatch_table.clear()
+    copyreg.dispatch_table.update(before)
 
 
 # -- without a cluster --------------------------------------------------------

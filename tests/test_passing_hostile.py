@@ -30,6 +30,8 @@ from sharray.passing.options import State
 from sharray.passing.receiving import open_message
 from sharray.system import processes
 
+pytestmark = pytest.mark.slow
+
 PARTS = list(inspect.signature(open_message).parameters)
 SPAWN = multiprocessing.get_context("spawn")
 GIANT = 16**6000

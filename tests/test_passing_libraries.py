@@ -18,6 +18,8 @@ from passing_objects import through_message
 
 import sharray as sh
 
+pytestmark = pytest.mark.slow
+
 ROWS = 50_000  # so that a column is more than is copied out of a message
 
 

@@ -19,6 +19,8 @@ from passing_tasks import add_one, bases, is_installed
 
 import sharray as sh
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _helper_processes() -> None:

@@ -73,8 +73,10 @@ def _remember(root: Root) -> None:
     global _most_roots
     _roots[root.segment.identity, root.mode] = weakref.ref(root)
     if len(_roots) > _most_roots:
-        for key, reference in list(_roots.items()):
-            if reference() is None:
+        # Not of the items: to make a list of those can run garbage collection.
+        for key in list(_roots):
+            reference = _roots.get(key)
+            if reference is not None and reference() is None:
                 _roots.pop(key, None)
         _most_roots = 2 * len(_roots) + 64
 
