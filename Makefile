@@ -27,7 +27,8 @@ check: $(VENV)/test  ## Lint, format, types, layers
 	$(BIN)/lint-imports
 
 suite: $(VENV)/test  ## Run the test suite and the doctests
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(PYTEST)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile \
+		--no-loadscope-reorder $(PYTEST)
 
 bench: $(VENV)/bench  ## Measure against the bare system calls and the peers
 	$(BIN)/python -m benchmarks

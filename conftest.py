@@ -20,6 +20,11 @@ from sharray.passing.options import State
 from sharray.team.default import close_default_team
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run what takes long first, so that no processor waits for the others' end."""
+    items.sort(key=lambda item: item.get_closest_marker("torture") is None)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _private_ram_directory() -> Iterator[None]:
     """Keep the tests apart from the arrays that this user has in RAM."""
@@ -35,6 +40,7 @@ def _helpers_of_multiprocessing(_private_ram_directory: None) -> None:
     """Start what multiprocessing keeps until the end, before leaks are looked for."""
     resource_tracker.ensure_running()
     forkserver.ensure_running()
+    _uninstall()  # doctests are collected by importing sharray.multiprocessing, too
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +56,14 @@ def tmp_ram() -> Iterator[str]:
     """A directory in RAM, where many files cost no disk writes."""
     with tempfile.TemporaryDirectory(dir=os.environ["SHARRAY_RAM_DIR"]) as name:
         yield name
+
+
+def _uninstall() -> bool:
+    """Have multiprocessing as it was; returns whether it was not."""
+    was_installed = State.options is not None
+    sh.uninstall()
+    State.decided = False
+    return was_installed
 
 
 def _open_descriptors() -> set[str]:
@@ -96,10 +110,7 @@ def _no_leaks(
     descriptors, mappings = _open_descriptors(), _mapped_files()
     yield
     close_default_team()
-    was_installed = State.options is not None
-    sh.uninstall()
-    State.decided = False
-    assert not was_installed, "multiprocessing left with sharray installed"
+    assert not _uninstall(), "multiprocessing left with sharray installed"
     request.node.funcargs.clear()  # pytest keeps what fixtures gave
     vars(builtins).pop("_", None)  # the last value that a doctest has shown
     gc.collect()

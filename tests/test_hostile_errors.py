@@ -9,6 +9,7 @@ import os
 import pytest
 from hostile import assert_survives_pickling
 
+import sharray as sh
 from sharray import errors
 
 STANDARD = {
@@ -81,3 +82,10 @@ def test_an_error_without_errno_is_explained() -> None:
     error = errors.explain(OSError("odd"), "open the array", "/a.npy")
     assert type(error) is errors.StorageError
     assert "odd" in str(error)
+
+
+def test_no_error_is_its_own_cause() -> None:
+    # What pickles an error with its causes, as tblib does, would never end.
+    with pytest.raises(sh.StorageError) as caught:
+        sh.create(f"shm://{'a' * 300}/b", 3)
+    assert caught.value.__cause__ is not caught.value

@@ -90,6 +90,8 @@ def create(
         explained = _explain(error, layout.size, directory, place.path)
         if place.in_ram and not isinstance(explained, UnsafePathError):
             location.tidy_ram_directories(directory)
+        if explained is error:  # which is not its own cause
+            raise
         raise explained from error
     finally:
         if temporary is not None:
@@ -127,6 +129,8 @@ def create_anonymous(
             link_into_ram_directory(fd, path)
         return segment
     except OSError as error:
+        if isinstance(error, StorageError):
+            raise
         raise _explain(error, layout.size, directory, path) from error
     finally:
         if fd is not None:
