@@ -6,15 +6,12 @@ does not notice would prove nothing.
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from torture.correspondents import VIOLATIONS
 from torture.message_mutants import BY_NAME, MUTANTS
+from torture.running import run
 
 SECONDS = 30
 LONGEST_FOR_A_MUTANT = 60
@@ -27,21 +24,9 @@ def _own_directories(tmp_ram: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")  # no threads before a fork
 
 
-def run(*arguments: str) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "torture.messages", *arguments],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    print(done.stdout)
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
-
-
 @pytest.mark.torture
 def test_no_message_is_lost_wrong_or_left_by_five_hundred_kills() -> None:
-    found = run(str(SECONDS))
+    found = run("messages", str(SECONDS))
     assert found["errors"] == []
     assert {what: found[what] for what in VIOLATIONS} == dict.fromkeys(VIOLATIONS, 0)
     assert found["kills"] >= 500
@@ -52,5 +37,5 @@ def test_no_message_is_lost_wrong_or_left_by_five_hundred_kills() -> None:
 @pytest.mark.torture
 @pytest.mark.parametrize("mutant", BY_NAME)
 def test_the_torture_notices_when_a_safeguard_is_missing(mutant: str) -> None:
-    found = run(str(LONGEST_FOR_A_MUTANT), mutant)
+    found = run("messages", str(LONGEST_FOR_A_MUTANT), mutant)
     assert found[MUTANTS[BY_NAME[mutant]]] > 0

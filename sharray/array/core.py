@@ -218,8 +218,13 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
     def to_dask(self, chunks: Any = "auto") -> Any:
         """A dask array on this memory, without a copy; needs dask.
 
-        Tasks of a cluster on this host read, and may write, the memory that all map.
-        See `sharray.integrations.dask.to_dask`.
+        Its blocks are views, in whichever process they are computed: tasks of a
+        `LocalCluster` read the memory that all map, and what they write to their block,
+        or `dask.array.store` to this array, is in it for all. `copy` protects against
+        the former.
+
+        Each call gives a new name, without looking at the values: what dask has kept
+        of an earlier one is never taken for the result after the array has changed.
 
         Parameters
         ----------
@@ -233,7 +238,19 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
         Raises
         ------
         NotSharedError
-            This is a private copy, or was opened with mode ``c``.
+            This is a private copy, or was opened with mode ``c``;
+            `dask.array.from_array` takes these.
+
+        Examples
+        --------
+        >>> import sharray as sh
+        >>> a = sh.ones((4, 6))
+        >>> blocks = a.to_dask(chunks=(2, 3))
+        >>> blocks.numblocks
+        (2, 2)
+        >>> a[0, 0] = 10
+        >>> float(blocks.sum().compute())
+        33.0
         """
         # By name: dask's integration stands above arrays, and needs what is optional.
         integration = import_module("sharray.integrations.dask")

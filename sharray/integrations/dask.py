@@ -175,46 +175,7 @@ class _Source:
 
 
 def to_dask(array: AnyArray, chunks: Any = "auto") -> Any:
-    """A dask array on the memory of a shared array, without a copy.
-
-    Its blocks are views, in whichever process they are computed: tasks of a
-    `LocalCluster` read the memory that all map, and what they write to their block,
-    or `dask.array.store` to `array`, is in it for all. `array.copy` protects against
-    the former.
-
-    Each call names its dask array anew, without looking at the values: what dask has
-    kept of an earlier one is never taken for the result after the array has changed.
-    Of one and the same dask array a computation that was kept (``persist``) stays as
-    it was.
-
-    Parameters
-    ----------
-    array : SharedArray
-        Any view of one.
-    chunks : int, tuple or str, default "auto"
-        As in `dask.array.from_array`.
-
-    Returns
-    -------
-    dask.array.Array
-
-    Raises
-    ------
-    NotSharedError
-        It is a private copy, or was opened with mode ``c``; `dask.array.from_array`
-        takes these.
-
-    Examples
-    --------
-    >>> import sharray as sh
-    >>> a = sh.ones((4, 6))
-    >>> blocks = to_dask(a, chunks=(2, 3))
-    >>> blocks.numblocks
-    (2, 2)
-    >>> a[0, 0] = 10
-    >>> float(blocks.sum().compute())
-    33.0
-    """
+    """`SharedArray.to_dask`."""
     if not has_handle(array):
         raise NotSharedError(
             "this array is a private copy, which dask's workers cannot see; pass a "

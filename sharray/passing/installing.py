@@ -22,7 +22,8 @@ def install(
     its arrays are copied once into memory that both sides see instead of being
     pickled through a pipe. So are DataFrames, sparse matrices and whatever else
     holds arrays. Processes that multiprocessing starts answer alike. The packages
-    multiprocess, loky and joblib take part if they are imported before.
+    multiprocess, loky and joblib take part if they are imported before. A Pool that
+    was made before goes on pickling its arguments.
 
     Calling it again changes the options.
 

@@ -5,9 +5,8 @@ before the other side has mapped it; for that while nobody holds a lease. So the
 sender leaves an entry in the trailer, and the receiver clears it. A file with
 an entry is not reaped while the sender lives, nor for `GRACE` seconds after
 sending if the sender has ended since (a recycled worker). A message (see
-`sharray.storage.message`) is not reaped while the sender's family lives either, that
-is its topmost process:
-whoever reads it from a queue an hour later knows nothing of handles.
+`sharray.storage.message`) is not reaped while the topmost process of the sender's
+family lives either: who reads it from a queue an hour later knows of no handles.
 
 Counting references instead is unsound: one handle may be pickled four times and
 delivered once, or delivered twice. Here the first delivery clears an entry; one

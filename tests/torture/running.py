@@ -1,0 +1,21 @@
+"""Running a torture in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+
+def run(module: str, *arguments: str) -> dict[str, Any]:
+    """What a torture, a module beside this one, has counted."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", f"torture.{module}", *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    print(done.stdout)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
