@@ -17,7 +17,7 @@ A map of the package; each layer imports only from those below it:
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .array.catalog import ArrayInfo, clear_fault, gc, list, unlink
+from .array.catalog import clear_fault, gc, list, unlink
 from .array.core import SharedArray
 from .array.creation import (
     array,
@@ -30,6 +30,7 @@ from .array.creation import (
     zeros,
     zeros_like,
 )
+from .array.inspection import inspect
 from .array.named import create, open
 from .errors import (
     AccessError,
@@ -53,6 +54,8 @@ from .errors import (
     UnsafePathError,
     WorkerDied,
 )
+from .storage.inspection import Holder, Inspection, PageView
+from .system.mappings import Mapping
 
 if TYPE_CHECKING:
     from .kernels import atomic
@@ -73,7 +76,6 @@ __all__ = [
     "AccessError",
     "ArrayExistsError",
     "ArrayGoneError",
-    "ArrayInfo",
     "ArrayNameError",
     "ArrayNotFoundError",
     "Barrier",
@@ -83,11 +85,15 @@ __all__ = [
     "FlushError",
     "FormatError",
     "HandleError",
+    "Holder",
+    "Inspection",
     "Kernel",
     "KernelError",
+    "Mapping",
     "MessageError",
     "NoSpaceError",
     "NotSharedError",
+    "PageView",
     "ShapeError",
     "SharedArray",
     "SharrayError",
@@ -106,6 +112,7 @@ __all__ = [
     "full",
     "full_like",
     "gc",
+    "inspect",
     "install",
     "installed",
     "kernel",

@@ -50,7 +50,7 @@ try:
     sh.run(scale, c)
 except sh.WorkerDied as died:
     signal: str | None = died.signal
-infos: list[sh.ArrayInfo] = sh.list()
+found: list[sh.Inspection] = sh.list()
 removed: list[str] = sh.gc()
 try:
     sh.unlink("field.npy")

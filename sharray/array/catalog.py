@@ -4,72 +4,92 @@ from __future__ import annotations
 
 import builtins
 import os
-from typing import Any, NamedTuple
-
-import numpy as np
 
 from ..errors import ArrayNotFoundError, FormatError, SharrayError, explain
 from ..storage import ending, inbox, location, outbox
 from ..storage.attaching import attach, read_layout
+from ..storage.inspecting import inspect_files
+from ..storage.inspection import Inspection
+from ..storage.location import Location
 from ..storage.making import UNFINISHED
-from ..system import files, locks
+from ..system import files
 from .named import Path
 
 
-class ArrayInfo(NamedTuple):
-    """What `sharray.list` tells of one array in RAM."""
+def list(place: Path = location.SCHEME) -> builtins.list[Inspection]:
+    """List the arrays that other processes can find, and who holds them.
 
-    name: str
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    nbytes: int
-    in_use: bool
-
-
-def list() -> builtins.list[ArrayInfo]:
-    """List this user's arrays in RAM that other processes can find.
-
-    That is those with a name, and, under ``shm://.anonymous/``, the anonymous ones
-    that have been sent to another process.
+    Parameters
+    ----------
+    place : str or PathLike, default "shm://"
+        A directory, whose ``.npy`` files are listed, or ``shm://`` for this user's
+        arrays in RAM: those with a name, and, under ``shm://.anonymous/``, the
+        anonymous ones that have been sent to another process. ``shm://run7`` lists
+        those below.
 
     Returns
     -------
-    list of ArrayInfo
-        name, shape, dtype, nbytes, and whether a process has it mapped; by name.
+    list of Inspection
+        By name; files that are no arrays are left out.
+
+    Raises
+    ------
+    ArrayNotFoundError, AccessError
+        The directory does not exist, or cannot be read.
 
     Examples
     --------
     >>> import sharray as sh
     >>> a = sh.create("shm://run7/velocity", 100)
-    >>> [(info.name, info.shape) for info in sh.list()]
-    [('shm://run7/velocity', (100,))]
+    >>> [(found.name, found.shape, found.in_use) for found in sh.list()]
+    [('shm://run7/velocity', (100,), True)]
     >>> sh.unlink("shm://run7/velocity")
     """
-    found = []
-    for directory, _, names in os.walk(location.ram_directory()):
-        for name in names:
-            path = os.path.join(directory, name)
-            try:
-                if not name.endswith(UNFINISHED) or not name.startswith("."):
-                    found.append(_inspect(path))
-            except (OSError, FormatError):
-                continue  # it went away meanwhile, or is no array
-    return sorted(found)
+    text = os.fspath(place)
+    if text.startswith(location.SCHEME):
+        paths = _paths_in_ram(text)
+    else:
+        directory = os.path.abspath(text)
+        names = _names_in(directory)
+        paths = [os.path.join(directory, name) for name in names if _is_npy(name)]
+    found = inspect_files(Location(path, location.is_in_ram(path)) for path in paths)
+    return sorted(found, key=lambda inspection: inspection.name)
 
 
-def _inspect(path: str) -> ArrayInfo:
-    fd = files.open_existing(path, writable=False, follow=False)
+def _names_in(directory: str) -> builtins.list[str]:
     try:
-        header, _ = read_layout(fd, files.status(fd).st_size, path)
-        return ArrayInfo(
-            location.display_name(path),
-            header.shape,
-            header.dtype,
-            header.nbytes,
-            not locks.lock_exclusive(fd),
-        )
-    finally:
-        files.close(fd)
+        return os.listdir(directory)
+    except OSError as error:
+        if isinstance(error, FileNotFoundError | NotADirectoryError):
+            raise ArrayNotFoundError(
+                f"expected a directory or shm://, found {directory!r}, which is none; "
+                "inspect() tells of a single file",
+                directory,
+            ) from error
+        raise explain(error, "list the arrays in", directory) from error
+
+
+def _is_npy(name: str) -> bool:
+    return name.endswith(".npy") and not _is_unfinished(name)
+
+
+def _is_unfinished(name: str) -> bool:
+    return name.startswith(".") and name.endswith(UNFINISHED)
+
+
+def _paths_in_ram(name: str) -> builtins.list[str]:
+    # The name of a directory, too, must not lead out of ours.
+    below = name.removeprefix(location.SCHEME).rstrip("/")
+    if below in ("", location.ANONYMOUS):
+        top = os.path.join(location.ram_directory(), below)
+    else:
+        top = location.locate(location.SCHEME + below).path
+    return [
+        os.path.join(directory, name)
+        for directory, _, names in os.walk(top)
+        for name in names
+        if not _is_unfinished(name)
+    ]
 
 
 def unlink(path: Path) -> None:

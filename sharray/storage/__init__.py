@@ -2,9 +2,9 @@
 
 Knows bytes, files and mappings, but no array objects.
 
-========================  ====================================================
+============================  ====================================================
 module                    what it is for
-========================  ====================================================
+============================  ====================================================
 `sharray.storage.format`    the specification: where what lies in a file
 `sharray.storage.header`    the header block, bytes to dtype and shape and back
 `sharray.storage.trailer`   the trailer page: identity, fault, transit
@@ -19,6 +19,8 @@ module                    what it is for
 `sharray.storage.incoming`  one of them, that this process has received in
 `sharray.storage.inbox`     all of those, also at a fork
 `sharray.storage.location`  paths and ``shm://`` names, the RAM directory
+`sharray.storage.inspection`  what is told of a file to who wants to see it
+`sharray.storage.inspecting`  who holds it, what of it is in memory
 `sharray.storage.ending`    what a process does for its arrays when it ends
-========================  ====================================================
+============================  ====================================================
 """

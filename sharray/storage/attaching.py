@@ -64,7 +64,7 @@ def attach_open(
                 path, writable=mode == "r+", follow=not place.in_ram
             )
         except OSError as error:
-            raise _explain_open(error, path, mode, identity is not None) from error
+            raise explain_open(error, path, mode, identity is not None) from error
         try:
             lease.hold(fd, path)
             status = files.status(fd)
@@ -82,9 +82,10 @@ def attach_open(
     )
 
 
-def _explain_open(
-    error: OSError, path: str, mode: str, by_handle: bool
+def explain_open(
+    error: OSError, path: str, mode: str = "r", by_handle: bool = False
 ) -> StorageError:
+    """What to tell who wanted to open an array."""
     if isinstance(error, FileNotFoundError):
         name = location.display_name(path)
         if by_handle:
@@ -109,12 +110,7 @@ def _explain_open(
 def _map_checked(
     fd: int, status: os.stat_result, path: str, mode: str, identity: bytes | None
 ) -> Segment:
-    if not files.is_regular(status):
-        raise FormatError(
-            f"{path!r} is not an array file: expected a regular file, found a "
-            "directory, device or pipe",
-            path,
-        )
+    check_regular(status, path)
     header, found_trailer = read_layout(fd, status.st_size, path)
     if identity is not None and identity != identity_of(status, header, found_trailer):
         raise ArrayGoneError(
@@ -123,6 +119,16 @@ def _map_checked(
             path,
         )
     return Segment(fd, status, path, mode, header, found_trailer)
+
+
+def check_regular(status: os.stat_result, path: str) -> None:
+    """Refuse what cannot be an array file."""
+    if not files.is_regular(status):
+        raise FormatError(
+            f"{path!r} is not an array file: expected a regular file, found a "
+            "directory, device or pipe",
+            path,
+        )
 
 
 def read_layout(fd: int, size: int, path: str) -> tuple[Header, Trailer | None]:

@@ -19,7 +19,7 @@ from ..system import files
 SCHEME = "shm://"
 ENVIRONMENT_VARIABLE = "SHARRAY_RAM_DIR"
 _LIKE_A_SCHEME = re.compile(r"[a-z]+://|shm:", re.IGNORECASE)
-_ANONYMOUS = ".anonymous"
+ANONYMOUS = ".anonymous"
 _OURS = f"sharray-{os.getuid()}"
 
 
@@ -114,7 +114,7 @@ def _ram_directory(chosen: str) -> str:
 
 def anonymous_directory() -> str:
     """Where arrays without a name have their file once others may need it."""
-    return os.path.join(ram_directory(), _ANONYMOUS)
+    return os.path.join(ram_directory(), ANONYMOUS)
 
 
 def anonymous_path(uuid: bytes) -> str:

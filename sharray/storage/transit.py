@@ -84,6 +84,12 @@ def record_received(words: memoryview[int], token: int) -> None:
         words[_word(entry)] = 0
 
 
+def count(page: bytes) -> int:
+    """How many entries a trailer page has."""
+    words = memoryview(page).cast("Q")
+    return sum(words[_word(entry)] != 0 for entry in range(ENTRIES))
+
+
 def is_awaited(page: bytes, ending: int) -> bool:
     """Whether some handle may still arrive.
 

@@ -10,6 +10,8 @@ module                    what it wraps
 `sharray.system.files`      open, fallocate, linkat, fsync, statfs
 `sharray.system.memory`     mmap, msync, madvise, sync_file_range
 `sharray.system.locks`      flock, open file description locks
+`sharray.system.mappings`   which processes have a file mapped, and where
+`sharray.system.pages`      mincore: what of it is in memory, dirty, and where
 `sharray.system.processes`  who runs, and who is gone
 `sharray.system.futex`      futex
 `sharray.system.signals`    having Ctrl-C wait

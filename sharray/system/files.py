@@ -39,6 +39,20 @@ def status(fd: int) -> os.stat_result:
     return os.fstat(fd)
 
 
+def may_see_pages(path: str, status: os.stat_result) -> bool:
+    """Whether this user is told which pages of a file are in memory: mincore(2).
+
+    Others are told that all are.
+    """
+    owns = os.geteuid() in (0, status.st_uid)
+    return owns or os.access(path, os.W_OK, effective_ids=True)
+
+
+def allocated_bytes(status: os.stat_result) -> int:
+    """How much room a file takes, which is less than its size if it has holes."""
+    return status.st_blocks * 512  # whatever st_blksize says: inode(7)
+
+
 def is_regular(status: os.stat_result) -> bool:
     """Whether this is a plain file: no directory, device, FIFO or socket."""
     return stat.S_ISREG(status.st_mode)
@@ -52,6 +66,13 @@ def is_pipe(status: os.stat_result) -> bool:
 def read_at(fd: int, nbytes: int, offset: int) -> bytes:
     """pread(2): a private copy, so that what is checked cannot change later."""
     return os.pread(fd, nbytes, offset)
+
+
+def do_not_read_ahead(fd: int) -> None:
+    """Have the system read only what is asked for: posix_fadvise(2)."""
+    if hasattr(os, "posix_fadvise"):
+        with contextlib.suppress(OSError):
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
 
 
 def write_at(fd: int, data: bytes | memoryview, offset: int) -> None:

@@ -19,7 +19,7 @@ _SYNC_FILE_RANGE_WRITE = 2
 _UNTRACKED = {"trackfd": False} if sys.version_info >= (3, 13) else {}
 
 
-def _c_function(
+def c_function(
     name: str, *argtypes: object, restype: object = ctypes.c_int
 ) -> Callable[..., int] | None:
     """A function of the C library that releases the GIL while it runs."""
@@ -34,8 +34,9 @@ def _c_function(
 
 _size = ctypes.c_size_t
 _address = ctypes.c_void_p
-_msync = _c_function("msync", _address, _size, ctypes.c_int)
-_mmap = _c_function(
+_msync = c_function("msync", _address, _size, ctypes.c_int)
+# For what mmap.mmap cannot do; where there is none, it is None.
+raw_mmap = c_function(
     "mmap",
     _address,
     _size,
@@ -45,7 +46,7 @@ _mmap = _c_function(
     ctypes.c_long,
     restype=_address,
 )
-_sync_file_range = _c_function(
+_sync_file_range = c_function(
     "sync_file_range", ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint
 )
 
@@ -149,10 +150,10 @@ def make_private(address: int, nbytes: int, fd: int) -> None:
     fd : int
         The same file; the mapping keeps its locks.
     """
-    if _mmap is None:
+    if raw_mmap is None:
         raise NotImplementedError("this platform's C library has no mmap")
     prot = mmap.PROT_READ | mmap.PROT_WRITE
-    found = _mmap(address, nbytes, prot, mmap.MAP_PRIVATE | _MAP_FIXED, fd, 0)
+    found = raw_mmap(address, nbytes, prot, mmap.MAP_PRIVATE | _MAP_FIXED, fd, 0)
     if found != address:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
@@ -173,10 +174,10 @@ def replace_mapping(address: int, nbytes: int, old: tuple[int, int], fd: int) ->
     fd : int
         The same file, opened anew and not locked.
     """
-    if _mmap is None:
+    if raw_mmap is None:
         return
     prot = mmap.PROT_READ | mmap.PROT_WRITE
-    _mmap(address, nbytes, prot, mmap.MAP_SHARED | _MAP_FIXED, fd, 0)
+    raw_mmap(address, nbytes, prot, mmap.MAP_SHARED | _MAP_FIXED, fd, 0)
     if _UNTRACKED:
         return
     # Up to Python 3.12 the mmap object keeps a descriptor, and with it the lock.

@@ -1,0 +1,132 @@
+"""Pages of mapped files: which are in memory, which are dirty, and where they are."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import mmap
+import os
+import re
+import struct
+from collections.abc import Iterator
+
+from .memory import PAGE_SIZE, c_function, raw_mmap
+
+_MADV_POPULATE_READ = 22  # asm-generic/mman-common.h; since Linux 5.14
+_MAP_FAILED = ctypes.c_void_p(-1).value
+_PROT_NONE = 0
+_AT_ONCE = 1 << 30  # bytes: a quarter of a million answers of mincore
+# pagemap: proc(5) and the kernel's admin-guide/mm/pagemap.rst
+_PRESENT = 1 << 63
+_FRAME = (1 << 55) - 1
+_LOWEST_BIT = bytes(number & 1 for number in range(256))
+
+_size = ctypes.c_size_t
+_address = ctypes.c_void_p
+_munmap = c_function("munmap", _address, _size)
+_mprotect = c_function("mprotect", _address, _size, ctypes.c_int)
+_madvise = c_function("madvise", _address, _size, ctypes.c_int)
+_mincore = c_function("mincore", _address, _size, ctypes.c_char_p)
+
+
+@contextlib.contextmanager
+def mapped(fd: int, nbytes: int) -> Iterator[int]:
+    """Map a file to look at its pages; gives the address, where nothing can be read.
+
+    It is not among what `sharray.system.mappings.find` tells.
+    """
+    if raw_mmap is None or _munmap is None:
+        raise NotImplementedError("this platform's C library has no mmap")
+    address = raw_mmap(None, nbytes, _PROT_NONE, mmap.MAP_SHARED, fd, 0)
+    if address == _MAP_FAILED:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    try:
+        yield address
+    finally:
+        _munmap(address, nbytes)
+
+
+def resident_runs(address: int, nbytes: int) -> Iterator[tuple[int, int]]:
+    """Where the pages of a mapped file are in memory: mincore(2).
+
+    Parameters
+    ----------
+    address : int
+        Where to begin; a multiple of the page size.
+    nbytes : int
+        How far to look.
+
+    Yields
+    ------
+    (int, int)
+        Address and length of adjacent pages that are in memory, for whichever
+        process they were brought there.
+    """
+    if _mincore is None:
+        raise NotImplementedError("this platform's C library has no mincore")
+    for start in range(address, address + nbytes, _AT_ONCE):
+        length = min(_AT_ONCE, address + nbytes - start)
+        answers = ctypes.create_string_buffer(-(-length // PAGE_SIZE))
+        if _mincore(start, length, answers) != 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code))
+        # Only the lowest bit means anything.
+        for run in re.finditer(rb"[^\0]+", answers.raw.translate(_LOWEST_BIT)):
+            low, high = run.span()
+            yield start + low * PAGE_SIZE, (high - low) * PAGE_SIZE
+
+
+def dirty_bytes(address: int, nbytes: int, runs: list[tuple[int, int]]) -> int | None:
+    """How much of a mapped file is not on its disk yet; None if it cannot be told.
+
+    The kernel tells it of pages that this process has in its page tables, so those
+    that are in memory are put there first. None is read from the disk or written to.
+
+    Parameters
+    ----------
+    address, nbytes : int
+        From `mapped`.
+    runs : list of (int, int)
+        From `resident_runs`.
+    """
+    if _madvise is None or _mprotect is None:
+        return None
+    if _mprotect(address, nbytes, mmap.PROT_READ) != 0:
+        return None
+    # Else, pages that are read ahead of would bring in others.
+    _madvise(address, nbytes, mmap.MADV_RANDOM)
+    for start, length in runs:
+        if _madvise(start, length, _MADV_POPULATE_READ) != 0:
+            return None
+    return _dirty_in_smaps(address)
+
+
+def _dirty_in_smaps(address: int) -> int | None:
+    """Shared_Dirty and Private_Dirty of one mapping of this process: proc(5)."""
+    found, inside = 0, False
+    first = b"%x-" % address
+    with open("/proc/self/smaps", "rb") as table:
+        for line in table:
+            name, _, value = line.partition(b":")
+            if name in (b"Shared_Dirty", b"Private_Dirty"):
+                found += int(value.split()[0]) * 1024 if inside else 0
+            elif b"-" in name.split()[0]:  # the line that begins a mapping
+                if inside:
+                    return found
+                inside = line.lstrip(b"0").startswith(first)
+    return found if inside else None
+
+
+def frame(pid: int, address: int) -> int | None:
+    """Number of the physical page at an address of a process.
+
+    None if it has none there yet, or this process may not know: only root may.
+    """
+    try:
+        with open(f"/proc/{pid}/pagemap", "rb", buffering=0) as table:
+            table.seek(address // PAGE_SIZE * 8)
+            (entry,) = struct.unpack("<Q", table.read(8))
+    except (OSError, struct.error):
+        return None
+    return (entry & _FRAME or None) if entry & _PRESENT else None
