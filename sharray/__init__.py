@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from .passing.sharing import share
     from .team.arguments import whole
     from .team.default import run, submit
+    from .team.survey import MemberStatus, TeamStatus, teams
     from .team.team import Team
 
 __version__ = "0.1.0.dev0"
@@ -90,6 +91,7 @@ __all__ = [
     "Kernel",
     "KernelError",
     "Mapping",
+    "MemberStatus",
     "MessageError",
     "NoSpaceError",
     "NotSharedError",
@@ -101,6 +103,7 @@ __all__ = [
     "StorageError",
     "Team",
     "TeamError",
+    "TeamStatus",
     "UnsafePathError",
     "WorkerDied",
     "array",
@@ -124,6 +127,7 @@ __all__ = [
     "run",
     "share",
     "submit",
+    "teams",
     "uninstall",
     "unlink",
     "whole",
@@ -137,7 +141,9 @@ _LATE = {
     "Counter": ".kernels.counter",
     "Kernel": ".kernels.kernel",
     "Shipping": ".kernels.kernel",
+    "MemberStatus": ".team.survey",
     "Team": ".team.team",
+    "TeamStatus": ".team.survey",
     "kernel": ".kernels.decorator",
     "install": ".passing.installing",
     "installed": ".passing.installing",
@@ -145,6 +151,7 @@ _LATE = {
     "run": ".team.default",
     "share": ".passing.sharing",
     "submit": ".team.default",
+    "teams": ".team.survey",
     "uninstall": ".passing.installing",
     "whole": ".team.arguments",
 }

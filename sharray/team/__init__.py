@@ -19,6 +19,7 @@ module                   what it is for
 `sharray.team.service`     what both do in machine code
 `sharray.team.layout`      the words in memory through which they do it
 `sharray.team.control`     that memory
+`sharray.team.survey`      what all teams of this user do, from outside
 `sharray.team.tables`      numbers for programs and segments
 =======================  =======================================================
 """

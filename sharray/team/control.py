@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from ..kernels import atomic
-from ..system import files, futex, memory
+from ..system import files, futex, memory, processes
 from . import layout as at
 
+LABEL = "sharray-team"  # of the memory, in /proc
 _WORD = 8
 
 
@@ -33,14 +34,23 @@ class ControlBlock:
         self.array = np.frombuffer(mapping, np.int64)
         self.address = int(self.array.ctypes.data)
         self.words: memoryview[int] = self.array.data
-        start = at.slots_start(members) * _WORD
-        self.slots = self.words.cast("B")[start:]
+        octets = self.words.cast("B")
+        self.slots = octets[at.slots_start(members) * _WORD :]
+        start = at.NAME * _WORD
+        self._name = octets[start : start + at.NAME_SIZE]
 
     def ring(self, number: int) -> None:
         """Wake all workers; the number is another one than before."""
         self.words[at.BELL] = number
         # Not only if somebody sleeps: without a fence, that could be seen too late.
         futex.wake(self.address + at.BELL * _WORD, at.EVERYBODY)
+
+    def show(self, kernel: str) -> None:
+        """Tell who looks at the team from outside what it runs."""
+        name = kernel.encode(errors="replace")[: at.NAME_SIZE].ljust(
+            at.NAME_SIZE, b"\0"
+        )
+        self._name[:] = name
 
     def cancel(self) -> None:
         """Let no chunk begin any more, and nobody join."""
@@ -59,9 +69,11 @@ class ControlBlock:
 
 def create(members: int) -> tuple[int, ControlBlock]:
     """A new control block, and the descriptor with which others can map it."""
-    fd = memory.create_block(at.size(members) * _WORD, "sharray-team")
+    fd = memory.create_block(at.size(members) * _WORD, LABEL)
     try:
-        return fd, ControlBlock(fd, members)
+        control = ControlBlock(fd, members)
+        control.words[at.CALLER] = processes.own_identity()
+        return fd, control
     except BaseException:
         files.close(fd)
         raise

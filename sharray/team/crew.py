@@ -185,6 +185,7 @@ class Crew:
         """End all workers; nothing is left behind."""
         if self._control_fd < 0:
             return
+        self.control.words[at.CALLER] = 0  # whoever looks sees no team any more
         self.control.words[at.STOP] = 1
         self.control.ring(self.next_number())
         for worker in self.workers:

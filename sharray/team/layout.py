@@ -22,6 +22,7 @@ CALLER_SLEEPS = 33
 CANCEL = 48  # chunks that have not begun are not begun any more
 COMMANDS = 56  # grows when messages wait for the workers
 STOP = 57
+CALLER = 58  # the process that the team belongs to: see sharray.system.processes
 
 # The run: written before the gate opens.
 PROGRAM = 40
@@ -33,15 +34,20 @@ STATIC = 45
 MEMBERS = 46
 CALLER_CORE = 47  # where the caller was when it opened the last run
 
+# What only those look at who want to see what the team does.
+NAME = 64  # of the kernel, UTF-8
+NAME_SIZE = 64  # bytes
+
 # -- of each member ----------------------------------------------------------
 
-FIRST_MEMBER = 64
+FIRST_MEMBER = 72
 MEMBER_SIZE = 64
 INSIDE = 0  # number of the run that it takes part in, 0 if in none
 CURRENT = 1  # the chunk it is working on
 DONE = 2  # how many chunks it has done
 RAISED = 3  # whether its kernel raised
 ASLEEP = 4
+PID = 5
 OUTCOME = 32  # 256 bytes: see sharray.kernels.outcome
 
 # -- arguments of the kernel -------------------------------------------------
@@ -91,6 +97,11 @@ def slots_start(members: int) -> int:
 def size(members: int) -> int:
     """How many words the block has."""
     return slots_start(members) + MOST_SLOTS
+
+
+def members(words: int) -> int:
+    """How many members a block of so many words is for."""
+    return (words - FIRST_MEMBER - MOST_SLOTS) // MEMBER_SIZE
 
 
 def member(number: int) -> int:

@@ -114,6 +114,7 @@ class Run:
         if same:
             return
         self._written = None, None  # until all of it is
+        self._crew.control.show(plan.kernel.__name__)
         words[at.PROGRAM] = self._crew.programs.number(plan.compiled)
         words[at.LENGTH] = chunking.length
         words[at.CHUNK] = chunking.size

@@ -72,6 +72,7 @@ class _Worker:
         self.programs = np.zeros(MOST_PROGRAMS, np.int64)
         self.own = own_words()
         self.own[at.MEMBER] = member
+        control.words[at.member(member) + at.PID] = os.getpid()
         self.own[at.SPIN_NS] = spin_ns
         self.own[at.LAST] = control.words[at.BELL]
         self.own[at.SEEN] = control.words[at.COMMANDS]
