@@ -138,7 +138,7 @@ def unlink(path: Path) -> None:
         location.tidy_ram_directories(os.path.dirname(place.path))
 
 
-def gc() -> builtins.list[str]:
+def gc(*, dry_run: bool = False) -> builtins.list[str]:
     """Remove anonymous arrays that nobody holds any more.
 
     They are what is left when all processes that shared one were killed. It
@@ -146,10 +146,15 @@ def gc() -> builtins.list[str]:
     name are never removed, only what a killed process had not finished. Memory that
     this process keeps for the next message goes back, too.
 
+    Parameters
+    ----------
+    dry_run : bool, default False
+        Only tell what would be removed.
+
     Returns
     -------
     list of str
-        The files that were removed.
+        The files that were removed, or would have been.
 
     Examples
     --------
@@ -157,9 +162,11 @@ def gc() -> builtins.list[str]:
     >>> sh.gc()
     []
     """
-    outbox.trim()
-    inbox.drop_orphans()
-    return ending.sweep(location.anonymous_directory()) + ending.sweep_unfinished()
+    if not dry_run:
+        outbox.trim()
+        inbox.drop_orphans()
+    anonymous = ending.sweep(location.anonymous_directory(), dry_run=dry_run)
+    return anonymous + ending.sweep_unfinished(dry_run=dry_run)
 
 
 def clear_fault(path: Path) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 
-from ..errors import HandleError, NotSharedError
+from ..errors import HandleError, NotSharedError, SharrayError
+from ..storage.inspecting import inspect_segment
 from ..storage.location import display_name
 from . import display, handle
 from .root import Root
@@ -301,7 +303,12 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
         return str(np.asarray(self))
 
     def _repr_html_(self) -> str:
-        return display.html(self._card())
+        root, found = self._root, None
+        if root is not None and self.is_shared:
+            # Whatever keeps it from being told, the array itself can be shown.
+            with suppress(OSError, SharrayError, NotImplementedError):
+                found = inspect_segment(root.segment, root.address)
+        return display.html(self._card(), repr(np.asarray(self)), found)
 
 
 AnyArray = SharedArray[Any, Any]

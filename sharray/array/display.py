@@ -2,7 +2,34 @@
 
 from __future__ import annotations
 
+import os
 from typing import NamedTuple
+
+from ..storage.inspection import Holder, Inspection
+
+_MOST_HOLDERS = 5
+_LONGEST_COMMAND = 60
+
+# No colour of text or background is set, so that the page's own are right in light
+# and dark themes; greys and blue are seen on both. Without any style, as on sites that
+# remove it, all is still there to read.
+_FRAME = (
+    "display:inline-block;border:1px solid rgba(127,127,127,.5);border-radius:4px;"
+    "padding:.4em .8em;max-width:100%;overflow-x:auto"
+)
+_TABLE = "border:none;border-collapse:collapse;background:transparent;margin:.3em 0"
+_ROW = "background:transparent"
+_NAME = (
+    "text-align:left;vertical-align:top;font-weight:normal;opacity:.7;border:none;"
+    "padding:.1em 1em .1em 0;white-space:nowrap"
+)
+_VALUE = "text-align:left;vertical-align:top;border:none;padding:.1em 0"
+_BAR = (
+    "display:inline-block;width:10em;height:.7em;margin-right:.6em;overflow:hidden;"
+    "border-radius:2px;background:rgba(127,127,127,.35)"
+)
+_FILL = "display:block;height:100%;background:#2f81f7"
+_VALUES = "background:transparent;margin:.4em 0 0 0;padding:0;line-height:1.3"
 
 
 class Card(NamedTuple):
@@ -33,7 +60,46 @@ def size(nbytes: float) -> str:
     return f"{nbytes:.1f} {unit}"
 
 
-def _rows(card: Card) -> list[tuple[str, str]]:
+def line(card: Card) -> str:
+    """The card in one line."""
+    durable = "durable" if card.durable else "not durable"
+    return (
+        f"<SharedArray {card.dtype} {card.shape}, {size(card.nbytes)} in {card.home}, "
+        f"mode {card.mode}, {durable}>"
+    )
+
+
+def html(card: Card, values: str, found: Inspection | None) -> str:
+    """The card as HTML that takes its colours from the page, and the values.
+
+    Parameters
+    ----------
+    card : Card
+    values : str
+        As text.
+    found : Inspection, optional
+        Of the file; without it, what it would tell is left out.
+    """
+    from html import escape  # 2 ms that only notebooks need
+
+    rows = [(name, escape(value)) for name, value in _facts(card)]
+    if found is not None:
+        rows.append(("held by", "<br>".join(map(escape, _holders(found)))))
+        rows += _memory(found)
+    table = "".join(
+        f"<tr style='{_ROW}'><th style='{_NAME}'>{name}</th>"
+        f"<td style='{_VALUE}'>{value}</td></tr>"
+        for name, value in rows
+    )
+    title = "SharedArray" if card.mode is not None else "SharedArray, a private copy"
+    return (
+        f"<div class='sharray-card' style='{_FRAME}'><strong>{title}</strong>"
+        f"<table style='{_TABLE}'>{table}</table>"
+        f"<pre style='{_VALUES}'>{escape(values)}</pre></div>"
+    )
+
+
+def _facts(card: Card) -> list[tuple[str, str]]:
     rows = [
         ("dtype", card.dtype),
         ("shape", str(card.shape)),
@@ -46,23 +112,34 @@ def _rows(card: Card) -> list[tuple[str, str]]:
     return rows
 
 
-def line(card: Card) -> str:
-    """The card in one line."""
-    durable = "durable" if card.durable else "not durable"
-    return (
-        f"<SharedArray {card.dtype} {card.shape}, {size(card.nbytes)} in {card.home}, "
-        f"mode {card.mode}, {durable}>"
-    )
+def _holders(found: Inspection) -> list[str]:
+    """A line for each process, this one first."""
+    own = os.getpid()
+    holders = sorted(found.holders, key=lambda one: (one.pid != own, one.pid))
+    lines = [_holder(one, own) for one in holders[:_MOST_HOLDERS]]
+    if len(holders) > _MOST_HOLDERS:
+        lines.append(f"and {len(holders) - _MOST_HOLDERS} more processes")
+    return lines
 
 
-def html(card: Card) -> str:
-    """The card as a table that takes its colours from the page."""
-    from html import escape  # 2 ms that only notebooks need
+def _holder(holder: Holder, own: int) -> str:
+    if holder.pid == own:
+        return f"{holder.pid}, this process"
+    command = " ".join(holder.command.split())
+    if len(command) > _LONGEST_COMMAND:
+        command = command[: _LONGEST_COMMAND - 1] + "…"
+    return f"{holder.pid} {command}"
 
-    rows = "".join(
-        f"<tr><th style='text-align:left'>{name}</th>"
-        f"<td style='text-align:left'>{escape(value)}</td></tr>"
-        for name, value in _rows(card)
-    )
-    caption = "SharedArray" if card.mode is not None else "SharedArray, a private copy"
-    return f"<table class='sharray-card'><caption>{caption}</caption>{rows}</table>"
+
+def _memory(found: Inspection) -> list[tuple[str, str]]:
+    rows = []
+    if found.resident is not None:
+        part = found.resident / found.file_size
+        told = f"{size(found.resident)} of the file's {size(found.file_size)}"
+        fill = f"<span style='{_FILL};width:{100 * part:.0f}%'></span>"
+        rows.append(("in memory", f"<span style='{_BAR}'>{fill}</span>{told}"))
+    if found.dirty is not None:
+        rows.append(("not on the disk yet", size(found.dirty)))
+    if found.fault is not None:
+        rows.append(("fault", f"a flush has failed: {found.fault}"))
+    return rows
