@@ -30,7 +30,6 @@ from .array.creation import (
     zeros,
     zeros_like,
 )
-from .array.inspection import inspect
 from .array.named import create, open
 from .errors import (
     AccessError,
@@ -54,10 +53,9 @@ from .errors import (
     UnsafePathError,
     WorkerDied,
 )
-from .storage.inspection import Holder, Inspection, PageView
-from .system.mappings import Mapping
 
 if TYPE_CHECKING:
+    from .array.inspection import inspect
     from .kernels import atomic
     from .kernels.barrier import Barrier
     from .kernels.counter import Counter
@@ -66,6 +64,8 @@ if TYPE_CHECKING:
     from .kernels.prange import prange
     from .passing.installing import install, installed, uninstall
     from .passing.sharing import share
+    from .storage.inspection import Holder, Inspection, PageView
+    from .system.mappings import Mapping
     from .team.arguments import whole
     from .team.default import run, submit
     from .team.survey import MemberStatus, TeamStatus, teams
@@ -139,11 +139,16 @@ __all__ = [
 _LATE = {
     "Barrier": ".kernels.barrier",
     "Counter": ".kernels.counter",
+    "Holder": ".storage.inspection",
+    "Inspection": ".storage.inspection",
     "Kernel": ".kernels.kernel",
+    "PageView": ".storage.inspection",
     "Shipping": ".kernels.kernel",
+    "Mapping": ".system.mappings",
     "MemberStatus": ".team.survey",
     "Team": ".team.team",
     "TeamStatus": ".team.survey",
+    "inspect": ".array.inspection",
     "kernel": ".kernels.decorator",
     "install": ".passing.installing",
     "installed": ".passing.installing",

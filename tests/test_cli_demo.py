@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import struct
 import subprocess
@@ -312,6 +313,17 @@ def test_demo_from_end_to_end(run, tmp_path: Path) -> None:
     header = (tmp_path / "out.png").read_bytes()[:24]
     assert header[:8] == b"\x89PNG\r\n\x1a\n"
     assert struct.unpack(">II", header[16:]) == (1200, 1200)
+
+
+def test_demo_as_json(run) -> None:
+    done = run("demo", "--size", "200", "--workers", "1", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    assert (found["shape"], found["processes"]) == ([200, 200], 1)
+    names = [way["name"] for way in found["ways"]]
+    assert names == ["one process", "team of 1, in place", "pool of 1, pickled"]
+    assert all(way["seconds"] > 0 for way in found["ways"])
+    assert found["largest_difference"] <= 1e-5
 
 
 def test_handles_are_small_and_pickled_calls_hold_everything() -> None:

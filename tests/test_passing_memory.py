@@ -30,7 +30,7 @@ from passing_pressure import (
 import sharray as sh
 from sharray.storage import outbox, outgoing
 from sharray.storage.outgoing import Outgoing
-from sharray.system import files
+from sharray.system import files, limits
 
 # Python 3.12 and later warn of forks in a process with threads, which pools have.
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
@@ -163,7 +163,7 @@ def test_a_quarter_of_the_free_memory_is_the_budget(
     free = 8 * MIB
     monkeypatch.setattr(files, "free_bytes", lambda _: 1 << 40)
     monkeypatch.setattr(
-        files, "available_memory", lambda: free - sum(o.capacity for o in taken)
+        limits, "available_memory", lambda: free - sum(o.capacity for o in taken)
     )
     taken.append(outbox.take(MIB, None))
     taken.append(outbox.take(MIB, None))

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import builtins
 import os
+from typing import TYPE_CHECKING
 
 from ..errors import ArrayNotFoundError, FormatError, SharrayError, explain
 from ..storage import ending, inbox, location, outbox
 from ..storage.attaching import attach, read_layout
-from ..storage.inspecting import inspect_files
-from ..storage.inspection import Inspection
 from ..storage.location import Location
 from ..storage.making import UNFINISHED
 from ..system import files
 from .named import Path
 
+if TYPE_CHECKING:
+    from ..storage.inspection import Inspection
 
-def list(place: Path = location.SCHEME) -> builtins.list[Inspection]:
+
+def list(place: Path = "shm://") -> builtins.list[Inspection]:
     """List the arrays that other processes can find, and who holds them.
 
     Parameters
@@ -45,6 +47,8 @@ def list(place: Path = location.SCHEME) -> builtins.list[Inspection]:
     [('shm://run7/velocity', (100,), True)]
     >>> sh.unlink("shm://run7/velocity")
     """
+    from ..storage.inspecting import inspect_files  # 3 ms that few programs need
+
     text = os.fspath(place)
     if text.startswith(location.SCHEME):
         paths = _paths_in_ram(text)
@@ -63,7 +67,7 @@ def _names_in(directory: str) -> builtins.list[str]:
         if isinstance(error, FileNotFoundError | NotADirectoryError):
             raise ArrayNotFoundError(
                 f"expected a directory or shm://, found {directory!r}, which is none; "
-                "inspect() tells of a single file",
+                "name a directory, or inspect() a single file",
                 directory,
             ) from error
         raise explain(error, "list the arrays in", directory) from error

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import numpy as np
 
 from ..errors import HandleError, NotSharedError, SharrayError
-from ..storage.inspecting import inspect_segment
 from ..storage.location import display_name
 from . import display, handle
 from .root import Root
@@ -88,6 +87,9 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
     @property
     def is_shared(self) -> bool:
         """Whether the memory of this array is that of a file.
+
+        An array without elements has no memory: it counts as shared if it was made
+        from one that is.
 
         Examples
         --------
@@ -303,6 +305,8 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
         return str(np.asarray(self))
 
     def _repr_html_(self) -> str:
+        from ..storage.inspecting import inspect_segment  # 3 ms, and few show cards
+
         root, found = self._root, None
         if root is not None and self.is_shared:
             # Whatever keeps it from being told, the array itself can be shown.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from ..storage.inspection import Holder, Inspection
+if TYPE_CHECKING:
+    from ..storage.inspection import Holder, Inspection
 
 _MOST_HOLDERS = 5
 _LONGEST_COMMAND = 60

@@ -6,23 +6,47 @@ One command a file or package, registered in `sharray.cli.app`.
 module                   what it is for
 =======================  =====================================================
 `sharray.cli.app`          the commands, and the options of ``sharray`` itself
+`sharray.cli.listing`      ``sharray ls``
+`sharray.cli.info`         ``sharray info``
+`sharray.cli.verify`       ``sharray verify``
+`sharray.cli.checks`       what it checks
+`sharray.cli.removing`     ``sharray rm``
+`sharray.cli.collecting`   ``sharray gc``
+`sharray.cli.top`          ``sharray top``
+`sharray.cli.doctor`       ``sharray doctor``
+`sharray.cli.bench`        ``sharray bench``
+`sharray.cli.demo`         ``sharray demo``
+`sharray.cli.describing`   arrays in words, and as JSON
+`sharray.cli.output`       tables and JSON
+`sharray.cli.completion`   array names for the shell to complete
 `sharray.cli.problem`      the error that ends a command with one line
 `sharray.cli.steps`        progress bars
-`sharray.cli.demo`         ``sharray demo``
 =======================  =====================================================
+
+Exit status: 0 if all is well; 1 if the command could not do what it was asked to, or
+has found damage; 2 if it was not called as it should be; 130 after Ctrl-C.
 """
 
+import os
 import sys
+from io import TextIOWrapper
 
 import sharray as sh
 
-from .problem import ProblemError
+from .completion import rejoin_words
+from .problem import ProblemError, one_line
 
 
 def main() -> None:
     """Run the command, with errors as one line on stderr and exit status 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    rejoin_words(os.environ)
     try:
         from .app import app
+
+        app(prog_name="sharray")
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing not in ("typer", "rich"):
@@ -31,7 +55,5 @@ def main() -> None:
             f"sharray: the command line needs {missing}, which is not installed: "
             "pip install 'sharray[cli]'"
         )
-    try:
-        app(prog_name="sharray")
     except (ProblemError, sh.SharrayError, OSError) as error:
-        sys.exit(f"sharray: {' '.join(str(error).split())}")
+        sys.exit(one_line(error))

@@ -2,18 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
 import sharray as sh
 
-from .demo.command import demo
+# Each command's module, imported when it is called: some need a quarter of a second.
+_COMMANDS = {
+    "ls": ".listing",
+    "info": ".info",
+    "verify": ".verify",
+    "rm": ".removing",
+    "gc": ".collecting",
+    "top": ".top",
+    "doctor": ".doctor.command",
+    "bench": ".bench",
+    "demo": ".demo.command",
+}
 
-app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
-)
-app.command()(demo)
+
+class _Commands(TyperGroup):
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = import_module(_COMMANDS[cmd_name], __package__)
+        examples = getattr(module, "EXAMPLES", None)
+        # \b keeps the lines of what follows as they are.
+        epilog = None if examples is None else "\b\n" + examples.strip()
+        single = _new_app()
+        single.command(cmd_name, epilog=epilog)(getattr(module, cmd_name))
+        return get_command(single)
+
+
+def _new_app(**options: Any) -> typer.Typer:
+    # Rich's markup would take [FILE] in a help text for a style.
+    options = {"add_completion": False, "rich_markup_mode": None} | options
+    return typer.Typer(pretty_exceptions_enable=False, **options)
+
+
+app = _new_app(cls=_Commands, no_args_is_help=True, add_completion=True)
 
 
 def _print_version(wanted: bool) -> None:

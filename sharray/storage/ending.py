@@ -28,6 +28,7 @@ _before_end: list[Callable[[], None]] = []
 _used_directories: set[str] = set()
 _next_sweep = 0.0
 _watched_pid = 0
+_has_forked = False
 _told_of_forks: set[str] = set()  # multiprocessing's modules
 
 
@@ -72,23 +73,23 @@ def count_held() -> int:
     return len(_held)
 
 
-def sweep(directory: str, *, ending: int = 0) -> list[str]:
+def sweep(directory: str, *, ending: int = 0, dry_run: bool = False) -> list[str]:
     """Remove the anonymous arrays in a directory that nobody holds.
 
-    Returns the paths that were removed.
+    Returns the paths that were removed, or with `dry_run` would have been.
     """
     try:
         names = os.listdir(directory)
     except OSError:
         return []
     paths = [os.path.join(directory, name) for name in sorted(names)]
-    return [path for path in paths if lease.reap(path, ending=ending)]
+    return [path for path in paths if lease.reap(path, ending=ending, dry_run=dry_run)]
 
 
-def sweep_unfinished() -> list[str]:
+def sweep_unfinished(*, dry_run: bool = False) -> list[str]:
     """Remove what killed processes were about to name ``shm://...``.
 
-    Returns the paths that were removed.
+    Returns the paths that were removed, or with `dry_run` would have been.
     """
     found = [
         os.path.join(top, name)
@@ -96,7 +97,7 @@ def sweep_unfinished() -> list[str]:
         for name in names
         if name.startswith(".") and name.endswith(making.UNFINISHED)
     ]
-    return [path for path in found if lease.reap(path)]
+    return [path for path in found if lease.reap(path, dry_run=dry_run)]
 
 
 def _watch_end() -> None:
@@ -149,11 +150,27 @@ def end() -> None:
             with suppress(OSError):
                 segment.let_go(address, ending=ending)
     _held.clear()
-    with suppress(SharrayError):  # what a child has sent and nobody received
-        _used_directories.add(location.anonymous_directory())
+    if _may_have_children():
+        with suppress(SharrayError):  # what a child has sent and nobody received
+            _used_directories.add(location.anonymous_directory())
     for directory in _used_directories:
         sweep(directory, ending=ending)
         location.tidy_ram_directories(directory)
+
+
+def _may_have_children() -> bool:
+    """Whether processes of this one's family may have arrays that this one has not.
+
+    One that has only looked at arrays, as ``sharray ls`` does, removes nothing.
+    """
+    return _has_forked or any(
+        name in sys.modules for name in ("multiprocessing.util", "multiprocess.util")
+    )
+
+
+def _note_fork() -> None:
+    global _has_forked
+    _has_forked = True
 
 
 def _end_at_exit() -> None:
@@ -167,3 +184,4 @@ def _end_at_exit() -> None:
 if "multiprocessing.util" in sys.modules:
     _watch_end()
 atexit.register(_end_at_exit)
+os.register_at_fork(before=_note_fork)

@@ -39,7 +39,7 @@ def hold(fd: int, path: str) -> None:
         )
 
 
-def reap(path: str, *, ending: int = 0) -> bool:
+def reap(path: str, *, ending: int = 0, dry_run: bool = False) -> bool:
     """Remove an anonymous array's file if nobody holds it or awaits it.
 
     The last close and garbage collection are this same code. The caller's own
@@ -51,25 +51,27 @@ def reap(path: str, *, ending: int = 0) -> bool:
         The file; it is fine if it does not exist.
     ending : int
         See `sharray.storage.transit.is_awaited`.
+    dry_run : bool
+        Only tell, and remove nothing.
 
     Returns
     -------
     bool
-        Whether it was removed by this call.
+        Whether it was removed by this call, or would have been.
     """
     try:
         fd = files.open_existing(path, writable=True, follow=False)
     except OSError:
         return False
     try:
-        return _reap_open(fd, path, ending)
+        return _reap_open(fd, path, ending, dry_run)
     except FileNotFoundError:
         return False
     finally:
         files.close(fd)
 
 
-def _reap_open(fd: int, path: str, ending: int) -> bool:
+def _reap_open(fd: int, path: str, ending: int, dry_run: bool) -> bool:
     if not locks.lock_exclusive(fd):
         return False
     status = files.status(fd)
@@ -79,5 +81,6 @@ def _reap_open(fd: int, path: str, ending: int) -> bool:
     page = files.read_at(fd, TRAILER_SIZE, max(0, status.st_size - TRAILER_SIZE))
     if len(page) == TRAILER_SIZE and transit.is_awaited(page, ending):
         return False
-    files.unlink(path)
+    if not dry_run:
+        files.unlink(path)
     return True

@@ -92,6 +92,10 @@ def _recall_lost(now: float) -> None:
     if now < _looked_for_pipes + _LOOK_INTERVAL:
         return
     _looked_for_pipes = now
+    _recall_all_lost()
+
+
+def _recall_all_lost() -> None:
     pipes = processes.pipes_in_use()
     for outgoing in _outgoing:
         if outgoing.is_lost_in(pipes):
@@ -101,6 +105,8 @@ def _recall_lost(now: float) -> None:
 def trim() -> None:
     """Give back what is kept for the next message."""
     with _choosing:
+        if _outgoing:
+            _recall_all_lost()
         for outgoing in _free():
             _close(outgoing)
 
@@ -165,12 +171,14 @@ def _capacity_for(nbytes: int) -> int:
 
 def _make_room(capacity: int, budget: int | None) -> bool:
     """Close files that are free until another one may be made; False: too many."""
+    from ..system import limits  # 2 ms that only messages need
+
     directory = os.path.dirname(location.ram_directory())
     try:
         free = files.free_bytes(directory)
     except OSError as error:
         raise explain(error, "use for messages", directory) from error
-    free = min(free, files.available_memory() or free)
+    free = min(free, limits.available_memory() or free)
     taken = sum(outgoing.capacity for outgoing in _outgoing)
     if budget is None:
         budget = (free + taken) // _PART_OF_FREE_MEMORY

@@ -12,6 +12,8 @@ module                    what it wraps
 `sharray.system.locks`      flock, open file description locks
 `sharray.system.mappings`   which processes have a file mapped, and where
 `sharray.system.pages`      mincore: what of it is in memory, dirty, and where
+`sharray.system.limits`     memory, control groups, limits of processes
+`sharray.system.mounts`     file systems: their type, options and room
 `sharray.system.processes`  who runs, and who is gone
 `sharray.system.futex`      futex
 `sharray.system.signals`    having Ctrl-C wait

@@ -175,18 +175,6 @@ def free_bytes(directory: str) -> int:
     return blocks * found.f_frsize
 
 
-def available_memory() -> int | None:
-    """Bytes of memory that can be had without swapping, None if unknown."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as table:
-            for line in table:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return None
-
-
 def is_volatile(fd: int, device: int) -> bool:
     """Whether the file lives in memory only; `device` is its st_dev."""
     known = _volatile_by_device.get(device)

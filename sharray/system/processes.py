@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import glob
+import math
 import os
 import resource
 import select
@@ -16,7 +17,6 @@ import sys
 import time
 
 _LOOK_INTERVAL = 0.2
-_QUOTA = "/sys/fs/cgroup/cpu.max"  # cgroups(7), version 2
 
 # Remembered, since /proc costs 20 us: this process, and the topmost of its family.
 _own: int | None = None
@@ -141,18 +141,14 @@ def pipes_in_use() -> set[int]:
 
 def count_cores() -> int:
     """How many cores this process may use: affinity, and the quota of its cgroup."""
+    from . import limits  # 1 ms that only teams need
+
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
     else:
         cores = os.cpu_count() or 1
-    try:
-        with open(_QUOTA, encoding="ascii") as file:
-            quota, period = file.read().split()
-    except (OSError, ValueError):
-        return cores
-    if quota == "max":
-        return cores
-    return max(1, min(cores, -(-int(quota) // int(period))))
+    quota = limits.cpu_quota()
+    return cores if quota is None else max(1, min(cores, math.ceil(quota)))
 
 
 def _start_time(pid: int) -> int | None:

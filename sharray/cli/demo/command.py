@@ -10,10 +10,11 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from rich.console import Console
 
 import sharray as sh
 
+from ...system.processes import count_cores
+from ..output import Json, console, print_json
 from ..problem import ProblemError
 from ..steps import Steps, show_steps
 from . import elevation, picture, report
@@ -56,6 +57,7 @@ def demo(
     save: Annotated[
         str | None, typer.Option(metavar="OUT.png", help="Save a picture.")
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Light a terrain from the whole sky, with a team of processes, on shared arrays.
 
@@ -72,27 +74,25 @@ def demo(
     shape = shape if size is None else (size, size)
     with _workplace(directory) as place, show_steps() as steps:
         terrain, shade = _create_arrays(place, source, shape, steps)
-        found, returned = measure(terrain, shade, workers or _count_cores(), steps)
+        found, returned = measure(terrain, shade, workers or count_cores(), steps)
         difference, checking = check(terrain, [shade, returned], steps)
         if save is not None:
             # One copy of the terrain, not its repetitions.
             window = np.s_[: source.values.shape[0], : source.values.shape[1]]
             picture.save(save, np.asarray(terrain.elevation)[window], returned[window])
         durable = shade.durable
-    console = Console(highlight=False)
-    console.print(report.table(source.name, shape, found))
-    console.print(report.remarks(found, durable, difference, checking), soft_wrap=True)
+    if as_json:
+        print_json(report.document(source.name, shape, found, durable, difference))
+    else:
+        screen = console()
+        screen.print(report.table(source.name, shape, found))
+        remarks = report.remarks(found, durable, difference, checking)
+        screen.print(remarks, soft_wrap=True)
     if not difference <= _TOLERANCE:
         raise ProblemError(
             f"the result differs from that of plain NumPy by {difference:.2g}, "
             f"expected at most {_TOLERANCE}"
         )
-
-
-def _count_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
@@ -29,6 +31,20 @@ def table(name: str, shape: tuple[int, ...], found: Measured) -> Table:
             "" if way.returned is None else decimal(way.returned),
         )
     return result
+
+
+def document(
+    name: str, shape: tuple[int, ...], found: Measured, durable: bool, difference: float
+) -> dict[str, Any]:
+    """The same, for programs: seconds and bytes."""
+    measured = found._asdict() | {"ways": [way._asdict() for way in found.ways]}
+    return {
+        "terrain": name,
+        "shape": list(shape),
+        **measured,
+        "durable": durable,
+        "largest_difference": difference,
+    }
 
 
 def remarks(found: Measured, durable: bool, difference: float, checking: float) -> str:

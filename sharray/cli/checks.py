@@ -1,0 +1,285 @@
+"""What `sharray verify` checks of a file.
+
+Nothing in the file is trusted. Its data is read at most, and never touched in memory,
+so that whoever truncates or rewrites it meanwhile only changes a verdict.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+import sharray as sh
+
+from ..storage import header, location, message, trailer, transit
+from ..storage.attaching import explain_open
+from ..storage.format import BLOCK, TRAILER_SIZE, round_up
+from ..storage.header import Header
+from ..storage.trailer import Trailer
+from ..system import files, locks
+
+GOOD, WARNING, DAMAGED = "good", "warning", "damaged"
+
+_RESTORE = "restore the file from a copy"
+_REWRITE = "write it anew: numpy.save(new, numpy.load(old))"
+
+_AT_ONCE = 1 << 20
+_WORD = struct.Struct("<Q")
+
+
+class Check(NamedTuple):
+    """One thing that was checked; of a warning or damage, what to do."""
+
+    name: str
+    verdict: str
+    detail: str
+    advice: str = ""
+
+
+class _File(NamedTuple):
+    """An open file, and what was found in it."""
+
+    fd: int
+    path: str
+    status: os.stat_result
+    header: Header
+    trailer: Trailer | None
+    page: bytes  # of the trailer
+
+    def word(self, index: int) -> int:
+        """One of the words that all processes share."""
+        return int(_WORD.unpack_from(self.page, index * _WORD.size)[0])
+
+
+def check_file(name: str) -> Iterator[Check]:
+    """Check a file; ends where nothing more can be said.
+
+    Parameters
+    ----------
+    name : str
+        A path, or a name in RAM.
+    """
+    try:
+        place = location.locate(name)
+        if place.in_ram:
+            location.check_ram_directories(place.path)
+        fd = files.open_existing(place.path, writable=False, follow=not place.in_ram)
+    except sh.SharrayError as error:
+        yield Check("file", DAMAGED, str(error))
+        return
+    except OSError as error:
+        yield Check("file", DAMAGED, str(explain_open(error, place.path)))
+        return
+    try:
+        yield from _check_open(fd, place.path)
+    except OSError as error:
+        yield Check("reading", DAMAGED, f"failed: {error.strerror}", _RESTORE)
+    finally:
+        files.close(fd)
+
+
+def _check_open(fd: int, path: str) -> Iterator[Check]:
+    status = files.status(fd)
+    if not files.is_regular(status):
+        yield Check("file", DAMAGED, "is a directory, device or pipe", "give a file")
+        return
+    yield Check("file", GOOD, f"regular, {status.st_size} bytes")
+    try:
+        found = _read_header(fd, path)
+    except sh.FormatError as error:
+        yield Check("header", DAMAGED, _without(path, error), _RESTORE)
+        return
+    yield Check("header", GOOD, f"shape {found.shape} of {found.dtype}")
+    end = found.data_offset + found.nbytes
+    if end > status.st_size:
+        detail = f"truncated: expected {end} bytes at least, found {status.st_size}"
+        yield Check("size", DAMAGED, detail, _RESTORE)
+        return
+    yield Check("size", GOOD, f"{found.nbytes} bytes of data")
+    check, file = _check_trailer(_File(fd, path, status, found, None, b""))
+    yield check
+    for act in _CHECKS if file.trailer is None else _CHECKS_WITH_TRAILER:
+        yield act(file)
+
+
+def _read_header(fd: int, path: str) -> Header:
+    start = files.read_at(fd, BLOCK, 0)
+    length = header.full_length(start, path)
+    block = files.read_at(fd, length, 0)
+    if len(block) < length:
+        raise sh.FormatError(f"truncated: it has {len(block)} of {length} bytes")
+    return header.decode(block, path)
+
+
+def _without(path: str, error: sh.SharrayError) -> str:
+    """What an error says, but for the path, which stands above, and the advice."""
+    return str(error).removeprefix(repr(path)).lstrip(": ").partition("; ")[0]
+
+
+def _check_trailer(file: _File) -> tuple[Check, _File]:
+    size = file.status.st_size
+    more = size - file.header.data_offset - file.header.nbytes
+    if more < TRAILER_SIZE:
+        return _no_trailer(more), file
+    page = files.read_at(file.fd, TRAILER_SIZE, size - TRAILER_SIZE)
+    try:
+        found = trailer.decode(page[: trailer.CONSTANT_SIZE], size, file.path)
+    except sh.FormatError as error:
+        detail = _without(file.path, error)
+        return Check("trailer", DAMAGED, detail, _REWRITE), file
+    if found is None:
+        return _no_trailer(more), file
+    kind = "anonymous" if found.anonymous else "named"
+    detail = f"checksum fits, {kind}, uuid {found.uuid.hex()}"
+    return Check("trailer", GOOD, detail), file._replace(trailer=found, page=page)
+
+
+def _no_trailer(more: int) -> Check:
+    if more == 0:
+        return Check("trailer", GOOD, "none: written by another program")
+    detail = f"none, but {more} bytes follow the data: it may have been overwritten"
+    return Check("trailer", WARNING, detail, _REWRITE)
+
+
+# -- of any file ---------------------------------------------------------------
+
+
+def _check_numpy(file: _File) -> Check:
+    """Only after the header was found to be harmless: NumPy trusts more."""
+    path = f"/proc/self/fd/{file.fd}"
+    try:
+        # Without data there is nothing to map.
+        found = np.load(path, mmap_mode="r" if file.header.nbytes else None)
+    except Exception as error:  # it raises more than it documents
+        detail = f"numpy.load refuses it: {error}"
+        return Check("numpy", DAMAGED, detail, _RESTORE)
+    if (found.shape, found.dtype) != (file.header.shape, file.header.dtype):
+        detail = f"numpy.load finds shape {found.shape} of {found.dtype}"
+        return Check("numpy", DAMAGED, detail, _RESTORE)
+    return Check("numpy", GOOD, "numpy.load finds the same shape and dtype")
+
+
+def _check_access(file: _File) -> Check:
+    mode = stat.S_IMODE(file.status.st_mode)
+    if mode & 0o022:
+        who = "everybody" if mode & 0o002 else "its group"
+        detail = f"{who} may write, and so truncate it (mode {mode:04o})"
+        return Check("access", WARNING, detail, "chmod go-w, unless that is meant")
+    if file.status.st_uid not in (os.geteuid(), 0):
+        detail = f"belongs to user {file.status.st_uid}, who may truncate it"
+        return Check("access", WARNING, detail, "trust that user, or make a copy")
+    return Check("access", GOOD, f"only its owner may write (mode {mode:04o})")
+
+
+def _check_room(file: _File) -> Check:
+    found = file.status.st_blocks * 512
+    anonymous = file.trailer is not None and file.trailer.anonymous
+    # Memory of messages is given back while the file stays.
+    missing = file.status.st_size - found
+    if missing < BLOCK or anonymous:
+        return Check("room", GOOD, "all of it has its room")
+    detail = f"{missing} bytes have no room yet, or are compressed"
+    advice = "cp --sparse=never; a store fails with SIGBUS when the disk is full"
+    return Check("room", WARNING, detail, advice)
+
+
+# -- of a file of this library -------------------------------------------------
+
+
+def _check_agreement(file: _File) -> Check:
+    assert file.trailer is not None
+    offset, capacity = file.trailer.data_offset, file.trailer.capacity
+    detail = f"data at {offset}, room for {capacity} bytes"
+    if offset != file.header.data_offset or file.header.nbytes > capacity:
+        found = f"{file.header.data_offset}, {file.header.nbytes} bytes"
+        detail = f"the trailer says {detail}; the header {found}"
+        return Check("agreement", DAMAGED, detail, _RESTORE)
+    if offset % BLOCK or capacity % BLOCK:
+        detail += f": no multiples of {BLOCK}"
+        return Check("agreement", DAMAGED, detail, _REWRITE)
+    return Check("agreement", GOOD, detail)
+
+
+def _check_padding(file: _File) -> Check:
+    data_end = file.header.data_offset + file.header.nbytes
+    end = min(round_up(data_end), file.status.st_size - TRAILER_SIZE)
+    for position in range(data_end, end, _AT_ONCE):
+        part = files.read_at(file.fd, min(_AT_ONCE, end - position), position)
+        rest = part.lstrip(b"\0")
+        if rest:
+            where = position + len(part) - len(rest) - data_end
+            detail = f"byte {where} after the data is not zero"
+            advice = "look for code that writes beyond the end of the array"
+            return Check("padding", DAMAGED, detail, advice)
+    return Check("padding", GOOD, f"{max(0, end - data_end)} bytes, all zero")
+
+
+_OF_MESSAGES = {
+    message.FREE: "free for the next message",
+    message.WRITING: "a message is being written",
+    message.IN_FLIGHT: "a message is under way",
+    message.HELD: "a message is in use",
+    message.RETIRED: "given up by its sender",
+}
+
+
+def _check_state(file: _File) -> Check:
+    state = file.word(trailer.STATE_WORD)
+    assert file.trailer is not None
+    if file.trailer.anonymous and state in _OF_MESSAGES:
+        used = state or file.word(trailer.OWNER_WORD)
+        return Check("state", GOOD, _OF_MESSAGES[state] if used else "clean")
+    if state == message.FREE:
+        return Check("state", GOOD, "clean")
+    if state != message.WRITING:
+        return Check("state", DAMAGED, f"unknown ({state})", _REWRITE)
+    if _is_in_use(file.fd):
+        advice = "verify it again when the processes that hold it are done"
+        return Check("state", WARNING, "is being rewritten, or a writer died", advice)
+    detail = "was being rewritten when its writer died"
+    return Check("state", DAMAGED, detail, _RESTORE)
+
+
+def _is_in_use(fd: int) -> bool:
+    """Whether anybody else has it mapped; the lock goes as the descriptor is closed."""
+    return not locks.lock_exclusive(fd)
+
+
+def _check_fault(file: _File) -> Check:
+    code = file.word(trailer.FAULT_WORD)
+    if code == 0:
+        return Check("fault", GOOD, "no flush has failed")
+    detail = f"a flush failed: {os.strerror(code) if code < 4096 else code}"
+    advice = "write the data anew, then call sharray.clear_fault"
+    return Check("fault", DAMAGED, detail, advice)
+
+
+def _check_transit(file: _File) -> Check:
+    number = transit.count(file.page)
+    if number == 0:
+        return Check("transit", GOOD, "no handles are under way")
+    if transit.is_awaited(file.page, 0):
+        return Check("transit", GOOD, f"handles under way: {number}")
+    detail = f"handles that nobody will open, as their senders have ended: {number}"
+    advice = "sharray gc, which removes it when nobody holds it"
+    return Check("transit", WARNING, detail, advice)
+
+
+_CHECKS: tuple[Callable[[_File], Check], ...] = (
+    _check_numpy,
+    _check_access,
+    _check_room,
+)
+_CHECKS_WITH_TRAILER: tuple[Callable[[_File], Check], ...] = (
+    _check_agreement,
+    _check_padding,
+    _check_state,
+    _check_fault,
+    _check_transit,
+    *_CHECKS,
+)

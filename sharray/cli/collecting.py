@@ -1,0 +1,43 @@
+"""``sharray gc``: removing what nobody holds."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+import sharray as sh
+
+from .output import Json, print_json, print_text
+from .removing import tell
+
+
+def gc(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would be removed.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Remove what nobody holds any more.
+
+    Anonymous arrays and unfinished files in RAM, as killed processes leave them. Arrays
+    with a name are never removed.
+    """
+    sizes = {path: _allocated(path) for path in sh.gc(dry_run=True)}
+    paths = list(sizes) if dry_run else sh.gc()
+    found = [(path, sizes.get(path, 0)) for path in paths]
+    if json:
+        arrays = [{"path": path, "nbytes": nbytes} for path, nbytes in found]
+        print_json({"dry_run": dry_run, "arrays": arrays})
+        return
+    tell(found, dry_run)
+    if not found:
+        print_text("There is nothing that nobody holds.")
+
+
+def _allocated(path: str) -> int:
+    try:
+        return os.lstat(path).st_blocks * 512
+    except OSError:
+        return 0

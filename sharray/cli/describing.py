@@ -1,0 +1,123 @@
+"""What is known of an array, in words and as JSON."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from typing import Any
+
+from numpy.lib.format import dtype_to_descr
+
+import sharray as sh
+
+from ..storage import location
+from .output import NOTHING
+from .problem import ProblemError
+
+_ANONYMOUS = f"{location.SCHEME}{location.ANONYMOUS}/"
+_LONGEST_DTYPE = 24
+_LONGEST_COMMAND = 32
+_MOST_HOLDERS = 3
+_LENGTH_OF_SHORT_NAMES = 8
+
+
+def locate(name: str) -> str:
+    """What the library knows an array by.
+
+    `ls` also prints names of anonymous ones, shortened in a terminal.
+    """
+    if not is_anonymous_name(name):
+        return name
+    directory = location.anonymous_directory()
+    wanted = name.removeprefix(_ANONYMOUS)
+    try:
+        found = [other for other in os.listdir(directory) if other.startswith(wanted)]
+    except OSError:
+        found = []
+    if len(found) != 1:
+        number = "none" if not found else f"{len(found)} of them"
+        raise ProblemError(
+            f"expected {name!r} to begin the name of one array, found {number}; see "
+            "sharray ls"
+        )
+    return os.path.join(directory, found[0])
+
+
+def short_name(found: sh.Inspection) -> str:
+    """The name, of an anonymous array as much as mostly tells it from others."""
+    if is_anonymous_name(found.name):
+        return found.name[: len(_ANONYMOUS) + _LENGTH_OF_SHORT_NAMES]
+    return found.name
+
+
+def is_anonymous_name(name: str) -> bool:
+    """Whether a name is one of an anonymous array."""
+    return name.startswith(_ANONYMOUS)
+
+
+def document(found: sh.Inspection) -> dict[str, Any]:
+    """All of it, as JSON has it."""
+    return found._asdict() | {
+        "dtype": str(found.dtype),
+        "descr": dtype_to_descr(found.dtype),
+        "created": _iso(found.created),
+        "modified": _iso(found.modified),
+        "holders": [
+            holder._asdict()
+            | {"mappings": [mapping._asdict() for mapping in holder.mappings]}
+            for holder in found.holders
+        ],
+    }
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
+
+
+def dtype(found: sh.Inspection, *, short: bool) -> str:
+    """The dtype; those with fields are long."""
+    return _cut(str(found.dtype), _LONGEST_DTYPE) if short else str(found.dtype)
+
+
+def shape(found: sh.Inspection) -> str:
+    """The shape, as in ``500 x 1000``."""
+    return " x ".join(map(str, found.shape)) or "()"
+
+
+def command(text: str, *, short: bool) -> str:
+    """A command line; a short one has no directories."""
+    if not short:
+        return text
+    words = (os.path.basename(word) or word for word in text.split(" "))
+    return _cut(" ".join(words), _LONGEST_COMMAND)
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def holders(found: sh.Inspection, *, short: bool) -> str:
+    """Who holds it: numbers of processes, and their commands."""
+    shown = found.holders[: _MOST_HOLDERS if short else None]
+    names = [f"{one.pid} {command(one.command, short=short)}" for one in shown]
+    if len(shown) < len(found.holders):
+        names.append(f"{len(found.holders) - len(shown)} more")
+    if not names:
+        return "others" if found.in_use else NOTHING
+    return ", ".join(names)
+
+
+def note(found: sh.Inspection) -> str:
+    """What is special about it; mostly nothing."""
+    notes = []
+    if found.owner is not None:
+        notes.append(f"messages of {found.owner}")
+    elif found.anonymous and not is_anonymous_name(found.name):
+        notes.append("anonymous")
+    if found.state not in ("clean", "foreign") and found.owner is None:
+        notes.append(found.state)
+    if found.state == "foreign":
+        notes.append("of another program")
+    if found.fault is not None:
+        notes.append(f"fault: {found.fault}")
+    return ", ".join(notes) or NOTHING

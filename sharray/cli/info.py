@@ -1,0 +1,203 @@
+"""``sharray info``: one array, and where it is in the processes that hold it."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+import sharray as sh
+
+from . import describing
+from .completion import complete_name
+from .output import NOTHING, Column, Json, console, escape, print_json, print_table
+from .output import print_text as say
+from .output import size as short_size
+from .problem import ProblemError
+
+EXAMPLES = """
+Examples:
+  sharray info field.npy
+  sudo sharray info --page 3 field.npy    with the physical frames of a page
+"""
+
+_BAR = 30
+_MAPPINGS = (
+    Column("PID", number=True),
+    Column("ADDRESS", number=True),
+    Column("SIZE", number=True),
+    Column("FROM BYTE", number=True),
+    Column("ACCESS"),
+    Column("COMMAND", least=10, cut=True),
+)
+_PAGE = (
+    Column("PID", number=True),
+    Column("VIRTUAL ADDRESS", number=True),
+    Column("PHYSICAL FRAME", number=True),
+)
+
+
+def info(
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE",
+            help="A .npy file, or a name as `sharray ls` prints it.",
+            autocompletion=complete_name,
+        ),
+    ],
+    page: Annotated[
+        int,
+        typer.Option(min=0, help="Show where this page (4096 bytes) of the data is."),
+    ] = 0,
+    json: Json = False,
+) -> None:
+    """Tell all about one array.
+
+    Its header and trailer, what of it is in memory, and which processes hold it at
+    which addresses. The data is not read, and the array not held.
+    """
+    found = sh.inspect(describing.locate(file))
+    views = _look_at(found, page)
+    if json:
+        print_json(
+            describing.document(found)
+            | {"page": page, "views": [view._asdict() for view in views]}
+        )
+        return
+    say(escape(found.name), *_header(found), *_trailer(found), *_memory(found))
+    _print_holders(found)
+    if found.nbytes and found.holders:
+        _print_page(page, views)
+
+
+def _look_at(found: sh.Inspection, page: int) -> list[sh.PageView]:
+    if page == 0 and found.nbytes == 0:
+        return []
+    try:
+        return found.page(page)
+    except IndexError as error:
+        raise ProblemError(str(error)) from None
+
+
+def _section(title: str, facts: dict[str, str]) -> list[str]:
+    lines = [f"  {name:<11}{escape(text)}" for name, text in facts.items()]
+    return ["", title, *lines]
+
+
+def _size(nbytes: int) -> str:
+    """For people, and exactly."""
+    return short_size(nbytes) + (f" ({nbytes:,} bytes)" if nbytes >= 1024 else "")
+
+
+def _header(found: sh.Inspection) -> list[str]:
+    facts = {
+        "dtype": str(found.dtype),
+        "shape": f"{describing.shape(found)}, {found.order} order",
+        "data": f"{_size(found.nbytes)} from byte {found.data_offset} on",
+        "file": f"{_size(found.file_size)}, {_where(found)}",
+    }
+    if found.path not in (None, found.name):
+        facts["path"] = str(found.path)
+    if found.modified is not None:
+        facts["modified"] = f"{found.modified.astimezone():%Y-%m-%d %H:%M:%S}"
+    return _section("Header", facts)
+
+
+def _where(found: sh.Inspection) -> str:
+    return "on a disk" if found.durable else "in RAM"
+
+
+def _trailer(found: sh.Inspection) -> list[str]:
+    if found.uuid is None:
+        return ["", "Trailer", "  none: the file was written by another program"]
+    facts = {
+        "uuid": found.uuid,
+        "created": NOTHING
+        if found.created is None
+        else f"{found.created.astimezone():%Y-%m-%d %H:%M:%S}",
+        "kind": "anonymous: ends with its last holder"
+        if found.anonymous
+        else "named: stays until it is removed",
+        "state": found.state,
+        "fault": found.fault or "none",
+    }
+    if found.anonymous:
+        facts["in transit"] = f"handles: {found.in_transit}"
+        facts["generation"] = str(found.generation)
+    if found.owner is not None:
+        facts["owner"] = f"process {found.owner}, for its messages"
+    return _section("Trailer", facts)
+
+
+def _memory(found: sh.Inspection) -> list[str]:
+    facts = {
+        "resident": "not known to this user"
+        if found.resident is None
+        else _part(found.resident, found.file_size)
+    }
+    if found.allocated is not None:
+        facts["allocated"] = _part(found.allocated, found.file_size)
+    if found.durable:
+        facts["dirty"] = (
+            "not known"
+            if found.dirty is None
+            else f"{_part(found.dirty, found.file_size)} not on the disk yet"
+        )
+    return _section("Memory", facts)
+
+
+def _part(nbytes: int, whole: int) -> str:
+    """A size as part of the file's; in a terminal also as a bar."""
+    text = f"{short_size(nbytes)} of {short_size(whole)}"
+    if not console().is_terminal or whole == 0:
+        return text
+    full = round(min(1, nbytes / whole) * _BAR)
+    return f"[{'#' * full:.<{_BAR}}] {text}"
+
+
+def _print_holders(found: sh.Inspection) -> None:
+    say("", "Held by")
+    if not found.holders:
+        say("  processes of other users" if found.in_use else "  nobody")
+        return
+    short = console().is_terminal
+    print_table(
+        _MAPPINGS,
+        [
+            (
+                str(holder.pid),
+                f"{mapping.address:#x}",
+                short_size(mapping.nbytes),
+                str(mapping.offset),
+                mapping.permissions,
+                describing.command(holder.command, short=short),
+            )
+            for holder in found.holders
+            for mapping in holder.mappings
+        ],
+    )
+
+
+def _print_page(page: int, views: list[sh.PageView]) -> None:
+    say("", f"Page {page} of the data")
+    print_table(
+        _PAGE,
+        [
+            (
+                str(view.pid),
+                f"{view.address:#x}",
+                NOTHING if view.frame is None else f"{view.frame:#x}",
+            )
+            for view in views
+        ],
+    )
+    frames = {view.frame for view in views if view.frame is not None}
+    places = sum(view.frame is not None for view in views)
+    if os.geteuid() != 0:
+        say("As root, this shows the physical frame, which is the same for all.")
+    elif len(frames) == 1 and places > 1:
+        say(f"One physical page, under {places} virtual addresses.")
+    elif places < len(views):
+        say("A process that has not touched the page yet has no frame for it.")

@@ -1,0 +1,124 @@
+"""``sharray ls``: what arrays there are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+import sharray as sh
+
+from . import describing
+from .completion import complete_name
+from .output import Column, Json, Row, age, console, print_json, print_table, size
+
+EXAMPLES = """
+Examples:
+  sharray ls                      arrays of this user in RAM
+  sharray ls --sort size /data    the .npy files of a directory
+  sharray ls --json | jq -r '.[].name'
+"""
+
+_RAM = "shm://"
+_COLUMNS = (
+    Column("NAME", least=16),
+    Column("DTYPE", least=8, cut=True),
+    Column("SHAPE", least=11, cut=True),
+    Column("SIZE", number=True),
+    Column("RESIDENT", number=True),
+    Column("DIRTY", number=True),
+    Column("AGE", number=True),
+    Column("HOLDERS", least=10, cut=True),
+    Column("NOTE", least=9, cut=True),
+)
+_BEGINNING = datetime.min.replace(tzinfo=UTC)
+
+
+class Order(StrEnum):
+    """By what a list is sorted."""
+
+    NAME = "name"
+    SIZE = "size"
+    RESIDENT = "resident"
+    AGE = "age"
+
+
+_KEYS: dict[Order, Callable[[sh.Inspection], Any]] = {
+    Order.NAME: lambda found: found.name,
+    Order.SIZE: lambda found: -found.nbytes,
+    Order.RESIDENT: lambda found: -(found.resident or 0),
+    Order.AGE: lambda found: _BEGINNING - (born(found) or _BEGINNING),
+}
+
+
+def ls(
+    places: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="PLACE",
+            help="Directories, of which the .npy files are listed; shm:// for this "
+            "user's arrays in RAM, shm://run7 for those below; or single arrays. "
+            "Without, shm://.",
+            show_default=False,
+            autocompletion=complete_name,
+        ),
+    ] = None,
+    sort: Annotated[
+        Order, typer.Option(help="The largest, or the newest, first.")
+    ] = Order.NAME,
+    json: Json = False,
+) -> None:
+    """List arrays, and who holds them.
+
+    RESIDENT is what is in memory; DIRTY what is not on the disk yet.
+    """
+    found = [one for place in places or [_RAM] for one in _find(place)]
+    found.sort(key=_KEYS[sort])
+    if json:
+        print_json([describing.document(one) for one in found])
+        return
+    short = console().is_terminal
+    if not found and short:
+        where = " or ".join(map(repr, places or [_RAM]))
+        console().print(f"There are no arrays in {where}.")
+        return
+    print_table(*rows(found, short=short))
+
+
+def born(found: sh.Inspection) -> datetime | None:
+    """When it was made; of a file of another program, when it was changed."""
+    return found.created or found.modified
+
+
+def rows(
+    found: list[sh.Inspection], *, short: bool
+) -> tuple[tuple[Column, ...], list[Row]]:
+    """The table of arrays."""
+    return _COLUMNS, [
+        (
+            describing.short_name(one) if short else one.name,
+            describing.dtype(one, short=short),
+            describing.shape(one),
+            size(one.nbytes),
+            size(one.resident),
+            size(one.dirty),
+            age(born(one)),
+            describing.holders(one, short=short),
+            describing.note(one),
+        )
+        for one in found
+    ]
+
+
+def _find(place: str) -> list[sh.Inspection]:
+    if place.startswith(_RAM):
+        found = sh.list(place) if not describing.is_anonymous_name(place) else []
+        if found or place == _RAM:
+            return found
+    elif os.path.isdir(place):
+        return sh.list(place)
+    return [sh.inspect(describing.locate(place))]

@@ -1,0 +1,317 @@
+"""Limits: what the system, its settings and this process' limits leave room for.
+
+Plain facts, read when asked for. None stands for "no limit", or for what this
+system does not tell; a value that is missing is never made up.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from .mounts import mounts, read
+
+_LAST_SYSTEM_USER = 999
+_CAP_SYS_ADMIN = 21  # capabilities(7)
+_NO_LIMIT = 1 << 62  # cgroup version 1 writes the largest number of pages instead
+# Version of control groups, files, and what names in memory.stat begin with.
+_MEMORY_FILES = (
+    (1, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_"),
+    (2, "memory.max", "memory.current", ""),
+)
+
+
+class Memory(NamedTuple):
+    """/proc/meminfo in bytes, and vm.overcommit_memory."""
+
+    total: int
+    available: int
+    swap: int
+    commit_limit: int
+    committed: int
+    overcommit: int | None
+
+
+class GroupLimit(NamedTuple):
+    """The tightest limit of the control groups that this process is in."""
+
+    limit: int
+    used: int
+    file: str
+
+
+class Limit(NamedTuple):
+    """getrlimit(2)."""
+
+    soft: int | None
+    hard: int | None
+
+
+class HugePages(NamedTuple):
+    """Settings of transparent huge pages; the first two None without any."""
+
+    anonymous: str | None
+    shmem: str | None
+    size: int
+
+
+def memory(proc: str = "/proc") -> Memory | None:
+    """How much memory there is."""
+    table = dict(
+        line.split(":", 1)
+        for line in read(f"{proc}/meminfo").splitlines()
+        if ":" in line
+    )
+    if "MemTotal" not in table:
+        return None
+    total, available, swap, limit, committed = (
+        int(table.get(name, "0").split()[0]) * 1024
+        for name in (
+            "MemTotal",
+            "MemAvailable",
+            "SwapTotal",
+            "CommitLimit",
+            "Committed_AS",
+        )
+    )
+    overcommit = _read_number(f"{proc}/sys/vm/overcommit_memory")
+    return Memory(total, available, swap, limit, committed, overcommit)
+
+
+def memory_limit(proc: str = "/proc") -> GroupLimit | None:
+    """The limit on this process' memory, arrays in RAM included: cgroups(7)."""
+    for version, limit, used, _ in _MEMORY_FILES:
+        found = _tightest("memory", limit, used, proc, version=version)
+        if found is not None:
+            return found
+    return None
+
+
+def available_memory() -> int | None:
+    """Bytes that can be had without swapping, or a control group's end; None: unknown.
+
+    Files in RAM are charged to the group of who writes them first, and one that
+    exceeds its limit has a process killed. What the group keeps of files on disks
+    counts as available.
+    """
+    found = [_memory_available()]
+    for directory, limit, used, prefix in _limited_groups():
+        most, now = (
+            _read_number(f"{directory}/{limit}"),
+            _read_number(f"{directory}/{used}"),
+        )
+        if most is None or now is None or most >= _NO_LIMIT:
+            continue
+        found.append(max(0, most - now + _kept_of_files(directory, prefix)))
+    return min((one for one in found if one is not None), default=None)
+
+
+def _memory_available() -> int | None:
+    found = re.search(r"^MemAvailable:\s*(\d+) kB", read("/proc/meminfo"), re.MULTILINE)
+    return None if found is None else int(found[1]) * 1024
+
+
+@functools.cache
+def _limited_groups() -> list[tuple[str, str, str, str]]:
+    """Groups whose memory has a limit, which costs 200 us to find out."""
+    return [
+        (directory, limit, used, prefix)
+        for version, limit, used, prefix in _MEMORY_FILES
+        for directory in _group_directories("memory", "/proc", version)
+        if (_read_number(f"{directory}/{limit}") or _NO_LIMIT) < _NO_LIMIT
+    ]
+
+
+def _kept_of_files(directory: str, prefix: str) -> int:
+    text = read(f"{directory}/memory.stat")
+    kept = re.findall(rf"^{prefix}(?:in)?active_file (\d+)$", text, re.MULTILINE)
+    return sum(map(int, kept))
+
+
+def cpu_quota(proc: str = "/proc") -> float | None:
+    """How many cores' time the control groups allow: cgroups(7)."""
+    found = []
+    for directory in _group_directories("cpu", proc, 2):
+        fields = read(f"{directory}/cpu.max").split()
+        if len(fields) == 2 and fields[0] != "max":
+            found.append(int(fields[0]) / int(fields[1]))
+    for directory in _group_directories("cpu", proc, 1):
+        quota = _read_number(f"{directory}/cpu.cfs_quota_us")  # -1: none
+        period = _read_number(f"{directory}/cpu.cfs_period_us")
+        if quota and period:
+            found.append(quota / period)
+    return min(found, default=None)
+
+
+def task_limit(proc: str = "/proc") -> GroupLimit | None:
+    """The limit on processes and threads: cgroups(7)."""
+    one = _tightest("pids", "pids.max", "pids.current", proc, version=1)
+    return one or _tightest("pids", "pids.max", "pids.current", proc, version=2)
+
+
+def _tightest(
+    controller: str, limit: str, used: str, proc: str, *, version: int
+) -> GroupLimit | None:
+    found = []
+    for directory in _group_directories(controller, proc, version):
+        value = _read_number(f"{directory}/{limit}")
+        if value is not None and value < _NO_LIMIT:
+            now = _read_number(f"{directory}/{used}") or 0
+            found.append(GroupLimit(value, now, f"{directory}/{limit}"))
+    return min(found, default=None)
+
+
+def _group_directories(controller: str, proc: str, version: int) -> Iterator[str]:
+    """Where the group of this process and those above it are told about."""
+    group = None
+    for line in read(f"{proc}/self/cgroup").splitlines():
+        number, controllers, path = line.split(":", 2)
+        if (number == "0") if version == 2 else controller in controllers.split(","):
+            group = path
+    kind = "cgroup2" if version == 2 else "cgroup"
+    for mount in mounts(proc):
+        if (
+            group is None
+            or mount.kind != kind
+            or (version == 1 and controller not in mount.options)
+        ):
+            continue
+        # In a container, the mount may begin in the middle of the tree.
+        below = os.path.relpath(group, mount.root) if group != mount.root else "."
+        place = Path(mount.point)
+        if not below.startswith(".."):
+            place = place / below
+        yield str(place)
+        while place != Path(mount.point):
+            place = place.parent
+            yield str(place)
+        return
+
+
+def limit(name: str) -> Limit:
+    """getrlimit(2) by the end of the name: "NOFILE", "AS", "FSIZE", "NPROC"."""
+    soft, hard = resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))
+    infinite = resource.RLIM_INFINITY
+    return Limit(None if soft == infinite else soft, None if hard == infinite else hard)
+
+
+def most_mappings() -> int | None:
+    """How many mappings a process may have: vm.max_map_count."""
+    return _read_number("/proc/sys/vm/max_map_count")
+
+
+def system_files() -> tuple[int, int] | None:
+    """Open files of all processes, and how many there may be: fs.file-nr."""
+    fields = read("/proc/sys/fs/file-nr").split()
+    return (int(fields[0]), int(fields[2])) if len(fields) == 3 else None
+
+
+def count_tasks() -> int:
+    """Processes and threads of this user, which RLIMIT_NPROC counts."""
+    found = 0
+    for name in filter(str.isdigit, _names("/proc")):
+        try:
+            if os.stat(f"/proc/{name}").st_uid == os.getuid():
+                found += len(os.listdir(f"/proc/{name}/task"))
+        except OSError:
+            continue  # it has ended
+    return found
+
+
+def huge_pages(sys: str = "/sys") -> HugePages:
+    """The settings of transparent huge pages."""
+    directory = f"{sys}/kernel/mm/transparent_hugepage"
+    return HugePages(
+        _choice(f"{directory}/enabled"),
+        _choice(f"{directory}/shmem_enabled"),
+        _read_number(f"{directory}/hpage_pmd_size") or 0,
+    )
+
+
+def _choice(path: str) -> str | None:
+    """The one in brackets."""
+    found = re.search(r"\[(\w+)\]", read(path))
+    return found[1] if found else None
+
+
+def can_read_mappings(pid: int) -> bool:
+    """Whether this process may see what another one has mapped."""
+    return bool(read(f"/proc/{pid}/maps"))
+
+
+def may_administer() -> bool:
+    """Whether this process may mount, and change the system: CAP_SYS_ADMIN."""
+    found = re.search(r"^CapEff:\s*(\w+)", read("/proc/self/status"), re.MULTILINE)
+    return bool(found and int(found[1], 16) >> _CAP_SYS_ADMIN & 1)
+
+
+def container(root: str = "/") -> str | None:
+    """What runs the container that this process is in, None outside of one."""
+    if "KUBERNETES_SERVICE_HOST" in os.environ:
+        return "kubernetes"
+    if os.path.exists(os.path.join(root, ".dockerenv")):
+        return "docker"
+    if os.path.exists(os.path.join(root, "run/.containerenv")):
+        return "podman"
+    return None
+
+
+def logout_removes_files(root: str = "/", user: int | None = None) -> bool:
+    """Whether files in /dev/shm go when the user logs out: logind.conf(5), RemoveIPC.
+
+    That holds for whom is no system user, and does not linger.
+    """
+    user = os.getuid() if user is None else user
+    at = Path(root)
+    if user <= _LAST_SYSTEM_USER or not (at / "run/systemd/users").is_dir():
+        return False
+    lingers = read(str(at / f"run/systemd/users/{user}"))
+    if "\nLINGER=yes" in lingers or _user_name(user) in _names(
+        str(at / "var/lib/systemd/linger")
+    ):
+        return False
+    value = "yes"
+    for path in _settings_of_logind(at):
+        for line in read(str(path)).splitlines():
+            name, _, given = line.partition("=")
+            if name.strip() == "RemoveIPC":
+                value = given.strip().lower() or "yes"
+    return value in ("yes", "y", "true", "t", "on", "1")
+
+
+def _settings_of_logind(at: Path) -> list[Path]:
+    """The main file, then what is dropped in, by name; /etc precedes the others."""
+    places = [at / place / "systemd" for place in ("etc", "run", "usr/lib")]
+    main = [place / "logind.conf" for place in places]
+    dropped: dict[str, Path] = {}
+    for place in places:
+        for path in (place / "logind.conf.d").glob("*.conf"):
+            dropped.setdefault(path.name, path)
+    first = [path for path in main if path.exists()][:1]
+    return first + [dropped[name] for name in sorted(dropped)]
+
+
+def _user_name(user: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return ""
+
+
+def _names(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except OSError:
+        return []
+
+
+def _read_number(path: str) -> int | None:
+    text = read(path).strip()
+    return int(text) if text.isdigit() else None

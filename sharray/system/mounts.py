@@ -1,0 +1,105 @@
+"""Mounts: which file system a directory is in, and what it has room for."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import NamedTuple
+
+from . import files
+
+
+class Mount(NamedTuple):
+    """One line of /proc/self/mountinfo: proc(5)."""
+
+    root: str
+    point: str
+    kind: str
+    source: str
+    options: tuple[str, ...]
+
+
+class FileSystem(NamedTuple):
+    """The file system that a directory is in: statvfs(3) and its mount.
+
+    `kind` is "" where the system does not tell; `size`, `inodes` and `free_inodes` are
+    None for no limit.
+    """
+
+    kind: str
+    point: str
+    options: tuple[str, ...]
+    size: int | None
+    free: int
+    inodes: int | None
+    free_inodes: int | None
+
+
+def mounts(proc: str = "/proc") -> list[Mount]:
+    """What is mounted, in the order of mounting."""
+    lines = read(f"{proc}/self/mountinfo").splitlines()
+    return [_parse_mount(line) for line in lines if " - " in line]
+
+
+def _parse_mount(line: str) -> Mount:
+    first, _, second = line.partition(" - ")
+    root, point, options = (_unescape(field) for field in first.split()[3:6])
+    kind, source, more = [*second.split(" "), "", ""][:3]
+    return Mount(
+        root,
+        point,
+        kind,
+        _unescape(source),
+        tuple(dict.fromkeys((options + "," + more.strip()).split(","))),
+    )
+
+
+def _unescape(text: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), text)
+
+
+def mount_of(directory: str, known: list[Mount]) -> Mount | None:
+    """The mount that shows a directory: the last one at the longest path."""
+    path = os.path.realpath(directory)
+    above = [mount for mount in known if _is_at_or_below(path, mount.point)]
+    return max(reversed(above), key=lambda mount: len(mount.point), default=None)
+
+
+def _is_at_or_below(path: str, directory: str) -> bool:
+    return path == directory or path.startswith(directory.rstrip("/") + "/")
+
+
+def file_system(directory: str) -> FileSystem:
+    """The file system that a directory is in."""
+    mount = mount_of(directory, mounts())
+    found = os.statvfs(directory)
+    counts_files = found.f_files > 0
+    return FileSystem(
+        mount.kind if mount else "",
+        mount.point if mount else directory,
+        mount.options if mount else (),
+        # A tmpfs made with size=0 says 0, too.
+        found.f_blocks * found.f_frsize or None,
+        files.free_bytes(directory),
+        found.f_files if counts_files else None,
+        found.f_favail if counts_files else None,
+    )
+
+
+def hidden_processes(proc: str = "/proc") -> str | None:
+    """Option hidepid of /proc, None if it hides nothing: proc(5)."""
+    mount = mount_of(proc, mounts(proc))
+    for option in mount.options if mount else ():
+        name, _, value = option.partition("=")
+        if name == "hidepid" and value not in ("0", "off"):
+            return value
+    return None
+
+
+def read(path: str) -> str:
+    """The text of one of the system's files, empty if there is none."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
+    except OSError:
+        return ""

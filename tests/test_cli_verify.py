@@ -1,0 +1,295 @@
+"""``sharray verify``."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cli_tools import call
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import sharray as sh
+from sharray.system import files
+
+pytestmark = pytest.mark.slow
+
+PAGE = 4096
+STATE, FAULT, TRANSIT = 128, 192, 256
+
+
+def verdicts(name: str | Path) -> dict[str, str]:
+    """What was found of each thing; agrees with the exit status."""
+    done = call("verify", "--json", str(name))
+    [found] = done.json
+    assert found["name"] == str(name)
+    checks = {check["name"]: check["verdict"] for check in found["checks"]}
+    assert found["verdict"] == max(
+        checks.values(), key=["good", "warning", "damaged"].index
+    )
+    assert done.code == (found["verdict"] == "damaged")
+    for check in found["checks"]:
+        assert check["verdict"] == "good" or check["advice"] or check["name"] == "file"
+    return checks
+
+
+def wrong(name: str | Path) -> dict[str, str]:
+    return {
+        check: verdict for check, verdict in verdicts(name).items() if verdict != "good"
+    }
+
+
+def changed(at: int, value: bytes, *, signed: bool = False) -> str:
+    """A valid file but for some bytes, counted from its end if negative."""
+    sh.create("x.npy", (3, 4), overwrite=True, fill_value=7)
+    content = bytearray(Path("x.npy").read_bytes())
+    start = at % len(content)
+    content[start : start + len(value)] = value
+    if signed:
+        content[-PAGE + 56 : -PAGE + 60] = struct.pack(
+            "<I", zlib.crc32(content[-PAGE : -PAGE + 56])
+        )
+    Path("x.npy").write_bytes(content)
+    os.chmod("x.npy", 0o600)
+    return "x.npy"
+
+
+def word(value: int) -> bytes:
+    return struct.pack("<Q", value)
+
+
+# -- files that are fine -------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((3, 4)),
+        np.asfortranarray(np.ones((30, 40), ">c16")),
+        np.zeros((0, 3)),
+        np.array(5),
+        np.zeros(5000, [("a", "f4"), ("b", "i8", (2, 3))]),
+        np.zeros(2, [("ж", "U3")]),
+        np.array(["2020"], "M8[s]"),
+    ],
+    ids=lambda array: str(array.dtype)[:20],
+)
+@pytest.mark.filterwarnings("ignore:Stored array in format 3.0")
+def test_sound_files_of_this_library_and_of_numpy_are_good(array: np.ndarray) -> None:
+    order = "F" if array.flags.fnc else "C"
+    a = sh.create("own.npy", array.shape, array.dtype, order=order)
+    a[...] = array
+    np.save("foreign.npy", array)
+    os.chmod("foreign.npy", 0o600)
+    assert set(verdicts("own.npy").values()) == {"good"}
+    assert set(verdicts("foreign.npy").values()) == {"good"}
+    assert len(verdicts("own.npy")) == 12
+
+
+def test_arrays_in_ram_are_checked_by_name_too() -> None:
+    a = sh.create("shm://a", 3)
+    b = sh.ones(3)
+    handle = pickle.dumps(b)
+    names = [found.name for found in sh.list()]
+    assert len(names) == 2
+    assert [wrong(name) for name in names] == [{}, {}]
+    assert "handles under way: 1" in call("verify", *names).out
+    assert pickle.loads(handle).sum() == 3
+    sh.unlink("shm://a")
+    del a
+
+
+def test_messages_under_way_are_no_damage() -> None:
+    sh.install()
+    try:
+        ours, theirs = multiprocessing.Pipe()
+        with ours, theirs:
+            ours.send(np.ones(100_000))
+            [found] = sh.list()
+            assert wrong(found.name) == {}
+            assert "a message is under way" in call("verify", found.name).out
+            received = theirs.recv()
+            assert wrong(found.name) == {}
+            del received
+            assert wrong(found.name) == {}
+    finally:
+        sh.uninstall()
+
+
+# -- damage --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "expected"),
+    [
+        (0, b"\0", {"header": "damaged"}),
+        (6, b"\7", {"header": "damaged"}),
+        (8, b"\xff\xff", {"header": "damaged"}),
+        (10, b"[", {"header": "damaged"}),
+        (PAGE - 1, b"x", {"header": "damaged"}),
+        (PAGE + 96, b"\1", {"padding": "damaged"}),
+        (2 * PAGE - 1, b"\1", {"padding": "damaged"}),
+        (-PAGE, b"\0", {"trailer": "warning"}),
+        (-PAGE + 20, b"\0\0", {"trailer": "damaged"}),
+        (-PAGE + 56, b"\0\0\0", {"trailer": "damaged"}),
+        (-PAGE + STATE, word(1), {"state": "damaged"}),
+        (-PAGE + STATE, word(3), {"state": "damaged"}),
+        (-PAGE + STATE, word(2**64 - 1), {"state": "damaged"}),
+        (-PAGE + FAULT, word(5), {"fault": "damaged"}),
+        (-PAGE + FAULT, word(2**64 - 1), {"fault": "damaged"}),
+        (-PAGE + TRANSIT, word(1) + word(0) * 3, {"transit": "warning"}),
+    ],
+)
+def test_each_kind_of_damage_is_found(
+    at: int, value: bytes, expected: dict[str, str]
+) -> None:
+    assert wrong(changed(at, value)) == expected
+
+
+@pytest.mark.parametrize(
+    ("offset", "capacity"), [(0, 2 * PAGE), (2 * PAGE, 0), (PAGE + 8, PAGE - 8)]
+)
+def test_a_trailer_that_contradicts_the_header_is_damage(
+    offset: int, capacity: int
+) -> None:
+    name = changed(-PAGE + 32, word(offset) + word(capacity), signed=True)
+    assert wrong(name) == {"agreement": "damaged"}
+
+
+@pytest.mark.parametrize("kept", [0, 5, 100, PAGE - 1, PAGE, PAGE + 95])
+def test_a_truncated_file_is_damaged(kept: int) -> None:
+    sh.create("x.npy", (3, 4))
+    os.truncate("x.npy", kept)
+    assert set(wrong("x.npy")) <= {"header", "size"}
+    assert "damaged" in wrong("x.npy").values()
+
+
+def test_a_header_that_has_lost_only_blanks_is_damaged_even_without_data() -> None:
+    sh.create("x.npy", (0, 3))
+    os.truncate("x.npy", 100)
+    assert wrong("x.npy") == {"header": "damaged"}
+
+
+def test_a_file_that_has_lost_its_trailer_is_told_from_one_that_never_had_one() -> None:
+    sh.create("x.npy", (3, 4))
+    os.truncate("x.npy", 3 * PAGE - 1)
+    assert wrong("x.npy") == {"trailer": "warning"}
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.data())
+def test_what_cannot_be_opened_is_damaged_and_nothing_else_than_a_verdict_is_given(
+    data: Any,
+) -> None:
+    places = st.integers(0, 160) | st.integers(-PAGE, -PAGE + 300)
+    at = data.draw(places)
+    name = changed(at, data.draw(st.binary(min_size=1, max_size=8)))
+    found = verdicts(name)
+    try:
+        sh.open(name, "r")
+    except sh.SharrayError:
+        assert "damaged" in found.values()
+    try:
+        np.load(name)
+    except Exception:  # of tokenize, too
+        assert "damaged" in found.values()
+
+
+@pytest.mark.parametrize("size", [0, 100, 5000, PAGE + 50])
+def test_a_file_that_is_truncated_meanwhile_does_no_harm(
+    monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    sh.create("x.npy", 100_000)
+    status = files.status
+
+    def truncate_after(fd: int) -> os.stat_result:
+        found = status(fd)
+        os.truncate("x.npy", size)
+        return found
+
+    monkeypatch.setattr(files, "status", truncate_after)
+    assert "damaged" in verdicts("x.npy").values()
+
+
+def test_what_is_no_file_is_damaged_and_nothing_waits_for_a_fifo(tmp_ram: str) -> None:
+    os.mkfifo("fifo.npy")
+    os.symlink("fifo.npy", "link.npy")
+    for name in ("fifo.npy", "link.npy", ".", "/dev/zero", "nowhere", "shm://nowhere"):
+        assert wrong(name) == {"file": "damaged"}, name
+    for name in ("shm://../x", "", "shm://.anonymous/nowhere"):
+        assert wrong(name) == {"file": "damaged"}, name
+
+
+# -- what is only risky --------------------------------------------------------
+
+
+def test_what_somebody_is_rewriting_is_only_a_warning() -> None:
+    a = sh.open(changed(-PAGE + STATE, word(1)))
+    assert wrong("x.npy") == {"state": "warning"}
+    del a
+    assert wrong("x.npy") == {"state": "damaged"}
+
+
+@pytest.mark.parametrize(
+    ("mode", "who"), [(0o666, "everybody"), (0o620, "its group"), (0o644, "")]
+)
+def test_what_others_may_write_is_a_warning(mode: int, who: str) -> None:
+    sh.create("x.npy", 3, permissions=mode)
+    assert wrong("x.npy") == ({"access": "warning"} if who else {})
+    assert f"{who or 'only its owner'} may write" in call("verify", "x.npy").out
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may give files away")
+def test_what_another_user_may_truncate_is_a_warning() -> None:
+    sh.create("x.npy", 3)
+    os.chown("x.npy", 65534, 65534)
+    assert wrong("x.npy") == {"access": "warning"}
+
+
+def test_a_file_with_holes_is_a_warning() -> None:
+    with open("x.npy", "wb") as file:
+        header = {"descr": "<f8", "fortran_order": False, "shape": (10**6,)}
+        np.lib.format.write_array_header_1_0(file, header)
+        file.truncate(file.tell() + 8 * 10**6)
+    os.chmod("x.npy", 0o600)
+    assert os.stat("x.npy").st_blocks * 512 < 8 * 10**6, "no holes here"
+    assert wrong("x.npy") == {"room": "warning"}
+
+
+# -- as text -------------------------------------------------------------------
+
+
+def test_each_of_several_files_ends_with_what_to_do() -> None:
+    np.save("good.npy", np.zeros(3))
+    changed(-PAGE + FAULT, word(28))
+    done = call("verify", "good.npy", "x.npy")
+    assert (done.code, done.err) == (1, "")
+    first, second = done.out.split("\n\n")
+    assert first.startswith("good.npy\n")
+    assert first.endswith("\nGood.")
+    assert second.startswith("x.npy\n")
+    assert "No space left on device" in second
+    assert second.splitlines()[-1] == (
+        "Damaged. To do: write the data anew, then call sharray.clear_fault."
+    )
+    assert call("verify", "good.npy").code == 0
+    sh.clear_fault("x.npy")
+    assert call("verify", "x.npy").code == 0
+
+
+def test_hostile_names_and_headers_cannot_command_the_terminal() -> None:
+    Path("\x1b[2J.npy").write_bytes(b"\x93NUMPY\1\0\x80\0{'\x1b[31m': 0}".ljust(200))
+    np.save("field.npy", np.zeros(1, [("\x1b[31m", "i4")]))
+    for columns in (None, 100):
+        done = call("verify", "\x1b[2J.npy", "field.npy", columns=columns)
+        assert done.code == 1
+        assert "\x1b[31m" not in done.out
+        assert "\x1b[2J" not in done.out
+        assert "\\x1b[31m" in done.out
