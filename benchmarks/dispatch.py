@@ -39,6 +39,12 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
     with ExitStack() as stack:
         calls = _calls(stack)
         rounds = max(effort.rounds // 4, 2)
+        who: dict[str, Any] = {
+            "ours": _DYNAMIC,
+            "group": "dispatch",
+            "floors": (_PIPE,),
+            "without": (_STATIC,),
+        }
         table = Table(
             "dispatch",
             "run nothing in one worker, call after call; each call is a sample",
@@ -47,6 +53,7 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
         # Here the worker certainly takes part: it has a chunk of its own.
         table.demand(_STATIC, 1 / 50, times=_POOL)
         table.demand(_STATIC, 5e-6)
+        table.compare("run nothing in a worker", **who)
         yield table
         idle = Table.measured(
             "dispatch after a pause",
@@ -55,6 +62,7 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
             rounds,
         )
         idle.demand(_STATIC, 3, times=_PIPE)
+        idle.compare("run nothing in a worker that sleeps", **who)
         yield idle
 
 

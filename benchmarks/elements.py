@@ -37,4 +37,10 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
         )
         table.demand("SharedArray", limit, times="ndarray")
         table.demand("SharedArray", 1, times="np.memmap")
+        table.compare(
+            f"{statement}, {n} elements",
+            "SharedArray",
+            group="elements",
+            floors=("ndarray",),
+        )
         yield table

@@ -15,6 +15,7 @@ import numpy as np
 
 import sharray as sh
 
+from .errors import BenchmarkError
 from .harness import Contender, Effort, Sample
 from .scratch import Scratch
 from .tables import Table
@@ -23,6 +24,7 @@ _MS_SYNC = 4
 _OURS = "SharedArray.flush()"
 _FLOOR = "msync through ctypes"
 _PYTHON = "mmap.flush() of CPython"
+_NO_FLUSH = "no flush, 50 ms of waiting"
 
 Case = tuple[str, Any, Callable[[], object]]
 
@@ -33,7 +35,9 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
     path = scratch.disk / "field.npy"
     array = sh.create(path, effort.nbytes // 8)
     if not array.durable:
-        raise SystemExit(f"{scratch.disk} is not on a disk; name one with --disk")
+        raise BenchmarkError(
+            f"{scratch.disk.parent} is not on a disk: name one with --disk"
+        )
     cases = _cases(path, array)
     times = Table.measured(
         "flushing",
@@ -42,9 +46,10 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
         effort.slow_rounds,
     )
     times.demand(_OURS, 1.05, times=_FLOOR)
+    times.compare(f"flush {size} to a disk", _OURS, group="flushing", floors=(_FLOOR,))
     yield times
     # What the machine itself does to threads shows while nothing is flushed.
-    cases.append(("no flush, 50 ms of waiting", array, lambda: time.sleep(0.05)))
+    cases.append((_NO_FLUSH, array, lambda: time.sleep(0.05)))
     gaps = Table.measured(
         "stalls",
         f"longest time without a turn for another thread, in a flush of {size}",
@@ -52,6 +57,12 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
         effort.slow_rounds,
     )
     gaps.demand(_OURS, 0.010, worst=True)
+    gaps.compare(
+        f"longest wait of a thread, flushing {size}",
+        _OURS,
+        group="flushing",
+        floors=(_FLOOR, _NO_FLUSH),
+    )
     yield gaps
 
 

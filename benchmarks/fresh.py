@@ -19,6 +19,7 @@ from typing import Any
 import numba
 import numpy as np
 
+from .children import stoppable
 from .fifty_lines import move
 
 _N = 4096
@@ -101,4 +102,5 @@ def main(how: str, workers: str, kernel: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    with stoppable():
+        main(*sys.argv[1:])

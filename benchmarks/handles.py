@@ -16,6 +16,7 @@ from .scratch import Scratch
 from .tables import Table
 
 _MICROSECOND = 1e-6
+_FIRST_TIME = "anonymous, for the first time"
 
 
 def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
@@ -33,7 +34,7 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
         f"pickle and unpickle a view of an array of {size}",
         [
             *(_contender(name, one, effort.seconds) for name, one in objects.items()),
-            Contender("anonymous, for the first time", _first_time),
+            Contender(_FIRST_TIME, _first_time),
         ],
         3 * effort.slow_rounds,  # most of them are fast
     )
@@ -46,6 +47,13 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
     for name in views:
         times.demand(name, 10 * _MICROSECOND)
         sizes.demand(name, 300)
+    first, *others = views
+    times.compare(
+        f"pickle and unpickle rows of {size}",
+        first,
+        group="handles",
+        without=(*others, _FIRST_TIME),
+    )
     yield times
     yield sizes
 

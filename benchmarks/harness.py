@@ -9,6 +9,7 @@ import time
 import timeit
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
 from typing import NamedTuple
 
 Sample = Callable[[], float]
@@ -28,18 +29,36 @@ class Effort(NamedTuple):
     nbytes: int  # of a large array
 
 
-FULL = Effort(rounds=400, slow_rounds=25, seconds=0.001, nbytes=100_000_000)
+FULL = Effort(rounds=400, slow_rounds=20, seconds=0.001, nbytes=100_000_000)
 QUICK = Effort(rounds=3, slow_rounds=3, seconds=0.0005, nbytes=4_000_000)
+
+# Seconds for each contender of a table. Whoever is so slow gets fewer samples.
+BUDGET = 10.0
+# Of so many seconds, what only the first time takes is a small part.
+_VERY_SLOW = 8.0
+NOT_INSTALLED = "not installed"
 
 
 class Contender(NamedTuple):
-    """What is measured: `sample` returns its seconds; None if not installed."""
+    """What is measured.
+
+    Attributes
+    ----------
+    name : str
+        As tables show it.
+    sample : callable or None
+        Returns the seconds that it took; None if it is not measured.
+    missing : str
+        Why it is not.
+    """
 
     name: str
     sample: Sample | None
+    missing: str = NOT_INSTALLED
 
 
-class Spread(NamedTuple):
+@dataclass(frozen=True)
+class Spread:
     """Median, quartiles and maximum of what was sampled."""
 
     low: float
@@ -63,8 +82,12 @@ def spread(samples: Iterable[float]) -> Spread:
     return Spread(low, median, high, values[-1])
 
 
-def measure(contenders: Iterable[Contender], rounds: int) -> dict[str, Samples | None]:
-    """Sample every contender once a round; the first round does not count.
+def measure(
+    contenders: Iterable[Contender], rounds: int, budget: float = BUDGET
+) -> dict[str, Samples | None]:
+    """Sample every contender once a round; the first round warms up.
+
+    Its samples do not count, unless they take very long.
 
     Parameters
     ----------
@@ -73,22 +96,29 @@ def measure(contenders: Iterable[Contender], rounds: int) -> dict[str, Samples |
         the same one, whose traces it would find in caches and in the allocator.
     rounds : int
         How many samples of each.
+    budget : float, optional
+        After so many seconds of samples, a contender is out; it has one at least.
 
     Returns
     -------
     dict
-        The samples of each contender by name; None for one not installed.
+        The samples of each contender by name; None for one that is not measured.
     """
     contenders = list(contenders)
     order = [(one.name, one.sample) for one in contenders if one.sample is not None]
     samples: dict[str, list[float]] = {name: [] for name, _ in order}
+    left = dict.fromkeys(samples, budget)
     shuffle = random.Random(0).shuffle
     for number in range(rounds + 1):
         shuffle(order)
         for name, sample in order:
+            if left[name] <= 0:
+                continue
+            start = time.perf_counter()
             value = sample()
-            if number > 0:
+            if number > 0 or value > _VERY_SLOW:
                 samples[name].append(value)
+                left[name] -= time.perf_counter() - start
     return {
         one.name: None if one.sample is None else tuple(samples[one.name])
         for one in contenders

@@ -33,7 +33,7 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
             Contender(_OURS, _imported("sharray", "import numpy")),
             Contender("import numba, after numpy", _imported("numba", "import numpy")),
         ],
-        effort.slow_rounds,
+        effort.slow_rounds // 2,
     )
     table.demand(_OURS, _LIMIT)
     yield table

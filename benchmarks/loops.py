@@ -42,10 +42,10 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
 def _loops(n: int) -> Iterator[Loop]:
     x, y, out = sh.array(np.linspace(1, 2, n)), sh.ones(n), sh.empty(n)
     keeps_up, scales = {_PARALLEL: 1 / 0.95}, {_ALONE: 1 / 1.8}
-    yield Loop("elementwise", _add, sh.kernel(_add), [out, x, y, 0.5], keeps_up, 4)
+    yield Loop("elementwise", _add, sh.kernel(_add), [out, x, y, 0.5], keeps_up, 3)
     field, smooth = (one.reshape(-1, 1000) for one in (x, out))
     yield Loop(
-        "stencil", _smooth, sh.kernel(_smooth_part), [smooth, field], keeps_up, 4
+        "stencil", _smooth, sh.kernel(_smooth_part), [smooth, field], keeps_up, 3
     )
     yield Loop(
         "transcendental", _wave, sh.kernel(_wave), [out, x], {**keeps_up, **scales}
@@ -98,6 +98,12 @@ def _table(loop: Loop, worker: sh.Team, team: sh.Team, effort: Effort) -> Table:
     table.demand(_WORKER, 1 / 0.97, times=_ALONE)
     for other, limit in loop.limits.items():
         table.demand(_TEAM, limit, times=other)
+    table.compare(
+        f"{loop.name} loop, {effort.nbytes / 1e6:.0f} MB",
+        _TEAM,
+        group="loops",
+        without=(_WORKER,),
+    )
     return table
 
 

@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from importlib import metadata
+
+# What is measured, and what it is measured with.
+_PACKAGES = (
+    *("sharray", "numpy", "numba", "pandas"),
+    *("SharedArray", "joblib", "py-sharedmemory", "ray", "torch"),
+)
 
 
 def describe() -> dict[str, str | int | float]:
-    """Processor, system and versions, and how busy it was."""
+    """Processor, system, versions and date, and how busy it was."""
     return {
         "cpu": _cpu_model(),
         "cores": len(os.sched_getaffinity(0)),
-        "kernel": f"{platform.system()} {platform.release()}",
+        "kernel": f"{platform.system()} {platform.release().partition('-')[0]}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "numpy": metadata.version("numpy"),
-        "numba": metadata.version("numba"),
-        "sharray": metadata.version("sharray"),
+        **{name: found for name in _PACKAGES if (found := _version(name))},
+        "date": time.strftime("%Y-%m-%d"),
         "load": round(os.getloadavg()[0], 2),
     }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _cpu_model() -> str:

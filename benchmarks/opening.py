@@ -24,6 +24,7 @@ _FLOOR = "bare system calls"
 _NUMPY = "np.load(path, 'r+')"
 _PATH = "sh.open(path)"
 _NAME = "sh.open('shm://name')"
+_NEW_HEADER = "sh.open(path), new header"
 
 
 def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
@@ -41,6 +42,13 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
     for name in (_PATH, _NAME):
         table.demand(name, 2, times=_FLOOR)
         table.demand(name, 0.3, times=_NUMPY)
+    table.compare(
+        "open an array, read an element",
+        _PATH,
+        group="opening",
+        floors=(_FLOOR,),
+        without=(_NAME, _NEW_HEADER),
+    )
     yield table
 
 
@@ -51,7 +59,7 @@ def _contenders(path: str, seconds: float) -> list[Contender]:
         ),
         Contender(_PATH, repeated("sh.open(path)[0]", seconds, sh=sh, path=path)),
         Contender(_NAME, repeated("sh.open('shm://field')[0]", seconds, sh=sh)),
-        Contender("sh.open(path), new header", _unseen(path)),
+        Contender(_NEW_HEADER, _unseen(path)),
         Contender(
             _NUMPY, repeated("load(path, 'r+')[0]", seconds, load=np.load, path=path)
         ),

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from sharray.passing.options import CROSSOVER
-from sharray.system import files
+from sharray.system import limits
 
 from . import passing_memory
+from .formats import quantity
 from .harness import FULL, Contender, Effort, measure
 from .passing_driver import Driver, drivers
 from .passing_memory import size
@@ -19,6 +20,7 @@ from .passing_peers import (
     MEMCPY,
     OURS,
     PLAIN,
+    REUSED,
     SHARED,
 )
 from .passing_ways import MOST
@@ -42,7 +44,8 @@ _SMALL = 1_000, 16_000
 _LARGE = 100_000_000
 # In a row: what is fast is called often, so that everybody is awake.
 _CALLS = 20
-_PATIENCE = 5.0  # seconds; whoever needs more for a call is not waited for
+_PATIENCE = 4.0  # seconds; whoever is expected to need more is not called
+_BUDGET = 3.0  # seconds for each contender and size, after which it is out
 _ROOM = 16  # so many times the array must be available, for all who hold it
 
 _EMPTY = "an empty task"
@@ -81,50 +84,59 @@ def table_name(what: str, nbytes: int) -> str:
 
 
 def _by_size(peers: _Running, effort: Effort, full: bool) -> Iterator[Table]:
-    before: dict[str, tuple[int, Table]] = {}
-    left_out: dict[str, list[str]] = {what: [] for what in _TASKS}
+    before: dict[str, dict[str, float]] = {what: {} for what in _TASKS}
     for nbytes in [*SIZES, *_largest()] if full else (1_000_000,):
         for what in _TASKS:
-            if what in before:
-                left_out[what] += _too_slow(nbytes, *before[what])
-            table = _of_size(what, nbytes, peers, effort, left_out[what])
-            before[what] = nbytes, table
+            table = _of_size(what, nbytes, peers, effort, before[what])
+            # Of those left out before, the expected time stays.
+            before[what] |= {
+                name: table.median(name) / nbytes
+                for name, samples in table.samples.items()
+                if samples
+            }
             yield table
 
 
 def _largest() -> list[int]:
-    available = files.available_memory() or 0
+    available = limits.available_memory() or 0
     return [nbytes for nbytes in LARGEST if _ROOM * nbytes <= available][:1]
 
 
 def _of_size(
-    what: str, nbytes: int, peers: _Running, effort: Effort, slow: list[str]
+    what: str, nbytes: int, peers: _Running, effort: Effort, before: dict[str, float]
 ) -> Table:
-    names = [name for name in peers if what == ARGUMENT or name != MEMCPY]
-    left_out = f"; more than {_PATIENCE:g} s: {', '.join(slow)}" if slow else ""
-    title = f"Pool.apply with an {what} of {size(nbytes)}, warm{left_out}"
-    contenders = _contenders(
-        {name: peers[name] for name in names if name not in slow}, _TASKS[what], nbytes
+    """Measure all but those that would take too long.
+
+    `before` has the seconds that each took for a byte of the size before.
+    """
+    table = Table.measured(
+        table_name(what, nbytes),
+        f"Pool.apply with an {what} of {size(nbytes)}, warm",
+        [
+            _too_slow(one.name, before[one.name] * nbytes)
+            if one.name != PLAIN and before.get(one.name, 0) * nbytes > _PATIENCE
+            else one
+            for one in _contenders(peers, _TASKS[what], nbytes)
+            if what == ARGUMENT or one.name != MEMCPY
+        ],
+        _rounds(nbytes, effort),
+        _BUDGET,
     )
-    name = table_name(what, nbytes)
-    table = Table.measured(name, title, contenders, _rounds(nbytes, effort))
     if nbytes in _LIMITS:
         table.demand(OURS, _LIMITS[nbytes], times=PLAIN)
     if nbytes == _LARGE and what == ARGUMENT:
         table.demand(OURS, 1 / _MEMCPY_RATE, times=MEMCPY)
+    if nbytes in (1_000, 1_000_000, *LARGEST):
+        floors = (MEMCPY,) if what == ARGUMENT else ()
+        task = f"{what}, {size(nbytes)}"
+        table.compare(task, OURS, group=f"passing {size(nbytes)}", floors=floors)
     return table
 
 
-def _too_slow(nbytes: int, smaller: int, table: Table) -> list[str]:
-    """Those that would take too long, going by what they took for less."""
-    factor = nbytes / smaller
-    return [
-        name
-        for name in table.samples
-        if name != PLAIN
-        and table.samples[name]
-        and table.median(name) * factor > _PATIENCE
-    ]
+def _too_slow(name: str, seconds: float) -> Contender:
+    return Contender(
+        name, None, f"not measured: {quantity(seconds, 's')} a call expected"
+    )
 
 
 def _contenders(peers: _Running, task: str, nbytes: int) -> list[Contender]:
@@ -164,7 +176,7 @@ def _small(peers: _Running, effort: Effort) -> Table:
             for case in cases
             for name in (PLAIN, OURS)
         ],
-        effort.rounds,
+        max(2, effort.rounds // 2),
     )
     for case in cases:
         table.demand(_case(OURS, *case), _AS_FAST, times=_case(PLAIN, *case))
@@ -189,6 +201,7 @@ def _read(peers: _Running, effort: Effort) -> Table:
         rounds,
     )
     table.demand(OURS, _AS_FAST, times=PLAIN)
+    table.compare(f"argument, {size(nbytes)}, summed up there", OURS, group="reading")
     return table
 
 
@@ -204,7 +217,7 @@ def _same_array(peers: _Running, effort: Effort) -> Table:
         _contender(_AGAIN, ours, "again", nbytes, calls),
     ]
     for name, driver in peers.items():
-        if name in (OURS, MEMCPY) or name.endswith(", kept") or "joblib" in name:
+        if name in (OURS, MEMCPY, REUSED) or "joblib" in name:
             continue
         few = 1 if name in (PLAIN, "py-sharedmemory") else calls
         called = name + (", again" if few > 1 else "")
@@ -217,6 +230,12 @@ def _same_array(peers: _Running, effort: Effort) -> Table:
         max(2, effort.slow_rounds // 3),
     )
     table.demand(_AGAIN, 1.05, times=_EMPTY)
+    table.compare(
+        f"argument, the same {size(nbytes)} again",
+        _AGAIN,
+        group="again",
+        floors=(_EMPTY,),
+    )
     return table
 
 
@@ -231,7 +250,7 @@ def _crossover(what: str, running: _Running, effort: Effort, full: bool) -> Tabl
         for nbytes in sizes
         for name in (PLAIN, SHARED)
     ]
-    samples = measure(contenders, max(2, effort.rounds // 4))
+    samples = measure(contenders, max(2, effort.rounds // 5))
     table = Table(f"crossover, {what}", "", samples)
     ratios = {
         nbytes: found.median

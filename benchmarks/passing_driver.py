@@ -10,36 +10,29 @@ import functools
 import importlib.util
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
+from contextlib import ExitStack, contextmanager
+from subprocess import PIPE
 from typing import Any
 
 import numpy as np
 
+from .children import Process, child, stoppable
 from .harness import Sample, spread
 from .passing_peers import OURS, PEERS, SHARED
 from .passing_ways import Array, Call, Way
 
 _KEPT_BYTES = 200_000_000  # arrays that are larger are made anew each time
-_GRACE = 30
 
 
 class Driver:
     """The process of a contender, as the benchmark sees it."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, process: Process) -> None:
         self._name = name
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.passing_driver", name],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=Path(__file__).parents[1],
-        )
+        self._process = process
 
     def wait_until_ready(self) -> None:
         """Its workers have started, and have given back what they were given."""
@@ -62,13 +55,6 @@ class Driver:
         if self._process.returncode != 0:
             raise RuntimeError(f"the process for {self._name} has failed")
 
-    def kill(self) -> None:
-        """After an error elsewhere: let it end in order if it can."""
-        with suppress(subprocess.TimeoutExpired):
-            self._process.communicate(timeout=_GRACE)
-        self._process.kill()
-        self._process.communicate()
-
     def _answer(self) -> list[float]:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
@@ -87,8 +73,8 @@ def drivers(names: Iterable[str]) -> Iterator[dict[str, Driver | None]]:
             if importlib.util.find_spec(PEERS[name].module) is None:
                 found[name] = None
                 continue
-            found[name] = driver = Driver(name)
-            stack.callback(driver.kill)
+            process = child("passing_driver", name, stdin=PIPE, stdout=PIPE)
+            found[name] = Driver(name, stack.enter_context(process))
         started = [one for one in found.values() if one is not None]
         for driver in started:
             driver.wait_until_ready()
@@ -157,4 +143,5 @@ def _drop(found: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    with stoppable():
+        main(*sys.argv[1:])

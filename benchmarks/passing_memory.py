@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
-from sharray.system import files
+from sharray.system import limits
 
+from .children import output_of
+from .formats import quantity
 from .harness import Effort, Samples
 from .passing_peers import OURS, PLAIN
 from .passing_process import FEW, MANY, WORKERS, has_pandas
-from .passing_ways import MOST
-from .report import quantity
 from .tables import Table
 
+_LARGE = 250_000_000
+_DATA = "the data"
+_SHARED = "sh.share"
 _FLAT = 1.05
 _ABOVE = ", above no data"
 
 
 def size(nbytes: int) -> str:
     """A number of bytes, for people."""
-    return "1 GB" if nbytes == MOST else quantity(nbytes, "B")
+    return quantity(nbytes, "B")
 
 
 def run(effort: Effort, full: bool) -> Iterator[Table]:
@@ -34,18 +34,19 @@ def run(effort: Effort, full: bool) -> Iterator[Table]:
 
 def _memory_of_workers(effort: Effort, full: bool) -> Table:
     """As multiples of the data, in processes that do nothing else."""
-    nbytes = MOST if full else effort.nbytes
-    while nbytes > effort.nbytes and (files.available_memory() or 0) < 10 * nbytes:
+    nbytes = _LARGE if full else effort.nbytes
+    while nbytes > effort.nbytes and (limits.available_memory() or 0) < 10 * nbytes:
         nbytes //= 2
-    ways = {PLAIN: "plain", OURS: "install", "sh.share": "share"}
+    ways = {PLAIN: "plain", OURS: "install", _SHARED: "share"}
     if not full:
         del ways[OURS]
     what = "a DataFrame" if has_pandas() else "an array (pandas is not installed)"
     found = {name: _measure(how, nbytes) for name, how in ways.items()}
-    shared = found["sh.share"]
+    shared = found[_SHARED]
+    bare = f"{WORKERS + 1} processes, no data"
     samples: dict[str, Samples | None] = {
-        "the data": (1.0,),
-        f"{WORKERS + 1} processes, no data": (shared["bare"] / shared["data"],),
+        _DATA: (1.0,),
+        bare: (shared["bare"] / shared["data"],),
     }
     for name, one in found.items():
         samples[name] = (one["all"] / one["data"],)
@@ -57,7 +58,15 @@ def _memory_of_workers(effort: Effort, full: bool) -> Table:
         samples,
         "x",
     )
-    table.demand("sh.share" + _ABOVE, 1.1)
+    table.demand(_SHARED + _ABOVE, 1.1)
+    above = [name for name in samples if name.endswith(_ABOVE)]
+    table.compare(
+        f"memory of {WORKERS} workers with {size(nbytes)}",
+        _SHARED,
+        group="memory",
+        floors=(_DATA,),
+        without=(bare, OURS, *above),
+    )
     return table
 
 
@@ -85,12 +94,5 @@ def _after(name: str, number: int) -> str:
 
 
 def _measure(how: str, nbytes: int) -> dict[str, int]:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.passing_process", how, str(nbytes)],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[1],
-    )
-    found: dict[str, int] = json.loads(done.stdout)
+    found: dict[str, int] = json.loads(output_of("passing_process", how, str(nbytes)))
     return found

@@ -31,6 +31,7 @@ OURS = "sharray.install()"
 SHARED = "install(), all shared"
 MEMCPY = "memcpy"
 BY_HAND = "SharedMemory"
+REUSED = "SharedMemory, reused"
 LEAST_SHARED = 1024  # bytes, of what is all shared
 
 
@@ -47,7 +48,11 @@ def _joblib(**options: Any) -> Iterator[Way]:
         parallel = joblib.Parallel(2, **options)
         return use(parallel([joblib.delayed(TASKS[task])(x)])[0])
 
-    yield Way(run)
+    try:
+        yield Way(run)
+    except BaseException:
+        loky.get_reusable_executor().shutdown(wait=True, kill_workers=True)
+        raise
     loky.get_reusable_executor().shutdown(wait=True)
 
 
@@ -134,10 +139,15 @@ def _queues() -> Iterator[Way]:
         yield lambda: run("take", x, lambda found: found)
 
     with to_worker, from_worker:
-        yield Way(run, again)
-        to_worker.put(None)
-        to_worker.wait_for_all_ack()
-        worker.join()
+        try:
+            yield Way(run, again)
+            to_worker.put(None)
+            to_worker.wait_for_all_ack()
+        except BaseException:
+            worker.terminate()
+            raise
+        finally:
+            worker.join()
 
 
 class Peer(NamedTuple):
@@ -155,7 +165,7 @@ ALWAYS: dict[str, Peer] = {
 }
 FULL_ONLY: dict[str, Peer] = {
     "SharedArray": Peer("SharedArray", shared_array),
-    BY_HAND + ", kept": Peer("multiprocessing", by_hand_kept),
+    REUSED: Peer("multiprocessing", by_hand_kept),
     "joblib": Peer("joblib", _joblib),
     "joblib, max_nbytes=None": Peer("joblib", lambda: _joblib(max_nbytes=None)),
     "torch.multiprocessing": Peer("torch", _torch),

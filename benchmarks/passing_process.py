@@ -19,6 +19,8 @@ import numpy as np
 
 import sharray as sh
 
+from .children import stoppable
+
 WORKERS = 4
 FEW, MANY = 100, 1000
 _COLUMNS = 10
@@ -142,4 +144,5 @@ def main(how: str, nbytes: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    with stoppable():
+        main(*sys.argv[1:])

@@ -6,11 +6,13 @@ import importlib
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from multiprocessing.shared_memory import SharedMemory
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from .children import name_in_ram
 
 MOST = 1_000_000_000  # the largest array that is sent
 
@@ -62,12 +64,15 @@ TASKS: dict[str, Callable[[Any], Any]] = {
 
 @contextmanager
 def pool_of_one(maker: Any | None = None) -> Iterator[Any]:
-    """A pool that ends in peace."""
+    """A pool that ends in peace, unless something has failed."""
     pool = (maker or multiprocessing.get_context("spawn").Pool)(1)
     try:
         yield pool
-    finally:
         pool.close()
+    except BaseException:
+        pool.terminate()
+        raise
+    finally:
         pool.join()
 
 
@@ -118,10 +123,15 @@ def memcpy() -> Iterator[Way]:
 # -- shared memory by hand ---------------------------------------------------
 
 
+def _new_name() -> str:
+    """It tells `benchmarks.children` who is to remove it, if nobody else can."""
+    return f"{name_in_ram()}-{os.urandom(4).hex()}"
+
+
 @contextmanager
 def _block(x: Array) -> Iterator[tuple[str, Array]]:
     """A new block of shared memory as large as an array."""
-    block = SharedMemory(create=True, size=x.nbytes)
+    block = SharedMemory(_new_name(), create=True, size=x.nbytes)
     try:
         view = np.ndarray(x.shape, x.dtype, block.buf)
         yield block.name, view
@@ -137,7 +147,7 @@ def _in_block(task: str, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
     x: Array = np.ndarray(shape, dtype, block.buf)
     found = TASKS[task](x)
     if task == "give":
-        answer = SharedMemory(create=True, size=found.nbytes)
+        answer = SharedMemory(_new_name(), create=True, size=found.nbytes)
         np.ndarray(shape, dtype, answer.buf)[...] = found
         found = answer.name
         answer.close()
@@ -201,7 +211,9 @@ def by_hand_kept() -> Iterator[Way]:
     def run(task: str, x: Any, use: Use) -> Any:
         if not blocks or blocks[0].size != x.nbytes:
             drop_blocks()
-            blocks[:] = [SharedMemory(create=True, size=x.nbytes) for _ in range(2)]
+            blocks[:] = [
+                SharedMemory(_new_name(), create=True, size=x.nbytes) for _ in range(2)
+            ]
         np.ndarray(x.shape, buffer=blocks[0].buf)[...] = x
         names = [block.name for block in blocks]
         found = pool.apply(_in_kept_blocks, (task, names, x.shape))
@@ -225,31 +237,36 @@ def _in_shared_array(task: str, name: str) -> Any:
     return name + "-result"
 
 
+def _delete(module: Any, *names: str) -> None:
+    for name in names:
+        with suppress(FileNotFoundError):
+            module.delete(name)
+
+
 @contextmanager
 def shared_array() -> Iterator[Way]:
     """The C extension, with a new array in shared memory for each."""
     module = importlib.import_module("SharedArray")
+    name = f"shm://{name_in_ram()}"
+    names = [name, f"{name}-result"]
     with pool_of_one() as pool:
 
         @contextmanager
         def again(x: Array) -> Iterator[Call]:
-            name = f"shm://sharray-benchmark-{os.getpid()}"
-            module.create(name, x.shape, x.dtype)[...] = x
             try:
+                module.create(name, x.shape, x.dtype)[...] = x
                 yield lambda: pool.apply(_in_shared_array, ("take", name))
             finally:
-                module.delete(name)
+                _delete(module, name)
 
         def run(task: str, x: Any, use: Use) -> Any:
-            name = f"shm://sharray-benchmark-{os.getpid()}"
-            module.create(name, x.shape, x.dtype)[...] = x
             try:
+                module.create(name, x.shape, x.dtype)[...] = x
                 found = pool.apply(_in_shared_array, (task, name))
+                if task == "give":
+                    found = module.attach(found)
             finally:
-                module.delete(name)
-            if task == "give":
-                name, found = found, module.attach(found)
-                module.delete(name)
+                _delete(module, *names[: 2 if task == "give" else 1])
             return use(found)
 
         yield Way(run, again)

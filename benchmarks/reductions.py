@@ -33,10 +33,10 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
             "sum",
             f"sum of {size} of float64",
             _sums(team, n),
-            4 * effort.slow_rounds,  # of a few milliseconds each
+            3 * effort.slow_rounds,  # of a few milliseconds each
         )
         sums.demand(_TEAM, 1 / 0.95, times=_PARALLEL)
-        yield sums
+        yield _compared(sums, f"sum of {size}")
         bins = _table(
             "histogram",
             f"histogram of {size} of uint8; each chunk, or thread, has bins of its own",
@@ -44,7 +44,7 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
             effort.slow_rounds,
         )
         bins.demand(_STATIC, 1 / 0.95, times=_PARALLEL)
-        yield bins
+        yield _compared(bins, f"histogram of {size}")
         added = _table(
             "scatter-add",
             f"add 1 to random ones of {n // 12 / 1e6:.1g} million elements, "
@@ -53,7 +53,7 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
             effort.slow_rounds,
         )
         added.demand(_TEAM, 1, times=_ADD_AT)
-        yield added
+        yield _compared(added, f"add at {n / 1e6:g} million random places")
 
 
 def _table(name: str, title: str, calls: _Calls, rounds: int) -> Table:
@@ -63,6 +63,11 @@ def _table(name: str, title: str, calls: _Calls, rounds: int) -> Table:
         [Contender(name, settled(call)) for name, call in calls.items()],
         rounds,
     )
+
+
+def _compared(table: Table, task: str) -> Table:
+    table.compare(task, _TEAM, group="reductions", without=(_STATIC,))
+    return table
 
 
 def _verify(calls: _Calls) -> _Calls:
@@ -123,7 +128,7 @@ def _histograms(team: sh.Team, n: int) -> _Calls:
     return _verify(
         {
             _BINCOUNT: lambda: np.bincount(plain, minlength=_BINS),
-            _PARALLEL: lambda: parallel(plain, _BINS, threads),
+            _PARALLEL: lambda: parallel(plain, _BINS, threads).sum(axis=0),
             _TEAM: lambda: by_team("dynamic"),
             _STATIC: lambda: by_team("static"),
         }
@@ -146,7 +151,7 @@ def _count_in_copies(x: Any, bins: int, threads: int) -> Any:
         for value in x[np.int64(thread) * each : np.int64(thread + 1) * each]:
             mine[value] += 1
         copies[thread] = mine
-    return copies.sum(axis=0)
+    return copies  # which NumPy adds up; numba takes seconds to compile that
 
 
 # -- scatter-add -------------------------------------------------------------
@@ -173,7 +178,7 @@ def _scatters(team: sh.Team, n: int) -> _Calls:
         {
             _ADD_AT: at,
             _BINCOUNT: lambda: np.bincount(plain, minlength=places),
-            _PARALLEL: lambda: parallel(plain, places, threads),
+            _PARALLEL: lambda: parallel(plain, places, threads).sum(axis=0),
             _TEAM: by_team,
         }
     )

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
-from .harness import Effort, Samples
+from .children import output_of
+from .harness import FULL, Effort, Samples
 from .scratch import Scratch
 from .tables import Table
 
@@ -26,9 +24,9 @@ _Measured = dict[str, float]
 
 def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
     """Measure in new processes, one after the other, where nothing is warm."""
-    rounds = max(effort.slow_rounds // 4, 1)
+    rounds = max(effort.slow_rounds // 6, 1)
     yield _starting(rounds)
-    yield _compiling(rounds)
+    yield _compiling(rounds, 4 if effort.rounds >= FULL.rounds else 1)
 
 
 def _starting(rounds: int) -> Table:
@@ -46,10 +44,16 @@ def _starting(rounds: int) -> Table:
     )
     table.demand(_READY, 1 / 5, times=_POOL_FIRST)
     table.demand(_FIRST, 1 / 5, times=_POOL_FIRST)
+    table.compare(
+        "start 2 workers, first result",
+        _FIRST,
+        group="starting",
+        without=(_READY, _POOL_READY),
+    )
     return table
 
 
-def _compiling(rounds: int) -> Table:
+def _compiling(rounds: int, workers: int) -> Table:
     """Processor time of all processes together.
 
     What the start of bare workers takes is measured in processes that do nothing
@@ -58,16 +62,16 @@ def _compiling(rounds: int) -> Table:
     alone, *others = _fresh(
         rounds,
         ("alone", 0, "source"),
-        ("team", 4, "source"),
-        ("team", 4, "none"),
-        ("pool", 4, "source"),
-        ("pool", 4, "none"),
+        ("team", workers, "source"),
+        ("team", workers, "none"),
+        ("pool", workers, "source"),
+        ("pool", workers, "none"),
     )
     whole, bare, pool, bare_pool = (_only("cpu", one) for one in others)
     samples: dict[str, Samples | None] = {_ALONE: _only("cpu", alone)}
     for name, all_of_it, start in (
-        ("Team(4)", whole, bare),
-        ("ProcessPoolExecutor(4)", pool, bare_pool),
+        (team := f"Team({workers})", whole, bare),
+        (f"ProcessPoolExecutor({workers})", pool, bare_pool),
     ):
         pairs = zip(all_of_it, start, strict=True)
         samples[name] = all_of_it
@@ -79,7 +83,14 @@ def _compiling(rounds: int) -> Table:
         "to be compiled; the rest is without what the start alone takes",
         samples,
     )
-    table.demand("Team(4)" + _REST, 1.3, times=_ALONE)
+    table.demand(team + _REST, 1.3, times=_ALONE)
+    table.compare(
+        f"compile for a pool of {workers}, processor time",
+        team,
+        group="starting",
+        floors=(_ALONE,),
+        without=tuple(name for name in samples if name.endswith((_BARE, _REST))),
+    )
     return table
 
 
@@ -94,14 +105,7 @@ def _only(what: str, measured: list[_Measured]) -> Samples:
 
 
 def _in_new_process(case: tuple[str, int, str]) -> _Measured:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.fresh", *map(str, case)],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[1],
-        # An installed package is compiled to bytecode once, and so is this one then.
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": ""},
-    )
-    found: _Measured = json.loads(done.stdout)
+    # An installed package is compiled to bytecode once, and so is this one then.
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
+    found: _Measured = json.loads(output_of("fresh", *map(str, case), env=environment))
     return found

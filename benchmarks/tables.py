@@ -1,10 +1,10 @@
-"""Results: what was measured of each contender, and which goals are reached."""
+"""Tables: what was measured together, who competes in it, and which goals are set."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .harness import Contender, Samples, Spread, measure, spread
+from .harness import BUDGET, Contender, Samples, Spread, measure, spread
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,31 @@ class Goal:
         return self.value <= self.limit
 
 
+@dataclass(frozen=True)
+class Contest:
+    """Who is compared with whom in the summary of all tables.
+
+    Attributes
+    ----------
+    task : str
+        What all of them do, in a few words.
+    ours : str
+        The contender that stands for sharray.
+    peers : list of str
+        Those that do the same by other means, installed or not.
+    floors : list of str
+        Those that do less, and show the least that it can take.
+    group : str
+        Of the tables of a group, the summary has the one where sharray does worst.
+    """
+
+    task: str
+    ours: str
+    peers: list[str]
+    floors: list[str]
+    group: str
+
+
 @dataclass
 class Table:
     """What was measured together.
@@ -51,18 +76,24 @@ class Table:
     name, title : str
         For programs, and for people.
     samples : dict
-        Of each contender; None for one that is not installed.
-    unit : {'s', 'B'}
+        Of each contender; None for one that is not measured.
+    unit : {'s', 'B', 'x'}
         Of the samples.
+    missing : dict
+        Why some contenders are not measured, if not because of their installation.
     goals : list of Goal
         For some of the contenders.
+    contest : Contest, optional
+        Only where there is somebody to compare with.
     """
 
     name: str
     title: str
     samples: dict[str, Samples | None]
     unit: str = "s"
+    missing: dict[str, str] = field(default_factory=dict)
     goals: list[Goal] = field(default_factory=list)
+    contest: Contest | None = None
 
     @classmethod
     def measured(
@@ -71,10 +102,11 @@ class Table:
         title: str,
         contenders: list[Contender],
         rounds: int,
-        unit: str = "s",
+        budget: float = BUDGET,
     ) -> Table:
         """Measure, and put what was found in a table."""
-        return cls(name, title, measure(contenders, rounds), unit)
+        missing = {one.name: one.missing for one in contenders if one.sample is None}
+        return cls(name, title, measure(contenders, rounds, budget), missing=missing)
 
     @property
     def reference(self) -> str:
@@ -82,24 +114,24 @@ class Table:
         return next(iter(self.samples))
 
     def spread(self, name: str) -> Spread | None:
-        """What was measured of a contender; None if it is not installed."""
+        """What was measured of a contender; None if nothing was."""
         samples = self.samples[name]
         return None if samples is None else spread(samples)
 
     def median(self, name: str) -> float:
-        """The median of a contender that is installed."""
+        """The median of a contender that was measured."""
         return spread(self.samples[name] or ()).median
 
     def ratio(self, name: str, reference: str) -> Spread | None:
-        """How many times longer than a reference; None if one is not installed.
+        """How many times longer than a reference; None if one was not measured.
 
         The samples of each round are compared, which were taken at nearly the
-        same time, and not the medians of all.
+        same time, and not the medians of all. Of slow contenders there are fewer.
         """
         samples, references = self.samples[name], self.samples[reference]
         if samples is None or references is None:
             return None
-        pairs = zip(samples, references, strict=True)
+        pairs = zip(samples, references, strict=False)
         return spread(one / other for one, other in pairs)
 
     def demand(
@@ -130,3 +162,25 @@ class Table:
             found = self.ratio(name, times)
         if found is not None:
             self.goals.append(Goal(what, found, limit, unit, worst))
+
+    def compare(
+        self,
+        task: str,
+        ours: str,
+        *,
+        group: str,
+        floors: tuple[str, ...] = (),
+        without: tuple[str, ...] = (),
+    ) -> None:
+        """Enter this table for the summary; all others in it are peers.
+
+        Parameters
+        ----------
+        task, ours, floors, group
+            See `Contest`.
+        without : tuple of str
+            Those that are no peers, such as other ways of sharray.
+        """
+        others = {ours, *floors, *without}
+        peers = [name for name in self.samples if name not in others]
+        self.contest = Contest(task, ours, peers, list(floors), group)

@@ -1,0 +1,136 @@
+"""Tables in Markdown: the summary, and every table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from .formats import in_words, is_same, quantity
+from .plots import PASSING, RATIOS, drawn
+from .report import HEADINGS, cells, goal_in_words
+from .results import Result, Results
+from .summary import Verdict, verdict, worst_of_each_group
+from .topics import TOPICS, describe
+
+
+def whole(results: Results) -> str:
+    """A page with everything, beside its plots."""
+    parts = ["# Benchmarks", summary(results, "."), every_table(results, ".")]
+    return "\n\n".join(parts) + "\n"
+
+
+def summary(results: Results, images: str) -> str:
+    """One row for each group of tables, and how they were measured.
+
+    Parameters
+    ----------
+    results : Results
+        Of a run.
+    images : str
+        Where the plots are, seen from the file that the text is for.
+    """
+    rows = worst_of_each_group(results)
+    headings = ("", "sharray", "best peer", "sharray is", "the least")
+    parts = [
+        _grid(headings, (_summary_row(one) for one in rows)),
+        "The fastest peer of those installed is shown, and of several tables on a "
+        "topic the one in which sharray compares worst. Bold is what takes less; both, "
+        "within 5 %. *The least* is what something takes that does less: bare system "
+        "calls, one memcpy, a plain ndarray.",
+        _measured_on(results),
+    ]
+    if PASSING in drawn(results):
+        words = "Time to send an array to a worker, and to get it back, over its size"
+        parts.append(_picture(words, images, PASSING))
+    return "\n\n".join(parts)
+
+
+def every_table(results: Results, images: str) -> str:
+    """Every table below the heading of its topic, with its goals."""
+    parts = []
+    if RATIOS in drawn(results):
+        words = "What sharray takes, as a multiple of what the best peer takes"
+        parts.append(_picture(words, images, RATIOS))
+    for topic in TOPICS:
+        tables = [one for one in results.tables if one.topic == topic]
+        if tables:
+            words = describe(topic)
+            parts.append(f"### {topic.capitalize()}\n\n{words[0].upper()}{words[1:]}")
+            parts += map(_table, tables)
+    return "\n\n".join(parts)
+
+
+SECTIONS: dict[str, Callable[[Results, str], str]] = {
+    "summary": summary,
+    "all": every_table,
+}
+
+
+def _summary_row(one: Verdict) -> list[str]:
+    unit = one.table.unit
+    ours, best = quantity(one.ours, unit), quantity(one.best, unit)
+    least = ""
+    if one.floor:
+        least = f"{quantity(one.table.median(one.floor) or 0, unit)}, {one.floor}"
+    return [
+        one.task,
+        _bold(ours, one.ratio <= 1 or is_same(one.ratio)),
+        f"{_bold(best, one.ratio >= 1 or is_same(one.ratio))}, {one.peer}",
+        in_words(one.ratio, unit),
+        least,
+    ]
+
+
+def _table(table: Result) -> str:
+    won = verdict(table)
+    winners = set()
+    if won is not None and table.contest is not None:
+        if won.ratio <= 1 or is_same(won.ratio):
+            winners.add(table.contest.ours)
+        if won.ratio >= 1 or is_same(won.ratio):
+            winners.add(won.peer)
+    rows = []
+    for row in table.rows:
+        name = _bold(row.name, row.name in winners)
+        shown = [row.missing, *[""] * 4] if row.missing else cells(row, table.unit)
+        rows.append([name, *shown])
+    parts = [f"**{table.title}**", _grid(("", *HEADINGS), rows)]
+    goals = [
+        f"- {'reached' if goal.reached else '**missed**'}: {goal_in_words(goal)}"
+        for goal in table.goals
+    ]
+    return "\n\n".join([*parts, "\n".join(goals)] if goals else parts)
+
+
+def _measured_on(results: Results) -> str:
+    facts = dict(results.machine)
+    cpu, cores, kernel, date, load = (
+        facts.pop(name) for name in ("cpu", "cores", "kernel", "date", "load")
+    )
+    numbers = [row.samples for one in results.tables for row in one.rows if row.samples]
+    versions = ", ".join(f"{name} {version}" for name, version in facts.items())
+    python = versions.removeprefix("python ")
+    quick = (
+        " A quick run: small arrays and few samples, which shows that it works, and "
+        "not how fast."
+        if results.quick
+        else ""
+    )
+    return (
+        f"Measured on {date} on {cores} cores of {cpu}, {kernel}, with {python}; load "
+        f"{load} before. Medians of {min(numbers)} to {max(numbers)} samples.{quick}"
+    )
+
+
+def _grid(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    headings = list(headings)
+    # Numbers to the right.
+    rule = ["---", *["---:"] * (len(headings) - 1)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [headings, rule, *rows])
+
+
+def _bold(text: str, wanted: bool) -> str:
+    return f"**{text}**" if wanted else text
+
+
+def _picture(words: str, images: str, name: str) -> str:
+    return f"![{words}]({images}/{name})"

@@ -1,0 +1,101 @@
+"""Publish results: ``python -m benchmarks.publish DIR``, in a checkout.
+
+DIR is what ``python -m benchmarks --output DIR`` has written. The results are copied
+into the repository, their plots drawn, and the pages that show them rewritten between
+these lines, where NAME is one of `SECTIONS`::
+
+    <!-- benchmarks: NAME -->
+    <!-- end of benchmarks -->
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+
+from . import plots, results
+from .errors import BenchmarkError
+from .markdown import SECTIONS
+from .results import Results
+
+REPOSITORY = Path(__file__).parents[1]
+PAGES = ("README.md", "docs/performance.md")
+IMAGES = "docs/images/benchmarks"
+RESULTS = "benchmarks/results/results.json"
+
+_BEGIN, _END = "<!-- benchmarks: {} -->", "<!-- end of benchmarks -->"
+_SECTION = re.compile(
+    f"{_BEGIN.format('(?P<name>.*?)')}\n(?P<text>.*?){_END}", re.DOTALL
+)
+
+
+def publish(source: Path, repository: Path) -> list[Path]:
+    """Copy, draw and rewrite; returns the pages that were rewritten.
+
+    Parameters
+    ----------
+    source : Path
+        The directory of a run.
+    repository : Path
+        The checkout.
+    """
+    found = results.read(source / "results.json")
+    pages = rewritten(found, repository)
+    copy, images = repository / RESULTS, repository / IMAGES
+    for directory in (copy.parent, images):
+        directory.mkdir(parents=True, exist_ok=True)
+    results.write(found, copy)
+    plots.draw(found, images)
+    for page, text in pages.items():
+        page.write_text(text, encoding="utf-8")
+    return list(pages)
+
+
+def rewritten(found: Results, repository: Path) -> dict[Path, str]:
+    """What each page is to contain; a page that does not exist is passed over."""
+    pages = [repository / page for page in PAGES if (repository / page).exists()]
+    if not pages:
+        raise BenchmarkError(
+            f"{repository} has none of {', '.join(PAGES)}: results are published from "
+            "a checkout"
+        )
+    return {page: _fill(page, found, repository / IMAGES) for page in pages}
+
+
+def _fill(page: Path, found: Results, images: Path) -> str:
+    text = page.read_text(encoding="utf-8")
+    seen = os.path.relpath(images, page.parent)
+
+    def section(match: re.Match[str]) -> str:
+        name = match["name"]
+        if name not in SECTIONS:
+            raise BenchmarkError(
+                f"{page} asks for benchmarks named {name!r}: there are "
+                f"{', '.join(SECTIONS)}"
+            )
+        return f"{_BEGIN.format(name)}\n{SECTIONS[name](found, seen)}\n{_END}"
+
+    filled, number = _SECTION.subn(section, text)
+    if number != text.count(_BEGIN.partition("{")[0]) or number != text.count(_END):
+        raise BenchmarkError(
+            f"{page} has a line <!-- benchmarks: NAME --> without a line {_END}, or "
+            "the other way round"
+        )
+    return filled
+
+
+def main() -> None:
+    """Do what the command line says."""
+    if len(sys.argv) != 2:
+        sys.exit(f"usage: python -m {__package__}.publish DIR")
+    try:
+        for page in publish(Path(sys.argv[1]), REPOSITORY):
+            print(f"rewrote {page}")
+    except (BenchmarkError, OSError) as error:
+        sys.exit(f"benchmarks: {error}")
+
+
+if __name__ == "__main__":
+    main()
