@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
@@ -28,7 +29,10 @@ class Bar:
 
     def __init__(self, name: str) -> None:
         try:
-            from tqdm.auto import tqdm
+            with warnings.catch_warnings():
+                # In a notebook without ipywidgets the bar is one of text.
+                warnings.filterwarnings("ignore", "IProgress not found")
+                from tqdm.auto import tqdm
         except ImportError as error:
             raise TeamError(
                 "progress=True needs tqdm; install it, or sharray[progress]"

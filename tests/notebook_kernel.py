@@ -1,0 +1,154 @@
+"""A real Jupyter kernel, driven cell by cell."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from ast import literal_eval
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import pytest
+import zmq
+from jupyter_client import BlockingKernelClient, KernelManager
+from jupyter_core.utils import ensure_event_loop
+
+# Long enough for any machine: no test waits so long unless something is wrong.
+LONG = 120.0
+
+
+class Cell(NamedTuple):
+    """What a cell has shown.
+
+    Attributes
+    ----------
+    stdout, stderr : str
+        What was printed.
+    shown : dict
+        The last value or display, by MIME type.
+    error : tuple of str
+        Name, message and traceback of what was raised; empty if nothing was.
+    """
+
+    stdout: str
+    stderr: str
+    shown: dict[str, Any]
+    error: tuple[str, ...]
+
+
+class Running:
+    """A cell that has been sent to the kernel."""
+
+    def __init__(self, client: BlockingKernelClient, code: str) -> None:
+        self._client = client
+        self._number = client.execute(code)
+        self._printed = {"stdout": "", "stderr": ""}
+        self._shown: dict[str, Any] = {}
+        self._error: tuple[str, ...] = ()
+        self._is_done = False
+
+    def finish(self) -> Cell:
+        """Wait for the end of the cell."""
+        while not self._is_done:
+            self._read()
+        return Cell(*self._printed.values(), self._shown, self._error)
+
+    def _read(self) -> None:
+        message = self._client.get_iopub_msg(timeout=LONG)
+        if message["parent_header"].get("msg_id") != self._number:
+            return
+        content = message["content"]
+        match message["msg_type"]:
+            case "stream":
+                self._printed[content["name"]] += content["text"]
+            case "execute_result" | "display_data":
+                self._shown = content["data"]
+            case "error":
+                traceback = "\n".join(content["traceback"])
+                self._error = content["ename"], content["evalue"], traceback
+            case "status":
+                self._is_done = content["execution_state"] == "idle"
+
+
+class Kernel:
+    """A kernel, and a client of it."""
+
+    def __init__(self, manager: KernelManager) -> None:
+        self._manager = manager
+        self._connect()
+
+    def _connect(self) -> None:
+        self._client = self._manager.blocking_client()
+        self._client.start_channels()
+        self._client.wait_for_ready(timeout=LONG)
+
+    @property
+    def pid(self) -> int:
+        """Number of its process."""
+        return int(self._manager.provisioner.pid)
+
+    def start(self, code: str) -> Running:
+        """Send a cell, and do not wait for it."""
+        return Running(self._client, code)
+
+    def run(self, code: str) -> Cell:
+        """Run a cell that raises nothing."""
+        cell = self.start(code).finish()
+        assert cell.error == (), cell.error[-1]
+        return cell
+
+    def value(self, code: str) -> Any:
+        """The last value of a cell, of which it shows a literal."""
+        return literal_eval(self.run(code).shown["text/plain"])
+
+    def interrupt(self) -> None:
+        """What the interrupt button does."""
+        self._manager.interrupt_kernel()
+
+    def restart(self) -> None:
+        """What the restart button does."""
+        self._client.stop_channels()
+        self._manager.restart_kernel()
+        self._connect()
+
+    def kill(self) -> None:
+        """Have its process end without a chance to do anything."""
+        self._manager.signal_kernel(9)
+        until = time.monotonic() + LONG
+        while self._manager.is_alive():
+            assert time.monotonic() < until
+            time.sleep(0.001)
+
+    def close(self) -> None:
+        """Shut it down, as closing the notebook does."""
+        self._client.stop_channels()
+        self._manager.shutdown_kernel()
+
+
+@contextmanager
+def kernel() -> Iterator[Kernel]:
+    """A kernel in the working directory of the test."""
+    context = zmq.Context()
+    # Sockets by name, since another process could take a port that was free before.
+    with tempfile.TemporaryDirectory(prefix="kernel-") as place:
+        manager = KernelManager(
+            kernel_name="python3", context=context, transport="ipc", ip=f"{place}/k"
+        )
+        # Without the settings of who runs this.
+        manager.start_kernel(env=os.environ | {"IPYTHONDIR": place})
+        running = Kernel(manager)
+        try:
+            yield running
+        finally:
+            running.close()
+            context.destroy(linger=0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def event_loop_of_clients() -> Iterator[None]:
+    """Start what jupyter_client keeps until the end, before leaks are looked for."""
+    loop = ensure_event_loop()
+    yield
+    loop.close()
