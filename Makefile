@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check suite bench format clean
+.PHONY: help demo test check suite bench notebooks docs format clean
 
 help:  ## List the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -33,12 +33,18 @@ suite: $(VENV)/test  ## Run the test suite and the doctests
 bench: $(VENV)/bench  ## Measure against the bare system calls and the peers
 	$(BIN)/python -m benchmarks
 
+notebooks: $(VENV)/test  ## Execute the notebooks and keep their outputs
+	$(BIN)/python notebooks/execute.py
+
+docs: $(VENV)/docs  ## Build the documentation in site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
+
 format: $(VENV)/test  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:  ## Remove what these commands made
-	rm -rf .venv* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf site .venv* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp for each extra, so that set-up runs once, and anew when

@@ -1,4 +1,4 @@
-"""What becomes of arrays in each channel, and the README's table of it.
+"""What becomes of arrays in each channel, and the guide's table of it.
 
 Run as a program, it prints the table.
 """

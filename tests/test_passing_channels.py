@@ -158,11 +158,11 @@ def test_threads_get_the_array_itself() -> None:
         pool.join()
 
 
-def test_readme_has_the_table_of_what_was_found() -> None:
-    readme = Path(__file__).parent.parent / "README.md"
-    _, begin, rest = readme.read_text(encoding="utf-8").partition(f"{BEGIN}\n")
+def test_the_guide_has_the_table_of_what_was_found() -> None:
+    page = Path(__file__).parent.parent / "docs/concepts/passing.md"
+    _, begin, rest = page.read_text(encoding="utf-8").partition(f"{BEGIN}\n")
     found, end, _ = rest.partition(f"\n{END}\n")
-    assert begin, f"README.md has no line {BEGIN}"
-    assert end, f"README.md has no line {END}"
+    assert begin, f"passing.md has no line {BEGIN}"
+    assert end, f"passing.md has no line {END}"
     assert found.strip() == table(), "print it with python tests/passing_table.py"
     assert INHERITED in found
