@@ -6,6 +6,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 PYTEST ?=
+# One more than there are cores: much of the tests' time is waiting for processes.
+WORKERS ?= $(shell expr $$(nproc) + 1)
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
@@ -27,7 +29,7 @@ check: $(VENV)/test  ## Lint, format, types, layers
 	$(BIN)/lint-imports
 
 suite: $(VENV)/test  ## Run the test suite and the doctests
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile \
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile \
 		--no-loadscope-reorder $(PYTEST)
 
 bench: $(VENV)/bench  ## Measure against the bare system calls and the peers

@@ -29,13 +29,13 @@ def summary(results: Results, images: str) -> str:
         Where the plots are, seen from the file that the text is for.
     """
     rows = worst_of_each_group(results)
-    headings = ("", "sharray", "best peer", "sharray is", "the least")
+    headings = ("", "sharray", "the usual way", "the best peer", "the least")
     parts = [
         _grid(headings, (_summary_row(one) for one in rows)),
-        "The fastest peer of those installed is shown, and of several tables on a "
-        "topic the one in which sharray compares worst. Bold is what takes less; both, "
-        "within 5 %. *The least* is what something takes that does less: bare system "
-        "calls, one memcpy, a plain ndarray.",
+        "Of several tables on a topic, this is the one in which sharray compares worst "
+        "with its best peer, of those installed. *Faster* and *slower* say what sharray "
+        "is. Bold is what takes least; all of it, within 5 %. *The least* is what "
+        "something takes that does less: bare system calls, one memcpy, a plain ndarray.",
         _measured_on(results),
     ]
     if PASSING in drawn(results):
@@ -67,17 +67,28 @@ SECTIONS: dict[str, Callable[[Results, str], str]] = {
 
 def _summary_row(one: Verdict) -> list[str]:
     unit = one.table.unit
-    ours, best = quantity(one.ours, unit), quantity(one.best, unit)
+    ours = _bold(quantity(one.ours, unit), one.ratio <= 1 or is_same(one.ratio))
+    assert one.table.contest is not None
+    usual = one.table.contest.peers[0]
     least = ""
     if one.floor:
         least = f"{quantity(one.table.median(one.floor) or 0, unit)}, {one.floor}"
     return [
         one.task,
-        _bold(ours, one.ratio <= 1 or is_same(one.ratio)),
-        f"{_bold(best, one.ratio >= 1 or is_same(one.ratio))}, {one.peer}",
-        in_words(one.ratio, unit),
+        ours,
+        "" if one.usual is None else _compared(one, one.usual, usual),
+        "" if one.peer == usual else _compared(one, one.best, one.peer),
         least,
     ]
+
+
+def _compared(one: Verdict, theirs: float, name: str) -> str:
+    """What a peer takes, and how sharray compares with it."""
+    unit = one.table.unit
+    wins = one.peer == name and (one.ratio >= 1 or is_same(one.ratio))
+    return f"{_bold(quantity(theirs, unit), wins)}, {name}: " + in_words(
+        one.ours / theirs, unit
+    )
 
 
 def _table(table: Result) -> str:

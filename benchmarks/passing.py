@@ -126,7 +126,7 @@ def _of_size(
         table.demand(OURS, _LIMITS[nbytes], times=PLAIN)
     if nbytes == _LARGE and what == ARGUMENT:
         table.demand(OURS, 1 / _MEMCPY_RATE, times=MEMCPY)
-    if nbytes in (1_000, 1_000_000, *LARGEST):
+    if nbytes in (1_000, 1_000_000, _LARGE, *LARGEST):
         floors = (MEMCPY,) if what == ARGUMENT else ()
         task = f"{what}, {size(nbytes)}"
         table.compare(task, OURS, group=f"passing {size(nbytes)}", floors=floors)

@@ -18,10 +18,11 @@ class Verdict:
         Where it is from.
     task : str
         What all do.
-    ours, best : float
-        The medians of sharray and of the best peer.
+    ours, usual, best : float
+        The medians of sharray, of the first peer, which is what people would do
+        without a library for it, and of the best one. The first may be missing.
     peer : str
-        Its name.
+        Name of the best one.
     floor : str
         The name of what does less in the least time; empty without.
     """
@@ -29,6 +30,7 @@ class Verdict:
     table: Result
     task: str
     ours: float
+    usual: float | None
     best: float
     peer: str
     floor: str
@@ -48,7 +50,9 @@ def verdict(table: Result) -> Verdict | None:
     if peer is None:
         return None
     best, name = peer
-    return Verdict(table, contest.task, ours, best, name, floor[1] if floor else "")
+    usual = table.median(contest.peers[0])
+    least = floor[1] if floor else ""
+    return Verdict(table, contest.task, ours, usual, best, name, least)
 
 
 def _best(table: Result, names: Iterable[str]) -> tuple[float, str] | None:

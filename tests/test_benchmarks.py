@@ -234,21 +234,33 @@ def row_of(text: str, task: str) -> list[str]:
 @pytest.mark.parametrize(
     ("ours", "peer", "expected"),
     [
-        (1.0, 20.0, ["**1 s**", "20 s, peer", "20x faster"]),
-        (3.0, 2.0, ["3 s", "**2 s**, peer", "1.5x slower"]),
-        (1.02, 1.0, ["**1.02 s**", "**1 s**, peer", "the same"]),
+        (1.0, 20.0, ["**1 s**", "99 s, usual: 99x faster", "20 s, peer: 20x faster"]),
+        (3.0, 2.0, ["3 s", "99 s, usual: 33x faster", "**2 s**, peer: 1.5x slower"]),
+        (
+            1.02,
+            1.0,
+            ["**1.02 s**", *("99 s, usual: 97x faster", "**1 s**, peer: the same")],
+        ),
+        (200.0, 100.0, ["200 s", "**99 s**, usual: 2x slower", ""]),
     ],
 )
 def test_the_summary_shows_who_wins(
     ours: float, peer: float, expected: list[str]
 ) -> None:
-    table = table_of(ours=ours, peer=peer, slower=99.0, floor=0.5, missing=None)
+    table = table_of(ours=ours, usual=99.0, peer=peer, floor=0.5, missing=None)
     table.compare("to do it", "ours", group="it", floors=("floor",))
     text = markdown.summary(run_of(table), ".")
     assert row_of(text, "to do it") == ["to do it", *expected, "500 ms, floor"]
     details = markdown.every_table(run_of(table), ".")
-    bold = [f"| **{name}** |" in details for name in ("ours", "peer")]
-    assert bold == ["**" in cell for cell in expected[:2]]
+    bold = [f"| **{name}** |" in details for name in ("ours", "usual", "peer")]
+    assert bold == ["**" in cell for cell in expected]
+
+
+def test_without_the_usual_way_the_best_peer_is_still_there() -> None:
+    table = table_of(ours=1.0, usual=None, peer=2.0)
+    table.compare("to do it", "ours", group="it")
+    text = markdown.summary(run_of(table), ".")
+    assert row_of(text, "to do it")[1:4] == ["**1 s**", "", "2 s, peer: 2x faster"]
 
 
 def test_of_a_group_the_summary_shows_where_sharray_does_worst() -> None:
