@@ -32,10 +32,11 @@ def summary(results: Results, images: str) -> str:
     headings = ("", "sharray", "the usual way", "the best peer", "the least")
     parts = [
         _grid(headings, (_summary_row(one) for one in rows)),
-        "Of several tables on a topic, this is the one in which sharray compares worst "
-        "with its best peer, of those installed. *Faster* and *slower* say what sharray "
-        "is. Bold is what takes least; all of it, within 5 %. *The least* is what "
-        "something takes that does less: bare system calls, one memcpy, a plain ndarray.",
+        "Of several tables on a topic, this is the one in which sharray compares "
+        "worst with its best peer, of those installed. *Faster* and *slower* say what "
+        "sharray is. Bold is what takes least; all of it, within 5 %. *The least* is "
+        "what something takes that does less: bare system calls, one memcpy, a plain "
+        "ndarray.",
         _measured_on(results),
     ]
     if PASSING in drawn(results):

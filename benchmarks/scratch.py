@@ -44,8 +44,10 @@ def scratch(disk: Path) -> Iterator[Scratch]:
 
 @contextmanager
 def _directory(parent: Path) -> Iterator[Path]:
+    # With the number of this process, so that one that is left can be told.
+    prefix = f"sharray-benchmark-{os.getpid()}-"
     try:
-        found = tempfile.mkdtemp(prefix="sharray-benchmark-", dir=parent)
+        found = tempfile.mkdtemp(prefix=prefix, dir=parent)
     except OSError as error:
         raise BenchmarkError(
             f"cannot create files in {parent} ({error.strerror}): "
