@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 _MOST_HOLDERS = 5
 _LONGEST_COMMAND = 60
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 # No colour of text or background is set, so that the page's own are right in light
 # and dark themes; greys and blue are seen on both. Without any style, as on sites that
@@ -44,7 +45,7 @@ class Card(NamedTuple):
     durable: bool
 
 
-def size(nbytes: float) -> str:
+def size(nbytes: int) -> str:
     """A number of bytes for people.
 
     Examples
@@ -52,13 +53,11 @@ def size(nbytes: float) -> str:
     >>> size(800), size(5 << 20), size(3 << 40)
     ('800 B', '5.0 MiB', '3.0 TiB')
     """
-    if nbytes < 1024:
-        return f"{nbytes} B"
-    for unit in ("KiB", "MiB", "GiB", "TiB"):
-        nbytes /= 1024
-        if nbytes < 1024 or unit == "TiB":
-            break
-    return f"{nbytes:.1f} {unit}"
+    number, unit = float(nbytes), 0
+    # What would be rounded up to 1024.0 has the next unit.
+    while number >= 1023.95 and unit < len(_UNITS) - 1:
+        number, unit = number / 1024, unit + 1
+    return f"{number:.1f} {_UNITS[unit]}" if unit else f"{nbytes} B"
 
 
 def line(card: Card) -> str:

@@ -19,11 +19,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..array import display
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 NOTHING = "-"
 
 _GAP = 2
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _AGES = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -67,10 +68,7 @@ def size(nbytes: int | None) -> str:
     """
     if nbytes is None:
         return NOTHING
-    number, unit = float(nbytes), 0
-    while number >= 1023.95 and unit < len(_UNITS) - 1:
-        number, unit = number / 1024, unit + 1
-    return f"{number:.1f} {_UNITS[unit]}" if unit else f"{nbytes} B"
+    return display.size(nbytes)
 
 
 def age(since: datetime | None) -> str:
