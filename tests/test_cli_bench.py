@@ -33,6 +33,13 @@ def test_bench_measures_and_writes_what_it_found() -> None:
     assert sorted(os.listdir("new/results")) == written
 
 
+def test_bench_as_json_prints_nothing_else() -> None:
+    done = run(*QUICK, "--json", env=from_here())
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    assert [table["name"] for table in found["tables"]] == ["handles", "handle sizes"]
+
+
 def test_an_unknown_topic_is_refused() -> None:
     message = refusal("bench", "--only", "speed")
     assert "no topic 'speed': the topics are opening, handles," in message

@@ -156,6 +156,18 @@ def test_memory_goes_back_though_the_receiver_has_it_mapped(call: Any) -> None:
         pipe.send(None)
 
 
+def test_gc_has_back_what_lies_in_pipes_that_are_closed_everywhere() -> None:
+    with sh.installed():
+        receiving, sending = multiprocessing.Pipe(duplex=False)
+        sending.send(np.ones(MIB))
+        sh.gc()
+        assert len(pressure.files_in_ram()) == 1  # somebody may still receive it
+        receiving.close()
+        sending.close()
+        sh.gc()
+        assert pressure.files_in_ram() == []
+
+
 def test_a_quarter_of_the_free_memory_is_the_budget(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
