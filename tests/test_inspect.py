@@ -91,6 +91,16 @@ def test_a_file_of_another_program_is_foreign() -> None:
     )
 
 
+def test_a_time_that_no_calendar_has_is_left_out() -> None:
+    sh.create("shm://a", 3)
+    path = sh.inspect("shm://a").path
+    assert path is not None
+    os.utime(path, (0, 10**12))  # the year 33658
+    assert sh.inspect("shm://a").modified is None
+    assert [found.name for found in sh.list()] == ["shm://a"]
+    sh.unlink("shm://a")
+
+
 def test_a_fault_is_told() -> None:
     a = sh.create("a.npy", 10)
     a._root.segment.set_fault(5)  # type: ignore[union-attr]  # as a failed flush does

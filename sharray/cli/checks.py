@@ -177,7 +177,7 @@ def _check_access(file: _File) -> Check:
 
 
 def _check_room(file: _File) -> Check:
-    found = file.status.st_blocks * 512
+    found = files.allocated_bytes(file.status)
     anonymous = file.trailer is not None and file.trailer.anonymous
     # Memory of messages is given back while the file stays.
     missing = file.status.st_size - found

@@ -9,6 +9,7 @@ import typer
 
 import sharray as sh
 
+from ..system import files
 from .output import Json, print_json, print_text
 from .removing import tell
 
@@ -38,6 +39,6 @@ def gc(
 
 def _allocated(path: str) -> int:
     try:
-        return os.lstat(path).st_blocks * 512
+        return files.allocated_bytes(os.lstat(path))
     except OSError:
         return 0

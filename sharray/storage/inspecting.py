@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from ..errors import FormatError, StorageError, explain
 from ..system import files, locks, mappings, pages
 from ..system.mappings import FileKey, Mapping
-from . import attaching, location, trailer, transit
+from . import attaching, location, message, trailer, transit
 from .format import TRAILER_SIZE
 from .header import Header
 from .inspection import Holder, Inspection
@@ -22,7 +22,13 @@ from .location import Location
 from .segment import Segment
 from .trailer import Trailer
 
-_STATES = {0: "clean", 1: "updating", 2: "in flight", 3: "held", 4: "retired"}
+_STATES = {
+    message.FREE: "clean",
+    message.WRITING: "updating",
+    message.IN_FLIGHT: "in flight",
+    message.HELD: "held",
+    message.RETIRED: "retired",
+}
 _WORDS = struct.Struct(f"<{trailer.PAGE_WORDS}Q")
 _LARGEST_ERRNO = 4095
 
@@ -111,7 +117,7 @@ def _look(fd: int, path: str) -> _Look:
             dirty = None if volatile else pages.dirty_bytes(address, size, runs)
     found = _describe(path, header, found_trailer, size, page)._replace(
         durable=not volatile,
-        modified=datetime.fromtimestamp(status.st_mtime, UTC),
+        modified=_time(status.st_mtime_ns),
         allocated=files.allocated_bytes(status),
         resident=resident,
         dirty=dirty,
@@ -156,7 +162,7 @@ def _time(nanoseconds: int) -> datetime | None:
     try:
         return datetime.fromtimestamp(nanoseconds / 1e9, UTC)
     except (OverflowError, ValueError, OSError):
-        return None  # the trailer may say anything
+        return None  # anybody may have set it to anything
 
 
 def _state(word: int) -> str:

@@ -76,7 +76,8 @@ class Inspection(NamedTuple):
     created : datetime or None
         None for a file of another program.
     modified : datetime or None
-        What the file system says; None if the file has no name.
+        What the file system says; None if the file has no name, or a time that no
+        calendar has.
     uuid : str or None
         None for a file of another program.
     generation : int

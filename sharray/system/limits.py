@@ -99,21 +99,14 @@ def available_memory() -> int | None:
     exceeds its limit has a process killed. What the group keeps of files on disks
     counts as available.
     """
-    found = [_memory_available()]
+    system = memory()
+    found = [] if system is None else [system.available]
     for directory, limit, used, prefix in _limited_groups():
-        most, now = (
-            _read_number(f"{directory}/{limit}"),
-            _read_number(f"{directory}/{used}"),
-        )
-        if most is None or now is None or most >= _NO_LIMIT:
-            continue
-        found.append(max(0, most - now + _kept_of_files(directory, prefix)))
-    return min((one for one in found if one is not None), default=None)
-
-
-def _memory_available() -> int | None:
-    found = re.search(r"^MemAvailable:\s*(\d+) kB", read("/proc/meminfo"), re.MULTILINE)
-    return None if found is None else int(found[1]) * 1024
+        most = _read_number(f"{directory}/{limit}")
+        now = _read_number(f"{directory}/{used}")
+        if most is not None and now is not None:
+            found.append(max(0, most - now + _kept_of_files(directory, prefix)))
+    return min(found, default=None)
 
 
 @functools.cache

@@ -79,16 +79,14 @@ def command(pid: int) -> str:
     return ""
 
 
-def _maps(
-    pid: int, inodes: Collection[bytes] | None = None
-) -> Iterator[tuple[Mapping, FileKey]]:
-    """The mappings of files in a process; with `inodes` those at most."""
+def _maps(pid: int, inodes: Collection[bytes]) -> Iterator[tuple[Mapping, FileKey]]:
+    """The mappings of files in a process; none if it has no file with these inodes."""
     try:
         table = _read(pid, "maps")
     except OSError:
         return  # it has ended, or may not be looked into
     # Most processes have none of the files: seen from the whole, without its lines.
-    if inodes is not None and not any(b" " + one + b" " in table for one in inodes):
+    if not any(b" " + one + b" " in table for one in inodes):
         return
     for line in table.splitlines():
         addresses, permissions, offset, device, inode = line.split(maxsplit=5)[:5]
