@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import HandleError, NotSharedError, SharrayError
 from ..storage.location import display_name
 from . import display, handle
-from .root import Root
+from .root import Root, root_below
 
 _ShapeT_co = TypeVar("_ShapeT_co", bound=tuple[int, ...], covariant=True)
 _DTypeT_co = TypeVar("_DTypeT_co", bound=np.dtype[Any], covariant=True)
@@ -50,9 +50,14 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
         def __getitem__(self, key: Any, /) -> Any:
             """A scalar or a view: too rich to say more."""
 
-    # No Python __getitem__ and no __array_ufunc__: both would cost every access.
-    __slots__ = ("_root",)
-    _root: Root | None
+    # No Python __getitem__, __array_finalize__ or __array_ufunc__: each would cost
+    # every view or operation a call.
+    __array_priority__ = -100.0  # as numpy.memmap: other subclasses keep their type
+
+    @property
+    def _root(self) -> Root | None:
+        """The root array that this one is a view of; see `root_below`."""
+        return root_below(self)
 
     def __new__(cls, *_: Any, **__: Any) -> Self:
         """Refuse: memory that is shared comes from the constructors."""
@@ -60,13 +65,6 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
             "SharedArray is not made by calling it; use sharray.zeros, sharray.create, "
             "sharray.array or another constructor"
         )
-
-    def __array_finalize__(self, obj: Any) -> None:
-        # A view has a base, what NumPy has allocated anew has none. Looking at
-        # addresses instead costs 1 us for every view; `_place` does that when it
-        # matters.
-        root = getattr(obj, "_root", None)
-        self._root = root if self.base is not None else None
 
     def __array_wrap__(
         self, array: Any, context: Any = None, return_scalar: bool = False
@@ -327,7 +325,6 @@ def view_of(
 ) -> AnyArray:
     """A SharedArray on part of a root array, which the caller has checked."""
     array = np.ndarray.__new__(SharedArray, shape, dtype, root, offset, strides)
-    array._root = root
     return array
 
 

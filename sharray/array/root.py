@@ -21,7 +21,7 @@ from ..storage.location import Location
 from ..storage.segment import Segment
 
 
-class Root(np.memmap[Any, np.dtype[np.uint8]]):
+class Root(np.ndarray[Any, np.dtype[np.uint8]]):
     """All bytes of one mapped file; as long as it lives, the mapping does."""
 
     segment: Segment
@@ -42,6 +42,32 @@ class Root(np.memmap[Any, np.dtype[np.uint8]]):
         """Path of the file; asking for it gives an anonymous array its name."""
         self.segment.publish()
         return self.segment.path
+
+
+def root_below(array: object) -> Root | None:
+    """Return the root array at the end of a chain of bases, if one is there.
+
+    Whether memory is shared follows from the memory alone: views through other
+    classes (masked arrays, subclasses with units, memoryviews) keep it, copies do
+    not. An attribute that views inherit would claim the opposite for both.
+
+    Parameters
+    ----------
+    array : ndarray
+        Any array.
+    """
+    base: Any = array
+    while base is not None:
+        if type(base) is Root:
+            return base
+        # Not any object's attribute: only arrays and memoryviews borrow memory.
+        if isinstance(base, np.ndarray):
+            base = base.base
+        elif type(base) is memoryview:
+            base = base.obj
+        else:
+            return None
+    return None
 
 
 # By identity and mode. Weak: a mapping ends with its last array. Not a

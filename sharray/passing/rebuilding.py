@@ -28,7 +28,6 @@ def rebuild_array(buffer: Any, dtype: Any, shape: tuple[int, ...], order: Any) -
     if not isinstance(buffer, SharedArray) or not _can_be_shared(dtype):
         return rebuild_subclass(buffer, np.ndarray, dtype, shape, order)
     shared = rebuild_subclass(buffer, SharedArray, dtype, shape, order)
-    shared._root = buffer._root
     return shared
 
 
