@@ -85,8 +85,8 @@ class DtypeError(SharrayError, TypeError):
     """The dtype cannot be shared: its elements are not plain bytes."""
 
 
-class ShapeError(SharrayError, ValueError):
-    """The shape is impossible or too large."""
+class ShapeError(SharrayError, ValueError, TypeError):
+    """The shape is impossible, too large, or not a shape at all."""
 
 
 class ArrayNameError(SharrayError, ValueError):

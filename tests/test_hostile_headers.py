@@ -41,7 +41,6 @@ TEXTS: dict[str, str | bytes] = {
     "spaces": " " * 100,
     "not text": bytes(range(128, 256)),
     "control character": "{'descr': '<f8', \x07'fortran_order': False, 'shape': ()}",
-    "line break within": "{'descr': '<f8',\n'fortran_order': False, 'shape': ()}",
     "not a literal": header_text(descr="f8"),
     "half a dictionary": header_text()[:30],
     "two dictionaries": header_text().strip() + header_text(),
@@ -109,15 +108,10 @@ DESCRS = {
     "unknown kind": "'<x8'",
     "unknown size": "'<f3'",
     "long double of elsewhere": "'<f12'",
-    "comma": "'f4,f4'",
     "shape in text": "'(2,)f4'",
-    "name": "'float64'",
     "empty": "''",
     "space": "'<f8 '",
     "negative length": "'S-1'",
-    "no bytes": "'S0'",
-    "no characters": "'<U0'",
-    "void of nothing": "'|V0'",
     "2**31 bytes": "'|V2147483648'",
     "2**32 + 1 bytes": "'|S4294967297'",
     "2**31 bytes of characters": "'<U536870912'",
@@ -133,26 +127,22 @@ DESCRS = {
     "overlapping fields": (
         "{'names': ['a', 'b'], 'formats': ['<f8', '<f8'], 'offsets': [0, 4]}"
     ),
-    "no fields": "[]",
-    "nested nothing": "[('a', [])]",
     "same name twice": "[('a', '<f8'), ('a', '<f4')]",
     "title is a name": "[(('b', 'a'), '<f8'), ('b', '<f4')]",
     "number as name": "[(1, '<f8')]",
     "three names": "[(('a', 'b', 'c'), '<f8')]",
     "field of one": "[('a',)]",
     "field of four": "[('a', '<f8', (1,), 0)]",
-    "field is a list": "[['a', '<f8']]",
     "subarray of nothing": "('<f8', (0,))",
     "subarray of 2 GiB": "[('a', '<f8', (268435456,))]",
     "subarray wraps": f"[('a', '<f8', ({2**32}, {2**32}))]",
     "subarray negative": "[('a', '<f8', (-1,))]",
-    "subarray, number": "[('a', '<f8', 2)]",
     "subarray, bool": "[('a', '<f8', (True,))]",
     "subarray, giant": f"[('a', '<f8', ({GIANT},))]",
     "subarray, 65 dimensions": "[('a', '<f8', (" + "1, " * 65 + "))]",
     "fields of 4 GiB": "[('a', '|V2147483647'), ('b', '|V2147483647')]",
     "tuple of three": "('<f8', (1,), (1,))",
-    "nested lists": "[('a', " * 31 + "'<f8'" + ")]" * 31,
+    "nested lists": "[('a', " * 100 + "'<f8'" + ")]" * 100,
 }
 
 
@@ -227,6 +217,15 @@ def test_a_unit_divided_by_zero_is_refused(descr: str) -> None:
 
 FINE: dict[str, tuple[str, Any]] = {
     "title": ("[(('a title', 'a'), '<f8'), ('b', '<i2')]", ("a", "b")),
+    "comma": ("'f4,i2'", ("f0", "f1")),
+    "name": ("'float64'", None),
+    "list as field": ("[['a', '<f8']]", ("a",)),
+    "number as shape": ("[('a', '<f8', 2)]", ("a",)),
+    "no bytes": ("'S0'", None),
+    "no characters": ("'<U0'", None),
+    "void of nothing": ("'|V0'", None),
+    "no fields": ("[]", ()),
+    "nested nothing": ("[('a', [])]", ("a",)),
     "padding": ("[('', '|V4'), ('a', '<f4')]", ("a",)),
     "nested": ("[('a', [('b', '<f4', (2, 2))])]", ("a",)),
     "plain": ("'>i4'", None),
@@ -244,7 +243,7 @@ def test_odd_but_valid_headers_open(descr: str, names: Any) -> None:
     assert found.tobytes() == expected.tobytes()
 
 
-def test_32_brackets_are_not_too_many() -> None:
-    descr = "[('a', " * 15 + "'<f8'" + ")]" * 15
+def test_180_brackets_are_not_too_many() -> None:
+    descr = "[('a', " * 90 + "'<f8'" + ")]" * 90
     Path("x.npy").write_bytes(npy(header_text(descr=descr)))
     assert sh.open("x.npy").dtype.itemsize == 8

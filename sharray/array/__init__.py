@@ -7,6 +7,7 @@ module                    what it is for
 `sharray.array.creation`    `zeros`, `array` and the other anonymous arrays
 `sharray.array.named`       `create` and `open`, for arrays with a name
 `sharray.array.arguments`   the constructors' arguments, checked
+`sharray.array.filling`     the values that new arrays begin with
 `sharray.array.handle`      what a pickled view consists of, and opening it
 `sharray.array.root`        the mapping as one array of bytes, base of all views
 `sharray.array.wholes`      arrays on all the data of a file

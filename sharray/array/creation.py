@@ -7,16 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..storage import ending, header, making
-from .arguments import (
-    Shape,
-    bytes_of,
-    check_dtype_and_shape,
-    is_fortran,
-    prepare_fill,
-)
+from . import filling
+from .arguments import Shape, check_dtype_and_shape, is_fortran
 from .core import AnyArray
 from .root import root_of
-from .wholes import assign, whole
+from .wholes import whole
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
@@ -33,7 +28,7 @@ def empty(shape: Shape, dtype: DTypeLike = float, order: str = "C") -> AnyArray:
     shape : int or sequence of int
         Shape of the array.
     dtype : dtype, default float64
-        Any but object and StringDType.
+        Any but object and StringDType. The array keeps all of it, as do its handles.
     order : {'C', 'F'}
         Row-major or column-major.
 
@@ -54,7 +49,7 @@ def empty(shape: Shape, dtype: DTypeLike = float, order: str = "C") -> AnyArray:
     >>> sh.empty((2, 3), "f4").shape
     (2, 3)
     """
-    return _anonymous(shape, dtype, order, None)
+    return _anonymous(shape, dtype, order)
 
 
 def zeros(shape: Shape, dtype: DTypeLike = float, order: str = "C") -> AnyArray:
@@ -66,7 +61,7 @@ def zeros(shape: Shape, dtype: DTypeLike = float, order: str = "C") -> AnyArray:
     >>> sh.zeros(3).tolist()
     [0.0, 0.0, 0.0]
     """
-    return _anonymous(shape, dtype, order, None)
+    return _anonymous(shape, dtype, order)
 
 
 def ones(shape: Shape, dtype: DTypeLike = float, order: str = "C") -> AnyArray:
@@ -78,7 +73,7 @@ def ones(shape: Shape, dtype: DTypeLike = float, order: str = "C") -> AnyArray:
     >>> sh.ones(3, int).tolist()
     [1, 1, 1]
     """
-    return _anonymous(shape, dtype, order, 1)
+    return _anonymous(shape, dtype, order, (1,))
 
 
 def full(
@@ -91,7 +86,8 @@ def full(
     shape : int or sequence of int
         Shape of the array.
     fill_value : scalar or array_like
-        The value, or an array that broadcasts to `shape`.
+        The value, or an array that broadcasts to `shape`, cast as by `numpy.full`.
+        For a structured dtype also the tuple of one element.
     dtype : dtype, optional
         That of `fill_value` without.
     order : {'C', 'F'}
@@ -105,7 +101,7 @@ def full(
     """
     if dtype is None:
         dtype = np.asarray(fill_value).dtype
-    return _anonymous(shape, dtype, order, fill_value)
+    return _anonymous(shape, dtype, order, (fill_value,))
 
 
 def empty_like(
@@ -132,7 +128,7 @@ def empty_like(
     >>> sh.empty_like(np.eye(3, dtype="f4")).dtype
     dtype('float32')
     """
-    return _like(prototype, dtype, order, shape, None)
+    return _like(prototype, dtype, order, shape)
 
 
 def zeros_like(
@@ -149,7 +145,7 @@ def zeros_like(
     >>> sh.zeros_like([[1, 2], [3, 4]]).tolist()
     [[0, 0], [0, 0]]
     """
-    return _like(prototype, dtype, order, shape, None)
+    return _like(prototype, dtype, order, shape)
 
 
 def ones_like(
@@ -166,7 +162,7 @@ def ones_like(
     >>> sh.ones_like([1.5, 2.5]).tolist()
     [1.0, 1.0]
     """
-    return _like(prototype, dtype, order, shape, 1)
+    return _like(prototype, dtype, order, shape, (1,))
 
 
 def full_like(
@@ -186,7 +182,7 @@ def full_like(
     >>> sh.full_like([1, 2], 9).tolist()
     [9, 9]
     """
-    return _like(prototype, dtype, order, shape, fill_value)
+    return _like(prototype, dtype, order, shape, (fill_value,))
 
 
 def array(obj: ArrayLike, dtype: DTypeLike | None = None, order: str = "K") -> AnyArray:
@@ -215,19 +211,25 @@ def array(obj: ArrayLike, dtype: DTypeLike | None = None, order: str = "K") -> A
     source = np.asarray(obj, dtype)
     fortran = is_fortran(order, source)
     dtype, shape = check_dtype_and_shape(source.dtype, source.shape)
-    block = header.encode(dtype, shape, fortran)
+    new = header.encode(dtype, shape, fortran, as_bytes=True)
     # What lies in file order already is written as it is.
     in_file_order = source.T if fortran else source
     if in_file_order.flags.c_contiguous and source.nbytes:
-        return _map_anonymous(block, iter([bytes_of(in_file_order)]))
-    return assign(_map_anonymous(block, None), source)
+        return _map_anonymous(new, iter([filling.bytes_of(in_file_order)]))
+    found = _map_anonymous(new, None)
+    found[...] = source
+    return found
 
 
-def _anonymous(shape: Any, dtype: DTypeLike, order: str, fill_value: Any) -> AnyArray:
+def _anonymous(
+    shape: Any, dtype: DTypeLike, order: str, fill: tuple[Any, ...] = ()
+) -> AnyArray:
+    """Create an array of zeros, or of the one value in `fill`."""
     dtype, shape = check_dtype_and_shape(dtype, shape)
-    block = header.encode(dtype, shape, is_fortran(order))
-    contents, value = prepare_fill(fill_value, dtype, shape)
-    return assign(_map_anonymous(block, contents), value)
+    fortran = is_fortran(order)
+    new = header.encode(dtype, shape, fortran, as_bytes=True)
+    contents = filling.filled(fill[0], dtype, shape, fortran) if fill else None
+    return _map_anonymous(new, contents)
 
 
 def _like(
@@ -235,19 +237,17 @@ def _like(
     dtype: DTypeLike | None,
     order: str,
     shape: Shape | None,
-    fill_value: Any,
+    fill: tuple[Any, ...] = (),
 ) -> AnyArray:
     model = np.asanyarray(prototype)
     return _anonymous(
         model.shape if shape is None else shape,
         model.dtype if dtype is None else dtype,
         "F" if is_fortran(order, model) else "C",
-        fill_value,
+        fill,
     )
 
 
-def _map_anonymous(block: bytes, contents: making.Blocks | None) -> AnyArray:
-    segment = making.create_anonymous(
-        block, contents, unnamed_so_far=ending.count_held()
-    )
+def _map_anonymous(new: header.NewHeader, contents: making.Blocks | None) -> AnyArray:
+    segment = making.create_anonymous(new, contents, unnamed_so_far=ending.count_held())
     return whole(root_of(segment))

@@ -15,7 +15,8 @@ import numpy as np
 
 from ..errors import HandleError
 from ..storage import location
-from ..storage.header import check_dtype, scalar_dtype
+from ..storage.dtypes import check_dtype, spell, spelled
+from ..storage.header import check_shape
 from ..storage.segment import IDENTITY_SIZE
 from .root import Root, attach_root, find_root
 
@@ -74,14 +75,13 @@ def describe(array: np.ndarray[Any, Any], root: Root, offset: int) -> tuple[Any,
         token = segment.record_sent()
     else:
         segment.check_reachable()
-    dtype = array.dtype
     flags = array.flags
     return (
         segment.path,
         segment.identity,
         segment.mode,
         offset,
-        dtype if dtype.names is not None else dtype.str,
+        spell(array.dtype),
         array.shape,
         None if flags.c_contiguous else array.strides,
         flags.writeable,
@@ -143,10 +143,12 @@ def check_view(
         and _INTEGERS.issuperset(map(type, shape))
     ):
         raise TypeError("expected an integer as offset and integers as shape")
-    found = scalar_dtype(dtype) if type(dtype) is str else dtype
+    found = spelled(dtype) if type(dtype) is str else dtype
     if not isinstance(found, np.dtype) or found.subdtype is not None:
         raise TypeError("expected a dtype without a shape of its own")
     check_dtype(found)
+    if found.itemsize == 0:
+        check_shape(shape, 0)  # NumPy counts no bytes, and so does not look
     if strides is None:
         low, high = offset, offset + math.prod(shape) * found.itemsize
     else:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from ..storage import header, making
 from ..storage.attaching import attach
+from ..storage.dtypes import has_metadata
 from ..storage.location import locate
-from .arguments import Shape, check_dtype_and_shape, is_fortran, prepare_fill
+from . import filling
+from .arguments import Shape, check_dtype_and_shape, is_fortran
 from .core import AnyArray
 from .root import root_of
-from .wholes import assign, whole
+from .wholes import whole
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -41,11 +44,15 @@ def create(
     shape : int or sequence of int
         Shape of the array.
     dtype : dtype, default float64
-        Any but object and StringDType.
+        Any but object and StringDType that a ``.npy`` header can describe. It leaves
+        out alignment, `numpy.record` and metadata, about which it warns; this array
+        has them.
     order : {'C', 'F'}
         Row-major or column-major.
-    fill_value : scalar, optional
-        Initial value of all elements; zeros (all bytes 0) without.
+    fill_value : scalar or array_like, optional
+        Initial values, as ``a[...] = fill_value`` would assign them; zeros (all
+        bytes 0) without, or with None. They are converted and written before the
+        file has its name.
     overwrite : bool, default False
         Replace an existing file, atomically: who has it mapped keeps the old
         array.
@@ -79,12 +86,20 @@ def create(
     """
     place = locate(path)
     dtype, shape = check_dtype_and_shape(dtype, shape)
-    block = header.encode(dtype, shape, is_fortran(order))
-    contents, value = prepare_fill(fill_value, dtype, shape)
+    fortran = is_fortran(order)
+    new = header.encode(dtype, shape, fortran)
+    contents = filling.assigned(fill_value, dtype, shape, fortran)
+    if has_metadata(dtype):
+        warnings.warn(
+            "a .npy file does not keep the metadata of a dtype: who opens the file by "
+            "its name finds none",
+            UserWarning,
+            stacklevel=2,
+        )
     segment = making.create(
-        place, block, contents, overwrite=overwrite, permissions=permissions
+        place, new, contents, overwrite=overwrite, permissions=permissions
     )
-    return assign(whole(root_of(segment)), value)
+    return whole(root_of(segment))
 
 
 def open(path: Path, mode: str = "r+") -> AnyArray:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ..storage.header import Header
@@ -25,13 +23,6 @@ def _fortran_strides(found: Header) -> tuple[int, ...]:
         strides.append(step)
         step *= max(n, 1)
     return tuple(strides)
-
-
-def assign(target: AnyArray, value: Any) -> AnyArray:
-    """Set all elements, unless there is nothing to set."""
-    if value is not None:
-        target[...] = value
-    return target
 
 
 def shared_bytes(memory: memoryview) -> AnyArray | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import struct
+import warnings
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -18,7 +19,13 @@ import sharray as sh
 
 from ..storage import header, location, message, trailer, transit
 from ..storage.attaching import explain_open
-from ..storage.format import BLOCK, TRAILER_SIZE, round_up
+from ..storage.format import (
+    BLOCK,
+    DATA_ALIGNMENT,
+    LONGEST_HEADER,
+    TRAILER_SIZE,
+    round_up,
+)
 from ..storage.header import Header
 from ..storage.trailer import Trailer
 from ..system import files, locks
@@ -153,8 +160,15 @@ def _check_numpy(file: _File) -> Check:
     """Only after the header was found to be harmless: NumPy trusts more."""
     path = f"/proc/self/fd/{file.fd}"
     try:
-        # Without data there is nothing to map.
-        found = np.load(path, mmap_mode="r" if file.header.nbytes else None)
+        with warnings.catch_warnings():
+            # Of a header by Python 2: that it takes longer to read.
+            warnings.simplefilter("ignore")
+            found = np.load(
+                path,
+                # Without data there is nothing to map.
+                mmap_mode="r" if file.header.nbytes else None,
+                max_header_size=LONGEST_HEADER,
+            )
     except Exception as error:  # it raises more than it documents
         detail = f"numpy.load refuses it: {error}"
         return Check("numpy", DAMAGED, detail, _RESTORE)
@@ -199,8 +213,8 @@ def _check_agreement(file: _File) -> Check:
         found = f"{file.header.data_offset}, {file.header.nbytes} bytes"
         detail = f"the trailer says {detail}; the header {found}"
         return Check("agreement", DAMAGED, detail, _RESTORE)
-    if offset % BLOCK or capacity % BLOCK:
-        detail += f": no multiples of {BLOCK}"
+    if offset % DATA_ALIGNMENT or capacity % BLOCK:
+        detail += f": no multiples of {DATA_ALIGNMENT} and {BLOCK}"
         return Check("agreement", DAMAGED, detail, _REWRITE)
     return Check("agreement", GOOD, detail)
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..array.wholes import shared_bytes
+from ..storage.dtypes import spell
 from .packing import Part, order_of
 from .rebuilding import rebuild_array, rebuild_subclass
 
@@ -50,10 +51,8 @@ class Sources:
         if self._is_inline(array.nbytes):
             # Not by NumPy's protocol 5, whose results do not own their memory.
             return array.__reduce__()
-        # A string says all of a simple dtype, and takes a tenth of the time.
-        simple = dtype.kind != "V" and dtype.isbuiltin != 2 and dtype.metadata is None
         self._pending = array
-        described = dtype.str if simple else dtype, array.shape, order_of(array)
+        described = spell(dtype), array.shape, order_of(array)
         if kind is np.ndarray:
             return rebuild_array, (_PLACE, *described)
         return rebuild_subclass, (_PLACE, kind, *described)

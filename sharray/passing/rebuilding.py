@@ -8,7 +8,7 @@ import numpy as np
 
 from ..array.core import SharedArray
 from ..errors import DtypeError
-from ..storage.header import check_dtype
+from ..storage.dtypes import check_dtype
 
 
 def rebuild_array(buffer: Any, dtype: Any, shape: tuple[int, ...], order: Any) -> Any:
@@ -32,7 +32,7 @@ def rebuild_array(buffer: Any, dtype: Any, shape: tuple[int, ...], order: Any) -
 
 
 def _can_be_shared(dtype: Any) -> bool:
-    """Whether a handle can describe it; fields that overlap, it does not."""
+    """Whether a handle can be opened; those to objects cannot."""
     try:
         check_dtype(np.dtype(dtype))
     except DtypeError:

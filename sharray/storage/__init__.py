@@ -7,6 +7,8 @@ module                    what it is for
 ============================  ====================================================
 `sharray.storage.format`    the specification: where what lies in a file
 `sharray.storage.header`    the header block, bytes to dtype and shape and back
+`sharray.storage.literal`   its text, a Python literal
+`sharray.storage.dtypes`    which dtypes there are, and how they are written down
 `sharray.storage.trailer`   the trailer page: identity, fault, transit
 `sharray.storage.segment`   one mapped file: flush, publish, release
 `sharray.storage.making`    new files, complete before anybody sees them

@@ -4,7 +4,7 @@ An array file is a valid ``.npy`` file, followed by padding and one page more::
 
     +--------------+---------------------------+------------+
     | header block | data, zero padding        | trailer    |
-    | 4096 or 8192 | a multiple of 4096        | 4096       |
+    | 4096 or more | a multiple of 4096        | 4096       |
     +--------------+---------------------------+------------+
 
 Any reader of ``.npy`` opens it: NumPy ignores what follows the data. All
@@ -16,10 +16,13 @@ The header of NumPy's NEP 1, version 1.0: the magic ``\x93NUMPY``, two version
 bytes, the length of the rest (u16), then a Python dictionary literal with the
 keys ``descr``, ``fortran_order`` and ``shape`` in this order, spaces, and a
 newline. The spaces make the block end at byte 4096, so that the data begins on
-a page; where a long structured dtype needs more, at byte 8192 (`numpy.load`
-refuses headers of more than 10,000 bytes). Field names that Latin-1 does not
-have make it a version 3.0 header: UTF-8, and a length of four bytes.
-The header is never pickled, and object dtypes are refused.
+a page. Where a structured dtype of many fields needs more, it ends at byte 8192 or
+9984, or else at a multiple of 4096 (`numpy.load` refuses texts of more than 10,000
+characters unless it is told by ``max_header_size``), up to 1 MiB. A length that two
+bytes cannot hold makes it a version 2.0 header, with a length of four bytes, and
+field names that Latin-1 does not have a version 3.0 header: UTF-8, and four bytes.
+The header is never pickled, and object dtypes are refused. The header of an
+anonymous array says bytes (``|V8``) where it cannot say the dtype: handles do.
 
 Data
 ----
@@ -66,8 +69,11 @@ needs the trailer does without.
 from __future__ import annotations
 
 BLOCK = 4096
-LONGEST_HEADER_BLOCK = 2 * BLOCK
-LONGEST_FOREIGN_HEADER = 10_000
+# `numpy.load` refuses longer texts unless it is told, by max_header_size.
+LONGEST_FOR_NUMPY = 10_000
+DATA_ALIGNMENT = 64
+LONGEST_BLOCK_FOR_NUMPY = LONGEST_FOR_NUMPY // DATA_ALIGNMENT * DATA_ALIGNMENT
+LONGEST_HEADER = 1 << 20
 TRAILER_SIZE = 4096
 
 VERSION = 1

@@ -1,25 +1,29 @@
 """The header block: bytes to dtype, order and shape, and back.
 
-Headers come from files that anybody may have written. Nothing is evaluated but
-a short literal whose nesting was checked, every descr must be of a kind listed
-here, and sizes are Python integers, which do not wrap.
+Whatever `numpy.load` reads without pickle, this reads, and equally. But headers come
+from files that anybody may have written: a text is parsed, never evaluated, every
+descr is checked before NumPy sees it, and sizes are Python integers, which do not
+wrap.
 """
 
 from __future__ import annotations
 
-import ast
-import functools
 import math
-import re
 import struct
 import zlib
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.lib import format as npy_format
 
 from ..errors import DtypeError, FormatError, ShapeError
-from .format import BLOCK, LONGEST_FOREIGN_HEADER, LONGEST_HEADER_BLOCK
+from .dtypes import describe, read_descr
+from .format import (
+    BLOCK,
+    LONGEST_BLOCK_FOR_NUMPY,
+    LONGEST_HEADER,
+    round_up,
+)
+from .literal import read_literal
 
 _MAGIC = b"\x93NUMPY"
 # Version to the struct of the length, and the encoding of the text: NEP 1.
@@ -29,12 +33,7 @@ _VERSIONS: dict[tuple[int, ...], tuple[str, str]] = {
     (3, 0): ("<I", "utf-8"),
 }
 _KEYS = {"descr", "fortran_order", "shape"}
-_SCALAR = re.compile(
-    r"[<>|=]?(\?|b1|[iu][1248]|f(2|4|8|12|16)|c(8|16|24|32)|[aSUV][0-9]{1,10}"
-    # Not a unit's divisor ("s/0" ends the process), which NumPy reads, not writes.
-    r"|[mM]8(\[([0-9]{1,10})?(generic|as|fs|ps|ns|us|μs|ms|[smhDWMY])\])?)"
-)
-_DEEPEST_NESTING = 32
+_LONGEST_VERSION_1 = 65_535
 _MAX_DIMS = 64 if np.lib.NumpyVersion(np.__version__) >= "2.0.0" else 32
 _MAX_INTP = int(np.iinfo(np.intp).max)
 
@@ -42,26 +41,13 @@ _MAX_INTP = int(np.iinfo(np.intp).max)
 class Header(NamedTuple):
     """What a header says, checked."""
 
+    # Of a new array: all of it, also what a header leaves out.
     dtype: np.dtype[Any]
     fortran_order: bool
     shape: tuple[int, ...]
     data_offset: int
     nbytes: int
     checksum: int
-
-
-def check_dtype(dtype: np.dtype[Any]) -> None:
-    """Refuse a dtype whose elements are not plain bytes of known meaning."""
-    if dtype.hasobject or dtype.kind in "OT":
-        raise DtypeError(
-            f"cannot share dtype {dtype}: its elements are pointers into one "
-            "process; use a fixed-size dtype such as 'f8', 'U10' or 'S10'"
-        )
-    if dtype.itemsize == 0:
-        raise DtypeError(
-            f"cannot share dtype {dtype}: its elements have no bytes; "
-            "give a length, as in 'S10'"
-        )
 
 
 def check_shape(shape: tuple[int, ...], itemsize: int) -> int:
@@ -73,7 +59,7 @@ def check_shape(shape: tuple[int, ...], itemsize: int) -> int:
             raise ShapeError(
                 f"expected dimensions of 0 or more, that at index {index} is negative"
             )
-    nbytes = math.prod(n or 1 for n in shape) * itemsize
+    nbytes = math.prod(n or 1 for n in shape) * max(itemsize, 1)
     if nbytes > _MAX_INTP:
         # Not the number itself: Python refuses to print the largest ones.
         raise ShapeError(
@@ -83,23 +69,59 @@ def check_shape(shape: tuple[int, ...], itemsize: int) -> int:
     return math.prod(shape) * itemsize
 
 
-def encode(dtype: np.dtype[Any], shape: tuple[int, ...], fortran_order: bool) -> bytes:
-    """The header block of a new file.
+class NewHeader(NamedTuple):
+    """The header block of a new file, and what it is meant to say."""
+
+    block: bytes
+    header: Header
+
+
+def encode(
+    dtype: np.dtype[Any],
+    shape: tuple[int, ...],
+    fortran_order: bool,
+    *,
+    as_bytes: bool = False,
+) -> NewHeader:
+    """Describe a new array, whose dtype and shape were checked.
+
+    Parameters
+    ----------
+    dtype : dtype
+        Of the array. The header that is returned has this very dtype, also where
+        the block leaves out part of it, such as its metadata.
+    shape : tuple of int
+        Of the array.
+    fortran_order : bool
+        Of the array.
+    as_bytes : bool, default False
+        Let the block say bytes (``|V8``) where it cannot say the dtype: for files
+        that others open by handle, which says it.
 
     Raises
     ------
     DtypeError
-        The dtype cannot be shared, a ``.npy`` header cannot describe it, or it
-        has so many fields that the header would be too long.
+        A ``.npy`` header cannot describe the dtype, or it has so many fields that
+        the header would be too long.
 
     Examples
     --------
-    >>> block = encode(np.dtype("f4"), (2, 3), False)
+    >>> block, _ = encode(np.dtype("f4"), (2, 3), False)
     >>> len(block), block[10:69].decode()
     (4096, "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }")
     """
-    check_dtype(dtype)
-    descr = _describe(dtype)
+    try:
+        block = _compose(describe(dtype), shape, fortran_order)
+    except DtypeError:
+        if not as_bytes:
+            raise
+        block = _compose(f"|V{dtype.itemsize}", shape, fortran_order)
+    nbytes = math.prod(shape) * dtype.itemsize
+    # Its trailer tells a new file from others, so that it needs no checksum.
+    return NewHeader(block, Header(dtype, fortran_order, shape, len(block), nbytes, 0))
+
+
+def _compose(descr: Any, shape: tuple[int, ...], fortran_order: bool) -> bytes:
     # Written exactly as NumPy does, trailing comma included.
     text = f"{{'descr': {descr!r}, 'fortran_order': {fortran_order}, "
     text += f"'shape': {shape}, }}"
@@ -107,29 +129,28 @@ def encode(dtype: np.dtype[Any], shape: tuple[int, ...], fortran_order: bool) ->
         version, body = (1, 0), text.encode("latin-1")
     except UnicodeEncodeError:
         version, body = (3, 0), text.encode("utf-8")
+    size = _block_size(len(body))
+    if size > _LONGEST_VERSION_1 and version == (1, 0):
+        version = (2, 0)
     length_struct = _VERSIONS[version][0]
     prefix = len(_MAGIC) + 2 + struct.calcsize(length_struct)
-    size = BLOCK if prefix + len(body) < BLOCK else LONGEST_HEADER_BLOCK
-    if prefix + len(body) >= size:
-        raise DtypeError(
-            f"cannot share a dtype of {len(dtype.fields or ())} fields: its header "
-            f"would be {prefix + len(body) + 1} bytes long, the limit is {size}"
-        )
     length = struct.pack(length_struct, size - prefix)
     return (_MAGIC + bytes(version) + length + body).ljust(size - 1) + b"\n"
 
 
-def _describe(dtype: np.dtype[Any]) -> Any:
-    try:
-        descr = npy_format.dtype_to_descr(dtype)
-        same = npy_format.descr_to_dtype(descr) == dtype
-    except (TypeError, ValueError) as error:
+def _block_size(text_length: int) -> int:
+    """Room for the text, a prefix of up to 12 bytes and the newline."""
+    needed = text_length + 13
+    for size in (BLOCK, 2 * BLOCK, LONGEST_BLOCK_FOR_NUMPY):
+        if needed <= size:
+            return size
+    if needed > LONGEST_HEADER:
         raise DtypeError(
-            f"cannot share dtype {dtype}: a .npy header cannot describe it ({error})"
-        ) from error
-    if not same:
-        raise DtypeError(f"cannot share dtype {dtype}: a .npy header loses part of it")
-    return descr
+            f"cannot describe the dtype in a .npy file: its header would be {needed} "
+            f"bytes long, the limit is {LONGEST_HEADER}; use fewer fields, or a "
+            "subarray such as ('values', 'f8', (1000,)) in place of many"
+        )
+    return round_up(needed)
 
 
 def full_length(start: bytes, path: str) -> int:
@@ -159,11 +180,10 @@ def full_length(start: bytes, path: str) -> int:
             path,
         )
     (length,) = struct.unpack(length_struct, start[8:prefix])
-    if prefix + length > LONGEST_FOREIGN_HEADER:
+    if prefix + length > LONGEST_HEADER:
         raise FormatError(
             f"{path!r} has a header of {prefix + length} bytes, the limit is "
-            f"{LONGEST_FOREIGN_HEADER} (as in numpy.load); write it with fewer "
-            "or shorter field names",
+            f"{LONGEST_HEADER}; write it with fewer or shorter field names",
             path,
         )
     return prefix + int(length)
@@ -189,152 +209,49 @@ def decode(block: bytes, path: str) -> Header:
     Raises
     ------
     FormatError
-        It is not one that NumPy could have written for data of plain bytes.
+        It is not one that `numpy.load` reads without pickle.
     """
     try:
         header = _decode(block)
-    except (_HeaderError, DtypeError, ShapeError) as error:
+    except DtypeError as error:
         raise FormatError(
-            f"{path!r} has a bad header: {error}; it is damaged, or holds more than "
-            "plain data: restore it from a copy, or write it again with numpy.save",
+            f"{path!r} has a bad header for a shared array: {error}; if you trust the "
+            "file, read it with numpy.load(path, allow_pickle=True)",
+            path,
+        ) from None
+    except (ValueError, ShapeError) as error:
+        raise FormatError(
+            f"{path!r} has a bad header: {error}; if numpy.load reads it, write it "
+            "again with numpy.save, else restore it from a copy",
             path,
         ) from None
     if len(_known) >= _MOST_KNOWN:
         _known.clear()
-    if len(block) >= _KEY_SIZE:
+    if _KEY_SIZE <= len(block) <= BLOCK:
         _known[block[:_KEY_SIZE]] = block, header
     return header
 
 
-class _HeaderError(ValueError):
-    """What is wrong, before the path is known."""
-
-
 def _decode(block: bytes) -> Header:
-    length_struct, encoding = _VERSIONS[tuple(block[6:8])]
+    version = tuple(block[6:8])
+    length_struct, encoding = _VERSIONS[version]
     body = block[8 + struct.calcsize(length_struct) :]
     try:
         text = body.decode(encoding)
     except UnicodeDecodeError as error:
-        raise _HeaderError(f"expected {encoding} text, {error.reason}") from None
-    literal = _literal(text)
+        raise ValueError(f"expected {encoding} text, {error.reason}") from None
+    literal = read_literal(text, of_python_2=version <= (2, 0))
     if not isinstance(literal, dict) or set(literal) != _KEYS:
-        raise _HeaderError(f"expected a dict of {sorted(_KEYS)}, found {text:.80}")
+        raise ValueError(f"expected a dict of {sorted(_KEYS)}, found {text:.80}")
     fortran_order, shape = literal["fortran_order"], literal["shape"]
     if not isinstance(fortran_order, bool):
-        raise _HeaderError("expected True or False as fortran_order")
+        raise ValueError("expected True or False as fortran_order")
+    # Not what was found, which Python may refuse to print.
     if not (isinstance(shape, tuple) and all(type(n) is int for n in shape)):
-        raise _HeaderError(
-            f"expected a tuple of integers as shape, found {shape!r:.80}"
-        )
-    dtype = _dtype(literal["descr"])
+        raise ValueError("expected a tuple of integers as shape")
+    dtype = read_descr(literal["descr"])
     if dtype.subdtype is not None:
-        raise _HeaderError(f"expected the subarray of {dtype} as part of the shape")
-    check_dtype(dtype)
+        raise ValueError(f"expected the subarray of {dtype} as part of the shape")
     nbytes = check_shape(shape, dtype.itemsize)
     checksum = zlib.crc32(block)
     return Header(dtype, fortran_order, shape, len(block), nbytes, checksum)
-
-
-def _literal(text: str) -> Any:
-    """A Python literal; the text is bounded, and so is the nesting here."""
-    text = text.rstrip()
-    if not text.isprintable():
-        raise _HeaderError("it has characters that are not printable")
-    _check_nesting(text)
-    try:
-        return _evaluate(text)
-    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError) as error:
-        raise _HeaderError(f"it is not a Python literal ({error})") from None
-
-
-def _evaluate(text: str) -> Any:
-    while True:
-        try:
-            return ast.literal_eval(text)
-        except SystemError:
-            # Up to Python 3.12, if another thread parses at the same time: the parser
-            # counts how deep it is for all threads together (gh-106905).
-            continue
-
-
-def _check_nesting(text: str) -> None:
-    if sum(map(text.count, "([{")) <= _DEEPEST_NESTING:
-        return  # as nearly always
-    depth = deepest = 0
-    for character in text:
-        depth += (character in "([{") - (character in ")]}")
-        deepest = max(deepest, depth)
-    if deepest > _DEEPEST_NESTING:
-        raise _HeaderError(
-            f"brackets nest {deepest} deep, expected at most {_DEEPEST_NESTING}"
-        )
-
-
-def _dtype(descr: Any) -> np.dtype[Any]:
-    try:
-        _check_descr(descr)
-        return npy_format.descr_to_dtype(descr)
-    except _HeaderError:
-        raise
-    except Exception as error:
-        # NumPy raises what it happens to meet, SystemError and OverflowError
-        # included; a header must not get past this line as anything else. Nor may
-        # the message: Python refuses to print numbers of many digits.
-        raise _HeaderError(f"NumPy has no such dtype ({error})") from None
-
-
-@functools.lru_cache(maxsize=256)
-def scalar_dtype(text: str) -> np.dtype[Any]:
-    """The dtype that a string names, ValueError if it is none of plain bytes.
-
-    `numpy.dtype` understands more, and is not meant for strings from strangers.
-
-    Examples
-    --------
-    >>> scalar_dtype("<M8[ns]")
-    dtype('<M8[ns]')
-    """
-    return _dtype(text)
-
-
-def _check_descr(descr: Any) -> None:
-    """Allow only what `numpy.lib.format.dtype_to_descr` writes."""
-    if isinstance(descr, str):
-        if not _SCALAR.fullmatch(descr):
-            raise _HeaderError(
-                f"descr {descr!r:.80} is not a dtype of plain bytes "
-                "(object arrays cannot be shared)"
-            )
-    elif isinstance(descr, tuple):
-        if len(descr) != 2:
-            raise _HeaderError(f"expected (dtype, shape), found {descr!r:.80}")
-        _check_descr(descr[0])
-        _check_subarray_shape(descr[1])
-    elif isinstance(descr, list):
-        for field in descr:
-            _check_field(field)
-    else:
-        raise _HeaderError(f"descr must be a string or a list, found {descr!r:.80}")
-
-
-def _check_field(field: Any) -> None:
-    if not (isinstance(field, tuple) and len(field) in (2, 3)):
-        raise _HeaderError(f"expected (name, descr[, shape]), found {field!r:.80}")
-    name = field[0]
-    title_and_name = name if isinstance(name, tuple) else ("title", name)
-    if len(title_and_name) != 2 or not all(isinstance(n, str) for n in title_and_name):
-        raise _HeaderError(f"expected a field name, found {name!r:.80}")
-    _check_descr(field[1])
-    if len(field) == 3:
-        _check_subarray_shape(field[2])
-
-
-def _check_subarray_shape(shape: Any) -> None:
-    if not (
-        isinstance(shape, tuple)
-        and len(shape) <= _MAX_DIMS
-        and all(type(n) is int and n >= 0 for n in shape)
-        and math.prod(shape) <= _MAX_INTP
-    ):
-        raise _HeaderError(f"expected the shape of a subarray, found {shape!r:.80}")

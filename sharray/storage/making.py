@@ -16,10 +16,9 @@ from ..errors import (
     explain,
 )
 from ..system import files
-from . import header as header_block
 from . import lease, location, trailer
 from .format import TRAILER_SIZE, round_up
-from .header import Header
+from .header import NewHeader
 from .segment import Segment, in_ram_directory, link_into_ram_directory
 
 # Asking how much memory there is costs 50 us, too much for small arrays.
@@ -39,7 +38,7 @@ Blocks = Iterable[memoryview]
 
 def create(
     place: location.Location,
-    block: bytes,
+    new: NewHeader,
     contents: Blocks | None,
     *,
     overwrite: bool,
@@ -51,8 +50,8 @@ def create(
     ----------
     place : Location
         Where.
-    block : bytes
-        The header block, from `sharray.storage.header.encode`.
+    new : NewHeader
+        From `sharray.storage.header.encode`.
     contents : iterable of memoryview, optional
         All of the data in file order; zeros without it.
     overwrite : bool
@@ -70,7 +69,7 @@ def create(
         # linkat would find out too, but only after everything was written.
         code = errno.EISDIR if os.path.isdir(place.path) else errno.EEXIST
         raise explain(OSError(code, ""), "create the array", place.path)
-    layout = _Layout(block, anonymous=False)
+    layout = _Layout(new, anonymous=False)
     fd = temporary = None
     try:
         fd, temporary = _new_file(place)
@@ -102,7 +101,7 @@ def create(
 
 
 def create_anonymous(
-    block: bytes, contents: Blocks | None, *, unnamed_so_far: int
+    new: NewHeader, contents: Blocks | None, *, unnamed_so_far: int
 ) -> Segment:
     """Create an array in RAM that ends with its last holder, and map it.
 
@@ -110,7 +109,7 @@ def create_anonymous(
     process have none.
     """
     directory = location.anonymous_directory()
-    layout = _Layout(block, anonymous=True)
+    layout = _Layout(new, anonymous=True)
     path = location.anonymous_path(layout.trailer.uuid)
     fd = None
     try:
@@ -140,13 +139,12 @@ def create_anonymous(
 class _Layout:
     """Where things lie in a new file."""
 
-    def __init__(self, block: bytes, *, anonymous: bool) -> None:
-        self.block = block
-        self.header: Header = header_block.decode(block, "a new array")
+    def __init__(self, new: NewHeader, *, anonymous: bool) -> None:
+        self.block, self.header = new
         self.trailer = trailer.new_trailer(
-            len(block), self.header.nbytes, anonymous=anonymous
+            len(self.block), self.header.nbytes, anonymous=anonymous
         )
-        self.trailer_offset = len(block) + round_up(self.header.nbytes)
+        self.trailer_offset = len(self.block) + round_up(self.header.nbytes)
         self.size = self.trailer_offset + TRAILER_SIZE
 
     def map(self, fd: int, path: str) -> Segment:

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from ..errors import explain
 from ..system import files, processes
-from . import ending, header, location, making, message
+from . import dtypes, ending, header, location, making, message
 from .outgoing import Outgoing, no_room
 
 _IDLE_SECONDS = 60.0
@@ -148,8 +148,8 @@ def _create(nbytes: int, budget: int | None) -> Outgoing | None:
         capacity = nbytes
     if not _make_room(capacity, budget):
         return None
-    block = header.encode(header.scalar_dtype("|u1"), (capacity,), False)
-    segment = making.create_anonymous(block, None, unnamed_so_far=0)
+    new = header.encode(dtypes.spelled("|u1"), (capacity,), False)
+    segment = making.create_anonymous(new, None, unnamed_so_far=0)
     try:
         segment.publish()
         outgoing = Outgoing(segment)

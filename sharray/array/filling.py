@@ -1,0 +1,146 @@
+"""The contents of new arrays: values converted, and cut into blocks in file order.
+
+All of it is read while a file is written that has no name yet, so that a value which
+does not fit leaves nothing behind, and an array that is to be replaced as it was.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..errors import ShapeError
+
+# Small enough to stay in a core's cache while it is written again and again.
+_BLOCK_BYTES = 1 << 18
+
+Contents = Iterator[memoryview] | None
+
+
+def assigned(
+    value: Any, dtype: np.dtype[Any], shape: tuple[int, ...], fortran: bool
+) -> Contents:
+    """Return contents as ``a[...] = value`` would make them; None for zeros.
+
+    Raises
+    ------
+    ValueError, TypeError, OverflowError
+        What NumPy raises for a value that cannot be converted. For arrays, that can
+        come with a later block.
+    ShapeError
+        It does not broadcast to `shape`.
+    """
+    if value is None:
+        return None
+    if isinstance(value, np.ndarray) and value.ndim > 0:
+        return _contents(np.asarray(value), dtype, shape, fortran)
+    known = isinstance(value, np.ndarray | np.generic)
+    source = np.zeros(value.shape if known else np.array(value, dtype).shape, dtype)
+    source[...] = value
+    return _contents(source, dtype, shape, fortran)
+
+
+def filled(
+    value: Any, dtype: np.dtype[Any], shape: tuple[int, ...], fortran: bool
+) -> Contents:
+    """Return contents as `numpy.full` would make them; None for zeros.
+
+    It casts as C does, where assignment refuses numbers that are too large. One
+    element of a structured dtype can be a tuple here; `numpy.full` takes that for an
+    array, and refuses it unless it happens to broadcast.
+
+    Raises
+    ------
+    ValueError, TypeError, OverflowError, ShapeError
+        As for `assigned`.
+    """
+    if isinstance(value, np.ndarray) and value.ndim > 0:
+        return _contents(np.asarray(value), dtype, shape, fortran)
+    length = np.shape(value)
+    if dtype.names is not None and isinstance(value, tuple):
+        try:
+            np.broadcast_to(np.empty(length), shape)
+        except ValueError:
+            return assigned(value, dtype, shape, fortran)
+    source = np.zeros(length, dtype)
+    if 0 not in shape:  # else NumPy converts nothing
+        np.copyto(source, value, casting="unsafe")
+    return _contents(source, dtype, shape, fortran)
+
+
+def bytes_of(array: np.ndarray[Any, Any]) -> memoryview:
+    """The memory of a C-contiguous array."""
+    return array.reshape(-1).view(np.uint8).data
+
+
+def _contents(
+    source: np.ndarray[Any, Any],
+    dtype: np.dtype[Any],
+    shape: tuple[int, ...],
+    fortran: bool,
+) -> Contents:
+    spread = _broadcast(source, shape)
+    if spread.size == 0 or dtype.itemsize == 0:
+        return None
+    if source.size == 1:
+        return _repeated(source.reshape(()), dtype, spread.size)
+    return _converted(spread.T if fortran else spread, dtype)
+
+
+def _broadcast(
+    source: np.ndarray[Any, Any], shape: tuple[int, ...]
+) -> np.ndarray[Any, Any]:
+    while source.ndim > len(shape) and len(source) == 1:
+        source = source[0]
+    try:
+        return np.broadcast_to(source, shape)
+    except ValueError:
+        raise ShapeError(
+            f"could not broadcast values of shape {source.shape} to shape {shape}; "
+            "give one value, or an array with as many in each dimension, or one"
+        ) from None
+
+
+def _repeated(
+    value: np.ndarray[Any, Any], dtype: np.dtype[Any], count: int
+) -> Contents:
+    """`count` times the same element, in blocks that fit the cache."""
+    # Zeros, so that bytes between the fields of a structure are not left to chance.
+    one = np.zeros(1, dtype)
+    np.copyto(one, value, casting="unsafe")
+    if not one.tobytes().strip(b"\0"):
+        return None
+    per_block = min(max(1, _BLOCK_BYTES // dtype.itemsize), count)
+    view = bytes_of(np.frombuffer(one.tobytes() * per_block, np.uint8))
+    return (
+        view[: min(per_block, count - done) * dtype.itemsize]
+        for done in range(0, count, per_block)
+    )
+
+
+def _converted(
+    spread: np.ndarray[Any, Any], dtype: np.dtype[Any]
+) -> Iterator[memoryview]:
+    """All elements in C order, converted a block at a time."""
+    for part in _parts(spread, max(1, _BLOCK_BYTES // dtype.itemsize)):
+        block = np.zeros(part.shape, dtype)
+        np.copyto(block, part, casting="unsafe")
+        yield bytes_of(block)
+
+
+def _parts(array: np.ndarray[Any, Any], most: int) -> Iterator[np.ndarray[Any, Any]]:
+    """Cut an array into views of `most` elements or so, in C order."""
+    if array.size <= most:
+        yield array
+        return
+    per_row = math.prod(array.shape[1:])
+    if per_row > most:
+        for row in array:
+            yield from _parts(row, most)
+        return
+    step = most // per_row
+    for begin in range(0, len(array), step):
+        yield array[begin : begin + step]

@@ -1,0 +1,180 @@
+"""Dtypes: which of them arrays can have, and how headers and handles say them.
+
+A header says a dtype as `numpy.save` does, which leaves out part of some dtypes, and
+cannot say others at all. A handle says all of it, by the shortest string that does, or
+else by the dtype itself, as pickled.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import Any
+
+import numpy as np
+from numpy.lib import format as npy_format
+
+from ..errors import DtypeError
+
+# Types with smaller numbers are NumPy's own; StringDType and those that other
+# libraries register (bfloat16) have larger ones.
+_FIRST_FOREIGN_TYPE = 24
+# Types that share their string with another one, as long long with long.
+_AMBIGUOUS = frozenset(
+    char for char in "bBhHiIlLqQfdgFDGc" if np.dtype(np.dtype(char).str).char != char
+)
+# What `numpy.dtype` is given from headers. It runs nothing, but divides by the
+# divisor of a datetime's unit: "s/0" ends the process, as does 2**32.
+_TEXT = re.compile(r"[\w<>|=?,. ()\[\]/]*")
+_BAD_DIVISOR = re.compile(r"/(?!0*[1-9][0-9]{0,5}(?![0-9]))|\[0+[a-zA-Zμ]")
+
+
+def check_dtype(dtype: np.dtype[Any]) -> None:
+    """Refuse a dtype whose elements are not plain bytes."""
+    if dtype.hasobject or dtype.kind in "OT":
+        raise DtypeError(
+            f"cannot share dtype {dtype}: its elements are pointers into one "
+            "process; use a fixed-size dtype such as 'f8', 'U10' or 'S10'"
+        )
+
+
+def has_metadata(dtype: np.dtype[Any]) -> bool:
+    """Whether a dtype, or one within it, has metadata, which no header can say."""
+    if dtype.metadata is not None:
+        return True
+    if dtype.subdtype is not None:
+        return has_metadata(dtype.subdtype[0])
+    return any(has_metadata(field[0]) for field in (dtype.fields or {}).values())
+
+
+# -- in headers ------------------------------------------------------------------
+
+
+def describe(dtype: np.dtype[Any]) -> Any:
+    """Return the ``descr`` of a header from which an equal dtype can be made.
+
+    Raises
+    ------
+    DtypeError
+        There is none: fields overlap or are out of order, or the type is another
+        library's.
+
+    Examples
+    --------
+    >>> describe(np.dtype("f4")), describe(np.dtype([("x", "u1"), ("y", "<i2")]))
+    ('<f4', [('x', '|u1'), ('y', '<i2')])
+    """
+    if dtype.names is None and 0 <= dtype.num < _FIRST_FOREIGN_TYPE:
+        return dtype.str
+    try:
+        descr: Any = dtype.descr if dtype.names is not None else dtype.str
+        if read_descr(descr) == dtype:
+            return descr
+        reason = "it would come back as another one"
+    except (TypeError, ValueError) as error:
+        reason = str(error)
+    raise DtypeError(
+        f"cannot describe dtype {dtype} in a .npy file ({reason}); use an anonymous "
+        "array (sharray.zeros), or a named one of the same bytes and a view of it: "
+        f"sharray.create(path, shape, 'V{dtype.itemsize}').view(dtype)"
+    )
+
+
+def read_descr(descr: Any) -> np.dtype[Any]:
+    """Return the dtype that `numpy.load` reads from a ``descr``.
+
+    Raises
+    ------
+    ValueError
+        There is none.
+    DtypeError
+        Its elements are not plain bytes.
+    """
+    _check_descr(descr)
+    try:
+        found = npy_format.descr_to_dtype(descr)
+    except Exception as error:
+        # NumPy raises what it happens to meet, SystemError and OverflowError
+        # included; a header must not get past this line as anything else. Nor may
+        # the message: Python refuses to print numbers of many digits.
+        raise ValueError(f"NumPy has no such dtype ({error})") from None
+    check_dtype(found)
+    return found
+
+
+def _check_descr(descr: Any) -> None:
+    """Pass on to NumPy only what `descr_to_dtype` is meant for."""
+    if isinstance(descr, str):
+        if not _TEXT.fullmatch(descr) or _BAD_DIVISOR.search(descr):
+            raise ValueError(f"descr {descr!r:.80} is not a dtype")
+    elif isinstance(descr, tuple):
+        if len(descr) != 2:
+            raise ValueError("expected (dtype, shape) as descr")
+        _check_descr(descr[0])
+        _check_subarray_shape(descr[1])
+    elif isinstance(descr, list):
+        for field in descr:
+            _check_field(field)
+    else:
+        raise ValueError(
+            f"descr must be a string or a list, found a {type(descr).__name__}"
+        )
+
+
+def _check_field(field: Any) -> None:
+    if not (isinstance(field, tuple | list) and len(field) in (2, 3)):
+        raise ValueError("expected (name, descr[, shape]) as field")
+    name = field[0]
+    title_and_name = name if isinstance(name, tuple) else (None, name)
+    if (
+        len(title_and_name) != 2
+        or not isinstance(title_and_name[0], str | int | None)
+        or not isinstance(title_and_name[1], str)
+    ):
+        raise ValueError("expected a string, or a title and a string, as field name")
+    _check_descr(field[1])
+    if len(field) == 3:
+        _check_subarray_shape(field[2])
+
+
+def _check_subarray_shape(shape: Any) -> None:
+    lengths = shape if isinstance(shape, tuple | list) else (shape,)
+    if not all(type(n) is int for n in lengths):
+        raise ValueError("expected integers as the shape of a subarray")
+
+
+# -- in handles --------------------------------------------------------------------
+
+
+def spell(dtype: np.dtype[Any]) -> str | np.dtype[Any]:
+    """Return a string that says all of a dtype, or else the dtype, to be pickled.
+
+    Its `str` does not tell a long from a long long, nor a character from bytes.
+
+    Examples
+    --------
+    >>> spell(np.dtype("M8[s]")), spell(np.dtype(">q")), spell(np.dtype("c"))
+    ('<M8[s]', '>q', '|c')
+    """
+    if (
+        dtype.names is not None
+        or dtype.num >= _FIRST_FOREIGN_TYPE
+        or dtype.metadata is not None
+    ):
+        return dtype
+    char = dtype.char
+    if char in _AMBIGUOUS:
+        return dtype.byteorder + char
+    return dtype if char == "V" and dtype.type is not np.void else dtype.str
+
+
+@functools.lru_cache(maxsize=256)
+def spelled(text: str) -> np.dtype[Any]:
+    """Return the dtype that a string from `spell` names, ValueError if it is none.
+
+    Examples
+    --------
+    >>> spelled("<M8[ns]")
+    dtype('<M8[ns]')
+    """
+    return read_descr(text)
