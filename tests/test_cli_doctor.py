@@ -475,10 +475,10 @@ def test_packages_are_those_that_sharray_asks_for(
 
 def test_no_directory_for_arrays_in_ram_stays() -> None:
     assert not os.path.exists(ram_directory())
-    fault, locks = probes.try_ram_directory(ram_directory())
-    assert (fault, locks) == (None, probes.Locks.WORK)
+    found = probes.try_ram_directory(ram_directory())
+    assert found == (None, probes.Locks.WORK, ())
     assert not os.path.exists(ram_directory())
     with tempfile.NamedTemporaryFile(dir=os.environ["SHARRAY_RAM_DIR"]) as file:
-        fault, locks = probes.try_ram_directory(f"{file.name}/x")
+        fault, locks, _ = probes.try_ram_directory(f"{file.name}/x")
         assert fault is not None
         assert locks is None

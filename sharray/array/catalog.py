@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from ..errors import ArrayNotFoundError, FormatError, SharrayError, explain
 from ..storage import ending, inbox, location, outbox
-from ..storage.attaching import attach, read_layout
+from ..storage.attaching import attach, explain_open, read_layout
 from ..storage.location import Location
-from ..storage.making import UNFINISHED
+from ..storage.naming import UNFINISHED
 from ..system import files
 from .named import Path
 
@@ -122,7 +122,6 @@ def unlink(path: Path) -> None:
     [0.0, 0.0, 0.0]
     """
     place = location.locate(path)
-    name = location.display_name(place.path)
     try:
         fd = files.open_existing(place.path, writable=False, follow=not place.in_ram)
         try:
@@ -131,9 +130,7 @@ def unlink(path: Path) -> None:
             files.close(fd)
         files.unlink(place.path)
     except FileNotFoundError as error:
-        raise ArrayNotFoundError(
-            f"there is no array {name!r}; check the name", place.path
-        ) from error
+        raise explain_open(error, place.path) from error
     except OSError as error:
         if isinstance(error, SharrayError):
             raise

@@ -30,7 +30,7 @@ def create(
     order: str = "C",
     fill_value: Any = None,
     overwrite: bool = False,
-    permissions: int = 0o600,
+    permissions: int | None = None,
 ) -> AnyArray:
     """Create an array with a name: on a disk, or in RAM.
 
@@ -55,9 +55,11 @@ def create(
         file has its name.
     overwrite : bool, default False
         Replace an existing file, atomically: who has it mapped keeps the old
-        array.
-    permissions : int, default 0o600
-        Mode bits of the file, whatever the umask.
+        array. The target of a symbolic link is replaced, not the link. Owner, group
+        and mode stay, as far as this user may set them.
+    permissions : int, optional
+        Mode bits of the file, whatever the umask. Without, a new file has 0600, and
+        one that replaces another has the mode of that.
 
     Returns
     -------

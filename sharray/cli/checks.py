@@ -260,7 +260,7 @@ def _check_state(file: _File) -> Check:
 
 
 def _is_in_use(fd: int) -> bool:
-    """Whether anybody else has it mapped; the lock goes as the descriptor is closed."""
+    """Whether anybody else has, or may have, it mapped; closing lets go of the lock."""
     return not locks.lock_exclusive(fd)
 
 

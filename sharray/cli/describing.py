@@ -103,7 +103,7 @@ def holders(found: sh.Inspection, *, short: bool) -> str:
     if len(shown) < len(found.holders):
         names.append(f"{len(found.holders) - len(shown)} more")
     if not names:
-        return "others" if found.in_use else NOTHING
+        return {True: "others", False: NOTHING, None: "unknown"}[found.in_use]
     return ", ".join(names)
 
 

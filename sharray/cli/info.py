@@ -160,7 +160,12 @@ def _part(nbytes: int, whole: int) -> str:
 def _print_holders(found: sh.Inspection) -> None:
     say("", "Held by")
     if not found.holders:
-        say("  processes of other users" if found.in_use else "  nobody")
+        nobody = {
+            True: "processes of other users",
+            False: "nobody",
+            None: "not known: its file system has no locks",
+        }
+        say(f"  {nobody[found.in_use]}")
         return
     short = console().is_terminal
     print_table(

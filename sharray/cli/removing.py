@@ -56,14 +56,16 @@ def rm(
     ] = False,
     force: Annotated[
         bool,
-        typer.Option("--force", "-f", help="Also what processes hold; they keep it."),
+        typer.Option(
+            "--force", "-f", help="Also what processes hold, or may; they keep it."
+        ),
     ] = False,
     json: Json = False,
 ) -> None:
     """Remove arrays by name or pattern.
 
-    What a pattern matches is only shown, unless --yes is given. What a process holds is
-    not removed, unless forced; what is no array file, never.
+    What a pattern matches is only shown, unless --yes is given. What a process holds,
+    or may hold, is not removed, unless forced; what is no array file, never.
     """
     patterns = [name for name in names if _is_pattern(name)]
     dry_run = dry_run or (bool(patterns) and not yes)
@@ -151,10 +153,21 @@ def _remove(name: str, dry_run: bool, force: bool) -> _Removal:
     try:
         found = sh.inspect(describing.locate(name))
         nbytes = found.allocated or 0
-        if describing.is_anonymous_name(found.name):
+        unknown = found.in_use is None
+        if describing.is_anonymous_name(found.name) and not (unknown and force):
             raise ProblemError(
                 f"{name!r} is anonymous, and ends with its last holder; sharray gc "
                 "removes those that nobody holds"
+                + (
+                    ", which cannot be told here: if none does, use --force"
+                    if unknown
+                    else ""
+                )
+            )
+        if unknown and not force:
+            raise ProblemError(
+                f"whether a process holds {name!r} cannot be told, since its file "
+                "system has no locks; if none does, use --force"
             )
         if found.in_use and not force:
             holders = describing.holders(found, short=True)
@@ -163,7 +176,7 @@ def _remove(name: str, dry_run: bool, force: bool) -> _Removal:
                 "removes the name and leaves them the array"
             )
         if not dry_run:
-            sh.unlink(name)
+            sh.unlink(describing.locate(name))
     except (ProblemError, sh.SharrayError) as error:
         return _Removal(name, nbytes, str(error))
     return _Removal(name, nbytes, None)

@@ -12,6 +12,9 @@ module                    what it is for
 `sharray.storage.trailer`   the trailer page: identity, fault, transit
 `sharray.storage.segment`   one mapped file: flush, publish, release
 `sharray.storage.making`    new files, complete before anybody sees them
+`sharray.storage.naming`    how a new file gets its name
+`sharray.storage.replacing`  what a new file replaces, and who may use it
+`sharray.storage.room`      room for a new file, and what to say without it
 `sharray.storage.attaching` existing files, checked before they are mapped
 `sharray.storage.lease`     the lock that a mapping holds, and reaping
 `sharray.storage.transit`   handles that are on their way to another process

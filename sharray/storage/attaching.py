@@ -76,7 +76,7 @@ def attach_open(
             files.close(fd)
             if not isinstance(error, OSError) or isinstance(error, StorageError):
                 raise
-            raise explain(error, "map the array", path) from error
+            raise explain(error, "open the array", path) from error
     raise StorageError(
         f"cannot open {path!r}: it was replaced {_OVERWRITES} times meanwhile", path
     )
@@ -95,14 +95,22 @@ def explain_open(
                 "process has opened it",
                 path,
             )
+        leads_to = location.dangling_target(path)
+        if leads_to is not None:
+            return ArrayNotFoundError(
+                f"there is no array {name!r}: it is a symbolic link to {leads_to!r}, "
+                "where there is nothing; remove the link, or create the array there",
+                path,
+            )
         return ArrayNotFoundError(
             f"there is no array {name!r}; check the name, or create it", path
         )
     if isinstance(error, PermissionError) and mode == "r+":
         return AccessError(
             f"cannot open {path!r} for writing: permission denied; open it with "
-            "mode='r', or check its owner and mode",
+            "mode='r', or check its owner, mode and attributes (ls -lZ, lsattr)",
             path,
+            error.errno,
         )
     return explain(error, "open the array", path)
 
@@ -118,7 +126,11 @@ def _map_checked(
             "was replaced meanwhile; send the new array",
             path,
         )
-    return Segment(fd, status, path, mode, header, found_trailer)
+    try:
+        return Segment(fd, status, path, mode, header, found_trailer)
+    except OSError as error:
+        doing = "map a private copy of" if mode == "c" else "map the array"
+        raise explain(error, doing, path) from error
 
 
 def check_regular(status: os.stat_result, path: str) -> None:

@@ -16,7 +16,7 @@ from importlib import import_module
 
 from ..errors import SharrayError
 from ..system import processes
-from . import lease, location, making
+from . import lease, location, naming
 from .segment import Segment
 
 _SWEEP_INTERVAL = 60.0
@@ -95,7 +95,7 @@ def sweep_unfinished(*, dry_run: bool = False) -> list[str]:
         os.path.join(top, name)
         for top, _, names in os.walk(location.ram_directory())
         for name in names
-        if name.startswith(".") and name.endswith(making.UNFINISHED)
+        if name.startswith(".") and name.endswith(naming.UNFINISHED)
     ]
     return [path for path in found if lease.reap(path, dry_run=dry_run)]
 

@@ -127,8 +127,13 @@ def _attach(path: str, identity: bytes) -> Incoming:
         files.close(fd)
         segment.release()
         raise HandleError(f"{path!r} is not a file that carries messages", path)
-    ending.watch(os.path.dirname(path))
-    return Incoming(segment, fd)
+    try:
+        ending.watch(os.path.dirname(path))
+        return Incoming(segment, fd)
+    except BaseException:
+        files.close(fd)
+        segment.release()
+        raise
 
 
 def _end() -> None:

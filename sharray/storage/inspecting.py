@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from ..errors import FormatError, StorageError, explain
@@ -71,13 +72,15 @@ def inspect_segment(segment: Segment, address: int) -> Inspection:
         segment.size,
         None if segment.trailer is None else bytes(segment.words),
     )
-    runs = pages.resident_runs(address, segment.size)
-    found = found._replace(
-        path=None,
-        durable=not segment.volatile,
-        resident=min(sum(length for _, length in runs), segment.size),
-    )
-    return _with_holders([(mappings.file_at(address), found)])[0]
+    resident = None
+    with suppress(OSError, NotImplementedError):
+        runs = pages.resident_runs(address, segment.size)
+        resident = min(sum(length for _, length in runs), segment.size)
+    found = found._replace(path=None, durable=not segment.volatile, resident=resident)
+    key = None
+    with suppress(OSError):  # no /proc
+        key = mappings.file_at(address)
+    return _with_holders([(key, found)])[0]
 
 
 def _look_at_file(place: Location) -> _Look:
@@ -108,13 +111,7 @@ def _look(fd: int, path: str) -> _Look:
     if found_trailer is not None:
         page = files.read_at(fd, TRAILER_SIZE, size - TRAILER_SIZE)
     volatile = files.is_volatile(fd, status.st_dev)
-    resident = dirty = None
-    with pages.mapped(fd, size) as address:
-        key = mappings.file_at(address)
-        if files.may_see_pages(path, status):
-            runs = list(pages.resident_runs(address, size))
-            resident = min(sum(length for _, length in runs), size)
-            dirty = None if volatile else pages.dirty_bytes(address, size, runs)
+    key, resident, dirty = _look_at_pages(fd, path, status, volatile)
     found = _describe(path, header, found_trailer, size, page)._replace(
         durable=not volatile,
         modified=_time(status.st_mtime_ns),
@@ -122,9 +119,30 @@ def _look(fd: int, path: str) -> _Look:
         resident=resident,
         dirty=dirty,
         # At last, since who opens the file waits for as long as this one is locked.
-        in_use=not locks.lock_exclusive(fd),
+        in_use=_is_in_use(fd),
     )
     return key, found
+
+
+def _look_at_pages(
+    fd: int, path: str, status: os.stat_result, volatile: bool
+) -> tuple[FileKey | None, int | None, int | None]:
+    """How the maps files name it, and what is resident and dirty; None: not told."""
+    key, size = None, status.st_size
+    with suppress(OSError, NotImplementedError), pages.mapped(fd, size) as address:
+        key = mappings.file_at(address)
+        if files.may_see_pages(path, status):
+            runs = list(pages.resident_runs(address, size))
+            resident = min(sum(length for _, length in runs), size)
+            dirty = None if volatile else pages.dirty_bytes(address, size, runs)
+            return key, resident, dirty
+    return key, None, None
+
+
+def _is_in_use(fd: int) -> bool | None:
+    """Whether anybody holds it; the lock goes as the descriptor is closed."""
+    is_free = locks.lock_exclusive(fd)
+    return None if is_free is None else not is_free
 
 
 def _describe(
@@ -181,9 +199,15 @@ def _with_holders(looks: list[_Look]) -> list[Inspection]:
         return []
     found = mappings.find({key for key, _ in looks if key is not None})
     return [
-        one._replace(holders=_holders(found.get(key, []) if key else []))
-        for key, one in looks
+        _with(one, _holders(found.get(key, []) if key else [])) for key, one in looks
     ]
+
+
+def _with(found: Inspection, holders: tuple[Holder, ...]) -> Inspection:
+    """Add the holders; without locks, seeing one is the only proof of use."""
+    if found.in_use is None and holders:
+        found = found._replace(in_use=True)
+    return found._replace(holders=holders)
 
 
 def _holders(found: list[Mapping]) -> tuple[Holder, ...]:

@@ -70,7 +70,7 @@ class Inspection(NamedTuple):
     data_offset : int
         Where the data begins in the file.
     durable : bool
-        Whether the file is on a disk.
+        Whether the file is on a disk, also if ``SHARRAY_RAM_DIR`` is there.
     anonymous : bool
         Whether it ends with its last holder.
     created : datetime or None
@@ -95,13 +95,15 @@ class Inspection(NamedTuple):
         How much room the file takes, on its disk or in RAM, bytes: less than its size
         if it has holes. None if it has no name.
     resident : int or None
-        How much of the file is in memory, bytes; None if this user may not know. Room
+        How much of the file is in memory, bytes; None if this user may not know, or
+        the system does not tell. Room
         in RAM that was never touched is taken, but not counted here.
     dirty : int or None
         How much is not on the disk yet, bytes; None for arrays in RAM, and where the
         system (before Linux 5.14) does not tell.
-    in_use : bool
-        Whether any process has it mapped.
+    in_use : bool or None
+        Whether any process has it mapped; None if that cannot be told, since the file
+        system has no locks. Take None for True before you remove anything.
     holders : tuple of Holder
         Those of them that this user may see.
     """
@@ -127,7 +129,7 @@ class Inspection(NamedTuple):
     allocated: int | None
     resident: int | None
     dirty: int | None
-    in_use: bool
+    in_use: bool | None
     holders: tuple[Holder, ...] = ()
 
     def page(self, index: int = 0) -> list[PageView]:

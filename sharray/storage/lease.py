@@ -14,6 +14,9 @@ Four rules; the torture tests have mutants that break each of the first three:
 - A file appears under its name complete and already leased.
 - A lease is never converted nor unlocked, only unmapped: forked children share
   it and would lose it too.
+
+Some file systems have no flock. There nobody can hold a lease, and whether somebody
+uses a file has a third answer: unknown. Nothing unknown is ever reaped.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ _TIMEOUT = 5.0
 
 
 def hold(fd: int, path: str) -> None:
-    """Take the lease on an open file; what maps `fd` later holds it on.
+    """Take the lease on an open file, where there are locks; a mapping keeps it.
 
     Raises BusyError if another program has locked the file for itself.
     """
@@ -72,7 +75,7 @@ def reap(path: str, *, ending: int = 0, dry_run: bool = False) -> bool:
 
 
 def _reap_open(fd: int, path: str, ending: int, dry_run: bool) -> bool:
-    if not locks.lock_exclusive(fd):
+    if not locks.lock_exclusive(fd):  # held, or unknown
         return False
     status = files.status(fd)
     named = files.names_same_file(path, status.st_dev, status.st_ino, follow=False)

@@ -13,8 +13,15 @@ import os
 import re
 from typing import NamedTuple
 
-from ..errors import ArrayNameError, ArrayNotFoundError, UnsafePathError, explain
+from ..errors import (
+    ArrayNameError,
+    ArrayNotFoundError,
+    NoSpaceError,
+    StorageError,
+    UnsafePathError,
+)
 from ..system import files
+from . import room
 
 SCHEME = "shm://"
 ENVIRONMENT_VARIABLE = "SHARRAY_RAM_DIR"
@@ -134,6 +141,15 @@ def display_name(path: str) -> str:
     return SCHEME + path.removeprefix(ram_directory() + os.sep)
 
 
+def dangling_target(path: str) -> str | None:
+    """Where a symbolic link leads if there is nothing; None for anything else."""
+    try:
+        leads_to = os.readlink(path)
+    except OSError:
+        return None
+    return None if os.path.exists(path) else leads_to
+
+
 def make_ram_directories(directory: str) -> None:
     """Create the RAM directory and those below it down to `directory`.
 
@@ -153,13 +169,23 @@ def make_ram_directories(directory: str) -> None:
             files.make_private_directory(path)
             fault = files.private_directory_fault(path)
         except OSError as error:
-            raise explain(error, "create the directory", path) from error
+            raise _explain_directory(error, path) from error
         if fault:
             raise UnsafePathError(
                 f"cannot keep arrays in {path!r}: {fault}; remove it, or name "
                 f"another parent directory in {ENVIRONMENT_VARIABLE}",
                 path,
             )
+
+
+def _explain_directory(error: OSError, path: str) -> StorageError:
+    doing = "create the directory"
+    explained = room.explain_no_room(error, doing, path, 0, ENVIRONMENT_VARIABLE)
+    if isinstance(explained, NoSpaceError):
+        return explained
+    # Every remedy for a file can be one here, too, but this one always is.
+    message = f"{explained}, or name another directory in {ENVIRONMENT_VARIABLE}"
+    return type(explained)(message, path, explained.code)
 
 
 def check_ram_directories(path: str) -> None:

@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-import errno
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
-from typing import TypeVar
 
-from ..errors import (
-    ArrayNotFoundError,
-    NoSpaceError,
-    StorageError,
-    UnsafePathError,
-    explain,
-)
+from ..errors import ArrayNotFoundError, StorageError, UnsafePathError, explain
 from ..system import files
-from . import lease, location, trailer
+from . import location, naming, replacing, room, trailer
 from .format import TRAILER_SIZE, round_up
 from .header import NewHeader
-from .segment import Segment, in_ram_directory, link_into_ram_directory
+from .segment import Segment, link_into_ram_directory
 
-# Asking how much memory there is costs 50 us, too much for small arrays.
-_WORTH_ASKING = 64 << 20
 # Each array without a name needs a descriptor until it gets one; the usual
 # limit is 1024.
 _MOST_UNNAMED = 64
 
-# How names end that a file has only until it gets its own.
-UNFINISHED = ".new"
-
-_LONGEST_PART = 200  # of another name, to stay below the usual 255 bytes
-
-T = TypeVar("T")
 Blocks = Iterable[memoryview]
 
 
@@ -42,7 +26,7 @@ def create(
     contents: Blocks | None,
     *,
     overwrite: bool,
-    permissions: int,
+    permissions: int | None,
 ) -> Segment:
     """Create the file of an array that has a name, and map it.
 
@@ -56,48 +40,108 @@ def create(
         All of the data in file order; zeros without it.
     overwrite : bool
         Replace what has the name, atomically; who has that mapped keeps it.
-    permissions : int
-        Mode bits of the file.
+    permissions : int, optional
+        Mode bits of the file; those of what is replaced, or else 0600, without.
 
     Raises
     ------
     ArrayExistsError, NoSpaceError, AccessError, StorageError
-        Nothing is left behind then.
+        Nothing is left behind then, and nothing replaced.
     """
-    directory = os.path.dirname(place.path)
-    if not overwrite and os.path.lexists(place.path):
-        # linkat would find out too, but only after everything was written.
-        code = errno.EISDIR if os.path.isdir(place.path) else errno.EEXIST
-        raise explain(OSError(code, ""), "create the array", place.path)
     layout = _Layout(new, anonymous=False)
-    fd = temporary = None
+    file = None
     try:
-        fd, temporary = _new_file(place)
-        _write(fd, layout, contents, directory)
-        files.set_permissions(fd, permissions)
-        durable = not files.is_volatile(fd, files.status(fd).st_dev)
-        if durable:
-            files.sync_file(fd)
-        # Before it has its name: mapping can fail, too.
-        segment = layout.map(fd, place.path)
-        _give_name(fd, temporary, place, overwrite)
-        temporary = None
-        if durable:
-            files.sync_directory(directory)
-        return segment
+        target, old = replacing.target(place, overwrite=overwrite)
+        file = _NewFile(layout, target, old, overwrite=overwrite)
+        return file.create(contents, permissions)
     except OSError as error:
-        explained = _explain(error, layout.size, directory, place.path)
+        path = place.path if file is None else file.place.path
+        explained = _explain(error, layout.size, path)
         if place.in_ram and not isinstance(explained, UnsafePathError):
-            location.tidy_ram_directories(directory)
+            location.tidy_ram_directories(os.path.dirname(path))
         if explained is error:  # which is not its own cause
             raise
         raise explained from error
-    finally:
-        if temporary is not None:
-            with suppress(OSError):
-                files.unlink(temporary)
-        if fd is not None:
-            files.close(fd)
+
+
+class _NewFile:
+    """A file from its first byte until it has its name."""
+
+    def __init__(
+        self,
+        layout: _Layout,
+        place: location.Location,
+        old: os.stat_result | None,
+        *,
+        overwrite: bool,
+    ) -> None:
+        self.place = place
+        self._layout = layout
+        self._old = old
+        self._overwrite = overwrite
+        self._fd, self._temporary = naming.new_file(place)
+
+    def create(self, contents: Blocks | None, permissions: int | None) -> Segment:
+        """Write it, map it, and give it its name."""
+        try:
+            _write(self._fd, self._layout, contents, self.place.path)
+            try:
+                return self._finish(permissions)
+            except naming.NoLinksError:
+                self._copy()
+                return self._finish(permissions)
+        finally:
+            if self._temporary is not None:
+                with suppress(OSError):
+                    files.unlink(self._temporary)
+            files.close(self._fd)
+
+    def _finish(self, permissions: int | None) -> Segment:
+        replacing.set_access(self._fd, self._old, permissions)
+        if files.is_volatile(self._fd, files.status(self._fd).st_dev):
+            segment = self._layout.map(self._fd, self.place.path)
+            self._give_name(segment)
+            return segment
+        files.sync_file(self._fd)
+        # Both can fail, so they come before it has its name.
+        directory = files.open_directory(os.path.dirname(self.place.path))
+        try:
+            segment = self._layout.map(self._fd, self.place.path)
+            self._give_name(segment)
+            if directory is not None:
+                self._sync_name(segment, directory)
+            return segment
+        finally:
+            if directory is not None:
+                files.close(directory)
+
+    def _give_name(self, segment: Segment) -> None:
+        try:
+            naming.give_name(self._fd, self._temporary, self.place, self._overwrite)
+        except BaseException:
+            segment.unmap()
+            raise
+        self._temporary = None
+
+    def _sync_name(self, segment: Segment, directory: int) -> None:
+        try:
+            files.sync_directory(directory)
+        except BaseException:
+            # What was replaced is gone for good, so the new file stays for it.
+            if self._old is None:
+                with suppress(OSError):
+                    files.unlink(self.place.path)
+            segment.unmap()
+            raise
+
+    def _copy(self) -> None:
+        """Go on with a copy that has a name, if only a temporary one."""
+        copy, self._temporary = naming.new_visible_file(self.place.path)
+        original, self._fd = self._fd, copy
+        try:
+            files.copy_contents(original, copy)
+        finally:
+            files.close(original)
 
 
 def create_anonymous(
@@ -112,25 +156,29 @@ def create_anonymous(
     layout = _Layout(new, anonymous=True)
     path = location.anonymous_path(layout.trailer.uuid)
     fd = None
+    named = True
     try:
-        fd = in_ram_directory(directory, lambda: files.open_unnamed(directory))
-        unnamed = fd is not None
+        fd = naming.new_nameable_file(directory, path)
+        named = fd is None
         if fd is None:
-            fd = in_ram_directory(directory, lambda: _open_visible(path))
-        else:
-            lease.hold(fd, path)
-        _write(fd, layout, contents, directory)
+            fd = naming.new_file_in_ram(path)
+        _write(fd, layout, contents, path)
         segment = layout.map(fd, path)
-        if unnamed and unnamed_so_far < _MOST_UNNAMED:
+        if named:
+            return segment
+        if unnamed_so_far < _MOST_UNNAMED:
             segment.keep_unnamed(fd)
             fd = None
-        elif unnamed:
+        else:
             link_into_ram_directory(fd, path)
         return segment
-    except OSError as error:
-        if isinstance(error, StorageError):
+    except BaseException as error:
+        if fd is not None and named:
+            with suppress(OSError):
+                files.unlink(path)
+        if not isinstance(error, OSError) or isinstance(error, StorageError):
             raise
-        raise _explain(error, layout.size, directory, path) from error
+        raise _explain(error, layout.size, path) from error
     finally:
         if fd is not None:
             files.close(fd)
@@ -149,38 +197,16 @@ class _Layout:
 
     def map(self, fd: int, path: str) -> Segment:
         """Map the finished file."""
-        return Segment(fd, files.status(fd), path, "r+", self.header, self.trailer)
+        status = files.status(fd)
+        try:
+            return Segment(fd, status, path, "r+", self.header, self.trailer)
+        except OSError as error:
+            raise explain(error, "map the new array", path) from error
 
 
-def _new_file(place: location.Location) -> tuple[int, str | None]:
-    """A leased file without a name, or else with a temporary one."""
-    path = place.path
-    directory = os.path.dirname(path)
-    if place.in_ram:
-        fd = in_ram_directory(directory, lambda: files.open_unnamed(directory))
-    else:
-        fd = files.open_unnamed(directory)
-    if fd is None:
-        temporary, visible = _claim_beside(path, _open_visible)
-        return visible, temporary
-    lease.hold(fd, path)
-    return fd, None
-
-
-def _open_visible(path: str) -> int:
-    """A leased new file under a name, for file systems that need one."""
-    while True:
-        fd = files.open_new(path)
-        lease.hold(fd, path)
-        if files.status(fd).st_nlink > 0:
-            return fd
-        files.close(fd)  # somebody reaped it before it was leased
-
-
-def _write(fd: int, layout: _Layout, contents: Blocks | None, directory: str) -> None:
+def _write(fd: int, layout: _Layout, contents: Blocks | None, path: str) -> None:
     """Write the whole file, so that no page of it can lack room later."""
-    if layout.size >= _WORTH_ASKING:
-        _check_room(fd, layout.size, directory)
+    room.check_room(fd, layout.size, path)
     if contents is None:
         files.allocate(fd, layout.size)
     files.write_at(fd, layout.block, 0)
@@ -195,90 +221,15 @@ def _write(fd: int, layout: _Layout, contents: Blocks | None, directory: str) ->
     files.write_at(fd, page, layout.trailer_offset)
 
 
-def _give_name(
-    fd: int, temporary: str | None, place: location.Location, overwrite: bool
-) -> None:
-    if not overwrite:
-        if temporary is not None:
-            files.link(temporary, place.path)
-            files.unlink(temporary)
-        else:
-            _link(fd, place.path, place.in_ram)
-        return
-    if temporary is None:
-        temporary, _ = _claim_beside(
-            place.path, lambda name: _link(fd, name, place.in_ram)
-        )
-    try:
-        files.rename(temporary, place.path)
-    except OSError:
-        files.unlink(temporary)
-        raise
-
-
-def _link(fd: int, path: str, in_ram: bool) -> None:
-    if in_ram:
-        link_into_ram_directory(fd, path)
-    else:
-        files.link_unnamed(fd, path)
-
-
-def _claim_beside(path: str, claim: Callable[[str], T]) -> tuple[str, T]:
-    """Do something with a free name in the same directory; returns both.
-
-    The names are the same each time, and what a killed process has left under
-    one is leased by nobody: it is reaped and its name used.
-    """
-    directory, name = os.path.split(path)
-    name = os.fsdecode(os.fsencode(name)[:_LONGEST_PART])
-    attempt = 0
-    while True:
-        temporary = os.path.join(directory, f".{name}.{attempt}{UNFINISHED}")
-        try:
-            return temporary, claim(temporary)
-        except FileExistsError:
-            if not lease.reap(temporary):
-                attempt += 1
-
-
-def _check_room(fd: int, size: int, directory: str) -> None:
-    """Refuse at once what would fail only after minutes of writing.
-
-    Or not even fail: a RAM disk accepts more than there is memory, and then the
-    kernel kills somebody.
-    """
-    from ..system import limits  # 2 ms that only large arrays need
-
-    free = files.free_bytes(directory)
-    if files.is_volatile(fd, files.status(fd).st_dev):
-        free = min(free, limits.available_memory() or free)
-    if size > free:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def _explain(error: OSError, size: int, directory: str, path: str) -> Exception:
+def _explain(error: OSError, size: int, path: str) -> StorageError:
     if isinstance(error, StorageError):
         return error
-    if isinstance(error, FileNotFoundError):
+    directory = os.path.dirname(path)
+    if isinstance(error, FileNotFoundError) and not os.path.isdir(directory):
         return ArrayNotFoundError(
             f"cannot create {path!r}: there is no directory {directory!r}; create it "
             "first ('~' is not expanded, pathlib.Path.expanduser does that)",
             path,
         )
-    explained = explain(error, "create the array", path)
-    if not isinstance(explained, NoSpaceError):
-        return explained
-    free: int | str = "?"
-    with suppress(OSError):
-        free = files.free_bytes(directory)
-    message = (
-        f"cannot create {path!r}: it needs {size} bytes, {free} are free in "
-        f"{directory!r} ({os.strerror(explained.code)}); remove what is not needed"
-    )
-    if location.is_in_ram(path):
-        message += (
-            ", run sharray.gc(), give the RAM disk more room (mount -o "
-            "remount,size=... /dev/shm, or --shm-size in docker), or name another "
-            f"directory in {location.ENVIRONMENT_VARIABLE}"
-        )
-    return NoSpaceError(message, path, explained.code)
+    variable = location.ENVIRONMENT_VARIABLE if location.is_in_ram(path) else ""
+    return room.explain_no_room(error, "create the array", path, size, variable)

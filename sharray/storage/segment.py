@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from ..errors import ArrayGoneError, FlushError, explain
 from ..system import files, memory
+from ..system.optional import is_unsupported
 from . import lease, location, trailer, transit
 from .format import TRAILER_SIZE
 from .header import Header
@@ -158,6 +159,14 @@ class Segment:
         try:
             memory.sync(address, nbytes)
         except OSError as error:
+            if is_unsupported(error):  # nothing was lost, so nothing is remembered
+                raise FlushError(
+                    f"{self.path!r}: its file system cannot flush ({error.strerror}), so "
+                    "a power cut may lose what is not on the disk yet; keep the array "
+                    "on another disk",
+                    self.path,
+                    error.errno,
+                ) from error
             self.set_fault(error.errno or errno.EIO)
             self._raise_fault()
         # Another process may have been told of a loss that we were not.

@@ -6,12 +6,27 @@ import contextlib
 import ctypes
 import errno
 import os
+import resource
 import stat
+import sys
+
+from .c_library import c_function, raise_errno
+from .optional import is_unsupported
 
 _O_TMPFILE = getattr(os, "O_TMPFILE", 0)
 _O_NONBLOCK = getattr(os, "O_NONBLOCK", 0)
-# What O_TMPFILE gives on file systems and kernels that do not have it: open(2).
-_NO_TMPFILE = {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL}
+_AT_FDCWD = -100
+_RENAME_NOREPLACE = 1
+_ZEROS_AT_ONCE = 1 << 20
+_renameat2 = c_function(
+    "renameat2",
+    ctypes.c_int,
+    ctypes.c_char_p,
+    ctypes.c_int,
+    ctypes.c_char_p,
+    ctypes.c_uint,
+)
+_fstatfs = c_function("fstatfs", ctypes.c_int, ctypes.c_void_p)
 # statfs(2): file systems whose files live in memory.
 _VOLATILE_MAGIC = {0x01021994: "tmpfs", 0x858458F6: "ramfs", 0x958458F6: "hugetlbfs"}
 _volatile_by_device: dict[int, bool] = {}
@@ -93,7 +108,8 @@ def open_unnamed(directory: str) -> int | None:
     try:
         return os.open(directory, _O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        if error.errno in _NO_TMPFILE and os.path.isdir(directory):
+        # EISDIR: the kernel takes it for an attempt to write to the directory.
+        if is_unsupported(error, errno.EISDIR) and os.path.isdir(directory):
             return None
         raise
 
@@ -105,10 +121,28 @@ def open_new(path: str) -> int:
 
 
 def link_unnamed(fd: int, path: str) -> None:
-    """Give an open file its name: linkat(2) through /proc, EEXIST if taken."""
+    """Give an open file its name: linkat(2) through /proc, EEXIST if taken.
+
+    Raises OSError as linkat does, ENOSYS where no /proc is mounted.
+    """
     # AT_EMPTY_PATH would spare /proc, but needs CAP_DAC_READ_SEARCH.
     # A dst_dir_fd makes os.link use linkat; an absolute path ignores it.
-    os.link(f"/proc/self/fd/{fd}", path, dst_dir_fd=0, follow_symlinks=True)
+    try:
+        os.link(f"/proc/self/fd/{fd}", path, dst_dir_fd=0, follow_symlinks=True)
+    except FileNotFoundError as error:
+        if os.path.exists(f"/proc/self/fd/{fd}"):
+            raise
+        raise OSError(errno.ENOSYS, "no /proc is mounted") from error
+
+
+def cannot_link(error: OSError) -> bool:
+    """Tell whether `link` or `link_unnamed` failed since there are no such links.
+
+    Then `rename_new` or a copy does.
+    """
+    # EACCES: a security module; who may not write to the directory cannot even
+    # make the file. EMLINK: one link each.
+    return is_unsupported(error, errno.EACCES, errno.EXDEV, errno.EMLINK)
 
 
 def link(source: str, path: str) -> None:
@@ -121,23 +155,72 @@ def rename(source: str, path: str) -> None:
     os.rename(source, path)
 
 
+def rename_new(source: str, path: str) -> bool:
+    """Rename, but EEXIST if the name is taken: renameat2(2), RENAME_NOREPLACE.
+
+    Returns False where the file system cannot.
+    """
+    if _renameat2 is None:
+        return False
+    old, new = os.fsencode(source), os.fsencode(path)
+    if _renameat2(_AT_FDCWD, old, _AT_FDCWD, new, _RENAME_NOREPLACE) == 0:
+        return True
+    try:
+        raise_errno()
+    except OSError as error:
+        if not is_unsupported(error):
+            raise
+    return False
+
+
 def unlink(path: str) -> None:
     """unlink(2): whoever has the file mapped keeps it."""
     os.unlink(path)
 
 
 def set_permissions(fd: int, permissions: int) -> None:
-    """fchmod(2); open(2) alone would subtract the umask."""
-    os.fchmod(fd, permissions)
+    """fchmod(2), where there is such a call; open(2) alone would subtract the umask."""
+    try:
+        os.fchmod(fd, permissions)
+    except OSError as error:
+        if not is_unsupported(error):
+            raise
+
+
+def set_owner(fd: int, user: int, group: int) -> bool:
+    """fchown(2), -1 leaves one as it is; False if this user may not."""
+    try:
+        os.fchown(fd, user, group)
+    except OSError:
+        return False
+    return True
 
 
 def allocate(fd: int, nbytes: int) -> None:
     """Make the file `nbytes` long with all its blocks reserved.
 
     A full disk is an ENOSPC here; after a bare ftruncate(2) it would be a
-    SIGBUS at the first store to a page that has no room.
+    SIGBUS at the first store to a page that has no room. Where posix_fallocate(3)
+    is missing, zeros are written for the same reason.
     """
-    os.posix_fallocate(fd, 0, nbytes)
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(fd, 0, nbytes)
+            return
+        except OSError as error:
+            if not is_unsupported(error):
+                raise
+    zeros = memoryview(bytes(min(nbytes, _ZEROS_AT_ONCE)))
+    for offset in range(0, nbytes, _ZEROS_AT_ONCE):
+        write_at(fd, zeros[: nbytes - offset], offset)
+
+
+def copy_contents(source: int, target: int) -> None:
+    """Copy all bytes of a file into another one, which is empty."""
+    offset = 0
+    while part := os.pread(source, _ZEROS_AT_ONCE, offset):
+        write_at(target, part, offset)
+        offset += len(part)
 
 
 def names_same_file(path: str, device: int, inode: int, *, follow: bool = True) -> bool:
@@ -150,29 +233,68 @@ def names_same_file(path: str, device: int, inode: int, *, follow: bool = True) 
 
 
 def sync_file(fd: int) -> None:
-    """fsync(2)."""
-    os.fsync(fd)
+    """fsync(2), where there is such a call."""
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if not is_unsupported(error):
+            raise
 
 
-def sync_directory(path: str) -> None:
-    """Bring the names in a directory to the disk.
+def open_directory(path: str) -> int | None:
+    """Open a directory for `sync_directory`; None if it may be written but not read."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except PermissionError:
+        return None
+
+
+def sync_directory(fd: int) -> None:
+    """Bring the names in a directory to the disk, where there is such a call.
 
     A file's own fsync does not: fsync(2), "calling fsync() does not
     necessarily ensure that the entry in the directory ... has also reached
     disk".
     """
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
-    finally:
-        os.close(fd)
+    except OSError as error:
+        if not is_unsupported(error, errno.EISDIR):
+            raise
 
 
 def free_bytes(directory: str) -> int:
-    """Bytes that this user may still write in `directory`'s file system."""
-    found = os.statvfs(directory)
+    """Return how much this user may still write in `directory`'s file system.
+
+    Where the file system does not tell, or has no limit, that is `sys.maxsize`.
+    """
+    try:
+        found = os.statvfs(directory)
+    except OSError as error:
+        if is_unsupported(error):
+            return sys.maxsize
+        raise
+    if found.f_blocks == 0:  # many FUSE file systems, and a tmpfs made with size=0
+        return sys.maxsize
     blocks = found.f_bfree if os.geteuid() == 0 else found.f_bavail
     return blocks * found.f_frsize
+
+
+def size_limit() -> int:
+    """Return how large files of this process may become: RLIMIT_FSIZE, getrlimit(2)."""
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    return sys.maxsize if limit == resource.RLIM_INFINITY else limit
+
+
+def free_inodes(directory: str) -> int | None:
+    """Return how many files may still be made there; None for no limit, or unknown."""
+    try:
+        found = os.statvfs(directory)
+    except OSError:
+        return None
+    if found.f_files == 0:
+        return None
+    return found.f_ffree if os.geteuid() == 0 else found.f_favail
 
 
 def is_volatile(fd: int, device: int) -> bool:
@@ -185,12 +307,10 @@ def is_volatile(fd: int, device: int) -> bool:
 
 def _file_system_type(fd: int) -> int:
     """f_type of fstatfs(2), its first field; 0 where there is no such call."""
-    try:
-        fstatfs = ctypes.CDLL(None, use_errno=True).fstatfs
-    except (AttributeError, OSError, TypeError):
+    if _fstatfs is None:
         return 0
     answer = (ctypes.c_long * 64)()
-    if fstatfs(fd, answer) != 0:
+    if _fstatfs(fd, answer) != 0:
         return 0
     return int(answer[0]) & 0xFFFFFFFF
 

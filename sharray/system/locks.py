@@ -14,7 +14,10 @@ import os
 import struct
 import time
 
-_UNSUPPORTED = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
+from .optional import is_unsupported
+
+# flock is fcntl's lock on NFS, where EACCES may say the same.
+_HELD = (errno.EAGAIN, errno.EACCES)
 _LONGEST_PAUSE = 0.01
 # struct flock of 64-bit Linux: l_type, l_whence, l_start, l_len, l_pid.
 _FLOCK = struct.Struct("hhqqi4x")
@@ -23,8 +26,8 @@ _FLOCK = struct.Struct("hhqqi4x")
 def lock_shared(fd: int, timeout: float) -> bool:
     """Take a shared lock; False if another program kept it for `timeout` s.
 
-    True also where the file system has no locks: only files in our own RAM
-    directory depend on them.
+    True also where the file system has no locks. Nobody takes the file for free
+    then: `lock_exclusive` cannot tell.
     """
     deadline = None
     pause = 0.00005
@@ -33,9 +36,9 @@ def lock_shared(fd: int, timeout: float) -> bool:
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return True
         except OSError as error:
-            if error.errno in _UNSUPPORTED:
+            if is_unsupported(error):
                 return True
-            if error.errno not in (errno.EAGAIN, errno.EACCES):
+            if error.errno not in _HELD:
                 raise
         # A wait in the kernel could not be given up, so ask again instead;
         # whoever reaps a file holds it for microseconds only.
@@ -48,13 +51,23 @@ def lock_shared(fd: int, timeout: float) -> bool:
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
-def lock_exclusive(fd: int) -> bool:
-    """Take the lock if nobody else has one; False otherwise, at once."""
+def lock_exclusive(fd: int) -> bool | None:
+    """Take the lock if nobody else has one, without waiting.
+
+    Returns
+    -------
+    bool or None
+        True if this open file has it now; False if somebody else has one; None if
+        it cannot be told, since the file system has no locks. Who removes files
+        must take None for False.
+    """
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        if error.errno in (errno.EAGAIN, errno.EACCES):
+        if error.errno in _HELD:
             return False
+        if is_unsupported(error):
+            return None
         raise
     return True
 

@@ -8,8 +8,10 @@ import errno
 import mmap
 import os
 import sys
-from collections.abc import Callable, Iterator
-from typing import cast
+from collections.abc import Iterator
+
+from . import files
+from .c_library import c_function, raise_errno
 
 PAGE_SIZE = mmap.PAGESIZE
 
@@ -18,19 +20,6 @@ _MAP_FIXED = 0x10
 _SYNC_FILE_RANGE_WRITE = 2
 # Python 3.13 need not keep a descriptor for each mapping; before, it must.
 _UNTRACKED = {"trackfd": False} if sys.version_info >= (3, 13) else {}
-
-
-def c_function(
-    name: str, *argtypes: object, restype: object = ctypes.c_int
-) -> Callable[..., int] | None:
-    """A function of the C library that releases the GIL while it runs."""
-    try:
-        function = getattr(ctypes.CDLL(None, use_errno=True), name)
-    except (AttributeError, OSError, TypeError):
-        return None
-    function.argtypes = argtypes
-    function.restype = restype
-    return cast("Callable[..., int]", function)
 
 
 _size = ctypes.c_size_t
@@ -92,8 +81,8 @@ def create_block(nbytes: int, label: str) -> int:
         raise NotImplementedError("this platform has no memfd_create")
     fd = os.memfd_create(label, os.MFD_CLOEXEC)
     try:
-        os.posix_fallocate(fd, 0, nbytes)
-    except OSError:
+        files.allocate(fd, nbytes)
+    except BaseException:
         os.close(fd)
         raise
     return fd
@@ -146,8 +135,7 @@ def sync(address: int, nbytes: int) -> None:
         raise NotImplementedError("this platform's C library has no msync")
     start = address & -PAGE_SIZE
     if _msync(start, address + nbytes - start, _MS_SYNC) != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
+        raise_errno()
 
 
 def start_writeback(fd: int, offset: int, nbytes: int) -> bool:
@@ -188,8 +176,7 @@ def make_private(address: int, nbytes: int, fd: int) -> None:
     prot = mmap.PROT_READ | mmap.PROT_WRITE
     found = raw_mmap(address, nbytes, prot, mmap.MAP_PRIVATE | _MAP_FIXED, fd, 0)
     if found != address:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
+        raise_errno()
 
 
 def replace_mapping(address: int, nbytes: int, old: tuple[int, int], fd: int) -> None:

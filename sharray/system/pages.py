@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import mmap
-import os
 import re
 import struct
 from collections.abc import Iterator
 
-from .memory import PAGE_SIZE, c_function, raw_mmap
+from .c_library import c_function, raise_errno
+from .memory import PAGE_SIZE, raw_mmap
 
 _MADV_POPULATE_READ = 22  # asm-generic/mman-common.h; since Linux 5.14
 _MAP_FAILED = ctypes.c_void_p(-1).value
@@ -39,8 +39,7 @@ def mapped(fd: int, nbytes: int) -> Iterator[int]:
         raise NotImplementedError("this platform's C library has no mmap")
     address = raw_mmap(None, nbytes, _PROT_NONE, mmap.MAP_SHARED, fd, 0)
     if address == _MAP_FAILED:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
+        raise_errno()
     try:
         yield address
     finally:
@@ -69,8 +68,7 @@ def resident_runs(address: int, nbytes: int) -> Iterator[tuple[int, int]]:
         length = min(_AT_ONCE, address + nbytes - start)
         answers = ctypes.create_string_buffer(-(-length // PAGE_SIZE))
         if _mincore(start, length, answers) != 0:
-            code = ctypes.get_errno()
-            raise OSError(code, os.strerror(code))
+            raise_errno()
         # Only the lowest bit means anything.
         for run in re.finditer(rb"[^\0]+", answers.raw.translate(_LOWEST_BIT)):
             low, high = run.span()

@@ -7,6 +7,7 @@ module                        what it is for
 `sharray.cli.doctor.finding`    what one check says
 `sharray.cli.doctor.facts`      what the checks look at, asked of this machine
 `sharray.cli.doctor.probes`     what can only be found out by trying
+`sharray.cli.doctor.calls`      optional system calls, and what their lack costs
 `sharray.cli.doctor.trial`      an array, made, sent, written and removed
 `sharray.cli.doctor.host`       commands that are right for this machine
 `sharray.cli.doctor.software`   checks of the system, Python and packages

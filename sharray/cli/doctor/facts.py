@@ -49,6 +49,7 @@ class RamDirectory:
     contents: probes.Contents
     lost_at_logout: bool
     other_place: str
+    missing_calls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -140,8 +141,8 @@ def ram_directory() -> RamDirectory:
             mode=stat.S_IMODE(status.st_mode),
             contents=probes.contents(),
         )
-    fault, locks = probes.try_ram_directory(path)
-    return replace(found, fault=fault, locks=locks)
+    fault, locks, missing = probes.try_ram_directory(path)
+    return replace(found, fault=fault, locks=locks, missing_calls=missing)
 
 
 def _runtime_directory() -> str:

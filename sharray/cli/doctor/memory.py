@@ -38,7 +38,7 @@ def check_available(facts: MemoryFacts, ram: FileSystem | None, host: Host) -> F
     found = f"{size(memory.available)} of {size(memory.total)} are available, {swap}."
     if memory.overcommit == _STRICT:
         left = max(0, memory.commit_limit - memory.committed)
-        if ram is not None and left < ram.free:
+        if ram is not None and ram.size is not None and left < ram.free:
             found += f" vm.overcommit_memory is 2, which leaves {size(left)}."
             why = f"Arrays in RAM fit into that, not into {size(ram.free)}."
             commands = host.set_kernel("vm.overcommit_memory", 0)

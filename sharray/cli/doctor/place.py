@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ...system import mounts
 from ..output import size
 from ..problem import ProblemError
-from . import probes, trial
+from . import calls, probes, trial
 from .finding import Finding, Verdict
 
 _IN_MEMORY = ("tmpfs", "ramfs")
@@ -51,6 +51,7 @@ class Place:
     fault: str | None
     locks: probes.Locks | None
     trial: trial.Trial | None
+    missing_calls: tuple[str, ...] = ()
 
 
 def look_at(directory: str) -> Place:
@@ -72,9 +73,11 @@ def look_at(directory: str) -> Place:
         with tempfile.TemporaryFile(dir=path):
             pass
         locks = probes.try_locks(path)
+        missing = calls.missing_in(path)
     except OSError as error:
         return Place(path, system, str(error.strerror), None, None)
-    return Place(path, system, None, locks, trial.try_in_directory(path))
+    tried = trial.try_in_directory(path)
+    return Place(path, system, None, locks, tried, missing)
 
 
 def check_place(place: Place) -> list[Finding]:
@@ -89,7 +92,7 @@ def check_place(place: Place) -> list[Finding]:
         found.append(check_locks(place.locks))
     if place.trial is not None:
         found.append(check_trial(place.trial))
-    return found
+    return [*found, calls.check_calls("calls there", place.missing_calls)]
 
 
 def check_kind(place: Place, system: mounts.FileSystem) -> Finding:
@@ -163,7 +166,8 @@ def check_locks(locks: probes.Locks) -> Finding:
         f"Locks on files (flock) {locks.value}.",
         "They tell that an array is in use."
         if works
-        else "It cannot be told there whether an array is in use; arrays work.",
+        else "It cannot be told there whether an array is in use, so that sharray rm "
+        "needs --force, and nobody removes what killed processes left; arrays work.",
     )
 
 

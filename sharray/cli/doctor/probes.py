@@ -16,6 +16,7 @@ from ...errors import SharrayError
 from ...storage import location
 from ...system import files, locks, memory
 from ..problem import ProblemError
+from . import calls
 
 try:
     from packaging.requirements import Requirement
@@ -119,14 +120,16 @@ def _wanted(name: str) -> Requirement:
     return Requirement(name)
 
 
-def try_ram_directory(path: str) -> tuple[str | None, Locks | None]:
-    """Why the RAM directory cannot be used, and whether files can be locked there."""
+def try_ram_directory(
+    path: str,
+) -> tuple[str | None, Locks | None, tuple[str, ...]]:
+    """Why it cannot be used, whether locks work there, and which calls are missing."""
     exists = os.path.lexists(path)
     try:
         location.make_ram_directories(path)
-        return None, try_locks(path)
+        return None, try_locks(path), calls.missing_in(path)
     except OSError as error:  # most of sharray's own are one
-        return _say(error), None
+        return _say(error), None, ()
     finally:
         if not exists:
             location.tidy_ram_directories(path)
@@ -139,12 +142,12 @@ def try_locks(directory: str) -> Locks:
     """
     with _unnamed_or_named(directory) as (fd, path), _opened(path) as other:
         try:
-            first = locks.lock_exclusive(fd)
-            return (
-                Locks.WORK if first and not locks.lock_exclusive(other) else Locks.FAIL
-            )
+            first, second = locks.lock_exclusive(fd), locks.lock_exclusive(other)
         except OSError:
             return Locks.MISSING
+    if first is None:
+        return Locks.MISSING
+    return Locks.WORK if first and second is False else Locks.FAIL
 
 
 @contextmanager
@@ -192,7 +195,7 @@ def contents() -> Contents:
     return Contents(
         len(named),
         sum(info.nbytes for info in named),
-        sum(info.in_use for info in named),
+        sum(info.in_use is not False for info in named),
         len(orphans),
         _bytes_of(orphans),
         len(unfinished),

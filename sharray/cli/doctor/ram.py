@@ -7,6 +7,7 @@ import shlex
 from ...storage.location import ENVIRONMENT_VARIABLE
 from ...system.mounts import FileSystem
 from ..output import size
+from .calls import check_calls
 from .facts import MemoryFacts, RamDirectory
 from .finding import Finding, Verdict, count
 from .host import Host
@@ -16,6 +17,12 @@ _DOCKERS_DEFAULT = 64 << 20
 _IN_MEMORY = ("tmpfs", "ramfs", "hugetlbfs")
 _FULL = 1 << 20
 _FEW_FILES = 1000
+_WITHOUT = {
+    Locks.MISSING: "Without, it cannot be told whether an array is used: arrays that "
+    "were sent to another process stay until sharray rm --force.",
+    Locks.FAIL: "They should tell that an array is used: arrays in use would be "
+    "removed.",
+}
 
 
 def check_ram(facts: RamDirectory, memory: MemoryFacts, host: Host) -> list[Finding]:
@@ -27,6 +34,7 @@ def check_ram(facts: RamDirectory, memory: MemoryFacts, host: Host) -> list[Find
             check_room(facts.file_system, memory, host),
             check_files(facts.file_system, host),
             check_locks(facts),
+            check_calls("calls in RAM", facts.missing_calls),
             check_contents(facts),
             check_logout(facts),
         ]
@@ -88,8 +96,8 @@ def check_kind(facts: RamDirectory, system: FileSystem, host: Host) -> Finding:
         why = "It should be a tmpfs: on a disk, anonymous arrays are slower."
         return Finding(name, Verdict.NOTE, found, why)
     why = (
-        "Anonymous arrays are files on this disk: changed pages are written to it, and "
-        "a full disk ends the program that writes."
+        "Anonymous arrays are files on this disk, and durable: changed pages are "
+        "written to it, and flush() waits until they are. Memory is faster."
     )
     commands = (f"unset {ENVIRONMENT_VARIABLE}",) if facts.chosen else ()
     return Finding(name, Verdict.WARNING, found, why, commands)
@@ -176,7 +184,7 @@ def check_locks(facts: RamDirectory) -> Finding:
         "locks in RAM",
         Verdict.OK if works else Verdict.FAULT,
         f"Locks on files in {facts.parent} {facts.locks.value}.",
-        why if works else f"{why} Arrays in use would be removed.",
+        _WITHOUT.get(facts.locks, why),
         commands,
     )
 

@@ -1,0 +1,238 @@
+"""How a new file gets its name: complete at once, and never another file's.
+
+A new file has no name while it is written (O_TMPFILE), so that killing its process
+leaves nothing. It gets one by a link, or, to replace another file, by a link under a
+temporary name and a rename. File systems that lack one of these calls:
+
+===================  =============================================================
+missing              instead
+===================  =============================================================
+O_TMPFILE            a temporary name from the beginning
+link of such a file  a copy under a temporary name
+link                 rename without replacing
+that as well         the name is claimed by an empty file, which a rename replaces
+===================  =============================================================
+
+Only the last one can be seen by others: an empty file for a moment, which a killed
+process leaves behind.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from ..errors import StorageError
+from ..system import files
+from . import lease, location
+from .segment import in_ram_directory, link_into_ram_directory
+
+# How names end that a file has only until it gets its own.
+UNFINISHED = ".new"
+
+_LONGEST_PART = 200  # of another name, to stay below the usual 255 bytes
+
+T = TypeVar("T")
+
+# Whether a file without a name can get one, by directory.
+_can_name: dict[str, bool] = {}
+
+
+def new_file(place: location.Location) -> tuple[int, str | None]:
+    """Open a leased file without a name, or else with a temporary one."""
+    directory = os.path.dirname(place.path)
+    fd = None
+    if _can_name.get(directory, True):
+        fd = _open_unnamed(directory, place.in_ram)
+    if fd is None:
+        return new_visible_file(place.path)
+    hold_or_close(fd, place.path)
+    return fd, None
+
+
+def new_visible_file(path: str) -> tuple[int, str]:
+    """Open a leased file with a temporary name beside `path`."""
+    temporary, fd = _claim_beside(path, open_visible)
+    return fd, temporary
+
+
+def new_nameable_file(directory: str, path: str) -> int | None:
+    """Open a leased file without a name in RAM that can surely be given one later.
+
+    Returns None where there are no such files. That is tried once: an array that
+    others have mapped cannot be copied any more.
+    """
+    if directory not in _can_name:
+        _can_name[directory] = _try_to_name(directory)
+    if not _can_name[directory]:
+        return None
+    fd = _open_unnamed(directory, in_ram=True)
+    if fd is not None:
+        hold_or_close(fd, path)
+    return fd
+
+
+def new_file_in_ram(path: str) -> int:
+    """Open a leased file in RAM that has its name from the beginning."""
+    return in_ram_directory(os.path.dirname(path), lambda: open_visible(path))
+
+
+def _open_unnamed(directory: str, in_ram: bool) -> int | None:
+    if in_ram:
+        return in_ram_directory(directory, lambda: files.open_unnamed(directory))
+    return files.open_unnamed(directory)
+
+
+def _try_to_name(directory: str) -> bool:
+    fd = _open_unnamed(directory, in_ram=True)
+    if fd is None:
+        return False
+    hold_or_close(fd, directory)
+    try:
+        name, _ = _claim_beside(
+            os.path.join(directory, "trial"),
+            lambda name: link_into_ram_directory(fd, name),
+        )
+        with suppress(FileNotFoundError):
+            files.unlink(name)
+    except OSError as error:
+        if files.cannot_link(error):
+            return False
+        raise
+    finally:
+        files.close(fd)
+    return True
+
+
+def hold_or_close(fd: int, path: str) -> None:
+    """Take the lease on a file that was just opened, and close it if that fails."""
+    try:
+        lease.hold(fd, path)
+    except BaseException:
+        files.close(fd)
+        raise
+
+
+def open_visible(path: str) -> int:
+    """Open a leased new file under a name, for file systems that need one."""
+    while True:
+        fd = files.open_new(path)
+        try:
+            hold_or_close(fd, path)
+        except BaseException:
+            with suppress(OSError):
+                files.unlink(path)
+            raise
+        if files.status(fd).st_nlink > 0:
+            return fd
+        files.close(fd)  # somebody reaped it before it was leased
+
+
+class NoLinksError(Exception):
+    """A file without a name cannot get one in this directory."""
+
+
+def give_name(
+    fd: int, temporary: str | None, place: location.Location, overwrite: bool
+) -> None:
+    """Give a complete file its own name.
+
+    Raises
+    ------
+    NoLinksError
+        It has no name, and cannot get one: copy it into a `new_visible_file`.
+    OSError
+        It still has its temporary name then, if it had one.
+    """
+    if temporary is not None:
+        _rename(fd, temporary, place.path, overwrite)
+        return
+    try:
+        if not overwrite:
+            _link(fd, place.path, place.in_ram)
+            return
+        temporary, _ = _claim_beside(
+            place.path, lambda name: _link(fd, name, place.in_ram)
+        )
+    except OSError as error:
+        if not files.cannot_link(error):
+            raise
+        _can_name[os.path.dirname(place.path)] = False
+        raise NoLinksError from error
+    try:
+        _rename(fd, temporary, place.path, overwrite)
+    except BaseException:
+        with suppress(OSError):
+            files.unlink(temporary)
+        raise
+
+
+def _link(fd: int, path: str, in_ram: bool) -> None:
+    if in_ram:
+        link_into_ram_directory(fd, path)
+    else:
+        files.link_unnamed(fd, path)
+
+
+def _rename(fd: int, temporary: str, path: str, overwrite: bool) -> None:
+    """Turn a temporary name into the file's own."""
+    status = files.status(fd)
+    if not files.names_same_file(temporary, status.st_dev, status.st_ino, follow=False):
+        # Locks of some network file systems hold on one machine only.
+        raise StorageError(
+            f"cannot create the array {path!r}: another program, or one on another "
+            f"machine, has removed {temporary!r}; create it again",
+            path,
+        )
+    if overwrite:
+        files.rename(temporary, path)
+        return
+    try:
+        files.link(temporary, path)
+    except OSError as error:
+        if not files.cannot_link(error):
+            raise
+        if not files.rename_new(temporary, path):
+            _rename_over_claim(temporary, path)
+        return
+    files.unlink(temporary)
+
+
+def _rename_over_claim(temporary: str, path: str) -> None:
+    """Claim the name by an empty file, then replace that."""
+    claim = files.open_new(path)
+    try:
+        status = files.status(claim)
+        ours = status.st_dev, status.st_ino  # and nobody else's while it is open
+        try:
+            if not files.names_same_file(path, *ours, follow=False):
+                raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
+            files.rename(temporary, path)
+        except BaseException:
+            if files.names_same_file(path, *ours, follow=False):
+                with suppress(OSError):
+                    files.unlink(path)
+            raise
+    finally:
+        files.close(claim)
+
+
+def _claim_beside(path: str, claim: Callable[[str], T]) -> tuple[str, T]:
+    """Do something with a free name in the same directory; returns both.
+
+    The names are the same each time, and what a killed process has left under
+    one is leased by nobody: it is reaped and its name used.
+    """
+    directory, name = os.path.split(path)
+    name = os.fsdecode(os.fsencode(name)[:_LONGEST_PART])
+    attempt = 0
+    while True:
+        temporary = os.path.join(directory, f".{name}.{attempt}{UNFINISHED}")
+        try:
+            return temporary, claim(temporary)
+        except FileExistsError:
+            if not lease.reap(temporary):
+                attempt += 1

@@ -1,0 +1,139 @@
+"""What a new file replaces: which file that is, and who may use it.
+
+The target of a symbolic link is replaced, not the link. Owner, group and mode of the
+old file go over to the new one as far as this user may set them, and nobody ever gets
+more access than before. Access control lists and other extended attributes do not.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from ..errors import (
+    ArrayExistsError,
+    ArrayNotFoundError,
+    StorageError,
+    UnsafePathError,
+    explain,
+)
+from ..system import files
+from .location import Location, dangling_target, is_in_ram
+
+_PRIVATE = 0o600
+
+
+def target(
+    place: Location, *, overwrite: bool
+) -> tuple[Location, os.stat_result | None]:
+    """Find out where a new file goes, and what is there to be replaced.
+
+    Raises
+    ------
+    ArrayExistsError, ArrayNotFoundError, UnsafePathError, StorageError
+        The name is taken, by something that is not to be, or cannot be, replaced.
+    """
+    path = place.path
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return place, None  # making the file says better what is wrong
+    if stat.S_ISLNK(found.st_mode):
+        if not overwrite:
+            raise _taken_by_link(path)
+        path, found = _follow(place)
+        place = Location(path, is_in_ram(path))
+    if stat.S_ISDIR(found.st_mode):
+        raise explain(OSError(errno.EISDIR, ""), "create the array", path)
+    if not overwrite:
+        # A link would find out too, but only after everything was written.
+        raise explain(OSError(errno.EEXIST, ""), "create the array", path)
+    if not files.is_regular(found):
+        raise ArrayExistsError(
+            f"cannot create the array {path!r}: a device, pipe or socket has this "
+            "name, expected a regular file to replace; choose another name",
+            path,
+        )
+    return place, found
+
+
+def _taken_by_link(path: str) -> StorageError:
+    leads_to = dangling_target(path)
+    if leads_to is None:
+        code = errno.EISDIR if os.path.isdir(path) else errno.EEXIST
+        return explain(OSError(code, ""), "create the array", path)
+    return ArrayExistsError(
+        f"cannot create the array {path!r}: the name is taken by a symbolic link to "
+        f"{leads_to!r}, where there is nothing; remove the link, or create the array "
+        "there",
+        path,
+    )
+
+
+def _follow(place: Location) -> tuple[str, os.stat_result]:
+    """Follow a link as open(2) does, which follows not every link in a /tmp."""
+    path = place.path
+    if place.in_ram:
+        raise explain(OSError(errno.ELOOP, ""), "create the array", path)
+    try:
+        meant = os.stat(path)
+        found = os.path.realpath(path, strict=True)
+        status = os.lstat(found)
+    except FileNotFoundError as error:
+        raise ArrayNotFoundError(
+            f"cannot create the array {path!r}: it is a symbolic link to "
+            f"{dangling_target(path)!r}, where there is nothing to overwrite; remove "
+            "the link, or create the array there",
+            path,
+        ) from error
+    except PermissionError as error:
+        raise UnsafePathError(
+            f"cannot create the array {path!r}: it is a symbolic link that this user "
+            "may not follow; name the file to which it leads",
+            path,
+        ) from error
+    if not os.path.samestat(meant, status):
+        raise UnsafePathError(
+            f"cannot create the array {path!r}: somebody else has just changed this "
+            "symbolic link; check it, and name the file to which it leads",
+            path,
+        )
+    return found, status
+
+
+def set_access(fd: int, old: os.stat_result | None, permissions: int | None) -> None:
+    """Set owner, group and mode of a new file before it gets its name.
+
+    Parameters
+    ----------
+    fd : int
+        The new file, which nobody else can open.
+    old : os.stat_result, optional
+        What it is to replace.
+    permissions : int, optional
+        Mode bits; those of `old`, or else 0600, without.
+    """
+    if old is None:
+        files.set_permissions(fd, _PRIVATE if permissions is None else permissions)
+        return
+    new = files.status(fd)
+    if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
+        # First: with the mode already set, others could open it for a moment.
+        if not files.set_owner(fd, old.st_uid, old.st_gid):
+            files.set_owner(fd, -1, old.st_gid)
+        new = files.status(fd)
+    files.set_permissions(
+        fd, _mode_of(old, new) if permissions is None else permissions
+    )
+
+
+def _mode_of(old: os.stat_result, new: os.stat_result) -> int:
+    """The old mode, without what it would give to others in a group of another user."""
+    mode = old.st_mode & 0o777
+    owner, group, others = mode >> 6, mode >> 3 & 7, mode & 7
+    if new.st_uid != old.st_uid:  # the old owner is now one of the group, or of others
+        group, others = group & owner, others & owner
+    if new.st_gid != old.st_gid:  # members of one group are others now, and conversely
+        group = others = group & others
+    return owner << 6 | group << 3 | others

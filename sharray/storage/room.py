@@ -1,0 +1,126 @@
+"""Room for a new file: refusing early, and saying what there is too little of."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+
+from ..errors import NoSpaceError, StorageError, explain
+from ..system import files
+
+# Asking how much memory there is costs 50 us, too much for small arrays.
+_WORTH_ASKING = 64 << 20
+
+
+def check_room(fd: int, size: int, path: str) -> None:
+    """Refuse at once what would fail only after minutes of writing.
+
+    Or not even fail: a RAM disk accepts more than there is memory, and then the
+    kernel kills somebody. Beyond the limit on the size of files (ulimit -f), it
+    kills this process, unless SIGXFSZ is ignored.
+    """
+    if size > files.size_limit():
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+    if size < _WORTH_ASKING:
+        return
+    if size > files.free_bytes(os.path.dirname(path)):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    if not files.is_volatile(fd, files.status(fd).st_dev):
+        return
+    from ..system import limits  # 2 ms that only large arrays need
+
+    available = limits.available_memory()
+    if available is not None and size > available:
+        raise NoSpaceError(
+            f"cannot create the array {path!r}: it needs {size} bytes, {available} are "
+            "free of the memory of this machine or container; end programs that use "
+            "much, or create the array on a disk",
+            path,
+        )
+
+
+def explain_no_room(
+    error: OSError, doing: str, path: str, size: int, variable: str = ""
+) -> StorageError:
+    """Say of what there is too little: bytes, files, a quota, or a limit.
+
+    Parameters
+    ----------
+    error : OSError
+        ENOSPC, EDQUOT or EFBIG; any other is explained as elsewhere.
+    doing : str
+        See `sharray.errors.explain`.
+    path : str
+        The file or directory that was to be made.
+    size : int
+        Its bytes.
+    variable : str, optional
+        The environment variable that names another directory for it.
+    """
+    explained = explain(error, doing, path)
+    if not isinstance(explained, NoSpaceError):
+        return explained
+    directory = os.path.dirname(path)
+    problem, remedy = _missing(explained.code, size, directory, bool(variable))
+    if variable and explained.code != errno.EFBIG:
+        remedy += f", or name another directory in {variable}"
+    message = f"cannot {doing} {path!r}: {problem}; {remedy}"
+    return NoSpaceError(message, path, explained.code)
+
+
+def _missing(code: int, size: int, directory: str, in_ram: bool) -> tuple[str, str]:
+    """The problem and the remedy."""
+    needed, free = f"it needs {size} bytes", _free_bytes(directory)
+    if code == errno.EFBIG:
+        limit = files.size_limit()
+        if size > limit:
+            return (
+                f"{needed}, and files of this process may have at most {limit}",
+                "raise the limit (ulimit -f)",
+            )
+        return (
+            f"{needed}, and its file system does not hold files this large",
+            "choose another directory",
+        )
+    if code == errno.EDQUOT:
+        return (
+            f"{needed}, and the disk quota of this user, group or project is used up "
+            f"({_told(free)} in {directory!r})",
+            "remove what is not needed (see quota -s), or choose another directory",
+        )
+    if files.free_inodes(directory) == 0:
+        more = " (mount -o remount,nr_inodes=...)" if in_ram else ""
+        return (
+            f"all inodes of {directory!r} are used up: its file system holds no more "
+            f"files, though {_told(free)}",
+            f"remove files (df -i {directory} counts them), or give it more{more}",
+        )
+    problem = f"{needed}, {_told(free)} in {directory!r} ({os.strerror(code)})"
+    if size <= free:
+        return (
+            f"{problem}, so a quota, or what the file system keeps for itself, is in "
+            "the way",
+            "remove what is not needed, or choose another directory",
+        )
+    if in_ram:
+        return problem, (
+            "remove what is not needed, run sharray.gc(), give the RAM disk more room "
+            "(mount -o remount,size=... /dev/shm, or --shm-size in docker)"
+        )
+    return problem, "remove what is not needed, or choose another directory"
+
+
+def _free_bytes(directory: str) -> int:
+    while True:
+        try:
+            return files.free_bytes(directory)
+        except OSError:
+            # It may be one of those that could not be made.
+            if directory == os.path.dirname(directory):
+                return sys.maxsize
+            directory = os.path.dirname(directory)
+
+
+def _told(free: int) -> str:
+    return "an unknown number is free" if free == sys.maxsize else f"{free} are free"

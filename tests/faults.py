@@ -1,0 +1,128 @@
+"""File systems that lack system calls: these fail on files below some directories."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from sharray.storage import naming
+from sharray.system import files, memory, pages
+
+ENOTSUPP = 524
+MISSING = {
+    "EINVAL": errno.EINVAL,
+    "EPERM": errno.EPERM,
+    "ENOTSUP": errno.ENOTSUP,
+    "ENOSYS": errno.ENOSYS,
+    "ENOTTY": errno.ENOTTY,
+    "524": ENOTSUPP,
+}
+
+
+def _path_of(fd: int) -> str:
+    return os.readlink(f"/proc/self/fd/{fd}")
+
+
+def _is_directory(fd: int) -> bool:
+    return os.path.isdir(_path_of(fd))
+
+
+def _of_fd(fd: int, *_: Any, **__: Any) -> str:
+    return _path_of(fd)
+
+
+# By name: where the call is looked up, and which path a call of it is about; "" if it
+# is to go on as always.
+CALLS: dict[str, tuple[Any, str, Callable[..., str]]] = {
+    "fsync": (os, "fsync", lambda fd: "" if _is_directory(fd) else _path_of(fd)),
+    "fsync_directory": (
+        os,
+        "fsync",
+        lambda fd: _path_of(fd) if _is_directory(fd) else "",
+    ),
+    "fchmod": (os, "fchmod", _of_fd),
+    "fchown": (os, "fchown", _of_fd),
+    "fallocate": (os, "posix_fallocate", _of_fd),
+    "fadvise": (os, "posix_fadvise", _of_fd),
+    "flock": (fcntl, "flock", _of_fd),
+    "linkat": (
+        os,
+        "link",
+        lambda old, new, **_: new if old.startswith("/proc/self/fd/") else "",
+    ),
+    "link": (
+        os,
+        "link",
+        lambda old, new, **_: "" if old.startswith("/proc/self/fd/") else new,
+    ),
+    "tmpfile": (
+        os,
+        "open",
+        lambda path, flags=0, *_, **__: (
+            path if flags & os.O_TMPFILE == os.O_TMPFILE else ""
+        ),
+    ),
+    "statvfs": (os, "statvfs", lambda path: str(path)),
+    "shared_mmap": (
+        memory,
+        "map_file",
+        lambda fd, *_, private, **__: "" if private else _path_of(fd),
+    ),
+    "private_mmap": (
+        memory,
+        "map_file",
+        lambda fd, *_, private, **__: _path_of(fd) if private else "",
+    ),
+}
+# Functions of the C library: they return an errno's sign, whatever the path.
+_C_CALLS: dict[str, tuple[Any, str]] = {
+    "renameat2": (files, "_renameat2"),
+    "fstatfs": (files, "_fstatfs"),
+    "mincore": (pages, "_mincore"),
+    "madvise": (pages, "_madvise"),
+    "sync_file_range": (memory, "_sync_file_range"),
+}
+ALL = [*CALLS, *_C_CALLS]
+
+
+@contextmanager
+def failing(codes: dict[str, int], *directories: str) -> Iterator[None]:
+    """Have calls fail with these errors on files in or below directories."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(naming, "_can_name", {})
+        patch.setattr(files, "_volatile_by_device", {})
+        for name, code in codes.items():
+            if name in _C_CALLS:
+                patch.setattr(*_C_CALLS[name], _failing_c_function(code))
+            else:
+                module, attribute, path_of = CALLS[name]
+                real = getattr(module, attribute)
+                fake = _failing(real, path_of, code, directories)
+                patch.setattr(module, attribute, fake)
+        yield
+
+
+def _failing(
+    real: Any, path_of: Callable[..., str], code: int, directories: tuple[str, ...]
+) -> Any:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if path_of(*args, **kwargs).startswith(directories):
+            raise OSError(code, os.strerror(code))
+        return real(*args, **kwargs)
+
+    return call
+
+
+def _failing_c_function(code: int) -> Any:
+    def call(*_: Any) -> int:
+        ctypes.set_errno(code)
+        return -1
+
+    return call
