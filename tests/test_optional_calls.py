@@ -146,7 +146,7 @@ def test_a_flush_that_is_missing_raises_and_is_not_remembered(
     with monkeypatch.context() as patch:
         patch.setattr(memory, "sync", refuse)
         for _ in range(2):
-            with pytest.raises(sh.FlushError, match="cannot flush.*another disk"):
+            with pytest.raises(sh.FlushError, match=r"cannot flush.*another disk"):
                 a.flush()
     assert sh.inspect("a.npy").fault is None
     a.flush()

@@ -68,8 +68,8 @@ def reap(path: str, *, ending: int = 0, dry_run: bool = False) -> bool:
         return False
     try:
         return _reap_open(fd, path, ending, dry_run)
-    except FileNotFoundError:
-        return False
+    except OSError:
+        return False  # what cannot be asked or removed stays
     finally:
         files.close(fd)
 

@@ -121,13 +121,14 @@ def open_visible(path: str) -> int:
     while True:
         fd = files.open_new(path)
         try:
-            hold_or_close(fd, path)
+            lease.hold(fd, path)
+            if files.status(fd).st_nlink > 0:
+                return fd
         except BaseException:
+            files.close(fd)
             with suppress(OSError):
                 files.unlink(path)
             raise
-        if files.status(fd).st_nlink > 0:
-            return fd
         files.close(fd)  # somebody reaped it before it was leased
 
 
@@ -179,8 +180,7 @@ def _link(fd: int, path: str, in_ram: bool) -> None:
 
 def _rename(fd: int, temporary: str, path: str, overwrite: bool) -> None:
     """Turn a temporary name into the file's own."""
-    status = files.status(fd)
-    if not files.names_same_file(temporary, status.st_dev, status.st_ino, follow=False):
+    if not _is_named(fd, temporary):
         # Locks of some network file systems hold on one machine only.
         raise StorageError(
             f"cannot create the array {path!r}: another program, or one on another "
@@ -205,19 +205,23 @@ def _rename_over_claim(temporary: str, path: str) -> None:
     """Claim the name by an empty file, then replace that."""
     claim = files.open_new(path)
     try:
-        status = files.status(claim)
-        ours = status.st_dev, status.st_ino  # and nobody else's while it is open
         try:
-            if not files.names_same_file(path, *ours, follow=False):
+            if not _is_named(claim, path):
                 raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
             files.rename(temporary, path)
         except BaseException:
-            if files.names_same_file(path, *ours, follow=False):
+            if _is_named(claim, path):
                 with suppress(OSError):
                     files.unlink(path)
             raise
     finally:
         files.close(claim)
+
+
+def _is_named(fd: int, path: str) -> bool:
+    """Whether an open file, whose inode nobody else can have, has this name."""
+    status = files.status(fd)
+    return files.names_same_file(path, status.st_dev, status.st_ino, follow=False)
 
 
 def _claim_beside(path: str, claim: Callable[[str], T]) -> tuple[str, T]:

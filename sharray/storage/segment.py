@@ -161,9 +161,9 @@ class Segment:
         except OSError as error:
             if is_unsupported(error):  # nothing was lost, so nothing is remembered
                 raise FlushError(
-                    f"{self.path!r}: its file system cannot flush ({error.strerror}), so "
-                    "a power cut may lose what is not on the disk yet; keep the array "
-                    "on another disk",
+                    f"{self.path!r}: its file system cannot flush ({error.strerror}), "
+                    "so a power cut may lose what is not on the disk yet; keep the "
+                    "array on another disk",
                     self.path,
                     error.errno,
                 ) from error

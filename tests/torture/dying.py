@@ -22,6 +22,8 @@ _CHANGING = {
         "storage.ending",
         "storage.lease",
         "storage.making",
+        "storage.naming",
+        "storage.replacing",
         "storage.segment",
         "storage.transit",
         "system.files",
