@@ -122,6 +122,25 @@ def test_a_link_that_the_kernel_does_not_follow_is_not_followed() -> None:
         assert np.load("mine.npy").tolist() == [OLD] * 3
 
 
+def test_a_link_that_may_not_be_followed_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The same on kernels that follow all of them."""
+    sh.create("mine.npy", 3, fill_value=OLD)
+    os.symlink("mine.npy", "link.npy")
+    real = os.stat
+
+    def refuse(path: Any, **options: Any) -> os.stat_result:
+        if str(path).endswith("link.npy") and options.get("follow_symlinks", True):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(path, **options)
+
+    monkeypatch.setattr(os, "stat", refuse)
+    with pytest.raises(sh.UnsafePathError, match="may not follow"):
+        sh.create("link.npy", 3, overwrite=True)
+    assert np.load("mine.npy").tolist() == [OLD] * 3
+
+
 # -- what is no file -----------------------------------------------------------
 
 
