@@ -99,11 +99,26 @@ def _open_descriptors() -> set[str]:
     return found
 
 
-def _mapped_files() -> set[str]:
+def mapped_arrays() -> set[str]:
+    """Return the array files, and the memory of teams, that are mapped here."""
     with open("/proc/self/maps", encoding="utf-8") as table:
-        lines = [line.split(maxsplit=5) for line in table]
-    files = {fields[5].strip() for fields in lines if len(fields) == 6}
-    return {name for name in files if ".npy" in name or "sharray" in name}
+        lines = [line.rstrip("\n").split(maxsplit=5) for line in table]
+    return {
+        fields[5]
+        for fields in lines
+        if len(fields) == 6 and _is_of_an_array(fields[5], fields[1])
+    }
+
+
+def _is_of_an_array(name: str, permissions: str) -> bool:
+    """Whether a mapping shows an array file, or memory of a team.
+
+    By the folder that arrays in RAM have for themselves, not by any that is called
+    like the project: every library of a checkout lies below one of those.
+    """
+    path = name.removesuffix(" (deleted)")
+    in_ram = permissions.endswith("s") and f"/sharray-{os.getuid()}/" in path
+    return in_ram or path.endswith(".npy") or path.startswith("/memfd:sharray")
 
 
 def _files_in_ram() -> list[str]:
@@ -130,7 +145,7 @@ def _no_leaks(
 ) -> Iterator[None]:
     """Fail a test that leaves descriptors, mappings, files or processes behind."""
     gc.freeze()  # the collection below then looks at this test's objects only
-    descriptors, mappings = _open_descriptors(), _mapped_files()
+    descriptors, mappings = _open_descriptors(), mapped_arrays()
     yield
     close_default_team()
     assert not _uninstall(), "multiprocessing left with sharray installed"
@@ -142,5 +157,5 @@ def _no_leaks(
         os.unlink(path)  # else every later test would fail too
     assert left == [], "arrays left in RAM"
     assert _open_descriptors() - descriptors == set(), "descriptors left open"
-    assert _mapped_files() - mappings == set(), "files left mapped"
+    assert mapped_arrays() - mappings == set(), "files left mapped"
     assert multiprocessing.active_children() == [], "processes left running"
