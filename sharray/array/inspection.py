@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from ..errors import NotSharedError
+from collections.abc import Iterable
+
+from ..errors import NotSharedError, SharrayError
 from ..storage import location
-from ..storage.inspecting import inspect_file, inspect_segment
+from ..storage.inspecting import inspect_each, inspect_file, inspect_segment
 from ..storage.inspection import Inspection
+from ..storage.location import Location
 from .core import AnyArray, SharedArray
 from .named import Path
 
@@ -63,3 +66,20 @@ def inspect(array: AnyArray | Path, /) -> Inspection:
             "that it was made from"
         )
     return inspect_segment(root.segment, root.address)
+
+
+def inspect_all(paths: Iterable[Path]) -> list[Inspection | SharrayError]:
+    """Inspect many files at once: what each is, or why it cannot be told.
+
+    To `inspect` one after the other would read /proc for each of them.
+    """
+    places = [_locate(path) for path in paths]
+    found = iter(inspect_each(one for one in places if isinstance(one, Location)))
+    return [next(found) if isinstance(one, Location) else one for one in places]
+
+
+def _locate(path: Path) -> Location | SharrayError:
+    try:
+        return location.locate(path)
+    except SharrayError as error:
+        return error

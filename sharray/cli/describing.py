@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -10,11 +12,13 @@ from numpy.lib.format import dtype_to_descr
 
 import sharray as sh
 
+from ..array import inspection
 from ..storage import location
 from .output import NOTHING
 from .problem import ProblemError
 
 _ANONYMOUS = f"{location.SCHEME}{location.ANONYMOUS}/"
+_WHOLE_NAME = re.compile(r"[0-9a-f]{32}\.npy")
 _LONGEST_DTYPE = 24
 _LONGEST_COMMAND = 32
 _MOST_HOLDERS = 3
@@ -30,6 +34,8 @@ def locate(name: str) -> str:
         return name
     directory = location.anonymous_directory()
     wanted = name.removeprefix(_ANONYMOUS)
+    if _WHOLE_NAME.fullmatch(wanted):
+        return os.path.join(directory, wanted)  # no need to look for others like it
     try:
         found = [other for other in os.listdir(directory) if other.startswith(wanted)]
     except OSError:
@@ -41,6 +47,20 @@ def locate(name: str) -> str:
             "sharray ls"
         )
     return os.path.join(directory, found[0])
+
+
+def inspect_all(names: Iterable[str]) -> list[sh.Inspection | Exception]:
+    """What is known of arrays that `locate` knows, or why nothing is."""
+    paths = [_try_to_locate(name) for name in names]
+    found = iter(inspection.inspect_all(one for one in paths if isinstance(one, str)))
+    return [next(found) if isinstance(one, str) else one for one in paths]
+
+
+def _try_to_locate(name: str) -> str | ProblemError:
+    try:
+        return locate(name)
+    except ProblemError as error:
+        return error
 
 
 def short_name(found: sh.Inspection) -> str:

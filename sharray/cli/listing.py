@@ -76,7 +76,7 @@ def ls(
 
     RESIDENT is what is in memory; DIRTY what is not on the disk yet.
     """
-    found = [one for place in places or [_RAM] for one in _find(place)]
+    found = _find(places or [_RAM])
     found.sort(key=_KEYS[sort])
     if json:
         print_json([describing.document(one) for one in found])
@@ -114,11 +114,24 @@ def rows(
     ]
 
 
-def _find(place: str) -> list[sh.Inspection]:
+def _find(places: list[str]) -> list[sh.Inspection]:
+    found, single = [], []
+    for place in places:
+        listed = _list(place)
+        if listed is None:
+            single.append(place)
+        else:
+            found += listed
+    for one in describing.inspect_all(single):
+        if isinstance(one, Exception):
+            raise one
+        found.append(one)
+    return found
+
+
+def _list(place: str) -> list[sh.Inspection] | None:
+    """The arrays below a place; None if it is a single one."""
     if place.startswith(_RAM):
         found = sh.list(place) if not describing.is_anonymous_name(place) else []
-        if found or place == _RAM:
-            return found
-    elif os.path.isdir(place):
-        return sh.list(place)
-    return [sh.inspect(describing.locate(place))]
+        return found if found or place == _RAM else None
+    return sh.list(place) if os.path.isdir(place) else None

@@ -70,7 +70,8 @@ def rm(
     patterns = [name for name in names if _is_pattern(name)]
     dry_run = dry_run or (bool(patterns) and not yes)
     targets = list(_expand(names))  # before anything is removed, as it may fail
-    removals = [_remove(name, dry_run, force) for name in targets]
+    inspected = zip(targets, describing.inspect_all(targets), strict=True)
+    removals = [_remove(name, found, dry_run, force) for name, found in inspected]
     removed = [one for one in removals if one.refusal is None]
     if json:
         print_json({"dry_run": dry_run, "arrays": [_document(one) for one in removals]})
@@ -137,7 +138,9 @@ def _match_in_ram(pattern: str) -> list[str]:
 
 
 def _match_files(pattern: str) -> list[str]:
-    return [path for path in sorted(glob.glob(pattern)) if _is_array(path)]
+    paths = sorted(glob.glob(pattern))
+    inspected = zip(paths, describing.inspect_all(paths), strict=True)
+    return [path for path, found in inspected if isinstance(found, sh.Inspection)]
 
 
 def _is_array(path: str) -> bool:
@@ -148,10 +151,13 @@ def _is_array(path: str) -> bool:
     return True
 
 
-def _remove(name: str, dry_run: bool, force: bool) -> _Removal:
+def _remove(
+    name: str, found: sh.Inspection | Exception, dry_run: bool, force: bool
+) -> _Removal:
     nbytes = 0
     try:
-        found = sh.inspect(describing.locate(name))
+        if isinstance(found, Exception):
+            raise found
         nbytes = found.allocated or 0
         unknown = found.in_use is None
         if describing.is_anonymous_name(found.name) and not (unknown and force):

@@ -6,13 +6,17 @@ data is read: a file may be truncated at any time.
 
 from __future__ import annotations
 
+import errno
+import functools
 import os
 import struct
-from collections.abc import Iterable
-from contextlib import suppress
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
+from typing import NamedTuple
 
-from ..errors import FormatError, StorageError, explain
+from ..errors import FormatError, SharrayError, StorageError, explain
 from ..system import files, locks, mappings, pages
 from ..system.mappings import FileKey, Mapping
 from . import attaching, location, message, trailer, transit
@@ -33,8 +37,32 @@ _STATES = {
 _WORDS = struct.Struct(f"<{trailer.PAGE_WORDS}Q")
 _LARGEST_ERRNO = 4095
 
+# Files that are mapped at the same time, for a look at their pages: a sixteenth of
+# what the system lets a process map, vm.max_map_count.
+_MOST_MAPPED = 4096
+# What this process has too little of; it says nothing about a file.
+_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+
 # What is told of a file, but for who holds it, and what to look for them with.
-_Look = tuple[FileKey | None, Inspection]
+_Found = tuple[FileKey | None, Inspection]
+
+
+class _Look(NamedTuple):
+    """A file that is mapped for a look at its pages.
+
+    Attributes
+    ----------
+    address : int or None
+        Where; None where the file cannot be mapped.
+    shown : bool
+        Whether its dirty pages can be told.
+    found : Inspection
+        All but its dirty pages and its holders.
+    """
+
+    address: int | None
+    shown: bool
+    found: Inspection
 
 
 def inspect_file(place: Location) -> Inspection:
@@ -47,18 +75,41 @@ def inspect_file(place: Location) -> Inspection:
     FormatError
         It is no array file.
     """
-    return _with_holders([_look_at_file(place)])[0]
+    (found,) = inspect_each([place])
+    if isinstance(found, Inspection):
+        return found
+    raise found
 
 
 def inspect_files(places: Iterable[Location]) -> list[Inspection]:
-    """Inspect files, and pass over those that are gone, or no arrays."""
-    looks = []
-    for place in places:
-        try:
-            looks.append(_look_at_file(place))
-        except (StorageError, FormatError):
-            continue
-    return _with_holders(looks)
+    """Inspect files, and pass over those that are gone, or no arrays.
+
+    Raises
+    ------
+    StorageError
+        This process has no descriptor or no memory left to look at them.
+    """
+    inspected = []
+    for one in inspect_each(places):
+        if isinstance(one, Inspection):
+            inspected.append(one)
+        elif isinstance(one, StorageError) and one.errno in _EXHAUSTED:
+            raise one
+    return inspected
+
+
+def inspect_each(places: Iterable[Location]) -> list[Inspection | SharrayError]:
+    """Inspect files, each with what it is or why it cannot be told.
+
+    The tables of processes are read for all of them at once: this process's own once
+    for every `_MOST_MAPPED` files, those of all processes once.
+    """
+    looks: list[_Found | SharrayError] = []
+    waiting = deque(places)
+    while waiting:
+        looks += _look_at_next(waiting)
+    found = iter(_with_holders([look for look in looks if isinstance(look, tuple)]))
+    return [next(found) if isinstance(look, tuple) else look for look in looks]
 
 
 def inspect_segment(segment: Segment, address: int) -> Inspection:
@@ -77,31 +128,71 @@ def inspect_segment(segment: Segment, address: int) -> Inspection:
         runs = pages.resident_runs(address, segment.size)
         resident = min(sum(length for _, length in runs), segment.size)
     found = found._replace(path=None, durable=not segment.volatile, resident=resident)
-    key = None
-    with suppress(OSError):  # no /proc
-        key = mappings.file_at(address)
-    return _with_holders([(key, found)])[0]
+    return _with_holders([(_keys_at([address]).get(address), found)])[0]
 
 
-def _look_at_file(place: Location) -> _Look:
+def _keys_at(addresses: list[int]) -> dict[int, FileKey]:
+    """How the table of mappings names what is mapped there; empty without /proc."""
+    with suppress(OSError):
+        return mappings.files_at(addresses)
+    return {}
+
+
+def _dirty_at(addresses: list[int | None]) -> dict[int, int]:
+    """How much is dirty of what is mapped there and shown; empty without /proc."""
+    with suppress(OSError):
+        return pages.dirty_bytes([one for one in addresses if one is not None])
+    return {}
+
+
+def _look_at_next(waiting: deque[Location]) -> list[_Found | SharrayError]:
+    """Look at as many files as may be mapped at the same time, and take them out."""
+    looks: list[_Look | SharrayError] = []
+    with ExitStack() as mapped:
+        while waiting and len(looks) < _MOST_MAPPED:
+            look = _look_at_file(waiting[0], mapped)
+            if looks and isinstance(look, StorageError) and look.errno == errno.ENOMEM:
+                break  # once the others are not mapped any more there may be room
+            looks.append(look)
+            waiting.popleft()
+        done = [look for look in looks if isinstance(look, _Look)]
+        keys = _keys_at([look.address for look in done if look.address is not None])
+        dirty = _dirty_at([look.address for look in done if look.shown])
+    return [
+        (
+            keys.get(look.address or 0),
+            look.found._replace(dirty=dirty.get(look.address or 0)),
+        )
+        if isinstance(look, _Look)
+        else look
+        for look in looks
+    ]
+
+
+def _look_at_file(place: Location, mapped: ExitStack) -> _Look | SharrayError:
     path = place.path
-    if place.in_ram:
-        location.check_ram_directories(path)
     try:
-        fd = files.open_existing(path, writable=False, follow=not place.in_ram)
-    except OSError as error:
-        raise attaching.explain_open(error, path) from error
-    try:
-        return _look(fd, path)
+        if place.in_ram:
+            location.check_ram_directories(path)
+        try:
+            fd = files.open_existing(path, writable=False, follow=not place.in_ram)
+        except OSError as error:
+            raise attaching.explain_open(error, path) from error
+        try:
+            return _look(fd, path, mapped)
+        finally:
+            files.close(fd)
     except OSError as error:
         if isinstance(error, StorageError):
-            raise
-        raise explain(error, "inspect the array", path) from error
-    finally:
-        files.close(fd)
+            return error
+        explained = explain(error, "inspect the array", path)
+        explained.__cause__ = error
+        return explained
+    except FormatError as error:
+        return error
 
 
-def _look(fd: int, path: str) -> _Look:
+def _look(fd: int, path: str, mapped: ExitStack) -> _Look:
     status = files.status(fd)
     attaching.check_regular(status, path)
     files.do_not_read_ahead(fd)
@@ -111,32 +202,45 @@ def _look(fd: int, path: str) -> _Look:
     if found_trailer is not None:
         page = files.read_at(fd, TRAILER_SIZE, size - TRAILER_SIZE)
     volatile = files.is_volatile(fd, status.st_dev)
-    key, resident, dirty = _look_at_pages(fd, path, status, volatile)
+    address, resident, shown = _look_at_pages(fd, path, status, volatile, mapped)
     found = _describe(path, header, found_trailer, size, page)._replace(
         durable=not volatile,
         modified=_time(status.st_mtime_ns),
         allocated=files.allocated_bytes(status),
         resident=resident,
-        dirty=dirty,
         # At last, since who opens the file waits for as long as this one is locked.
         in_use=_is_in_use(fd),
     )
-    return key, found
+    locks.unlock(fd)  # which else the mapping would keep
+    return _Look(address, shown, found)
 
 
 def _look_at_pages(
-    fd: int, path: str, status: os.stat_result, volatile: bool
-) -> tuple[FileKey | None, int | None, int | None]:
-    """How the maps files name it, and what is resident and dirty; None: not told."""
-    key, size = None, status.st_size
-    with suppress(OSError, NotImplementedError), pages.mapped(fd, size) as address:
-        key = mappings.file_at(address)
-        if files.may_see_pages(path, status):
-            runs = list(pages.resident_runs(address, size))
-            resident = min(sum(length for _, length in runs), size)
-            dirty = None if volatile else pages.dirty_bytes(address, size, runs)
-            return key, resident, dirty
-    return key, None, None
+    fd: int, path: str, status: os.stat_result, volatile: bool, mapped: ExitStack
+) -> tuple[int | None, int | None, bool]:
+    """Map the file to look at its pages.
+
+    Returns
+    -------
+    address : int or None
+        Where it is mapped, until `mapped` ends; None where that is not possible.
+    resident : int or None
+        Bytes in memory; None if that cannot be told.
+    shown : bool
+        Whether `pages.dirty_bytes` can tell of it.
+    """
+    address, resident, size = None, None, status.st_size
+    try:
+        address = mapped.enter_context(pages.mapped(fd, size))
+        if not files.may_see_pages(path, status):
+            return address, None, False
+        runs = list(pages.resident_runs(address, size))
+        resident = min(sum(length for _, length in runs), size)
+        return address, resident, not volatile and pages.show(address, size, runs)
+    except (OSError, NotImplementedError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+            raise  # there may be room once the files before are not mapped any more
+        return address, resident, False
 
 
 def _is_in_use(fd: int) -> bool | None:
@@ -193,13 +297,15 @@ def _fault(word: int) -> str | None:
     return os.strerror(word) if word <= _LARGEST_ERRNO else f"unknown ({word})"
 
 
-def _with_holders(looks: list[_Look]) -> list[Inspection]:
+def _with_holders(looks: list[_Found]) -> list[Inspection]:
     """Look for the holders of all of them at once."""
     if not looks:
         return []
     found = mappings.find({key for key, _ in looks if key is not None})
+    command = functools.cache(mappings.command)  # one process may hold them all
     return [
-        _with(one, _holders(found.get(key, []) if key else [])) for key, one in looks
+        _with(one, _holders(found.get(key, []) if key else [], command))
+        for key, one in looks
     ]
 
 
@@ -210,10 +316,8 @@ def _with(found: Inspection, holders: tuple[Holder, ...]) -> Inspection:
     return found._replace(holders=holders)
 
 
-def _holders(found: list[Mapping]) -> tuple[Holder, ...]:
+def _holders(found: list[Mapping], command: Callable[[int], str]) -> tuple[Holder, ...]:
     by_pid: dict[int, list[Mapping]] = {}
     for mapping in found:
         by_pid.setdefault(mapping.pid, []).append(mapping)
-    return tuple(
-        Holder(pid, mappings.command(pid), tuple(ones)) for pid, ones in by_pid.items()
-    )
+    return tuple(Holder(pid, command(pid), tuple(ones)) for pid, ones in by_pid.items())

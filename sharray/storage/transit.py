@@ -86,8 +86,8 @@ def record_received(words: memoryview[int], token: int) -> None:
 
 def count(page: bytes) -> int:
     """How many entries a trailer page has."""
-    words = memoryview(page).cast("Q")
-    return sum(words[_word(entry)] != 0 for entry in range(ENTRIES))
+    tokens = memoryview(page).cast("Q")[TRANSIT_WORD::_ENTRY_WORDS].tolist()
+    return ENTRIES - tokens[:ENTRIES].count(0)
 
 
 def is_awaited(page: bytes, ending: int) -> bool:

@@ -13,6 +13,7 @@ import fcntl
 import os
 import struct
 import time
+from contextlib import suppress
 
 from .optional import is_unsupported
 
@@ -70,6 +71,12 @@ def lock_exclusive(fd: int) -> bool | None:
             return None
         raise
     return True
+
+
+def unlock(fd: int) -> None:
+    """Let go of the lock that this open file has, which a mapping of it would keep."""
+    with suppress(OSError):  # where there are no locks, there is none
+        fcntl.flock(fd, fcntl.LOCK_UN)
 
 
 def has_byte_locks() -> bool:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Iterator
+import re
+from collections.abc import Collection
 from typing import NamedTuple
 
 # Device and inode as the maps files have them: on some file systems (btrfs, overlays)
 # not those of stat(2), so they are read from there for the file in question, too.
 FileKey = tuple[bytes, bytes]
+
+# A line: addresses, permissions, offset, device and inode; proc(5).
+_LINE = re.compile(rb"(\w+)-(\w+) (\S+) (\w+) (\S+) (\d+) .*\n")
+# Of so few files each can be searched for in a table, instead of reading its lines.
+_FEW = 16
 
 
 class Mapping(NamedTuple):
@@ -36,16 +42,18 @@ class Mapping(NamedTuple):
     permissions: str
 
 
-def file_at(address: int) -> FileKey | None:
-    """Which file this process has mapped from an address on; None if none."""
-    table = b"\n" + _read(os.getpid(), "maps")
-    # Of a thousand lines only this one is of interest.
-    start = table.find(b"\n%08x-" % address)
-    if start < 0:
-        return None
-    line = table[start + 1 : table.index(b"\n", start + 1)]
-    device, inode = line.split(maxsplit=5)[3:5]
-    return device, inode
+def files_at(addresses: Collection[int]) -> dict[int, FileKey]:
+    """Return the files that this process has mapped from these addresses on.
+
+    One look at the table answers for all addresses: it is as long as this process has
+    mappings, so a look for each would take the square of their number.
+    """
+    wanted = {b"%08x" % address: address for address in addresses}
+    return {
+        wanted[line[1]]: (line[5], line[6])
+        for line in _LINE.finditer(_read(os.getpid(), "maps"))
+        if line[1] in wanted
+    }
 
 
 def find(keys: Collection[FileKey]) -> dict[FileKey, list[Mapping]]:
@@ -53,14 +61,35 @@ def find(keys: Collection[FileKey]) -> dict[FileKey, list[Mapping]]:
 
     Those of other users are left out, unless this process is root's; so is what
     nobody can read, by which `sharray.system.pages` looks at files.
+
+    One pass of /proc answers for all files.
     """
     found: dict[FileKey, list[Mapping]] = {key: [] for key in keys}
-    inodes = [inode for _, inode in found]
+    marks = _marks(found)
     for pid in all_processes():
-        for mapping, key in _maps(pid, inodes):
-            if key in found and not mapping.permissions.startswith("---"):
-                found[key].append(mapping)
+        try:
+            table = _read(pid, "maps")
+        except OSError:
+            continue  # it has ended, or may not be looked into
+        # Most processes have none of the files: seen from the whole, without its lines.
+        if not any(mark in table for mark in marks):
+            continue
+        for line in _LINE.finditer(table):
+            key = line[5], line[6]
+            if key in found and not line[3].startswith(b"---"):
+                found[key].append(_mapping(pid, line))
     return found
+
+
+def _marks(keys: Collection[FileKey]) -> list[bytes]:
+    """Return what a table holds if it tells of any of these files.
+
+    Of many files only their devices, which are few: a search for each file in each
+    table would take the square of their number where one process has them all.
+    """
+    if len(keys) <= _FEW:
+        return [b" %b %b " % key for key in keys]
+    return [b" %b " % device for device in {device for device, _ in keys}]
 
 
 def all_processes() -> list[int]:
@@ -79,22 +108,9 @@ def command(pid: int) -> str:
     return ""
 
 
-def _maps(pid: int, inodes: Collection[bytes]) -> Iterator[tuple[Mapping, FileKey]]:
-    """The mappings of files in a process; none if it has no file with these inodes."""
-    try:
-        table = _read(pid, "maps")
-    except OSError:
-        return  # it has ended, or may not be looked into
-    # Most processes have none of the files: seen from the whole, without its lines.
-    if not any(b" " + one + b" " in table for one in inodes):
-        return
-    for line in table.splitlines():
-        addresses, permissions, offset, device, inode = line.split(maxsplit=5)[:5]
-        if inode == b"0":
-            continue
-        start, end = (int(number, 16) for number in addresses.split(b"-"))
-        place = start, end - start, int(offset, 16)
-        yield Mapping(pid, *place, permissions.decode()), (device, inode)
+def _mapping(pid: int, line: re.Match[bytes]) -> Mapping:
+    start, end, offset = (int(line[group], 16) for group in (1, 2, 4))
+    return Mapping(pid, start, end - start, offset, line[3].decode())
 
 
 def _read(pid: int, name: str) -> bytes:

@@ -7,7 +7,7 @@ import ctypes
 import mmap
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from .c_library import c_function, raise_errno
 from .memory import PAGE_SIZE, raw_mmap
@@ -33,7 +33,8 @@ _mincore = c_function("mincore", _address, _size, ctypes.c_char_p)
 def mapped(fd: int, nbytes: int) -> Iterator[int]:
     """Map a file to look at its pages; gives the address, where nothing can be read.
 
-    It is not among what `sharray.system.mappings.find` tells.
+    It is not among what `sharray.system.mappings.find` tells. A child that is forked
+    meanwhile does not have it, which would keep the file's memory.
     """
     if raw_mmap is None or _munmap is None:
         raise NotImplementedError("this platform's C library has no mmap")
@@ -41,6 +42,8 @@ def mapped(fd: int, nbytes: int) -> Iterator[int]:
     if address == _MAP_FAILED:
         raise_errno()
     try:
+        if _madvise is not None and hasattr(mmap, "MADV_DONTFORK"):
+            _madvise(address, nbytes, mmap.MADV_DONTFORK)
         yield address
     finally:
         _munmap(address, nbytes)
@@ -75,11 +78,10 @@ def resident_runs(address: int, nbytes: int) -> Iterator[tuple[int, int]]:
             yield start + low * PAGE_SIZE, (high - low) * PAGE_SIZE
 
 
-def dirty_bytes(address: int, nbytes: int, runs: list[tuple[int, int]]) -> int | None:
-    """How much of a mapped file is not on its disk yet; None if it cannot be told.
+def show(address: int, nbytes: int, runs: list[tuple[int, int]]) -> bool:
+    """Put the pages of a mapped file that are in memory into this process's tables.
 
-    The kernel tells it of pages that this process has in its page tables, so those
-    that are in memory are put there first. None is read from the disk or written to.
+    Of those the kernel tells `dirty_bytes`. None is read from the disk or written to.
 
     Parameters
     ----------
@@ -87,33 +89,56 @@ def dirty_bytes(address: int, nbytes: int, runs: list[tuple[int, int]]) -> int |
         From `mapped`.
     runs : list of (int, int)
         From `resident_runs`.
+
+    Returns
+    -------
+    bool
+        False where the system (before Linux 5.14) cannot.
     """
     if _madvise is None or _mprotect is None:
-        return None
+        return False
     if _mprotect(address, nbytes, mmap.PROT_READ) != 0:
-        return None
+        return False
     # Else, pages that are read ahead of would bring in others.
     _madvise(address, nbytes, mmap.MADV_RANDOM)
-    for start, length in runs:
-        if _madvise(start, length, _MADV_POPULATE_READ) != 0:
-            return None
-    return _dirty_in_smaps(address)
+    shown = all(
+        _madvise(start, length, _MADV_POPULATE_READ) == 0 for start, length in runs
+    )
+    # What can be read counts as somebody's mapping of the file.
+    return _mprotect(address, nbytes, _PROT_NONE) == 0 and shown
 
 
-def _dirty_in_smaps(address: int) -> int | None:
-    """Shared_Dirty and Private_Dirty of one mapping of this process: proc(5)."""
-    found, inside = 0, False
-    first = b"%x-" % address
+def dirty_bytes(addresses: Collection[int]) -> dict[int, int]:
+    """How much of mapped files is not on the disk yet: proc(5), smaps.
+
+    Parameters
+    ----------
+    addresses : collection of int
+        From `mapped`, of what was shown.
+
+    Returns
+    -------
+    dict
+        Shared_Dirty and Private_Dirty by address. One look at the table tells all of
+        them: a look for each would take the square of the number of mappings.
+    """
+    wanted = {b"%08x" % address: address for address in addresses}
+    found: dict[int, int] = {}
+    if not wanted:
+        return found
+    address = None
     with open("/proc/self/smaps", "rb") as table:
         for line in table:
             name, _, value = line.partition(b":")
             if name in (b"Shared_Dirty", b"Private_Dirty"):
-                found += int(value.split()[0]) * 1024 if inside else 0
+                if address is not None:
+                    nbytes = int(value.split()[0]) * 1024
+                    found[address] = found.get(address, 0) + nbytes
             elif b"-" in name.split()[0]:  # the line that begins a mapping
-                if inside:
-                    return found
-                inside = line.lstrip(b"0").startswith(first)
-    return found if inside else None
+                if len(found) == len(wanted):
+                    break
+                address = wanted.get(name.partition(b"-")[0])
+    return found
 
 
 def frame(pid: int, address: int) -> int | None:
