@@ -10,6 +10,7 @@ module                    what it is for
 `sharray.array.filling`     the values that new arrays begin with
 `sharray.array.handle`      what a pickled view consists of, and opening it
 `sharray.array.root`        the mapping as one array of bytes, base of all views
+`sharray.array.addresses`   which of them an address belongs to
 `sharray.array.wholes`      arrays on all the data of a file
 `sharray.array.catalog`     `list`, `unlink`, `gc`, `clear_fault`
 `sharray.array.inspection`  `inspect`: who holds an array, and how much is in memory

@@ -19,6 +19,7 @@ from ..storage import ending
 from ..storage.attaching import attach
 from ..storage.location import Location
 from ..storage.segment import Segment
+from .addresses import Addresses
 
 
 class Root(np.ndarray[Any, np.dtype[np.uint8]]):
@@ -75,6 +76,7 @@ def root_below(array: object) -> Root | None:
 # cleared away when there is much of it.
 _roots: dict[tuple[bytes, str], weakref.ref[Root]] = {}
 _most_roots = 64
+_addresses = Addresses()
 _attaching = threading.RLock()
 
 
@@ -98,6 +100,7 @@ def root_of(segment: Segment) -> Root:
 def _remember(root: Root) -> None:
     global _most_roots
     _roots[root.segment.identity, root.mode] = weakref.ref(root)
+    _addresses.add(root)
     if len(_roots) > _most_roots:
         # Not of the items: to make a list of those can run garbage collection.
         for key in list(_roots):
@@ -120,11 +123,7 @@ def is_any_mapped() -> bool:
 
 def find_root_at(address: int) -> Root | None:
     """The root whose memory an address lies in, if there is one."""
-    for reference in list(_roots.values()):
-        root = reference()
-        if root is not None and 0 <= address - root.address < root.segment.size:
-            return root
-    return None
+    return _addresses.find(address)
 
 
 def attach_root(place: Location, mode: str, identity: bytes) -> Root:
