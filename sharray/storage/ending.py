@@ -15,7 +15,7 @@ from contextlib import suppress
 from importlib import import_module
 
 from ..errors import SharrayError
-from ..system import processes
+from ..system import memory, processes
 from . import lease, location, naming
 from .segment import Segment
 
@@ -145,10 +145,12 @@ def end() -> None:
     for act in _before_end:
         with suppress(OSError):
             act()
-    for segment, address in list(_held.values()):
+    held = list(_held.values())
+    descriptors = memory.descriptors_of_mappings() if held else {}
+    for segment, address in held:
         if address is not None:
             with suppress(OSError):
-                segment.let_go(address, ending=ending)
+                segment.let_go(address, ending=ending, descriptors=descriptors)
     _held.clear()
     if _may_have_children():
         with suppress(SharrayError):  # what a child has sent and nobody received

@@ -295,7 +295,9 @@ class Segment:
             return False
         return True
 
-    def let_go(self, address: int, *, ending: int) -> None:
+    def let_go(
+        self, address: int, *, ending: int, descriptors: memory.Descriptors
+    ) -> None:
         """Give up the lease while arrays on the mapping still exist.
 
         For the end of a process: they go on showing the same memory, and the
@@ -307,6 +309,8 @@ class Segment:
             Where the mapping begins.
         ending : int
             See `sharray.storage.transit.is_awaited`.
+        descriptors : Descriptors
+            From `sharray.system.memory.descriptors_of_mappings`.
         """
         if self.mode != "r+":
             return  # was opened by its path; the next process sweeps it up
@@ -318,7 +322,8 @@ class Segment:
             same = (self.device, self.inode)
             status = files.status(fd)
             if (status.st_dev, status.st_ino) == same:
-                memory.replace_mapping(address, self.size, same, fd)
+                kept = descriptors.get(same, ())
+                memory.replace_mapping(address, self.size, same, fd, kept)
                 if self._unnamed_fd is not None:  # a forked child has published it
                     files.close(self._unnamed_fd)
                     self._unnamed_fd = None

@@ -8,12 +8,15 @@ import errno
 import mmap
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from . import files
 from .c_library import c_function, raise_errno
 
 PAGE_SIZE = mmap.PAGESIZE
+
+# By st_dev and st_ino of the file.
+Descriptors = dict[tuple[int, int], list[int]]
 
 _MS_SYNC = 4  # asm-generic/mman-common.h; the same on every Linux
 _MAP_FIXED = 0x10
@@ -179,7 +182,26 @@ def make_private(address: int, nbytes: int, fd: int) -> None:
         raise_errno()
 
 
-def replace_mapping(address: int, nbytes: int, old: tuple[int, int], fd: int) -> None:
+def descriptors_of_mappings() -> Descriptors:
+    """Return this process's descriptors by file, if `mmap` objects keep some.
+
+    For `replace_mapping`, and one look for all mappings: each has a descriptor, so a
+    look for each would take the square of their number.
+    """
+    found: Descriptors = {}
+    if _UNTRACKED or not os.path.isdir("/proc/self/fd"):
+        return found
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # the one that listed them
+            status = os.fstat(int(name))
+            key = status.st_dev, status.st_ino
+            found.setdefault(key, []).append(int(name))
+    return found
+
+
+def replace_mapping(
+    address: int, nbytes: int, old: tuple[int, int], fd: int, kept: Iterable[int]
+) -> None:
     """Put a mapping of `fd` in the place of one of the same file.
 
     The addresses and what they show stay as they are, but the lock that the old
@@ -193,21 +215,18 @@ def replace_mapping(address: int, nbytes: int, old: tuple[int, int], fd: int) ->
         st_dev and st_ino of the file.
     fd : int
         The same file, opened anew and not locked.
+    kept : iterable of int
+        Descriptors that were of this file: from `descriptors_of_mappings`.
     """
     if raw_mmap is None:
         return
     prot = mmap.PROT_READ | mmap.PROT_WRITE
     raw_mmap(address, nbytes, prot, mmap.MAP_SHARED | _MAP_FIXED, fd, 0)
-    if _UNTRACKED:
-        return
     # Up to Python 3.12 the mmap object keeps a descriptor, and with it the lock.
     # Closing that would let the object close a stranger's descriptor later.
-    for name in os.listdir("/proc/self/fd"):
-        if int(name) == fd:
-            continue
-        try:
-            found = os.fstat(int(name))
-        except OSError:
-            continue
-        if (found.st_dev, found.st_ino) == old:
-            os.dup2(fd, int(name), inheritable=False)
+    for number in kept:
+        with contextlib.suppress(OSError):
+            found = os.fstat(number)
+            # Another thread may have given the number to another file since.
+            if (found.st_dev, found.st_ino) == old:
+                os.dup2(fd, number, inheritable=False)

@@ -1,0 +1,182 @@
+"""How much is done for n arrays, in counts that are the same on a busy machine.
+
+Lines of Python and calls of C functions; and looks at what is as long as this process
+has mappings or descriptors. A program of its own: it prints them as JSON for each thing
+that is done with the arrays.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import pickle
+import resource
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+import sharray as sh
+from sharray.passing import sending
+from sharray.passing.options import Options
+from sharray.storage import ending, inspecting, location
+from sharray.system import mappings
+
+# Enough for `shared_bytes` to be looked for.
+SHAPE = 100
+
+
+class Counts:
+    """What this thread does, by what it is done for."""
+
+    def __init__(self) -> None:
+        self.steps: dict[str, int] = {}  # lines and calls
+        self.looks: dict[str, int] = {}  # at tables of this process, or all processes
+        self._number = self._looked = 0
+        own = "/proc/self", f"/proc/{os.getpid()}"
+        tables = {
+            f"{place}/{name}" for place in own for name in ("maps", "smaps", "fd")
+        }
+        tables.add("/proc")
+
+        def note(event: str, arguments: Any) -> None:
+            if event in ("open", "os.listdir", "os.scandir") and arguments[0] in tables:
+                self._looked += 1
+
+        sys.addaudithook(note)
+
+    @contextmanager
+    def of(self, name: str) -> Iterator[None]:
+        """Count while the block runs."""
+        self._number = self._looked = 0
+        sys.setprofile(self._profile)
+        sys.settrace(self._trace)
+        try:
+            yield
+        finally:
+            sys.settrace(None)
+            sys.setprofile(None)
+            self.steps[name] = self._number
+            self.looks[name] = self._looked
+
+    def _profile(self, frame: Any, event: str, argument: Any) -> None:
+        self._number += event == "c_call"
+
+    def _trace(self, frame: Any, event: str, argument: Any) -> Callable[..., Any]:
+        self._number += event == "line"
+        return self._trace
+
+
+class Table(bytes):
+    """A table of a process; knows how often something was searched for in one."""
+
+    searches = 0
+
+    def __contains__(self, mark: Any) -> bool:
+        Table.searches += 1
+        return super().__contains__(mark)
+
+
+class Borrowed:
+    """Pickles the memory of an array as something else than an array does."""
+
+    def __init__(self, array: Any) -> None:
+        self.memory = memoryview(np.asarray(array)).cast("B")
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return bytes, (pickle.PickleBuffer(self.memory),)
+
+
+def main(n: int, directory: str) -> None:
+    """Count everything for n arrays; those on a disk lie in a directory."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    gc.disable()
+    ending._SWEEP_INTERVAL = float("inf")
+    sh.zeros(1)  # what only the first does
+    counts = Counts()
+    with counts.of("make"):
+        arrays = [sh.zeros(SHAPE) for _ in range(n)]
+    with counts.of("send"):
+        handles = [pickle.dumps(array) for array in arrays]
+    with counts.of("receive"):
+        again = [pickle.loads(handle) for handle in handles]
+    del again
+    borrowed = [Borrowed(array) for array in arrays]
+    with counts.of("send memory"):
+        message = sending.write(borrowed, Options(1 << 30, None))
+    assert len(message.data) < n * 500  # handles, no values
+    del borrowed, message
+    with counts.of("list"):
+        assert len(sh.list()) == n
+    read = mappings._read
+    mappings._read = lambda pid, name: Table(read(pid, name))
+    listed = sh.list()
+    mappings._read = read
+    assert all(len(one.holders) == 1 for one in listed)
+    counts.looks["searches in tables"] = Table.searches
+    count_files(counts, n, directory)
+    count_other_process(counts, handles)
+    with counts.of("sweep"):
+        ending.sweep(location.anonymous_directory())
+    with counts.of("drop"):
+        del arrays[n // 2 :]
+    with counts.of("gc"):
+        sh.gc()
+    with counts.of("end"):
+        ending.end()
+    print(json.dumps([counts.steps, counts.looks]))
+
+
+def count_files(counts: Counts, n: int, directory: str) -> None:
+    """The same for arrays on a disk."""
+    arrays = [
+        sh.create(os.path.join(directory, f"{number}.npy"), SHAPE)
+        for number in range(n)
+    ]
+    with counts.of("list files"):
+        assert len(sh.list(directory)) == n
+    with counts.of("send files"):
+        handles = [pickle.dumps(array) for array in arrays]
+    del arrays
+    with counts.of("receive files"):
+        again = [pickle.loads(handle) for handle in handles]
+    del again
+    places = [
+        location.locate(os.path.join(directory, f"{number}.npy")) for number in range(n)
+    ]
+    with counts.of("inspect each"):
+        assert len(inspecting.inspect_each(places)) == n
+
+
+def count_other_process(counts: Counts, handles: list[bytes]) -> None:
+    """What a process does that others send arrays to, and that then ends."""
+    code = "import counting; counting.receive_and_end()"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        input=pickle.dumps(handles),
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    steps, looks = json.loads(done.stdout)
+    counts.steps |= steps
+    counts.looks |= looks
+
+
+def receive_and_end() -> None:
+    """The program of that other process."""
+    handles = pickle.loads(sys.stdin.buffer.read())
+    gc.disable()
+    counts = Counts()
+    with counts.of("receive elsewhere"):
+        arrays = [pickle.loads(handle) for handle in handles]
+    with counts.of("end elsewhere"):
+        ending.end()
+    assert arrays
+    assert threading.active_count() == 1
+    print(json.dumps([counts.steps, counts.looks]))
