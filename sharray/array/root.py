@@ -1,8 +1,8 @@
 """The root array: all bytes of a mapped file, the base of every view of it.
 
-The chain of bases is ``view -> SharedArray -> Root -> mmap``. Root is a
-`numpy.memmap` because joblib (and others) look for one there, and then send even
-plain ndarray views by file name.
+The chain of bases is ``view -> SharedArray -> Root -> mmap``, with views of other
+classes in between where there are any. Whether memory is shared follows from this
+chain alone, never from an attribute that views and copies inherit alike.
 """
 
 from __future__ import annotations
@@ -25,32 +25,20 @@ from .addresses import Addresses
 class Root(np.ndarray[Any, np.dtype[np.uint8]]):
     """All bytes of one mapped file; as long as it lives, the mapping does."""
 
-    segment: Segment
+    segment: Segment  # of the root itself, not of slices of it
     _guard: np.ndarray[Any, Any]
-    mode: str
-    offset: int = 0
-
-    def __array_finalize__(self, obj: Any) -> None:
-        """Not as in `numpy.memmap`, which copies attributes that ours derives."""
 
     @functools.cached_property
     def address(self) -> int:
         """Where the mapping begins in memory."""
-        return int(self.__array_interface__["data"][0])
-
-    @property
-    def filename(self) -> str:  # type: ignore[override]  # memmap sets it
-        """Path of the file; asking for it gives an anonymous array its name."""
-        self.segment.publish()
-        return self.segment.path
+        return address_of(self)
 
 
-def root_below(array: object) -> Root | None:
-    """Return the root array at the end of a chain of bases, if one is there.
+def root_below(array: np.ndarray[Any, Any]) -> Root | None:
+    """Return the root array whose memory an array borrows, if there is one.
 
-    Whether memory is shared follows from the memory alone: views through other
-    classes (masked arrays, subclasses with units, memoryviews) keep it, copies do
-    not. An attribute that views inherit would claim the opposite for both.
+    Views through other classes (masked arrays, subclasses with units, memoryviews)
+    keep it, copies do not.
 
     Parameters
     ----------
@@ -58,17 +46,22 @@ def root_below(array: object) -> Root | None:
         Any array.
     """
     base: Any = array
-    while base is not None:
-        if type(base) is Root:
+    while isinstance(base, np.ndarray):
+        if type(base) is Root and "segment" in base.__dict__:
             return base
-        # Not any object's attribute: only arrays and memoryviews borrow memory.
-        if isinstance(base, np.ndarray):
-            base = base.base
-        elif type(base) is memoryview:
+        base = base.base
+        if type(base) is memoryview:
             base = base.obj
-        else:
-            return None
-    return None
+    if base is None:
+        return None  # its memory is its own
+    # Lent by an object that does not tell where it has it from: ctypes, DLPack,
+    # as_strided, an __array_interface__. The address tells.
+    return find_root_at(address_of(array))
+
+
+def address_of(array: np.ndarray[Any, Any]) -> int:
+    """Where the first element of an array is in memory."""
+    return int(array.__array_interface__["data"][0])
 
 
 # By identity and mode. Weak: a mapping ends with its last array. Not a
@@ -84,7 +77,6 @@ def root_of(segment: Segment) -> Root:
     """The root array of a segment that was just mapped."""
     root = np.ndarray.__new__(Root, (segment.size,), np.uint8, segment.mapping)
     root.segment = segment
-    root.mode = segment.mode
     if segment.mode != "c":
         _remember(root)
     if segment.anonymous:
@@ -99,7 +91,7 @@ def root_of(segment: Segment) -> Root:
 
 def _remember(root: Root) -> None:
     global _most_roots
-    _roots[root.segment.identity, root.mode] = weakref.ref(root)
+    _roots[root.segment.identity, root.segment.mode] = weakref.ref(root)
     _addresses.add(root)
     if len(_roots) > _most_roots:
         # Not of the items: to make a list of those can run garbage collection.

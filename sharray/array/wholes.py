@@ -6,7 +6,7 @@ import numpy as np
 
 from ..storage.header import Header
 from .core import AnyArray, view_of
-from .root import Root, find_root_at
+from .root import Root, address_of, find_root_at
 
 
 def whole(root: Root) -> AnyArray:
@@ -27,7 +27,7 @@ def _fortran_strides(found: Header) -> tuple[int, ...]:
 
 def shared_bytes(memory: memoryview) -> AnyArray | None:
     """The same bytes as a shared array, None if they are not of a file's data."""
-    address = np.frombuffer(memory, np.uint8).__array_interface__["data"][0]
+    address = address_of(np.frombuffer(memory, np.uint8))
     root = find_root_at(address)
     if root is None or root.segment.mode == "c":
         return None
