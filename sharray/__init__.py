@@ -17,7 +17,8 @@ A map of the package; each layer imports only from those below it:
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .array.catalog import clear_fault, gc, list, unlink
+from .array.catalog import clear_fault, gc, unlink
+from .array.catalog import list as list
 from .array.core import SharedArray
 from .array.creation import (
     array,
@@ -30,7 +31,8 @@ from .array.creation import (
     zeros,
     zeros_like,
 )
-from .array.named import create, open
+from .array.named import create
+from .array.named import open as open
 from .errors import (
     AccessError,
     ArrayExistsError,
@@ -73,6 +75,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0.dev0"
 
+# Without `list` and `open`, so that ``from sharray import *`` hides no built-in, as in
+# NumPy; ``sharray.list`` and ``sharray.open`` are as public as the others.
 __all__ = [
     "AccessError",
     "ArrayExistsError",
@@ -119,10 +123,8 @@ __all__ = [
     "install",
     "installed",
     "kernel",
-    "list",
     "ones",
     "ones_like",
-    "open",
     "prange",
     "run",
     "share",

@@ -147,7 +147,7 @@ class ArrayNotFoundError(StorageError, FileNotFoundError):
 
 
 class ArrayGoneError(ArrayNotFoundError):
-    """The array that a handle names has been removed or replaced."""
+    """The file of an array, or of a handle to one, has been removed or replaced."""
 
 
 class ArrayExistsError(StorageError, FileExistsError):

@@ -24,13 +24,13 @@ def _without_unnamed_files(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", ["field.npy", "shm://field"])
 def test_named_arrays_are_made_without_unnamed_files(name: str) -> None:
     a = sh.create(name, 3, fill_value=1)
+    path = Path(str(a.filename))
     old = sh.open(name)
     with pytest.raises(sh.ArrayExistsError):
         sh.create(name, 3)
     sh.create(name, 3, fill_value=2, overwrite=True)
     assert old.tolist() == [1, 1, 1]
     assert sh.open(name).tolist() == [2, 2, 2]
-    path = Path(str(a.filename))
     assert list(path.parent.glob(f"*{path.name}*")) == [path]
     sh.unlink(name)
 
@@ -98,7 +98,8 @@ def test_write_back_that_cannot_be_started_is_waited_for(
 
 def test_read_only_look_at_an_anonymous_array_can_be_sent() -> None:
     a = sh.full(3, 5)
-    path = a._root.filename
+    a._root.segment.publish()
+    path = a._root.segment.path
     for mode in ("r", "c"):
         b = sh.open(path, mode=mode)
         assert pickle.loads(pickle.dumps(b)).tolist() == [5, 5, 5]

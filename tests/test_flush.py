@@ -92,13 +92,6 @@ def test_flush_without_waiting_starts_the_writing(
     assert synced == []
 
 
-def test_flush_of_a_removed_file_waits_instead(synced: list[tuple[int, int]]) -> None:
-    a = sh.create("a.npy", 3)
-    sh.unlink("a.npy")
-    a.flush(wait=False)
-    assert len(synced) == 1
-
-
 def test_other_threads_run_during_a_flush(monkeypatch: pytest.MonkeyPatch) -> None:
     # The other thread's turn comes while msync runs, or never: msync is made to
     # wait for it here, which would deadlock if the GIL were held.

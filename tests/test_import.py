@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import workers
@@ -43,6 +45,13 @@ def test_public_names_are_all_there_and_all_documented() -> None:
     assert sorted(sh.__all__) == sh.__all__
     for name in sh.__all__:
         assert (getattr(sh, name).__doc__ or "").strip(), name
+
+
+def test_import_of_all_names_hides_no_built_in() -> None:
+    names: dict[str, Any] = {}
+    exec("from sharray import *", names)
+    hidden = set(names) & set(vars(builtins)) - {"__builtins__"}
+    assert {name for name in hidden if not name.startswith("__")} == set()
 
 
 def test_user_code_type_checks() -> None:

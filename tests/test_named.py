@@ -136,9 +136,10 @@ def test_unlink_removes_no_file_that_is_no_array() -> None:
 
 
 def test_unlink_removes_empty_directories_of_names() -> None:
-    a = sh.create("shm://x/y/z", 3)
+    path = Path(str(sh.create("shm://x/y/z", 3).filename))
+    assert path.parent.parent.exists()
     sh.unlink("shm://x/y/z")
-    assert not Path(str(a.filename)).parent.parent.exists()
+    assert not path.parent.parent.exists()
 
 
 def test_list_tells_names_and_use() -> None:

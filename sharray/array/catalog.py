@@ -11,8 +11,10 @@ from ..storage import ending, inbox, location, outbox
 from ..storage.attaching import attach, explain_open, read_layout
 from ..storage.location import Location
 from ..storage.naming import UNFINISHED
+from ..storage.segment import identity_of
 from ..system import files
 from .named import Path
+from .root import find_root
 
 if TYPE_CHECKING:
     from ..storage.inspection import Inspection
@@ -99,6 +101,10 @@ def _paths_in_ram(name: str) -> builtins.list[str]:
 def unlink(path: Path) -> None:
     """Remove an array's name; processes that have it mapped keep it.
 
+    For this process it is then an array without a name: not durable, and to flush it
+    is a no-op. Other processes, which may not know, get an `ArrayGoneError` when they
+    flush it.
+
     Parameters
     ----------
     path : str or PathLike
@@ -125,10 +131,13 @@ def unlink(path: Path) -> None:
     try:
         fd = files.open_existing(place.path, writable=False, follow=not place.in_ram)
         try:
-            read_layout(fd, files.status(fd).st_size, place.path)
+            status = files.status(fd)
+            identity = identity_of(status, *read_layout(fd, status.st_size, place.path))
+            files.unlink(place.path)
+            if files.status(fd).st_nlink == 0:
+                _note_unlinked(identity)
         finally:
             files.close(fd)
-        files.unlink(place.path)
     except FileNotFoundError as error:
         raise explain_open(error, place.path) from error
     except OSError as error:
@@ -137,6 +146,14 @@ def unlink(path: Path) -> None:
         raise explain(error, "remove the array", place.path) from error
     if place.in_ram:
         location.tidy_ram_directories(os.path.dirname(place.path))
+
+
+def _note_unlinked(identity: bytes) -> None:
+    """Tell the arrays of this process that their file was removed on purpose."""
+    for mode in ("r+", "r"):
+        root = find_root(identity, mode)
+        if root is not None:
+            root.segment.unlinked = True
 
 
 def gc(*, dry_run: bool = False) -> builtins.list[str]:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import numpy as np
 
 from ..errors import HandleError, NotSharedError, SharrayError
-from ..storage.location import display_name
 from . import display, handle
 from .root import Root, root_below
 
@@ -26,6 +25,14 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
     memory. Views (slices, transposes, reshapes, fields, other dtypes) stay
     shared and pickle as a handle of some 200 bytes; copies and the results of
     computations are private, as with any ndarray.
+
+    Whether an array is shared follows from its memory alone: see `is_shared`.
+    NumPy gives some private results this class, such as selections by lists and
+    masks (``a[[1, 2]]``, ``a[a > 0]``), `repeat` and `compress`. They hold nothing
+    of the file, print as plain arrays, and travel by value.
+
+    Attributes that you set belong to that one object: as with other subclasses of
+    ndarray, views, copies and pickles do not have them.
 
     See Also
     --------
@@ -86,8 +93,9 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
     def is_shared(self) -> bool:
         """Whether the memory of this array is that of a file.
 
-        An array without elements has no memory: it counts as shared if it was made
-        from one that is.
+        However the view was made: by NumPy, through another class, or through the
+        buffer, array or DLPack interface. An array without elements has no memory:
+        it counts as shared if it is a view of one that is.
 
         Examples
         --------
@@ -100,11 +108,16 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
 
     @property
     def filename(self) -> str | None:
-        """Absolute path of the file; None if anonymous or not shared."""
+        """Present absolute path of the file; None if it has none.
+
+        That is so for anonymous arrays, for those that are not shared, and once the
+        file was removed or replaced. A file that was renamed keeps its arrays: they
+        tell the new name.
+        """
         root = self._root
         if root is None or root.segment.anonymous or self._place() is None:
             return None
-        return root.segment.path
+        return root.segment.find_path()
 
     @property
     def offset(self) -> int | None:
@@ -130,24 +143,20 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
 
     @property
     def durable(self) -> bool:
-        """Whether `flush` brings the data to a disk.
+        """Whether the data lives on a disk, under a name, to which `flush` brings it.
 
-        False for arrays in RAM, for private copies (mode ``c``), and for arrays
-        that are not shared.
+        False for arrays in RAM, for anonymous ones, for private copies (mode ``c``),
+        for arrays that are not shared, and once the file was removed or replaced.
         """
         root = self._root
-        if root is None or root.segment.volatile or root.segment.mode == "c":
-            return False
-        return self._place() is not None
+        return root is not None and self._place() is not None and root.segment.durable
 
     def _home(self) -> str:
         """Where it lives, in words."""
         root = self._root
         if root is None or self._place() is None:
             return "private memory"
-        if root.segment.anonymous:
-            return "RAM, anonymous"
-        return display_name(root.segment.path)
+        return display.home(root.segment)
 
     # -- to the disk ---------------------------------------------------------
 
@@ -156,7 +165,8 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
 
         When it returns, the data is on the disk: msync(2) with MS_SYNC, without
         holding the GIL. For arrays in RAM there is nothing to do (see
-        `durable`), nor for those opened with mode ``r`` or ``c``.
+        `durable`), nor for those opened with mode ``r`` or ``c``, nor for those
+        whose file this process has removed by `sharray.unlink`.
 
         Parameters
         ----------
@@ -171,6 +181,9 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
         FlushError
             Data did not reach the disk, now or at any time since the last
             `sharray.clear_fault`, from whichever process it was flushed.
+        ArrayGoneError
+            The file was removed or replaced, other than by `sharray.unlink` in this
+            process: this array still shows the data, but no name leads to it.
 
         Examples
         --------
@@ -211,8 +224,13 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
         if root is not None and root.segment.mode != "c":
             place = handle.find_place(self, root)
             if place is not None:
-                return open_handle, handle.describe(self, root, place[0])
-        return np.asarray(self).__reduce_ex__(protocol)
+                parts = handle.describe(self, root, place[0])
+                if type(self) is SharedArray:
+                    return open_handle, parts
+                return open_subclass, (type(self), *parts)
+        if type(self) is SharedArray:
+            return np.asarray(self).__reduce_ex__(protocol)
+        return super().__reduce__()  # which keeps the subclass
 
     def __reduce__(self) -> Any:
         return self.__reduce_ex__(2)
@@ -386,3 +404,13 @@ def open_handle(
     if token:
         root.segment.record_received(token)
     return array
+
+
+def open_subclass(kind: Any, *parts: Any) -> AnyArray:
+    """Open the view that a handle describes, as a subclass of `SharedArray`."""
+    if not (isinstance(kind, type) and issubclass(kind, SharedArray)):
+        raise HandleError(
+            "not a handle of this library: expected a subclass of SharedArray; send "
+            "the array again"
+        )
+    return open_handle(*parts).view(kind)

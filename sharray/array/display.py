@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..storage import location
+
 if TYPE_CHECKING:
     from ..storage.inspection import Holder, Inspection
+    from ..storage.segment import Segment
 
 _MOST_HOLDERS = 5
 _LONGEST_COMMAND = 60
@@ -43,6 +46,17 @@ class Card(NamedTuple):
     home: str
     mode: str | None
     durable: bool
+
+
+def home(segment: Segment) -> str:
+    """Return where a segment lives, in words."""
+    # SHARRAY_RAM_DIR may be a directory on a disk: then its path says so.
+    if segment.anonymous:
+        place = "RAM" if segment.volatile else location.ram_directory()
+        return f"{place}, anonymous"
+    named = segment.find_path() is not None  # which may change the path
+    path = location.display_name(segment.path) if segment.volatile else segment.path
+    return path if named else f"a file without a name (was {path})"
 
 
 def size(nbytes: int) -> str:

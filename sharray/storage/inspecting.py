@@ -114,8 +114,9 @@ def inspect_each(places: Iterable[Location]) -> list[Inspection | SharrayError]:
 
 def inspect_segment(segment: Segment, address: int) -> Inspection:
     """Inspect what this process has mapped at an address, even if it has no name."""
-    if files.names_same_file(segment.path, segment.device, segment.inode):
-        return inspect_file(Location(segment.path, location.is_in_ram(segment.path)))
+    path = segment.find_path()
+    if path is not None:
+        return inspect_file(Location(path, location.is_in_ram(path)))
     found = _describe(
         segment.path,
         segment.header,
@@ -127,7 +128,7 @@ def inspect_segment(segment: Segment, address: int) -> Inspection:
     with suppress(OSError, NotImplementedError):
         runs = pages.resident_runs(address, segment.size)
         resident = min(sum(length for _, length in runs), segment.size)
-    found = found._replace(path=None, durable=not segment.volatile, resident=resident)
+    found = found._replace(path=None, durable=False, resident=resident)
     return _with_holders([(_keys_at([address]).get(address), found)])[0]
 
 

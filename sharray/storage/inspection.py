@@ -70,7 +70,7 @@ class Inspection(NamedTuple):
     data_offset : int
         Where the data begins in the file.
     durable : bool
-        Whether the file is on a disk, also if ``SHARRAY_RAM_DIR`` is there.
+        Whether the file is on a disk, under a name.
     anonymous : bool
         Whether it ends with its last holder.
     created : datetime or None

@@ -110,6 +110,7 @@ class _NewFile:
             self._give_name(segment)
             if directory is not None:
                 self._sync_name(segment, directory)
+            segment.map_by_name()
             return segment
         finally:
             if directory is not None:

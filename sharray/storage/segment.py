@@ -9,10 +9,13 @@ import struct
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
+import numpy as np
+
 from ..errors import ArrayGoneError, FlushError, explain
-from ..system import files, memory
+from ..system import files, mappings, memory
 from ..system.optional import is_unsupported
 from . import lease, location, trailer, transit
 from .format import TRAILER_SIZE
@@ -23,6 +26,8 @@ T = TypeVar("T")
 _LOOK_INTERVAL = 0.01
 IDENTITY_SIZE = 32  # what `identity_of` returns
 _LARGEST_ERRNO = 4095  # errno(3); the word may hold anything
+# Names that NFS and FUSE give to a removed file until its last user lets go of it.
+_NAMES_OF_REMOVED = (".nfs", ".fuse_hidden")
 # Reentrant: garbage collection may run a __del__ that sends another array.
 _publishing = threading.RLock()
 
@@ -34,7 +39,7 @@ class Segment:
     ----------
     path : str
         Absolute path of the file, which an anonymous array has only once it
-        was `publish`-ed.
+        was `publish`-ed. Others may have changed it since; see `find_path`.
     mode : str
         ``r``, ``r+`` or ``c``, as in `numpy.memmap`.
     mapping : mmap.mmap
@@ -47,6 +52,8 @@ class Segment:
         Device, inode and uuid: equal for equal memory only.
     volatile : bool
         Whether the file is in memory and flushing means nothing.
+    unlinked : bool
+        Whether this program has removed the file itself, by `sharray.unlink`.
     """
 
     __slots__ = (
@@ -66,6 +73,7 @@ class Segment:
         "path",
         "size",
         "trailer",
+        "unlinked",
         "volatile",
     )
 
@@ -92,6 +100,7 @@ class Segment:
         self.anonymous = (
             trailer is not None and trailer.anonymous and location.is_anonymous(path)
         )
+        self.unlinked = False
         self._unnamed_fd: int | None = None
         self._words: memoryview[int] | None = None
         self._local_fault = 0
@@ -114,6 +123,59 @@ class Segment:
         """All bytes of the data."""
         first, end = self.data_range
         return self._pin[first:end]
+
+    # -- where the file is ---------------------------------------------------
+
+    def find_path(self) -> str | None:
+        """Return the file's present path; None if it was removed or replaced.
+
+        An array follows its file. If that was renamed, or a directory of its path, or
+        if a symbolic link in it leads elsewhere now, `path` becomes the present one.
+        """
+        same = self.device, self.inode
+        if files.names_same_file(self.path, *same):
+            return self.path
+        if self.anonymous:
+            return None
+        # Others know of a rename only by the name: this costs a look at all mappings.
+        found = mappings.path_at(self._address())
+        if found is None or os.path.basename(found).startswith(_NAMES_OF_REMOVED):
+            return None
+        if files.names_same_file(found, *same):
+            self.path = found
+            return found
+        if found.endswith(mappings.DELETED) or not files.is_out_of_sight(found):
+            return None
+        return self.path  # it has a name, and we may not look at it
+
+    def map_by_name(self) -> None:
+        """Map a new file once more, in the same place, by the name that it has now.
+
+        The system knows a mapped file by the name that it was opened by. A new file
+        had none, or another one, and would count as deleted for `find_path`. Where
+        this fails, that is so, and the array is usable all the same.
+        """
+        with suppress(OSError):  # somebody has removed it already
+            fd = files.open_existing(self.path, writable=True)
+            try:
+                status = files.status(fd)
+                if (status.st_dev, status.st_ino) == (self.device, self.inode):
+                    lease.hold(fd, self.path)  # before: the old mapping's goes with it
+                    memory.map_over(self._address(), self.size, fd)
+            finally:
+                files.close(fd)
+
+    @property
+    def durable(self) -> bool:
+        """Whether flushing brings the data to a disk where it can be found again."""
+        if self.volatile or self.anonymous or self.mode == "c":
+            return False
+        return self.find_path() is not None
+
+    def _address(self) -> int:
+        """Where the mapping begins in memory."""
+        view = np.frombuffer(self._pin, np.uint8)
+        return int(view.__array_interface__["data"][0])
 
     # -- faults and flushing -------------------------------------------------
 
@@ -148,11 +210,15 @@ class Segment:
         ------
         FlushError
             It failed, now or at any time since the last `clear_fault`.
+        ArrayGoneError
+            Somebody else has removed or replaced the file.
         """
         if self.mode == "c":
             return
         self._raise_fault()
-        if self.mode == "r" or self.volatile or nbytes == 0:
+        if self.mode == "r" or self.volatile or self.anonymous or nbytes == 0:
+            return
+        if self.unlinked and self.find_path() is None:
             return
         if not wait and self._start_writeback(start, nbytes):
             return
@@ -171,6 +237,14 @@ class Segment:
             self._raise_fault()
         # Another process may have been told of a loss that we were not.
         self._raise_fault()
+        # Not before: then the file could be replaced while we wait for the disk.
+        if self.find_path() is None:
+            raise ArrayGoneError(
+                f"cannot flush the array {self.path!r}: its file was removed or "
+                "replaced, and what this array holds is under no name; save it with "
+                "numpy.save, or open the new file and assign to that",
+                self.path,
+            )
 
     def _raise_fault(self) -> None:
         code = self.fault
@@ -240,7 +314,7 @@ class Segment:
         if now < self._reachable_until:
             return
         self._reachable_until = now + _LOOK_INTERVAL
-        if not files.names_same_file(self.path, self.device, self.inode):
+        if self.find_path() is None:
             self._reachable_until = 0.0
             raise ArrayGoneError(
                 f"cannot send the array {self.path!r}: its file was removed or "
@@ -277,11 +351,11 @@ class Segment:
         If somebody has exported the mapping's buffer past us, it stays mapped
         until that is gone too, and garbage collection removes the file.
         """
-        if not self.unmap():
-            return
+        is_unmapped = self.unmap()
         if self._unnamed_fd is not None:
             files.close(self._unnamed_fd)
-        if self.anonymous:
+            self._unnamed_fd = None
+        if is_unmapped and self.anonymous:
             lease.reap(self.path)
 
     def unmap(self) -> bool:

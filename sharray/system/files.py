@@ -232,6 +232,17 @@ def names_same_file(path: str, device: int, inode: int, *, follow: bool = True) 
     return found.st_ino == inode and found.st_dev == device
 
 
+def is_out_of_sight(path: str) -> bool:
+    """Whether this process may not look whether there is such a file."""
+    try:
+        os.stat(path)
+    except PermissionError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
 def sync_file(fd: int) -> None:
     """fsync(2), where there is such a call."""
     try:

@@ -13,9 +13,11 @@ from typing import NamedTuple
 FileKey = tuple[bytes, bytes]
 
 # A line: addresses, permissions, offset, device and inode; proc(5).
-_LINE = re.compile(rb"(\w+)-(\w+) (\S+) (\w+) (\S+) (\d+) .*\n")
+_LINE = re.compile(rb"(\w+)-(\w+) (\S+) (\w+) (\S+) (\d+) *(.*)\n")
 # Of so few files each can be searched for in a table, instead of reading its lines.
 _FEW = 16
+# What proc(5) adds to the path of a mapped file that was removed.
+DELETED = " (deleted)"
 
 
 class Mapping(NamedTuple):
@@ -54,6 +56,23 @@ def files_at(addresses: Collection[int]) -> dict[int, FileKey]:
         for line in _LINE.finditer(_read(os.getpid(), "maps"))
         if line[1] in wanted
     }
+
+
+def path_at(address: int) -> str | None:
+    """Where the file now is that this process has mapped from an address on.
+
+    The system follows a file that is renamed, or whose directory is. It adds
+    `DELETED` to the last path of one that was removed or replaced. None if there is
+    no telling.
+    """
+    try:
+        table = b"\n" + _read(os.getpid(), "maps")
+    except OSError:
+        return None  # no /proc
+    # Of a thousand lines only this one is of interest.
+    start = table.find(b"\n%08x-" % address)
+    line = _LINE.match(table, start + 1) if start >= 0 else None
+    return os.fsdecode(line[7].replace(rb"\012", b"\n")) or None if line else None
 
 
 def find(keys: Collection[FileKey]) -> dict[FileKey, list[Mapping]]:

@@ -176,9 +176,29 @@ def make_private(address: int, nbytes: int, fd: int) -> None:
     """
     if raw_mmap is None:
         raise NotImplementedError("this platform's C library has no mmap")
+    _map_at(address, nbytes, mmap.MAP_PRIVATE, fd)
+
+
+def map_over(address: int, nbytes: int, fd: int) -> None:
+    """Put a mapping of `fd` in the place of one of the same file.
+
+    Nothing is done where there is no such call.
+
+    Parameters
+    ----------
+    address, nbytes : int
+        The mapping, made by `map_file` with writable=True, private=False.
+    fd : int
+        The same file; the mapping keeps its locks.
+    """
+    if raw_mmap is not None:
+        _map_at(address, nbytes, mmap.MAP_SHARED, fd)
+
+
+def _map_at(address: int, nbytes: int, flags: int, fd: int) -> None:
+    assert raw_mmap is not None
     prot = mmap.PROT_READ | mmap.PROT_WRITE
-    found = raw_mmap(address, nbytes, prot, mmap.MAP_PRIVATE | _MAP_FIXED, fd, 0)
-    if found != address:
+    if raw_mmap(address, nbytes, prot, flags | _MAP_FIXED, fd, 0) != address:
         raise_errno()
 
 
@@ -218,10 +238,7 @@ def replace_mapping(
     kept : iterable of int
         Descriptors that were of this file: from `descriptors_of_mappings`.
     """
-    if raw_mmap is None:
-        return
-    prot = mmap.PROT_READ | mmap.PROT_WRITE
-    raw_mmap(address, nbytes, prot, mmap.MAP_SHARED | _MAP_FIXED, fd, 0)
+    map_over(address, nbytes, fd)
     # Up to Python 3.12 the mmap object keeps a descriptor, and with it the lock.
     # Closing that would let the object close a stranger's descriptor later.
     for number in kept:
