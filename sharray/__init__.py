@@ -3,7 +3,7 @@
 A map of the package; each layer imports only from those below it:
 
 - ``sharray.cli``: the command ``sharray``
-- ``sharray.integrations``: what dask needs to carry shared arrays
+- ``sharray.integrations``: what joblib and dask need to carry shared arrays
 - ``sharray.multiprocessing``: the standard module, with arrays in shared memory
 - ``sharray.passing``: ordinary arrays between processes
 - ``sharray.team``: worker processes that run kernels together
@@ -55,6 +55,7 @@ from .errors import (
     UnsafePathError,
     WorkerDied,
 )
+from .integrations import await_libraries
 
 if TYPE_CHECKING:
     from .array.inspection import inspect
@@ -162,6 +163,8 @@ _LATE = {
     "uninstall": ".passing.installing",
     "whole": ".team.arguments",
 }
+
+await_libraries()
 
 
 def __getattr__(name: str) -> Any:

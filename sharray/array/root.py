@@ -3,6 +3,9 @@
 The chain of bases is ``view -> SharedArray -> Root -> mmap``, with views of other
 classes in between where there are any. Whether memory is shared follows from this
 chain alone, never from an attribute that views and copies inherit alike.
+
+Root is no `numpy.memmap`: joblib would take it for the map of each view, and derive
+order and strides from an array of bytes.
 """
 
 from __future__ import annotations

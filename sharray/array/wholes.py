@@ -1,12 +1,18 @@
-"""Arrays on all the data of a file."""
+"""Arrays on all the data of a file, and on memory that turns out to be one's."""
 
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import Any
+
 import numpy as np
 
+from ..errors import DtypeError
+from ..storage.dtypes import check_dtype
 from ..storage.header import Header
-from .core import AnyArray, view_of
-from .root import Root, address_of, find_root_at
+from . import handle
+from .core import AnyArray, SharedArray, view_of
+from .root import Root, address_of, find_root_at, root_below
 
 
 def whole(root: Root) -> AnyArray:
@@ -36,3 +42,22 @@ def shared_bytes(memory: memoryview) -> AnyArray | None:
     if offset < first or offset + memory.nbytes > end:
         return None
     return view_of(root, (memory.nbytes,), np.dtype(np.uint8), offset, None)
+
+
+def shared_view(array: np.ndarray[Any, Any]) -> AnyArray | None:
+    """The same view as a `SharedArray`, None if no handle would describe it.
+
+    Parameters
+    ----------
+    array : ndarray
+        Any array: a plain view of a shared one, or one that is not shared at all.
+    """
+    root = root_below(array)
+    if root is None or root.segment.mode == "c":
+        return None
+    if handle.find_place(array, root) is None or array.dtype.isbuiltin == 2:
+        return None
+    with suppress(DtypeError):
+        check_dtype(array.dtype)
+        return array.view(SharedArray)
+    return None

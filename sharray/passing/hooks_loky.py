@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..array.wholes import shared_view
 from .collecting import Sources
 from .options import State
 from .patches import Patches
@@ -109,6 +110,9 @@ def _is_for_joblib(array: Any, reducer: Any) -> bool:
         # Larger arrays go to a file, which all tasks map; None: none do.
         limit = getattr(reducer, "_max_nbytes", 0)
         if limit is not None and array.nbytes > limit:
+            return True
+        # Views of shared arrays reach their workers in place.
+        if shared_view(array) is not None:
             return True
     return _is_mapped(array)
 

@@ -1,0 +1,64 @@
+"""Adapting a library when a program imports it, before sharray or after.
+
+To import joblib costs a tenth of a second, which programs without it need not pay;
+and it has no entry points. So a finder stands first in `sys.meta_path`, finds nothing
+itself, and has the adapter of a library run right after the library.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from importlib import import_module, util
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+
+def when_imported(library: str, adapter: str) -> None:
+    """Import a module as soon as a library is there, at once if it is already.
+
+    Parameters
+    ----------
+    library : str
+        Name of a top-level package.
+    adapter : str
+        Full name of the module that adapts it, by its function `register`.
+    """
+    if library in sys.modules:
+        _register(adapter)
+    sys.meta_path.insert(0, _Finder(library, adapter))
+
+
+def _register(adapter: str) -> None:
+    import_module(adapter).register()
+
+
+class _Finder:
+    """Finds one library where the finders behind it find it."""
+
+    def __init__(self, library: str, adapter: str) -> None:
+        self._library = library
+        self._adapter = adapter
+        self._is_asking_others = False
+
+    def find_spec(
+        self, name: str, path: Any = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The library's own spec, which also runs the adapter; none for all else."""
+        if name != self._library or self._is_asking_others:
+            return None
+        self._is_asking_others = True
+        try:
+            spec = util.find_spec(name)
+        finally:
+            self._is_asking_others = False
+        if spec is not None and spec.loader is not None:
+            # An attribute of this one loader, whose class stays what tools expect.
+            execute = functools.partial(self._execute, spec.loader.exec_module)
+            spec.loader.exec_module = execute  # type: ignore[method-assign]
+        return spec
+
+    def _execute(self, execute: Any, module: ModuleType) -> None:
+        execute(module)
+        _register(self._adapter)
