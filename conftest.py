@@ -36,6 +36,7 @@ _SLOW = (
     "test_power_cut",
     "test_share",
     "test_team_",
+    "test_views_sent",
     "test_words",
 )
 
