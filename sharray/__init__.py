@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from .kernels.kernel import Kernel, Shipping
     from .kernels.prange import prange
     from .passing.installing import install, installed, uninstall
-    from .passing.sharing import share
+    from .passing.sharing import share, unshare
     from .storage.inspection import Holder, Inspection, PageView
     from .system.mappings import Mapping
     from .team.arguments import whole
@@ -133,6 +133,7 @@ __all__ = [
     "teams",
     "uninstall",
     "unlink",
+    "unshare",
     "whole",
     "zeros",
     "zeros_like",
@@ -161,6 +162,7 @@ _LATE = {
     "submit": ".team.default",
     "teams": ".team.survey",
     "uninstall": ".passing.installing",
+    "unshare": ".passing.sharing",
     "whole": ".team.arguments",
 }
 

@@ -4,7 +4,7 @@
 module                    what it is for
 ========================  ====================================================
 `sharray.passing.installing` `install`, `uninstall`, `installed`
-`sharray.passing.sharing`    `share`
+`sharray.passing.sharing`    `share`, and its reverse `unshare`
 `sharray.passing.options`    what `install` was told
 `sharray.passing.hooks`      what stands in the place of multiprocessing's own
 `sharray.passing.hooks_loky` the same for loky and joblib

@@ -17,7 +17,7 @@ from .rebuilding import rebuild_array, rebuild_subclass
 # Stands in the pickle where an array's memory belongs. Not the array's own
 # PickleBuffer: of strided, read-only or datetime64 arrays there is none, or pickle
 # would make them read-only at the other side.
-_PLACE = pickle.PickleBuffer(bytearray())
+PLACE = pickle.PickleBuffer(bytearray())
 
 
 _LARGER_THAN_HANDLE = 512
@@ -54,8 +54,8 @@ class Sources:
         self._pending = array
         described = spell(dtype), array.shape, order_of(array)
         if kind is np.ndarray:
-            return rebuild_array, (_PLACE, *described)
-        return rebuild_subclass, (_PLACE, kind, *described)
+            return rebuild_array, (PLACE, *described)
+        return rebuild_subclass, (PLACE, kind, *described)
 
     def take(self, buffer: pickle.PickleBuffer) -> bool:
         """The pickler's buffer_callback; true lets it write the bytes itself."""

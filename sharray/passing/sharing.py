@@ -1,17 +1,18 @@
-"""`share`: an object whose arrays all processes see."""
+"""`share`: an object whose arrays all processes see; `unshare`: the way back."""
 
 from __future__ import annotations
 
 import io
 import pickle
 from multiprocessing.reduction import ForkingPickler
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
+from ..array.core import SharedArray
 from ..array.creation import empty
-from .collecting import Sources, collector_of
-from .packing import copy_parts, room_for
+from .collecting import PLACE, Sources, collector_of
+from .packing import copy_parts, order_of, room_for
 
 T = TypeVar("T")
 
@@ -41,6 +42,10 @@ def share(obj: T) -> T:
     NoSpaceError
         There is not enough memory.
 
+    See Also
+    --------
+    unshare : the way back, for what is to be kept
+
     Examples
     --------
     >>> import numpy as np
@@ -60,3 +65,65 @@ def share(obj: T) -> T:
     buffers = [block[begin:end] for begin, end in places]
     shared: T = pickle.loads(file.getbuffer(), buffers=buffers)
     return shared
+
+
+def unshare(obj: Any) -> Any:
+    """Copy an object, with ordinary arrays in private memory: the reverse of `share`.
+
+    For an object that is to be kept in a file by a library that pickles it, or changed
+    here only. A pickle of shared arrays holds handles, which are worth nothing once the
+    arrays are gone. `joblib.dump`, `pandas.to_pickle`, `shelve`, `torch.save` and
+    `numpy.save` store values by themselves; plain `pickle.dump` does not.
+
+    Parameters
+    ----------
+    obj : object
+        What pickle takes. It stays as it is.
+
+    Returns
+    -------
+    object
+        An equal one, in which each `SharedArray`, at any depth, is an ndarray that
+        owns its memory and is writable. An array in several places stays one array.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import sharray as sh
+    >>> model = sh.share({"weights": np.arange(6.0), "name": "first"})
+    >>> kept = sh.unshare(model)
+    >>> type(kept["weights"]).__name__, kept["weights"].flags.owndata
+    ('ndarray', True)
+    >>> kept["weights"][0] = 10
+    >>> float(model["weights"][0])
+    0.0
+    """
+    file = io.BytesIO()
+    copies = _Copies()
+    collector_of(ForkingPickler)(file, copies).dump(obj)
+    return pickle.loads(file.getbuffer(), buffers=copies.arrays)
+
+
+class _Copies:
+    """Private copies of a pickle's arrays; has the methods of `Sources`."""
+
+    def __init__(self) -> None:
+        self.arrays: list[np.ndarray[Any, Any]] = []
+        self._pending: np.ndarray[Any, Any] | None = None
+
+    def reduce(self, array: np.ndarray[Any, Any]) -> Any:
+        """What `reducer_override` says of an array."""
+        dtype = array.dtype
+        ordinary = type(array) is np.ndarray or isinstance(array, SharedArray)
+        if dtype.hasobject or not dtype.itemsize or not ordinary:
+            return NotImplemented
+        self._pending = np.array(array, order=order_of(array), subok=False)
+        return np.asarray, (PLACE,)  # unpickling has the copy there
+
+    def take(self, buffer: pickle.PickleBuffer) -> bool:
+        """The pickler's buffer_callback; true lets it write the bytes itself."""
+        if self._pending is None:
+            return True
+        self.arrays.append(self._pending)
+        self._pending = None
+        return False
