@@ -9,6 +9,7 @@ module                    what it is for
 `sharray.array.arguments`   the constructors' arguments, checked
 `sharray.array.filling`     the values that new arrays begin with
 `sharray.array.handle`      what a pickled view consists of, and opening it
+`sharray.array.pickling`    why an array is pickled: to be sent, or to be kept
 `sharray.array.root`        the mapping as one array of bytes, base of all views
 `sharray.array.addresses`   which of them an address belongs to
 `sharray.array.wholes`      arrays on all the data of a file

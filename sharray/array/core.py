@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import numpy as np
 
 from ..errors import HandleError, NotSharedError, SharrayError
-from . import display, handle
+from . import display, handle, pickling
 from .root import Root, root_below
 
 _ShapeT_co = TypeVar("_ShapeT_co", bound=tuple[int, ...], covariant=True)
@@ -219,12 +219,22 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
     # -- to other processes --------------------------------------------------
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        """A handle to exactly this view, or the values if it is not shared."""
+        """A handle to exactly this view, or the values.
+
+        The values if it is not shared, or if the pickle is kept; see
+        `sharray.array.pickling`.
+        """
+        caller = pickling.find_caller()
+        if pickling.is_kept_by(caller):
+            # An array of its own in the pickle: joblib stores these so that they can
+            # be mapped again.
+            return np.asanyarray, (np.asarray(self),)
         root = self._root
         if root is not None and root.segment.mode != "c":
             place = handle.find_place(self, root)
             if place is not None:
-                parts = handle.describe(self, root, place[0])
+                maybe_kept = not pickling.is_sent_by(caller)
+                parts = handle.describe(self, root, place[0], maybe_kept=maybe_kept)
                 if type(self) is SharedArray:
                     return open_handle, parts
                 return open_subclass, (type(self), *parts)

@@ -67,12 +67,26 @@ def find_place(array: np.ndarray[Any, Any], root: Root) -> tuple[int, int, int] 
     return (offset, low, high) if first <= low and high <= end else None
 
 
-def describe(array: np.ndarray[Any, Any], root: Root, offset: int) -> tuple[Any, ...]:
-    """The arguments with which `open_handle` makes the same view elsewhere."""
+def describe(
+    array: np.ndarray[Any, Any], root: Root, offset: int, *, maybe_kept: bool
+) -> tuple[Any, ...]:
+    """The arguments with which `open_handle` makes the same view elsewhere.
+
+    Parameters
+    ----------
+    array : ndarray
+        The view.
+    root : Root
+        What it is a view of.
+    offset : int
+        Position of its first element in the file.
+    maybe_kept : bool
+        See `sharray.storage.transit.record_sent`.
+    """
     segment = root.segment
     token = 0
     if segment.anonymous:
-        token = segment.record_sent()
+        token = segment.record_sent(maybe_kept=maybe_kept)
     else:
         segment.check_reachable()
     flags = array.flags

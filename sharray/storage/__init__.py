@@ -18,6 +18,7 @@ module                    what it is for
 `sharray.storage.attaching` existing files, checked before they are mapped
 `sharray.storage.lease`     the lock that a mapping holds, and reaping
 `sharray.storage.transit`   handles that are on their way to another process
+`sharray.storage.lost`      arrays that end with a pickle of them unopened
 `sharray.storage.message`   files that carry messages, and whose turn it is
 `sharray.storage.outgoing`  one of them, that this process sends in
 `sharray.storage.outbox`    all of those, used again

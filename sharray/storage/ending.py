@@ -16,7 +16,7 @@ from importlib import import_module
 
 from ..errors import SharrayError
 from ..system import memory, processes
-from . import lease, location, naming
+from . import lease, location, lost, naming
 from .segment import Segment
 
 _SWEEP_INTERVAL = 60.0
@@ -158,6 +158,7 @@ def end() -> None:
     for directory in _used_directories:
         sweep(directory, ending=ending)
         location.tidy_ram_directories(directory)
+    lost.warn()
 
 
 def _may_have_children() -> bool:

@@ -52,7 +52,9 @@ offset   type   meaning
 192      u64    fault: errno of the first flush that failed, 0 for none
 256      4 u64  120 entries of handles in transit: token (0: free), sender,
                 the sender's family, time sent (s since 1970); the last
-                entry stands for all handles that found no free one
+                entry stands for all handles that found no free one;
+                the highest bit of a token: perhaps it is in a pickle that is
+                kept (`sharray.storage.lost`)
 =======  =====  ==============================================================
 
 Bytes 0 to 63 never change. The words after them change under all processes

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from ..errors import BusyError
 from ..system import files, locks
-from . import transit
+from . import lost, transit
 from .format import TRAILER_SIZE
 
 _TIMEOUT = 5.0
@@ -85,5 +85,7 @@ def _reap_open(fd: int, path: str, ending: int, dry_run: bool) -> bool:
     if len(page) == TRAILER_SIZE and transit.is_awaited(page, ending):
         return False
     if not dry_run:
+        if ending and len(page) == TRAILER_SIZE and transit.is_kept(page, ending):
+            lost.note(fd)
         files.unlink(path)
     return True

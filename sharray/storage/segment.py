@@ -323,14 +323,16 @@ class Segment:
                 self.path,
             )
 
-    def record_sent(self, *, to_strangers: bool = False) -> int:
+    def record_sent(
+        self, *, to_strangers: bool = False, maybe_kept: bool = False
+    ) -> int:
         """A handle of an anonymous array is about to leave: the token for it.
 
         One that was opened read-only by its path cannot note down anything.
 
         Parameters
         ----------
-        to_strangers : bool
+        to_strangers, maybe_kept : bool
             See `sharray.storage.transit.record_sent`.
         """
         if self.mode != "r+":
@@ -338,7 +340,9 @@ class Segment:
         if self._unnamed_fd is not None:
             self.publish()
         words = self._words or self.words
-        return transit.record_sent(words, to_strangers=to_strangers)
+        return transit.record_sent(
+            words, to_strangers=to_strangers, maybe_kept=maybe_kept
+        )
 
     def record_received(self, token: int) -> None:
         """The handle with this token has arrived."""

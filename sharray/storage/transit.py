@@ -16,6 +16,9 @@ Entries are claimed without a lock. Two processes that send the same array withi
 the same microsecond could pick the same entry, so each starts its search
 elsewhere. When all entries are taken, the last one stands for all further
 handles: it cannot be cleared and lapses `OVERFLOW_GRACE` seconds after the last.
+
+Some entries say that their handle may not be on its way at all, but in a pickle that
+the program keeps. If one is left when the array ends, `sharray.storage.lost` tells.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ OVERFLOW_GRACE = 600
 _ENTRY_WORDS = 4
 ENTRIES = (PAGE_WORDS - TRANSIT_WORD) // _ENTRY_WORDS
 _OVERFLOW = ENTRIES - 1
+_MAYBE_KEPT = 1 << 63  # in a token
 _serials = itertools.count(int.from_bytes(os.urandom(4), "little"))
 
 
@@ -40,27 +44,33 @@ def _word(entry: int) -> int:
     return TRANSIT_WORD + entry * _ENTRY_WORDS
 
 
-def record_sent(words: memoryview[int], *, to_strangers: bool = False) -> int:
+def record_sent(
+    words: memoryview[int], *, to_strangers: bool = False, maybe_kept: bool = False
+) -> int:
     """Enter a handle that is about to leave; returns the token it carries.
 
     A token holds, from its low bits up: 8 bits of entry, 24 of the sender's
-    process number, 32 that count. No other handle in transit has it.
+    process number, 31 that count, and `maybe_kept`. No other handle in transit has it.
 
     Parameters
     ----------
     to_strangers : bool
         The receiver may be a process of another family: the sender's end does not mean
         that nobody waits for it.
+    maybe_kept : bool
+        No library that delivers pickles has asked for this one.
     """
     sender, family = processes.own_identity(), processes.family_identity()
     pid = sender >> 32
     if to_strangers:
         sender = family = 0
-    serial = next(_serials) & 0xFFFFFFFF
+    serial = next(_serials) & 0x7FFFFFFF
     entry = (pid * 31 + serial) % _OVERFLOW
     if words[TRANSIT_WORD + entry * _ENTRY_WORDS] != 0:
         entry = _free_entry(words, entry)
     token = serial << 32 | (pid & 0xFFFFFF) << 8 | entry
+    if maybe_kept:
+        token |= _MAYBE_KEPT
     word = TRANSIT_WORD + entry * _ENTRY_WORDS
     words[word + 1] = sender
     words[word + 2] = family
@@ -88,6 +98,26 @@ def count(page: bytes) -> int:
     """How many entries a trailer page has."""
     tokens = memoryview(page).cast("Q")[TRANSIT_WORD::_ENTRY_WORDS].tolist()
     return ENTRIES - tokens[:ENTRIES].count(0)
+
+
+def is_kept(page: bytes, ending: int) -> bool:
+    """Whether some handle was never opened that may be in a pickle that is kept.
+
+    Parameters
+    ----------
+    page : bytes
+        The trailer page.
+    ending : int
+        See `is_awaited`. Only handles of this process and its family count.
+    """
+    if not page[TRANSIT_WORD * 8 :].strip(b"\0"):
+        return False
+    words = memoryview(page).cast("Q")
+    for entry in range(ENTRIES):
+        token, sender, family, _ = words[_word(entry) : _word(entry + 1)]
+        if token & _MAYBE_KEPT and ending in (sender, family):
+            return True
+    return False
 
 
 def is_awaited(page: bytes, ending: int) -> bool:
