@@ -11,6 +11,7 @@ import sharray as sh
 
 PRELUDE = """
 import atexit, gc, multiprocessing, os, pickle, signal, sys, threading
+from multiprocessing.reduction import ForkingPickler
 
 def show():
     if "a" in globals():
@@ -23,7 +24,7 @@ atexit.register(show)  # runs before
 def sent():
     "An array with a name, and a handle on its way that never arrives."
     array = sh.full(1000, 7.0)
-    pickle.dumps(array)
+    ForkingPickler.dumps(array)
     return array
 
 def arrived():

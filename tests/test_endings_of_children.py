@@ -64,7 +64,7 @@ def link_slowly(fd, path):
 
 files.link_unnamed = link_slowly
 array, other = sh.ones(3), sh.ones(3)
-thread = threading.Thread(target=pickle.dumps, args=(array,))
+thread = threading.Thread(target=ForkingPickler.dumps, args=(array,))
 thread.start()
 inside.wait()
 pid = os.fork()

@@ -224,8 +224,8 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
         The values if it is not shared, or if the pickle is kept; see
         `sharray.array.pickling`.
         """
-        caller = pickling.find_caller()
-        if pickling.is_kept_by(caller):
+        purpose = pickling.purpose()
+        if purpose == pickling.KEPT:
             # An array of its own in the pickle: joblib stores these so that they can
             # be mapped again.
             return np.asanyarray, (np.asarray(self),)
@@ -233,7 +233,7 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
         if root is not None and root.segment.mode != "c":
             place = handle.find_place(self, root)
             if place is not None:
-                maybe_kept = not pickling.is_sent_by(caller)
+                maybe_kept = purpose != pickling.SENT
                 parts = handle.describe(self, root, place[0], maybe_kept=maybe_kept)
                 if type(self) is SharedArray:
                     return open_handle, parts

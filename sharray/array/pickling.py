@@ -12,18 +12,28 @@ from __future__ import annotations
 import sys
 from types import FrameType
 
-# Modules that pickle into files.
-_KEEPERS = {
-    "joblib.numpy_pickle",  # dump, Memory
-    "numpy._core._methods",  # ndarray.dump, dumps
-    "numpy.lib._format_impl",  # save and savez, of arrays of objects
-    "numpy.lib.format",  # the same up to NumPy 2.2
-    "pandas.io.pickle",  # to_pickle
-    "shelve",
-    "torch.serialization",  # save
+# What a pickle is for.
+KEPT = 1
+SENT = 2
+UNKNOWN = 3
+_PASSED_OVER = 0
+
+_MODULES = {
+    "cloudpickle.cloudpickle": _PASSED_OVER,
+    "dill._dill": _PASSED_OVER,
+    "joblib.externals.cloudpickle.cloudpickle": _PASSED_OVER,
+    "pickle": _PASSED_OVER,
+    "sharray.array.core": _PASSED_OVER,
+    "joblib.numpy_pickle": KEPT,  # dump, Memory
+    "numpy._core._methods": KEPT,  # ndarray.dump, dumps
+    "numpy.lib._format_impl": KEPT,  # save and savez, of arrays of objects
+    "numpy.lib.format": KEPT,  # the same up to NumPy 2.2
+    "pandas.io.pickle": KEPT,  # to_pickle
+    "shelve": KEPT,
+    "torch.serialization": KEPT,  # save
 }
-# Packages that pickle to send, or to compute a name.
-_CARRIERS = {
+# Packages that deliver their pickles, or only compute names from them.
+_SENDERS = {
     "dask",
     "distributed",
     "joblib",
@@ -32,49 +42,23 @@ _CARRIERS = {
     "multiprocessing",
     "sharray",
 }
-_PICKLERS = {
-    "cloudpickle.cloudpickle",
-    "dill._dill",
-    "joblib.externals.cloudpickle.cloudpickle",
-    "pickle",
-    "sharray.array.core",
-}
 
 
-def find_caller() -> str:
-    """Name of the module whose function runs the pickler that calls the caller.
+def purpose() -> int:
+    """What a pickle is for; to be called by a method that pickling has called.
 
-    Examples
-    --------
-    >>> find_caller() == __name__
-    True
+    Returns
+    -------
+    int
+        `KEPT` in a file, `SENT` by a package that delivers it, or `UNKNOWN`.
     """
-    frame: FrameType | None = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(2)
     while frame is not None:
-        name = frame.f_globals.get("__name__")
-        if name not in _PICKLERS:
-            return name if isinstance(name, str) else ""
+        module = str(frame.f_globals.get("__name__"))
+        found = _MODULES.get(module)
+        if found is None:
+            return SENT if module.partition(".")[0] in _SENDERS else UNKNOWN
+        if found != _PASSED_OVER:
+            return found
         frame = frame.f_back
-    return ""
-
-
-def is_kept_by(caller: str) -> bool:
-    """Whether this module pickles into files.
-
-    Examples
-    --------
-    >>> is_kept_by("shelve"), is_kept_by("multiprocessing.reduction")
-    (True, False)
-    """
-    return caller in _KEEPERS
-
-
-def is_sent_by(caller: str) -> bool:
-    """Whether this module is known to pickle what others unpickle, or nobody needs.
-
-    Examples
-    --------
-    >>> is_sent_by("multiprocessing.reduction"), is_sent_by("__main__")
-    (True, False)
-    """
-    return caller.partition(".")[0] in _CARRIERS
+    return UNKNOWN
