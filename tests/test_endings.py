@@ -34,6 +34,16 @@ def test_sys_exit_with_a_live_array() -> None:
     assert names_in_ram() == []
 
 
+def test_arrays_made_after_the_finalizers_of_multiprocessing_have_run() -> None:
+    program = """
+early = arrived()
+multiprocessing.util._run_finalizers()
+a = arrived()
+"""
+    assert run(program) == TWICE
+    assert names_in_ram() == []
+
+
 def test_an_exception_whose_frames_hold_arrays() -> None:
     program = """
 sys.excepthook = lambda *_: print("failed")

@@ -159,6 +159,10 @@ def end() -> None:
         sweep(directory, ending=ending)
         location.tidy_ram_directories(directory)
     lost.warn()
+    # Programs may run multiprocessing's finalizers before their end, as CPython's tests
+    # do. Arrays that come after that are waited for again.
+    global _watched_pid
+    _watched_pid = 0
 
 
 def _may_have_children() -> bool:
