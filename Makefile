@@ -6,16 +6,18 @@
 PYTHON ?= python3
 VENV ?= .venv
 PYTEST ?=
+# Names of peers; those that CI runs if empty, everything that there is if "all".
+PEERS ?=
 # One more than there are cores: much of the tests' time is waiting for processes.
 WORKERS ?= $(shell expr $$(nproc) + 1)
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check suite bench notebooks docs format clean
+.PHONY: help demo test check suite test-peers bench notebooks docs format clean
 
 help:  ## List the commands
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 demo: $(VENV)/demo  ## Run the main job on real elevation data
 	$(BIN)/sharray demo
@@ -31,6 +33,9 @@ check: $(VENV)/test  ## Lint, format, types, layers
 suite: $(VENV)/test  ## Run the test suite and the doctests
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile \
 		--no-loadscope-reorder $(PYTEST)
+
+test-peers: $(VENV)/test-peers  ## Run peers' own tests with sharray installed
+	cd tests && $(abspath $(BIN))/python -m peers $(PEERS)
 
 bench: $(VENV)/bench  ## Measure against the bare system calls and the peers
 	$(BIN)/python -m benchmarks

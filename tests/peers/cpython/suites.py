@@ -1,4 +1,4 @@
-"""Which test modules of CPython's there are, and those that can be made."""
+"""The test modules of CPython's that there are, and those that can be made."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import importlib.util
 import pkgutil
 import sys
 from pathlib import Path
-from typing import NamedTuple
+
+from ..suite import Suite
 
 METHODS = ("fork", "spawn", "forkserver")
 NAMES = (*METHODS, "futures")
@@ -26,41 +27,34 @@ from test._test_multiprocessing import install_tests_in_module_dict
 
 install_tests_in_module_dict(globals(), {method!r}, {options})
 """
+_PROBE = "peers.cpython.probe"
 
 
-# Our own: whether what is asked for is installed in the processes of a suite.
-PROBE = "probe"
-
-
-class Module(NamedTuple):
-    """A module of tests, and the start methods its processes use."""
-
-    name: str
-    methods: tuple[str, ...]
-
-
-def find(suite: str, directory: Path) -> tuple[list[Module], str]:
-    """The modules of a suite, and what the user should know about them.
+def find(name: str, directory: Path) -> tuple[Suite | None, str]:
+    """Return a suite, and what the user should know about it.
 
     Parameters
     ----------
-    suite : str
+    name : str
         One of `NAMES`.
     directory : Path
-        Where modules are made that the interpreter lacks; it has to be in PYTHONPATH
-        of what runs them.
+        Where modules are made that the interpreter lacks.
     """
-    package = _PACKAGES[suite]
-    methods = METHODS if suite == "futures" else (suite,)
-    shipped = _shipped(f"test.{package}")
-    if shipped:
-        return [Module(name, methods) for name in (PROBE, *shipped)], ""
+    package = _PACKAGES[name]
     version = f"Python {sys.version.split()[0]} in {sys.base_prefix}"
-    if suite != "futures" and _exists("test._test_multiprocessing"):
-        made = _make(suite, package, directory)
+    modules, said = _shipped(f"test.{package}"), ""
+    if not modules and name != "futures" and _exists("test._test_multiprocessing"):
+        modules = _make(name, package, directory)
         said = f"{version} lacks test.{package}: made from test._test_multiprocessing"
-        return [Module(name, methods) for name in (PROBE, *made)], said
-    return [], f"{version} DOES NOT SHIP test.{package}: NOT RUN"
+    if not modules:
+        return None, f"{version} DOES NOT SHIP test.{package}: NOT RUN"
+    options = {
+        "imports": [],
+        "modules": [_PROBE, *modules],
+        "methods": METHODS if name == "futures" else (name,),
+    }
+    suite = Suite(name, "peers.unittest_program", options, path=(directory,))
+    return suite, said
 
 
 def _exists(name: str) -> bool:

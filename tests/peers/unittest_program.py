@@ -1,81 +1,68 @@
-"""Run one test module of CPython's: a program, started by `cpython.running`.
+"""Run the tests of unittest modules: a program that `peers.running` starts.
 
-Its one argument is a JSON object, the fields of `cpython.running.Order`. It appends
-a line of JSON to the report for each test that begins and each that ends. Children
-that are spawned import it too, so it does nothing unless it is the main program.
+Its one argument is the file of an order. Children that are spawned import this
+module too, so it does nothing unless it is the main program.
 """
 
 from __future__ import annotations
 
 import faulthandler
-import fnmatch
 import importlib
-import json
-import os
 import sys
 import unittest
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any
+
+from peers.reporting import Report, is_chosen, read_order, shuffled
+from peers.suite import ENVIRONMENT
 
 
 class Result(unittest.TextTestResult):
     """Also writes what happens to the report."""
 
-    report = ""
-    main = os.getpid()
+    report: Report
 
     def startTest(self, test: unittest.TestCase) -> None:  # noqa: N802
-        self._write(test, "started")
+        self.report.start(test.id())
         super().startTest(test)
 
     def stopTest(self, test: unittest.TestCase) -> None:  # noqa: N802
         super().stopTest(test)
-        self._write(test, "stopped")
+        self.report.stop(test.id())
 
     def addSuccess(self, test: unittest.TestCase) -> None:  # noqa: N802
-        self._write(test, "passed")
+        self.report.write(test.id(), "passed")
         super().addSuccess(test)
 
     def addError(self, test: Any, err: Any) -> None:  # noqa: N802
-        self._write(test, "failed", self._exc_info_to_string(err, test))
+        self.report.write(test.id(), "failed", self._exc_info_to_string(err, test))
         super().addError(test, err)
 
     def addFailure(self, test: Any, err: Any) -> None:  # noqa: N802
-        self._write(test, "failed", self._exc_info_to_string(err, test))
+        self.report.write(test.id(), "failed", self._exc_info_to_string(err, test))
         super().addFailure(test, err)
 
     def addSkip(self, test: unittest.TestCase, reason: str) -> None:  # noqa: N802
-        self._write(test, "skipped", reason)
+        self.report.write(test.id(), "skipped", reason)
         super().addSkip(test, reason)
 
     def addSubTest(self, test: Any, subtest: Any, err: Any) -> None:  # noqa: N802
         if err is not None:
             detail = self._exc_info_to_string(err, test)
-            self._write(test, "failed", f"{subtest}\n{detail}")
+            self.report.write(test.id(), "failed", f"{subtest}\n{detail}")
         super().addSubTest(test, subtest, err)
 
     def addExpectedFailure(self, test: Any, err: Any) -> None:  # noqa: N802
-        self._write(test, "passed")
+        self.report.write(test.id(), "passed")
         super().addExpectedFailure(test, err)
 
     def addUnexpectedSuccess(self, test: Any) -> None:  # noqa: N802
-        self._write(test, "failed", "it passes, unexpectedly")
+        self.report.write(test.id(), "failed", "it passes, unexpectedly")
         super().addUnexpectedSuccess(test)
-
-    def _write(self, test: unittest.TestCase, event: str, detail: str = "") -> None:
-        if os.getpid() == self.main:
-            write_line(self.report, test=test.id(), event=event, detail=detail)
-
-
-def write_line(report: str, **fields: str) -> None:
-    """Append to the report at once: a process that dies has written all."""
-    with open(report, "a", encoding="utf-8") as file:
-        file.write(json.dumps(fields) + "\n")
 
 
 def each_test(suite: Any) -> Iterator[unittest.TestCase]:
-    """The tests in suites of suites."""
+    """Return the tests in suites of suites."""
     for test in suite:
         if isinstance(test, unittest.TestSuite):
             yield from each_test(test)
@@ -84,27 +71,21 @@ def each_test(suite: Any) -> Iterator[unittest.TestCase]:
 
 
 def chosen(order: Any) -> list[unittest.TestCase]:
-    """The tests of the module that are to be run."""
-    loaded = unittest.defaultTestLoader.loadTestsFromModule(
-        importlib.import_module(order.module)
-    )
-    skip = set(order.skip)
-    return [
-        test
-        for test in each_test(loaded)
-        if test.id() not in skip
-        and any(fnmatch.fnmatchcase(test.id(), pattern) for pattern in order.patterns)
-    ]
+    """Return the tests that an order asks for."""
+    found: list[unittest.TestCase] = []
+    for name in order.modules:
+        module = importlib.import_module(name)
+        loaded = unittest.defaultTestLoader.loadTestsFromModule(module)
+        found += [test for test in each_test(loaded) if is_chosen(test.id(), order)]
+    return shuffled(found, _names, order.seed)
 
 
-def main() -> None:
-    """Run the tests of a module as `test.libregrtest` would."""
-    order = SimpleNamespace(**json.loads(sys.argv[1]))
-    if order.install:
-        import sharray
+def _names(test: unittest.TestCase) -> tuple[str, str, str]:
+    return type(test).__module__, type(test).__qualname__, test.id()
 
-        sharray.install(threshold=order.threshold)
-    faulthandler.enable(all_threads=True)
+
+def set_up_as_libregrtest() -> Any:
+    """Prepare the process as CPython's runner does; returns `test.support`."""
     from test import support
     from test.libregrtest import utils
 
@@ -116,14 +97,28 @@ def main() -> None:
     support.use_resources = ["cpu", "walltime"]
     # A pool of threads that is terminated late waits for so long, now and then.
     support.LONG_TIMEOUT = 100.0
-    Result.report = order.report
+    return support
+
+
+def main() -> None:
+    """Run the tests of an order."""
+    order = read_order(sys.argv[1])
+    for name in order.imports:
+        importlib.import_module(name)  # sharray installs itself in what is there
+    if order.threshold is not None:
+        import sharray
+
+        sharray.install(threshold=order.threshold)
+    faulthandler.enable(all_threads=True)
+    support = set_up_as_libregrtest()
+    Result.report = Report(order.report)
     tests = chosen(order)
     runner = unittest.TextTestRunner(sys.stdout, verbosity=2, resultclass=Result)
     runner.run(unittest.TestSuite(tests))
     event = "failed" if support.environment_altered else "passed"
     detail = "see the log: dangling processes, threads or unraisable exceptions"
-    write_line(order.report, test="its environment", event=event, detail=detail)
-    write_line(order.report, test="", event="end", detail="")
+    Result.report.write(ENVIRONMENT, event, detail)
+    Result.report.write("", "end")
 
 
 if __name__ == "__main__":

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import sys
 import unittest
 from multiprocessing import queues, reduction
 from typing import Any
 
+from peers.reporting import read_order
+
 
 def installed() -> tuple[int | None, bool]:
-    """The threshold of this process, and whether queues have another pickler."""
+    """Return the threshold of this process, and whether queues have our pickler."""
     options = None
     if "sharray.passing.options" in sys.modules:
         from sharray.passing.options import State
@@ -22,23 +23,20 @@ def installed() -> tuple[int | None, bool]:
 
 
 def tell(pipe: Any) -> None:
-    """The target of a process: send what is installed in it."""
-    pipe.send(installed())
+    """The target of a process: send what is installed in it, and some memory."""
+    import numpy as np
+
+    pipe.send((*installed(), np.ones(1000)))
     pipe.close()
 
 
 class TestInstallation(unittest.TestCase):
-    """Run by `program.py`, whose argument says what is to be found."""
+    """Run by `peers.unittest_program`, whose order says what is to be found."""
 
     def setUp(self) -> None:
-        order = json.loads(sys.argv[1])
-        self.methods = order["methods"]
-        self.expected: tuple[int | None, bool] = None, False
-        if order["install"]:
-            from sharray.passing.options import CROSSOVER
-
-            threshold = order["threshold"]
-            self.expected = CROSSOVER if threshold is None else threshold, True
+        order = read_order(sys.argv[1])
+        self.methods = order.methods
+        self.expected = (order.threshold, order.threshold is not None)
 
     def test_here(self) -> None:
         assert installed() == self.expected
@@ -53,7 +51,8 @@ class TestInstallation(unittest.TestCase):
                 there.close()
                 sent = bytes(here.recv_bytes())
                 here.close()
-                assert reduction.ForkingPickler.loads(sent) == self.expected
+                *found, _ = reduction.ForkingPickler.loads(sent)
+                assert tuple(found) == self.expected
                 by_memory = b"open_message" in sent
                 assert by_memory == (self.expected[0] == 0)
                 child.join()

@@ -1,0 +1,107 @@
+"""The command line that most peers' programs share."""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import random
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Collection
+from contextlib import ExitStack
+from pathlib import Path
+
+from .comparing import Difference, differences
+from .running import Runner
+from .suite import Records, Suite
+
+# Makes the suites: all that there are, or those for CI. May use a directory.
+Find = Callable[[bool, Path], list[Suite]]
+
+
+def _parse(arguments: list[str] | None, title: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=title)
+    parser.add_argument(
+        "suites", nargs="*", help="names of suites; those for CI if there are none"
+    )
+    parser.add_argument("--all", action="store_true", help="run all suites")
+    parser.add_argument(
+        "--plain", action="store_true", help="run without sharray only, to compare"
+    )
+    parser.add_argument(
+        "--threshold", type=int, default=0, help="bytes; 0 for all messages"
+    )
+    parser.add_argument(
+        "-k", dest="pattern", default="", help="run tests whose id contains this"
+    )
+    parser.add_argument(
+        "--seed", type=int, help="of the order of tests; else another each time"
+    )
+    parser.add_argument("--logs", type=Path, help="keep the output of tests here")
+    return parser.parse_args(arguments)
+
+
+def main(title: str, find: Find, arguments: list[str] | None = None) -> int:
+    """Run what the command line says; returns the exit status."""
+    # As an exception, so that what was started is ended and removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    options = _parse(arguments, title)
+    seed = random.randrange(10**6) if options.seed is None else options.seed
+    print(f"tests in random order have the seed {seed}", flush=True)
+    with ExitStack() as stack:
+        work = Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="sharray-peers-"))
+        )
+        logs = options.logs or work
+        logs.mkdir(parents=True, exist_ok=True)
+        runner = Runner(logs.resolve(), seed, f"*{options.pattern}*")
+        suites = _named(find(options.all or bool(options.suites), work), options.suites)
+        threshold = None if options.plain else options.threshold
+        outcomes = [run_and_compare(suite, runner, threshold) for suite in suites]
+    passed = sum(passed for passed, _ in outcomes)
+    real = [test for _, found in outcomes for test in found]
+    for test in real:
+        print(f"WORSE WITH SHARRAY: {test}")
+    print(f"{passed} passed, {len(real)} failed", flush=True)
+    return 0 if passed and not real else 1
+
+
+def _named(suites: list[Suite], names: Collection[str]) -> list[Suite]:
+    known = [suite.name for suite in suites]
+    if unknown := sorted(set(names) - set(known)):
+        sys.exit(f"expected names of suites, {', '.join(known)}; got {unknown}")
+    return [suite for suite in suites if not names or suite.name in names]
+
+
+def run_and_compare(
+    suite: Suite, runner: Runner, threshold: int | None
+) -> tuple[int, list[str]]:
+    """Run a suite, print what is found.
+
+    Returns
+    -------
+    int
+        How many tests have passed.
+    list of str
+        The tests that are worse with sharray, with the suite's name.
+    """
+
+    def run(installed: bool, only: Collection[str] | None) -> Records:
+        return runner.run(suite, threshold if installed else None, only)
+
+    found = runner.run(suite, threshold)
+    differing = [] if threshold is None else differences(found, run)
+    for difference in differing:
+        _tell(difference)
+    real = [d.test for d in differing if d.is_real]
+    counts = collections.Counter(record.outcome for record in found.values())
+    print(f"{suite.name}: " + ", ".join(f"{n} {what}" for what, n in counts.items()))
+    passed = [test for test, r in found.items() if r.outcome == "passed"]
+    return len(set(passed) - set(real)), [f"{suite.name}: {test}" for test in real]
+
+
+def _tell(difference: Difference) -> None:
+    what = "WORSE WITH SHARRAY" if difference.is_real else "worse, but not each time"
+    print(f"\n{what}: {difference.test}\n{difference.reason}")
+    print(difference.record.detail, flush=True)

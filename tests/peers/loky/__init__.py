@@ -1,0 +1,1 @@
+"""loky's tests, from its source distribution."""
