@@ -63,11 +63,12 @@ def test_a_handle_under_way_keeps_an_array_from_being_removed() -> None:
 
 
 FORKS = """
-import os, pickle, signal
+import os, signal
+from multiprocessing.reduction import ForkingPickler
 import sharray as sh
 child = os.fork()
 if child == 0:
-    kept = pickle.dumps(sh.ones(3))
+    sent = ForkingPickler.dumps(sh.ones(3))
     os.kill(os.getpid(), signal.SIGKILL)
 os.waitpid(child, 0)
 print(*[found.name for found in sh.list()])

@@ -62,8 +62,8 @@ def link_slowly(fd, path):
         go.wait()
     link(fd, path)
 
-files.link_unnamed = link_slowly
 array, other = sh.ones(3), sh.ones(3)
+files.link_unnamed = link_slowly
 thread = threading.Thread(target=ForkingPickler.dumps, args=(array,))
 thread.start()
 inside.wait()
