@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
@@ -43,18 +43,22 @@ def _dimensions(shape: Any) -> tuple[int, ...]:
     except TypeError:
         pass
     try:
-        return tuple(operator.index(n) for n in shape)
+        if hasattr(shape, "__getitem__") and not isinstance(shape, Mapping):
+            return tuple(operator.index(n) for n in shape)
     except TypeError:
-        raise ShapeError(
-            f"shape must be an integer or a sequence of integers, found {shape!r}"
-        ) from None
+        pass
+    raise ShapeError(
+        f"shape must be an integer or a sequence of integers, found {shape!r}"
+    )
 
 
 def is_fortran(order: str | None, model: np.ndarray[Any, Any] | None = None) -> bool:
     """Whether `order` asks for column-major, where ``K`` and ``A`` ask `model`."""
-    letter = order.upper() if isinstance(order, str) else order
-    if letter is None:  # NumPy's word for its default
-        letter = "C" if model is None else "K"
+    if order is None:  # NumPy's word for its default
+        order = "C" if model is None else "K"
+    if not isinstance(order, str):
+        raise TypeError(f"order must be a string such as 'C', found {order!r}")
+    letter = order.upper()
     if letter in ("C", "F"):
         return letter == "F"
     if model is not None and letter in ("K", "A"):

@@ -35,10 +35,18 @@ def assigned(
     """
     if value is None:
         return None
+    if 0 in shape:
+        np.zeros(shape, dtype)[...] = value
+        return None
     if isinstance(value, np.ndarray) and value.ndim > 0:
         return _contents(np.asarray(value), dtype, shape, fortran)
-    known = isinstance(value, np.ndarray | np.generic)
-    source = np.zeros(value.shape if known else np.array(value, dtype).shape, dtype)
+    if isinstance(value, np.ndarray | np.generic):
+        length = value.shape
+    else:
+        length = np.array(value, dtype).shape
+        if len(length) > len(shape):  # not even by dimensions of 1
+            raise _no_broadcast(length, shape)
+    source = np.zeros(length, dtype)
     source[...] = value
     return _contents(source, dtype, shape, fortran)
 
@@ -57,17 +65,19 @@ def filled(
     ValueError, TypeError, OverflowError, ShapeError
         As for `assigned`.
     """
+    if 0 in shape:
+        np.copyto(np.zeros(shape, dtype), value, casting="unsafe")
+        return None
     if isinstance(value, np.ndarray) and value.ndim > 0:
         return _contents(np.asarray(value), dtype, shape, fortran)
-    length = np.shape(value)
-    if dtype.names is not None and isinstance(value, tuple):
-        try:
-            np.broadcast_to(np.empty(length), shape)
-        except ValueError:
-            return assigned(value, dtype, shape, fortran)
-    source = np.zeros(length, dtype)
-    if 0 not in shape:  # else NumPy converts nothing
-        np.copyto(source, value, casting="unsafe")
+    source = np.zeros(np.shape(value), dtype)
+    try:
+        _broadcast(source, shape)
+    except ShapeError:
+        if dtype.names is None or not isinstance(value, tuple):
+            raise
+        return assigned(value, dtype, shape, fortran)
+    np.copyto(source, value, casting="unsafe")
     return _contents(source, dtype, shape, fortran)
 
 
@@ -83,7 +93,7 @@ def _contents(
     fortran: bool,
 ) -> Contents:
     spread = _broadcast(source, shape)
-    if spread.size == 0 or dtype.itemsize == 0:
+    if dtype.itemsize == 0:
         return None
     if source.size == 1:
         return _repeated(source.reshape(()), dtype, spread.size)
@@ -98,10 +108,14 @@ def _broadcast(
     try:
         return np.broadcast_to(source, shape)
     except ValueError:
-        raise ShapeError(
-            f"could not broadcast values of shape {source.shape} to shape {shape}; "
-            "give one value, or an array with as many in each dimension, or one"
-        ) from None
+        raise _no_broadcast(source.shape, shape) from None
+
+
+def _no_broadcast(length: tuple[int, ...], shape: tuple[int, ...]) -> ShapeError:
+    return ShapeError(
+        f"could not broadcast values of shape {length} to shape {shape}; give one "
+        "value, or an array with as many in each dimension, or one"
+    )
 
 
 def _repeated(

@@ -251,7 +251,9 @@ def _decode(block: bytes) -> Header:
         raise ValueError("expected a tuple of integers as shape")
     dtype = read_descr(literal["descr"])
     if dtype.subdtype is not None:
-        raise ValueError(f"expected the subarray of {dtype} as part of the shape")
+        dtype, inner = dtype.subdtype
+        if math.prod(inner) != 1 and 0 not in shape:
+            raise ValueError("expected a subarray as part of the shape")
     nbytes = check_shape(shape, dtype.itemsize)
     checksum = zlib.crc32(block)
     return Header(dtype, fortran_order, shape, len(block), nbytes, checksum)

@@ -45,7 +45,8 @@ def read_literal(text: str, *, of_python_2: bool) -> Any:
         except SyntaxError:
             if not of_python_2:
                 raise
-            tree = _parse(_LONG_OF_PYTHON_2.sub(r"\1\2", text))
+            # Nor do old versions care for spaces after a last line break.
+            tree = _parse(_LONG_OF_PYTHON_2.sub(r"\1\2", text).rstrip())
         return _value_of(tree.body)
     except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError) as error:
         raise ValueError(f"it is not a Python literal ({error})") from None

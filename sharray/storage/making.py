@@ -62,6 +62,10 @@ def create(
         if explained is error:  # which is not its own cause
             raise
         raise explained from error
+    except BaseException:  # of the contents, which are converted as they are written
+        if place.in_ram:
+            location.tidy_ram_directories(os.path.dirname(place.path))
+        raise
 
 
 class _NewFile:
