@@ -63,3 +63,24 @@ def run_python(code: str) -> str:
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return done.stdout
+
+
+def dtypes_of(arrays: list[Any]) -> tuple[list[Any], list[Any]]:
+    """The dtype that each has here, and all of them."""
+    return [whole(a.dtype) for a in arrays], arrays
+
+
+def whole(dtype: np.dtype[Any]) -> Any:
+    """All that there is to a dtype, which its equality does not compare."""
+    own = (
+        dtype.char,
+        dtype.num,
+        dtype.type,
+        dtype.str,
+        dtype.itemsize,
+        dict(dtype.metadata or {}),
+    )
+    fields = dtype.fields or {}
+    return *own, dtype.isalignedstruct, dtype.names, [
+        (name, whole(field[0]), *field[1:]) for name, field in fields.items()
+    ], dtype.subdtype and (whole(dtype.subdtype[0]), dtype.subdtype[1])  # fmt: skip

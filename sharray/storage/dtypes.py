@@ -66,6 +66,8 @@ def describe(dtype: np.dtype[Any]) -> Any:
     """
     if dtype.names is None and 0 <= dtype.num < _FIRST_FOREIGN_TYPE:
         return dtype.str
+    if has_metadata(dtype):
+        dtype = _without_metadata(dtype)
     try:
         descr: Any = dtype.descr if dtype.names is not None else dtype.str
         if read_descr(descr) == dtype:
@@ -77,6 +79,25 @@ def describe(dtype: np.dtype[Any]) -> Any:
         f"cannot describe dtype {dtype} in a .npy file ({reason}); use an anonymous "
         "array (sharray.zeros), or a named one of the same bytes and a view of it: "
         f"sharray.create(path, shape, 'V{dtype.itemsize}').view(dtype)"
+    )
+
+
+def _without_metadata(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """As `numpy.save` does, or ``descr`` would have it in place of the fields."""
+    if dtype.subdtype is not None:
+        base, shape = dtype.subdtype
+        return np.dtype((_without_metadata(base), shape))
+    if dtype.names is None:
+        return np.dtype(dtype.str) if dtype.metadata is not None else dtype
+    fields = [(dtype.fields or {})[name] for name in dtype.names]
+    return np.dtype(
+        {
+            "names": dtype.names,
+            "formats": [_without_metadata(field[0]) for field in fields],
+            "offsets": [field[1] for field in fields],
+            "titles": [field[2] if len(field) > 2 else None for field in fields],
+            "itemsize": dtype.itemsize,
+        }
     )
 
 

@@ -73,7 +73,9 @@ def attach_and_end(handle: bytes) -> None:
 def _name(path: str) -> None:
     array = sh.create(path, N, fill_value=OLD)
     check(sh.open(path), OLD)
-    replacement = sh.create(path, N, fill_value=NEW, overwrite=True)
+    # Values that are converted, and so written a block at a time.
+    values = np.full(N, NEW, "f4")
+    replacement = sh.create(path, N, fill_value=values, overwrite=True)
     check(array, OLD)
     check(replacement, NEW)
     replacement.flush()
