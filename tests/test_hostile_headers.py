@@ -32,7 +32,7 @@ STARTS = {
     "version 255": b"\x93NUMPY\xff\xff" + npy(header_text())[8:],
     "shorter than its header": npy(header_text())[:40],
     "header of 0 bytes": npy(""),
-    "header of 10,001 bytes": npy(header_text().ljust(10_001 - 10)),
+    "header of 10,001 characters": npy(header_text().ljust(10_001)),
     "header of 64 KiB": npy(header_text().ljust(65_535)),
     "header of 4 GiB": b"\x93NUMPY\x02\x00" + struct.pack("<I", 2**32 - 1),
 }
@@ -108,7 +108,6 @@ DESCRS = {
     "unknown kind": "'<x8'",
     "unknown size": "'<f3'",
     "long double of elsewhere": "'<f12'",
-    "shape in text": "'(2,)f4'",
     "empty": "''",
     "space": "'<f8 '",
     "negative length": "'S-1'",
@@ -133,7 +132,6 @@ DESCRS = {
     "three names": "[(('a', 'b', 'c'), '<f8')]",
     "field of one": "[('a',)]",
     "field of four": "[('a', '<f8', (1,), 0)]",
-    "subarray of nothing": "('<f8', (0,))",
     "subarray of 2 GiB": "[('a', '<f8', (268435456,))]",
     "subarray wraps": f"[('a', '<f8', ({2**32}, {2**32}))]",
     "subarray negative": "[('a', '<f8', (-1,))]",
@@ -185,9 +183,9 @@ def test_a_dtype_that_is_not_of_plain_bytes_is_refused(descr: str) -> None:
         _is_refused(npy(header_text(descr=descr, shape=shape)), "bad header")
 
 
-def test_a_subarray_may_not_add_dimensions_beyond_the_limit() -> None:
-    text = header_text(descr="('<f8', (1, 1))", shape="(" + "1, " * 63 + ")")
-    _is_refused(npy(text), "bad header")
+def test_a_subarray_may_not_add_elements_to_the_shape() -> None:
+    for descr in "('<f8', (2, 1))", "('<f8', (0,))", "'(2,)f4'":
+        _is_refused(npy(header_text(descr=descr)), "bad header")
 
 
 def test_code_in_a_header_does_not_run() -> None:
