@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import tracemalloc
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import sharray as sh
+from sharray.storage import header
 
 ROWS = np.dtype([("a", "u1"), ("b", "f8")], align=True)
 
@@ -302,3 +305,40 @@ def test_an_interrupt_changes_nothing() -> None:
         sh.create("a.npy", 3, "i4", fill_value=Interrupting(), overwrite=True)
     assert np.load("a.npy").tolist() == [7, 7, 7]
     assert os.listdir() == ["a.npy"]
+
+
+def test_small_values_fill_large_arrays_without_a_copy_of_them() -> None:
+    shape = 4, 512, 4096  # 64 MB
+    row = np.arange(4096.0)
+    sh.zeros(1)
+    tracemalloc.start()
+    a = sh.full(shape, row)
+    b = sh.create("shm://large", shape, "f8", fill_value=row.tolist(), order="F")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    sh.unlink("shm://large")
+    assert peak < 4 << 20
+    assert (a == row).all()
+    assert (b == row).all()
+
+
+def test_making_and_opening_leave_nothing_to_the_garbage_collector() -> None:
+    np.save("theirs.npy", np.arange(3))
+
+    def work() -> None:
+        sh.zeros(3, ROWS)
+        sh.full((2, 3), [1, 2, 3])
+        sh.array([[1, 2], [3, 4]]).T.copy()
+        sh.create("ours.npy", 3, ROWS, fill_value=1, overwrite=True)
+        sh.open("ours.npy")
+        sh.open("theirs.npy")
+        header.decode(Path("theirs.npy").read_bytes()[:128], "theirs.npy")
+
+    work()
+    gc.collect()
+    gc.disable()
+    try:
+        work()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

@@ -25,7 +25,7 @@ _AMBIGUOUS = frozenset(
 )
 # What `numpy.dtype` is given from headers. It runs nothing, but divides by the
 # divisor of a datetime's unit: "s/0" ends the process, as does 2**32.
-_TEXT = re.compile(r"[\w<>|=?,. ()\[\]/]*")
+_TEXT = re.compile(r"[\w<>|=?,. ()\[\]/]{0,10000}")
 _BAD_DIVISOR = re.compile(r"/(?!0*[1-9][0-9]{0,5}(?![0-9]))|\[0+[a-zA-Zμ]")
 
 
