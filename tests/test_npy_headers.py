@@ -335,6 +335,25 @@ def test_whatever_becomes_of_a_header_we_read_what_numpy_reads(
     agrees_with_numpy("x.npy")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{'\x1b[31mdescr': '<f8'}",
+        header("'\x1b[31m'"),
+        header(fortran_order="'\x1b[31m'"),
+        header(shape="'\x1b[31m'"),
+        header("[('\x1b[31m', '\x1b[31m')]"),
+        header() + "\x1b[31m",
+        "'\x1b[31m'",
+    ],
+)
+def test_errors_show_no_control_characters_of_a_header(text: str) -> None:
+    write("x.npy", text)
+    with pytest.raises(sh.FormatError) as caught:
+        sh.open("x.npy")
+    assert str(caught.value).isprintable()
+
+
 # -- where the data begins -----------------------------------------------------------
 
 

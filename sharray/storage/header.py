@@ -242,7 +242,7 @@ def _decode(block: bytes) -> Header:
         raise ValueError(f"expected {encoding} text, {error.reason}") from None
     literal = read_literal(text, of_python_2=version <= (2, 0))
     if not isinstance(literal, dict) or set(literal) != _KEYS:
-        raise ValueError(f"expected a dict of {sorted(_KEYS)}, found {text:.80}")
+        raise ValueError(f"expected a dict of {sorted(_KEYS)}, found {text[:80]!r}")
     fortran_order, shape = literal["fortran_order"], literal["shape"]
     if not isinstance(fortran_order, bool):
         raise ValueError("expected True or False as fortran_order")
