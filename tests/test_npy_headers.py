@@ -381,6 +381,15 @@ def test_header_with_the_first_bytes_of_a_known_one_is_read_itself() -> None:
         assert agrees_with_numpy("x.npy")
 
 
+def test_renaming_fields_in_place_changes_no_other_array() -> None:
+    np.save("x.npy", np.zeros(3, [("a", "i4"), ("b", [("c", "f4")])]))
+    for _ in range(3):
+        a = sh.open("x.npy")
+        assert (a.dtype.names, a.dtype["b"].names) == (("a", "b"), ("c",))
+        a.dtype["b"].names = ("other",)
+        a.dtype.names = ("x", "y")
+
+
 @pytest.mark.parametrize("version", [1, 2])
 def test_files_of_python_2_are_as_quick_to_open_again(version: int) -> None:
     write("x.npy", header(shape="(3L, 2L)").ljust(150), version)

@@ -89,7 +89,8 @@ def _without_metadata(dtype: np.dtype[Any]) -> np.dtype[Any]:
         return np.dtype((_without_metadata(base), shape))
     if dtype.names is None:
         return np.dtype(dtype.str) if dtype.metadata is not None else dtype
-    fields = [(dtype.fields or {})[name] for name in dtype.names]
+    by_name: Any = dtype.fields
+    fields = [by_name[name] for name in dtype.names]
     return np.dtype(
         {
             "names": dtype.names,
