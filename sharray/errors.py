@@ -358,16 +358,22 @@ _HINTS_BY_VERB: dict[tuple[str, int], str] = {
         "it to another disk"
     ),
 }
-for _code in (_errno.EPERM, _errno.EOPNOTSUPP, _errno.ENOSYS):
-    _HINTS_BY_VERB["map", _code] = _HINTS_BY_VERB["map", _errno.ENODEV]
-for _code in (_errno.EACCES, _errno.ENODEV, _errno.EINVAL, _errno.EPERM):
+for _code in (
+    _errno.EACCES,
+    _errno.EINVAL,
+    _errno.ENODEV,
+    _errno.ENOSYS,
+    _errno.EOPNOTSUPP,
+    _errno.EPERM,
+):
+    _HINTS_BY_VERB.setdefault(("map", _code), _HINTS_BY_VERB["map", _errno.ENODEV])
     _HINTS_BY_VERB["map the new array", _code] = (
         f"{_CANNOT_SHARE}; {_ELSEWHERE}, or write it with numpy.save and open it with "
         "mode='c'"
     )
     _HINTS_BY_VERB["map a private copy of", _code] = (
-        "its file system does not map files at all; read it with numpy.load, or copy "
-        "it to another disk"
+        "its file system does not map files at all; use numpy.load, or copy it to "
+        "another disk"
     )
 
 
