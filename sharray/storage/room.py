@@ -86,14 +86,14 @@ def _missing(code: int, size: int, directory: str, in_ram: bool) -> tuple[str, s
     if code == errno.EDQUOT:
         return (
             f"{needed}, and the disk quota of this user, group or project is used up "
-            f"({_told(free)} in {directory!r})",
+            f"({_told(free, ' bytes')} in {directory!r})",
             "remove what is not needed (see quota -s), or choose another directory",
         )
     if files.free_inodes(directory) == 0:
         more = " (mount -o remount,nr_inodes=...)" if in_ram else ""
         return (
             f"all inodes of {directory!r} are used up: its file system holds no more "
-            f"files, though {_told(free)}",
+            f"files, though {_told(free, ' bytes')}",
             f"remove files (df -i {directory} counts them), or give it more{more}",
         )
     problem = f"{needed}, {_told(free)} in {directory!r} ({os.strerror(code)})"
@@ -122,5 +122,7 @@ def _free_bytes(directory: str) -> int:
             directory = os.path.dirname(directory)
 
 
-def _told(free: int) -> str:
-    return "an unknown number is free" if free == sys.maxsize else f"{free} are free"
+def _told(free: int, unit: str = "") -> str:
+    if free == sys.maxsize:
+        return "an unknown number of bytes is free"
+    return f"{free}{unit} are free"
