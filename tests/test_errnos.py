@@ -188,6 +188,15 @@ def test_a_shared_mapping_that_is_refused_points_to_private_ones() -> None:
             assert "numpy.save" in str(error)
 
 
+def test_a_list_that_lacks_descriptors_is_not_a_short_list() -> None:
+    for code in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+        with _failing(files, "open_existing", code):
+            for place in (".", "shm://"):
+                error = _attempt(lambda place=place: sh.list(place))
+                assert isinstance(error, sh.StorageError)
+                assert error.errno == code
+
+
 def test_a_socket_is_called_so() -> None:
     import socket
 

@@ -5,6 +5,7 @@ Only the guarantee that depended on the call is lost: see docs/promises.md.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pickle
 from pathlib import Path
@@ -296,6 +297,44 @@ def test_a_lock_that_only_a_writer_may_ask_for_is_unknown() -> None:
     sh.create("a.npy", 3)
     with faults.failing({"flock": 9}, os.getcwd()):
         assert sh.inspect("a.npy").in_use is None
+
+
+def test_where_only_a_writer_may_ask_for_a_lock_a_writer_asks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = fcntl.flock
+
+    def as_on_nfs(fd: int, operation: int) -> None:
+        writes = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
+        if operation & fcntl.LOCK_EX and not writes:
+            raise OSError(9, "Bad file descriptor")
+        real(fd, operation)
+
+    monkeypatch.setattr(fcntl, "flock", as_on_nfs)
+    a = sh.create("a.npy", 3)
+    assert sh.inspect("a.npy").in_use is True
+    del a
+    assert sh.inspect("a.npy").in_use is False
+    assert cli_tools.call("rm", "a.npy").code == 0
+
+
+# -- files that say odd things of themselves -----------------------------------
+
+
+def test_a_file_system_that_counts_no_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As FUSE programs that leave the number out."""
+    real = files.status
+
+    def without_links(fd: int) -> os.stat_result:
+        found = real(fd)
+        return os.stat_result((*found[:3], 0, *found[4:10]))
+
+    monkeypatch.setattr(files, "status", without_links)
+    with faults.failing({"tmpfile": 95}, os.getcwd()):
+        sh.create("a.npy", 3, fill_value=1)
+        assert sh.open("a.npy").tolist() == [1, 1, 1]
+        assert os.listdir() == ["a.npy"]
+    monkeypatch.undo()
 
 
 # -- what the doctor says ------------------------------------------------------

@@ -17,7 +17,7 @@ import numpy as np
 
 import sharray as sh
 
-from ..storage import header, location, message, trailer, transit
+from ..storage import header, lease, location, message, trailer, transit
 from ..storage.attaching import explain_open
 from ..storage.format import (
     BLOCK,
@@ -28,7 +28,7 @@ from ..storage.format import (
 )
 from ..storage.header import Header
 from ..storage.trailer import Trailer
-from ..system import files, locks
+from ..system import files
 
 GOOD, WARNING, DAMAGED = "good", "warning", "damaged"
 
@@ -261,7 +261,7 @@ def _check_state(file: _File) -> Check:
 
 def _is_in_use(fd: int) -> bool:
     """Whether anybody else has, or may have, it mapped; closing lets go of the lock."""
-    return not locks.lock_exclusive(fd)
+    return lease.is_held(fd) is not False
 
 
 def _check_fault(file: _File) -> Check:

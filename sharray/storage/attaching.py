@@ -68,7 +68,7 @@ def attach_open(
         try:
             lease.hold(fd, path)
             status = files.status(fd)
-            if status.st_nlink == 0:
+            if not files.has_name(status, path):
                 files.close(fd)
                 continue  # removed or replaced between open and lock: look again
             return _map_checked(fd, status, path, mode, identity), fd

@@ -6,7 +6,6 @@ The files stay mapped for the next message from the same sender. See
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 from collections.abc import Iterator
@@ -18,8 +17,6 @@ from . import ending, location, message
 from .attaching import attach_open
 from .incoming import Incoming, Places, freeing, held, kept
 
-# Descriptors or address space: the files that are kept have some to give.
-_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 # Held by who receives, so that a fork waits for that.
 _receiving = threading.RLock()
 
@@ -115,7 +112,8 @@ def _attach(path: str, identity: bytes) -> Incoming:
         try:
             segment, fd = attach_open(place, "r+", identity=identity)
         except StorageError as error:
-            if error.errno not in _EXHAUSTED or not kept:
+            # Descriptors or address space: the files that are kept have some to give.
+            if not files.is_exhausted(error) or not kept:
                 raise
             _close_kept()
             segment, fd = attach_open(place, "r+", identity=identity)

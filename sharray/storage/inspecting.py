@@ -19,7 +19,7 @@ from typing import NamedTuple
 from ..errors import FormatError, SharrayError, StorageError, explain
 from ..system import files, locks, mappings, pages
 from ..system.mappings import FileKey, Mapping
-from . import attaching, location, message, trailer, transit
+from . import attaching, lease, location, message, trailer, transit
 from .format import TRAILER_SIZE
 from .header import Header
 from .inspection import Holder, Inspection
@@ -40,8 +40,6 @@ _LARGEST_ERRNO = 4095
 # Files that are mapped at the same time, for a look at their pages: a sixteenth of
 # what the system lets a process map, vm.max_map_count.
 _MOST_MAPPED = 4096
-# What this process has too little of; it says nothing about a file.
-_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
 # What is told of a file, but for who holds it, and what to look for them with.
 _Found = tuple[FileKey | None, Inspection]
@@ -93,7 +91,7 @@ def inspect_files(places: Iterable[Location]) -> list[Inspection]:
     for one in inspect_each(places):
         if isinstance(one, Inspection):
             inspected.append(one)
-        elif isinstance(one, StorageError) and one.errno in _EXHAUSTED:
+        elif isinstance(one, StorageError) and files.is_exhausted(one):
             raise one
     return inspected
 
@@ -210,7 +208,7 @@ def _look(fd: int, path: str, mapped: ExitStack) -> _Look:
         allocated=files.allocated_bytes(status),
         resident=resident,
         # At last, since who opens the file waits for as long as this one is locked.
-        in_use=_is_in_use(fd),
+        in_use=lease.is_held(fd),
     )
     locks.unlock(fd)  # which else the mapping would keep
     return _Look(address, shown, found)
@@ -242,12 +240,6 @@ def _look_at_pages(
         if isinstance(error, OSError) and error.errno == errno.ENOMEM:
             raise  # there may be room once the files before are not mapped any more
         return address, resident, False
-
-
-def _is_in_use(fd: int) -> bool | None:
-    """Whether anybody holds it; the lock goes as the descriptor is closed."""
-    is_free = locks.lock_exclusive(fd)
-    return None if is_free is None else not is_free
 
 
 def _describe(

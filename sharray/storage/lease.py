@@ -42,6 +42,29 @@ def hold(fd: int, path: str) -> None:
         )
 
 
+def is_held(fd: int) -> bool | None:
+    """Tell whether somebody holds an open file; None if that cannot be told.
+
+    Until `fd` is closed, whoever wants a lease waits.
+    """
+    is_free = locks.lock_exclusive(fd)
+    if is_free is None:
+        is_free = _ask_as_writer(fd)
+    return None if is_free is None else not is_free
+
+
+def _ask_as_writer(fd: int) -> bool | None:
+    """NFS takes an exclusive lock only from who may write."""
+    try:
+        writer = files.open_existing(f"/proc/self/fd/{fd}", writable=True)
+    except OSError:
+        return None
+    try:
+        return locks.lock_exclusive(writer)
+    finally:
+        files.close(writer)
+
+
 def reap(path: str, *, ending: int = 0, dry_run: bool = False) -> bool:
     """Remove an anonymous array's file if nobody holds it or awaits it.
 

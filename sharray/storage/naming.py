@@ -122,7 +122,7 @@ def open_visible(path: str) -> int:
         fd = files.open_new(path)
         try:
             lease.hold(fd, path)
-            if files.status(fd).st_nlink > 0:
+            if files.has_name(files.status(fd), path):
                 return fd
         except BaseException:
             files.close(fd)

@@ -78,6 +78,21 @@ def is_pipe(status: os.stat_result) -> bool:
     return stat.S_ISFIFO(status.st_mode)
 
 
+def has_name(status: os.stat_result, path: str) -> bool:
+    """Whether a file that was opened by `path` has not been removed meanwhile.
+
+    Some FUSE programs say of every file that it has no links.
+    """
+    if status.st_nlink > 0:
+        return True
+    return names_same_file(path, status.st_dev, status.st_ino)
+
+
+def is_exhausted(error: OSError) -> bool:
+    """Whether this process or the system lacks descriptors or memory for any file."""
+    return error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+
+
 def read_at(fd: int, nbytes: int, offset: int) -> bytes:
     """pread(2): a private copy, so that what is checked cannot change later."""
     return os.pread(fd, nbytes, offset)

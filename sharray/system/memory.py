@@ -105,14 +105,14 @@ def find_blocks(label: str) -> Iterator[int]:
         with contextlib.suppress(OSError):  # it was closed meanwhile
             if os.readlink(path) != target:
                 continue
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            fd = files.open_existing(path, writable=False)
             try:
                 status = os.fstat(fd)
                 if (status.st_dev, status.st_ino) not in seen:
                     seen.add((status.st_dev, status.st_ino))
                     yield fd
             finally:
-                os.close(fd)
+                files.close(fd)
 
 
 def _descriptors_of_all() -> Iterator[str]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from typing import NamedTuple
 
 from . import files
+from .optional import is_unsupported
 
 
 class Mount(NamedTuple):
@@ -72,12 +74,18 @@ def _is_at_or_below(path: str, directory: str) -> bool:
 def file_system(directory: str) -> FileSystem:
     """The file system that a directory is in."""
     mount = mount_of(directory, mounts())
-    found = os.statvfs(directory)
+    if mount is None:
+        mount = Mount("/", directory, "", "", ())
+    about = mount.kind, mount.point, mount.options
+    try:
+        found = os.statvfs(directory)
+    except OSError as error:
+        if not is_unsupported(error):
+            raise
+        return FileSystem(*about, None, sys.maxsize, None, None)
     counts_files = found.f_files > 0
     return FileSystem(
-        mount.kind if mount else "",
-        mount.point if mount else directory,
-        mount.options if mount else (),
+        *about,
         # A tmpfs made with size=0 says 0, too.
         found.f_blocks * found.f_frsize or None,
         files.free_bytes(directory),
