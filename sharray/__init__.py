@@ -12,6 +12,7 @@ A map of the package; each layer imports only from those below it:
 - ``sharray.storage``: the file format, and how long a file lives
 - ``sharray.system``: the operating system's calls
 - ``sharray.errors``: every error that is raised on purpose
+- ``sharray.hints``: what the system's errors mean, and what to do about them
 """
 
 from importlib import import_module

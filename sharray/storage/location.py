@@ -20,7 +20,7 @@ from ..errors import (
     StorageError,
     UnsafePathError,
 )
-from ..system import files
+from ..system import directories
 from . import room
 
 SCHEME = "shm://"
@@ -166,8 +166,8 @@ def make_ram_directories(directory: str) -> None:
     for part in ["", *parts]:
         path = os.path.join(path, part) if part else path
         try:
-            files.make_private_directory(path)
-            fault = files.private_directory_fault(path)
+            directories.make_private_directory(path)
+            fault = directories.private_directory_fault(path)
         except OSError as error:
             raise _explain_directory(error, path) from error
         if fault:
@@ -194,7 +194,7 @@ def check_ram_directories(path: str) -> None:
     directory = os.path.dirname(path)
     while True:
         try:
-            fault = files.private_directory_fault(directory)
+            fault = directories.private_directory_fault(directory)
         except OSError:
             return  # opening the file will say it better
         if fault:
@@ -212,5 +212,7 @@ def check_ram_directories(path: str) -> None:
 def tidy_ram_directories(directory: str) -> None:
     """Remove `directory` and its parents down to the RAM directory, if empty."""
     root = ram_directory()
-    while len(directory) >= len(root) and files.remove_directory_if_empty(directory):
+    while len(directory) >= len(root) and directories.remove_directory_if_empty(
+        directory
+    ):
         directory = os.path.dirname(directory)

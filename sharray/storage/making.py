@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from contextlib import suppress
 
 from ..errors import ArrayNotFoundError, StorageError, UnsafePathError, explain
 from ..system import files
@@ -96,8 +95,7 @@ class _NewFile:
                 return self._finish(permissions)
         finally:
             if self._temporary is not None:
-                with suppress(OSError):
-                    files.unlink(self._temporary)
+                naming.remove(self._fd, self._temporary)
             files.close(self._fd)
 
     def _finish(self, permissions: int | None) -> Segment:
@@ -134,8 +132,7 @@ class _NewFile:
         except BaseException:
             # What was replaced is gone for good, so the new file stays for it.
             if self._old is None:
-                with suppress(OSError):
-                    files.unlink(self.place.path)
+                naming.remove(self._fd, self.place.path)
             segment.unmap()
             raise
 
@@ -179,8 +176,7 @@ def create_anonymous(
         return segment
     except BaseException as error:
         if fd is not None and named:
-            with suppress(OSError):
-                files.unlink(path)
+            naming.remove(fd, path)
         if not isinstance(error, OSError) or isinstance(error, StorageError):
             raise
         raise _explain(error, layout.size, path) from error

@@ -125,9 +125,8 @@ def open_visible(path: str) -> int:
             if files.has_name(files.status(fd), path):
                 return fd
         except BaseException:
+            remove(fd, path)
             files.close(fd)
-            with suppress(OSError):
-                files.unlink(path)
             raise
         files.close(fd)  # somebody reaped it before it was leased
 
@@ -166,8 +165,7 @@ def give_name(
     try:
         _rename(fd, temporary, place.path, overwrite)
     except BaseException:
-        with suppress(OSError):
-            files.unlink(temporary)
+        remove(fd, temporary)
         raise
 
 
@@ -210,12 +208,17 @@ def _rename_over_claim(temporary: str, path: str) -> None:
                 raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
             files.rename(temporary, path)
         except BaseException:
-            if _is_named(claim, path):
-                with suppress(OSError):
-                    files.unlink(path)
+            remove(claim, path)
             raise
     finally:
         files.close(claim)
+
+
+def remove(fd: int, path: str) -> None:
+    """Take a name back from an open file, if it still has it."""
+    with suppress(OSError):
+        if _is_named(fd, path):
+            files.unlink(path)
 
 
 def _is_named(fd: int, path: str) -> bool:

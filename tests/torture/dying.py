@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from types import CodeType, FrameType, ModuleType
 from typing import Any
 
-from sharray.system import files, locks, memory
+from sharray.system import directories, files, locks, memory
 
 MOMENTS = ["before", "after", "line"]
 # What only reads or computes would be many steps more that all leave the same.
@@ -67,7 +67,7 @@ def die_at(moment: str, n: int) -> None:
 
 def system_functions() -> Iterator[tuple[ModuleType, str, Callable[..., Any]]]:
     """Every function of the library that calls the operating system."""
-    for module in files, locks, memory:
+    for module in directories, files, locks, memory:
         for name, function in inspect.getmembers(module, inspect.isfunction):
             if not name.startswith("_") and function.__module__ == module.__name__:
                 yield module, name, function
