@@ -16,7 +16,7 @@ from hostile import _ADVICE
 
 import sharray as sh
 from sharray.errors import explain
-from sharray.storage import location, naming
+from sharray.storage import inbox, location, naming
 from sharray.system import directories, files, locks, memory
 
 CODES = sorted(set(errno.errorcode) - {errno.EINTR})
@@ -196,6 +196,26 @@ def test_a_list_that_lacks_descriptors_is_not_a_short_list() -> None:
                 error = _attempt(lambda place=place: sh.list(place))
                 assert isinstance(error, sh.StorageError)
                 assert error.errno == code
+
+
+def test_a_message_that_cannot_be_received_leaves_no_descriptor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    array = sh.ones(3)
+    sent = pickle.dumps(array)
+    segment = array._root.segment
+    descriptors = len(os.listdir("/proc/self/fd"))
+
+    def fail(_: str) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(inbox.ending, "watch", fail)
+    with pytest.raises(MemoryError) as caught:
+        inbox._attach(segment.path, segment.identity)
+    del caught
+    assert len(os.listdir("/proc/self/fd")) == descriptors
+    monkeypatch.undo()
+    assert pickle.loads(sent).tolist() == [1, 1, 1]
 
 
 def test_a_socket_is_called_so() -> None:

@@ -212,7 +212,6 @@ def check_ram_directories(path: str) -> None:
 def tidy_ram_directories(directory: str) -> None:
     """Remove `directory` and its parents down to the RAM directory, if empty."""
     root = ram_directory()
-    while len(directory) >= len(root) and directories.remove_directory_if_empty(
-        directory
-    ):
+    remove = directories.remove_directory_if_empty
+    while len(directory) >= len(root) and remove(directory):
         directory = os.path.dirname(directory)
