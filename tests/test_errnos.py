@@ -147,34 +147,33 @@ _FOR_OPENING = re.compile(r"open (it|the array) with mode='r'")
 _ABOUT_LOCKS = "another program has locked it"
 
 
-@pytest.mark.parametrize("code", CODES, ids=errno.errorcode.get)
-def test_no_remedy_is_for_something_else(code: int) -> None:
-    raw = OSError(code, os.strerror(code))
-    said = {
-        doing: str(explain(raw, doing, "/a.npy"))
-        for doing in (
-            "create the array",
-            "open the array",
-            "map the array",
-            "map the new array",
-            "map a private copy of",
-            "name the array",
-            "remove the array",
-            "inspect the array",
-            "list the arrays in",
-            "create the directory",
-            "use for messages",
-        )
-    }
-    for doing, text in said.items():
+DOING = (
+    "create the array",
+    "open the array",
+    "map the array",
+    "map the new array",
+    "map a private copy of",
+    "name the array",
+    "remove the array",
+    "inspect the array",
+    "list the arrays in",
+    "create the directory",
+    "use for messages",
+)
+
+
+@pytest.mark.parametrize("doing", DOING)
+def test_no_remedy_is_for_something_else(doing: str) -> None:
+    for code in CODES:
+        text = str(explain(OSError(code, os.strerror(code)), doing, "/a.npy"))
         assert text.startswith(f"cannot {doing} '/a.npy': ")
         assert _ADVICE.search(text), text
         if doing.split()[0] not in ("open", "map"):
             assert not _FOR_OPENING.search(text), text
         if doing.startswith("map"):
             assert _ABOUT_LOCKS not in text
-    for doing in ("map a private copy of", "create the array", "remove the array"):
-        assert "mode='c'" not in said[doing]
+        if doing not in ("open the array", "map the array", "map the new array"):
+            assert "mode='c'" not in text
 
 
 def test_a_shared_mapping_that_is_refused_points_to_private_ones() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from sharray.storage import attaching, lease, making, transit
+from sharray.storage import attaching, lease, naming, transit
 from sharray.system import files, locks
 
 
@@ -40,7 +40,7 @@ def reap_without_comparing_the_name() -> None:
 
 def name_before_the_file_is_complete() -> None:
     """Others may see it, and reap it before it is leased."""
-    making.files = _Altered(files, open_unnamed=lambda _: None)
+    naming.files = _Altered(files, open_unnamed=lambda _: None)
 
 
 def map_without_a_lease() -> None:
