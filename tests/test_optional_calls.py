@@ -5,6 +5,7 @@ Only the guarantee that depended on the call is lost: see docs/promises.md.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import pickle
@@ -333,6 +334,24 @@ def test_a_file_system_that_counts_no_links(monkeypatch: pytest.MonkeyPatch) -> 
         assert sh.open("a.npy").tolist() == [1, 1, 1]
         assert os.listdir() == ["a.npy"]
     monkeypatch.undo()
+
+
+def test_a_file_that_cannot_be_mapped_is_not_called_damaged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sh.create("a.npy", 3)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENODEV, "No such device")
+
+    monkeypatch.setattr(np, "load", refuse)
+    with faults.failing({"shared_mmap": errno.ENODEV}, os.getcwd()):
+        done = cli_tools.call("verify", "a.npy")
+        assert sh.inspect("a.npy").shape == (3,)
+        assert sh.open("a.npy", mode="c").tolist() == [0, 0, 0]
+    assert done.code == 0
+    assert "mode='c'" in done.out
+    assert "damaged" not in done.out
 
 
 # -- what the doctor says ------------------------------------------------------

@@ -169,6 +169,10 @@ def _check_numpy(file: _File) -> Check:
                 mmap_mode="r" if file.header.nbytes else None,
                 max_header_size=LONGEST_HEADER,
             )
+    except OSError as error:
+        detail = f"numpy.load cannot map it: {error.strerror or error}"
+        advice = "open it with mode='c', or copy it to another disk"
+        return Check("numpy", WARNING, detail, advice)
     except Exception as error:  # it raises more than it documents
         detail = f"numpy.load refuses it: {error}"
         return Check("numpy", DAMAGED, detail, _RESTORE)

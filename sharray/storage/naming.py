@@ -92,8 +92,9 @@ def _try_to_name(directory: str) -> bool:
         return False
     hold_or_close(fd, directory)
     try:
+        # Not in `directory`, where every file that can be seen is a whole array.
         name, _ = _claim_beside(
-            os.path.join(directory, "trial"),
+            os.path.join(location.ram_directory(), "trial"),
             lambda name: link_into_ram_directory(fd, name),
         )
         with suppress(FileNotFoundError):
