@@ -122,6 +122,7 @@ def _image(matplotlib: Any, a: Array) -> Any:
     figure = Figure(figsize=(1, 1), dpi=40)
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()  # texts would keep the file of a font open
     axes.pcolormesh(a)
     axes.plot(a[0])
     canvas.draw()

@@ -61,10 +61,14 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
     # every view or operation a call.
     __array_priority__ = -100.0  # as numpy.memmap: other subclasses keep their type
 
-    @property
-    def _root(self) -> Root | None:
-        """The root array that this one is a view of; see `root_below`."""
-        return root_below(self)
+    if TYPE_CHECKING:
+
+        @property
+        def _root(self) -> Root | None:
+            """The root array that this one is a view of; see `root_below`."""
+
+    else:
+        _root = property(root_below)  # without a call in between
 
     def __new__(cls, *_: Any, **__: Any) -> Self:
         """Refuse: memory that is shared comes from the constructors."""

@@ -18,7 +18,7 @@ from ..storage import location
 from ..storage.dtypes import check_dtype, spell, spelled
 from ..storage.header import check_shape
 from ..storage.segment import IDENTITY_SIZE
-from .root import Root, address_of, attach_root, find_root
+from .root import Root, attach_root, find_root
 
 _INTEGERS = {int}
 
@@ -56,7 +56,7 @@ def find_place(array: np.ndarray[Any, Any], root: Root) -> tuple[int, int, int] 
         Positions in the file of the first element, of the first byte that the
         array touches, and of the first behind it.
     """
-    offset = address_of(array) - root.address
+    offset = array.__array_interface__["data"][0] - root.address
     first, end = root.segment.data_range
     if array.flags.c_contiguous:
         low, high = offset, offset + array.nbytes

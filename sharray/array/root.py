@@ -48,18 +48,19 @@ def root_below(array: np.ndarray[Any, Any]) -> Root | None:
     array : ndarray
         Any array.
     """
-    base: Any = array
-    while isinstance(base, np.ndarray):
+    base: Any = array.base
+    while base is not None:
         if type(base) is Root and "segment" in base.__dict__:
             return base
-        base = base.base
-        if type(base) is memoryview:
+        if isinstance(base, np.ndarray):
+            base = base.base
+        elif type(base) is memoryview:
             base = base.obj
-    if base is None:
-        return None  # its memory is its own
-    # Lent by an object that does not tell where it has it from: ctypes, DLPack,
-    # as_strided, an __array_interface__. The address tells.
-    return find_root_at(address_of(array))
+        else:
+            # Lent by an object that does not tell where it has it from: ctypes,
+            # DLPack, as_strided, an __array_interface__. The address tells.
+            return find_root_at(address_of(array))
+    return None
 
 
 def address_of(array: np.ndarray[Any, Any]) -> int:

@@ -94,7 +94,13 @@ class Arguments(NamedTuple):
         """
 
         def place(array: Any) -> tuple[int, int]:
-            return number(array._root), offset_of(array)
+            root = array._root
+            found = None if root is None else find_place(array, root)
+            if found is None:
+                raise NotSharedError(
+                    "expected an array that is shared, found a private copy"
+                )
+            return number(root), found[0]
 
         slots: list[int] = []
         starts = []
@@ -119,14 +125,6 @@ def _roots_of(value: Any) -> list[Root]:
     if isinstance(value, tuple):
         return [root for item in value for root in _roots_of(item)]
     return _roots_of(value._cells) if isinstance(value, Cells) else []
-
-
-def offset_of(array: Any) -> int:
-    """Where a shared array lies in its file."""
-    place = find_place(array, array._root)
-    if place is None:
-        raise NotSharedError("expected an array that is shared, found a private copy")
-    return place[0]
 
 
 def look_at(kernel: Kernel, arguments: tuple[Any, ...], axis: int) -> Arguments:
@@ -194,7 +192,12 @@ def _check_shared(kernel: Kernel, name: str, value: Any) -> None:
 
 def _is_workable(array: np.ndarray[Any, Any]) -> bool:
     """Whether other processes can see what is written to an array."""
-    return isinstance(array, SharedArray) and array.is_shared and array.mode != "c"
+    if not isinstance(array, SharedArray):
+        return False
+    root = array._root  # once, as each look at it costs a run
+    if root is None or root.segment.mode == "c":
+        return False
+    return find_place(array, root) is not None
 
 
 def _normalize(name: str, array: np.ndarray[Any, Any], axis: int) -> int:
