@@ -135,7 +135,7 @@ class Segment:
         same = self.device, self.inode
         if files.names_same_file(self.path, *same):
             return self.path
-        if self.anonymous:
+        if self.anonymous or self.unlinked:
             return None
         # Others know of a rename only by the name: this costs a look at all mappings.
         found = mappings.path_at(self._address())
