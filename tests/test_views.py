@@ -197,6 +197,8 @@ def test_a_chain_of_views_finds_its_root(chain: list[str]) -> None:
             view = SHARED[how](view)
         else:
             view = view[...].view(Units)
+        if isinstance(view, np.ma.MaskedArray):
+            view = view.data  # these cannot be seen through some of the others
     assert root_below(view) is a._root
     assert root_below(view.copy()) is None
 

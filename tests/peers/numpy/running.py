@@ -82,7 +82,7 @@ def _run_once(
                     stderr=subprocess.STDOUT,
                     env=os.environ
                     | {
-                        "PYTHONPATH": str(_TESTS),
+                        "PYTHONPATH": _python_path(),
                         "SHARRAY_NUMPY_KIND": kind,
                         "SHARRAY_NUMPY_ORDER": str(order),
                         "SHARRAY_RAM_DIR": ram,
@@ -98,6 +98,10 @@ def _run_once(
             return found, begun
     finally:
         shutil.rmtree(ram)
+
+
+def _python_path() -> str:
+    return os.pathsep.join([str(_TESTS), *filter(None, [os.getenv("PYTHONPATH")])])
 
 
 def _options(slow: bool) -> list[str]:
