@@ -120,17 +120,27 @@ def test_small_arrays_own_their_memory_as_after_pickling(
     assert found.flags.writeable
 
 
-@pytest.mark.parametrize("obj", [np.zeros(500, "u1"), b"x" * 500, "x" * 500])
-def test_threshold_is_the_size_of_the_first_message_that_is_shared(
-    obj: Any, write: Callable[[Any], bytes]
+def test_threshold_is_the_size_of_the_first_array_that_is_shared(
+    write: Callable[[Any], bytes],
 ) -> None:
-    sh.install(1 << 20)
-    size = len(write(obj))
-    for threshold, expected in ((size + 1, False), (size, True), (0, True)):
+    obj = np.zeros(500, "u1")
+    for threshold, expected in ((501, False), (500, True), (0, True)):
         sh.install(threshold)
         message = write(obj)
         assert (b"sharray" in message) == expected
         np.testing.assert_equal(pickle.loads(message), obj)
+
+
+@pytest.mark.parametrize("obj", [b"x" * (200 << 10), "x" * (200 << 10)])
+def test_pickles_without_arrays_are_shared_from_128_kib_on(obj: Any) -> None:
+    sh.install(1 << 20)
+    size = len(by_queue(obj))
+    for threshold, expected in ((size + 1, False), (size, True), (0, True)):
+        sh.install(threshold)
+        message = by_queue(obj)
+        assert (b"sharray" in message) == expected
+        assert pickle.loads(message) == obj
+    assert b"sharray" not in by_queue(obj[: 100 << 10])
 
 
 def test_arrays_of_a_message_count_together(write: Callable[[Any], bytes]) -> None:

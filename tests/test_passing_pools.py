@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import joblib
 import joblib.externals.loky.backend.resource_tracker
@@ -134,3 +135,19 @@ def test_uninstall_gives_all_of_them_their_own_functions_back() -> None:
     sh.install()
     assert all(a is not b for a, b in zip(hooked, plain, strict=True))
     assert all(f.__module__.split(".")[0] != "sharray" for f in plain)
+
+
+@pytest.mark.parametrize("threshold", [0, None])
+@pytest.mark.parametrize("package", [loky, joblib.externals.loky])
+def test_loky_runs_tasks_with_the_standard_pickler(
+    threshold: int | None, package: Any
+) -> None:
+    sh.install(threshold)
+    package.set_loky_pickler("pickle")
+    try:
+        with package.ProcessPoolExecutor(1) as pool:
+            assert pool.submit(abs, -1).result(60) == 1
+            found = pool.submit(np.sort, LARGE[::-1]).result(60)
+    finally:
+        package.set_loky_pickler("cloudpickle")
+    np.testing.assert_array_equal(found, LARGE)

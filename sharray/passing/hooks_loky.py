@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-import pickle
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from ..array.wholes import shared_view
-from .collecting import Sources
+from .collecting import Sources, has_buffers
 from .options import State
 from .patches import Patches
 from .sending import write, written
@@ -53,10 +52,10 @@ class LokyHooks:
         @functools.wraps(original)
         def dumps(obj: Any, reducers: Any = None, protocol: Any = None) -> bytes:
             options = State.options
-            collector = _collector_of(reduction.get_loky_pickler())
-            if options is None or protocol is not None or collector is None:
+            if options is None or protocol is not None:
                 plain: bytes = original(obj, reducers, protocol)
                 return plain
+            collector = _collector_of(reduction.get_loky_pickler())
             collect = functools.partial(collector, reducers or {})
             return written(write(obj, options, collector=collect))
 
@@ -79,25 +78,28 @@ class LokyHooks:
 def _collector_of(pickler: Any) -> Any:
     """As `sharray.passing.collecting.collector_of`, of a pickler of loky.
 
-    None if it is not one that is written in C.
+    Which is a subclass of the one that loky was told: cloudpickle's without.
     """
-    if not issubclass(pickler, pickle.Pickler):
-        return None
+    # That of the standard library has none.
+    inherited = getattr(pickler, "reducer_override", None)
 
     class Collector(pickler):  # type: ignore[misc]  # any class
         def __init__(self, reducers: Any, file: Any, sources: Sources) -> None:
-            super().__init__(file, reducers=reducers, protocol=5)
-            # loky's own cannot be told of a callback.
-            pickle.Pickler.__init__(self, file, 5, buffer_callback=sources.take)
+            super().__init__(file, reducers=reducers, protocol=None)
             self._sources = sources
 
         def reducer_override(self, obj: Any) -> Any:
             """Arrays, unless they are mapped, or joblib would map them."""
-            if isinstance(obj, np.ndarray) and not _is_for_joblib(
-                obj, self.dispatch_table.get(type(obj))
-            ):
-                return self._sources.reduce(obj)
-            return super().reducer_override(obj)
+            found = NotImplemented
+            kind = type(obj)
+            if isinstance(obj, np.ndarray):
+                if not _is_for_joblib(obj, self.dispatch_table.get(kind)):
+                    found = self._sources.reduce(obj)
+            elif has_buffers(kind) and kind not in self.dispatch_table:
+                found = self._sources.reduce_buffers(obj)
+            if found is NotImplemented and inherited is not None:
+                return inherited(self, obj)
+            return found
 
     return Collector
 

@@ -7,9 +7,13 @@ from contextlib import contextmanager
 from typing import SupportsIndex
 
 from ..storage import outbox
+from ..system import limits as _limits  # noqa: F401  # see below
 from ..system import locks, processes
 from . import hooks
 from .options import Options, State, check
+
+# Sending needs `limits`, and must not import anything: a process may have changed its
+# user meanwhile, or have no descriptor left.
 
 
 def install(
@@ -30,8 +34,8 @@ def install(
     Parameters
     ----------
     threshold : int, optional
-        Bytes: messages with less go through the pipe as they are. 128 KiB without,
-        about where the two take the same time.
+        Bytes of arrays: messages with less go through the pipe, as the plain pickler
+        writes them. 128 KiB without, about where the two take the same time.
     budget : int, optional
         Bytes that this process may take for messages under way and for memory kept
         for the next. A quarter of the free memory without. What does not fit goes

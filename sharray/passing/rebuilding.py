@@ -2,22 +2,77 @@
 
 from __future__ import annotations
 
+import pickle
+import threading
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..array.core import SharedArray
-from ..errors import DtypeError
+from ..errors import DtypeError, HandleError
 from ..storage.dtypes import check_dtype
 
 
-def rebuild_array(buffer: Any, dtype: Any, shape: tuple[int, ...], order: Any) -> Any:
-    """A contiguous array on the memory that it is given; shared if that is.
+class _Opening(threading.local):
+    """The parts of the message that this thread unpickles."""
+
+    parts: Sequence[Any] = ()
+
+
+_opening = _Opening()
+
+
+def load(pickled: Any, parts: Sequence[Any]) -> Any:
+    """Unpickle the rest of a message, which refers to its parts by number.
+
+    Unpickling one message may open another, so the parts of the outer one come back.
 
     Parameters
     ----------
-    buffer : buffer
-        The elements, in C or Fortran order.
+    pickled : buffer
+        What a pickler with `sharray.passing.collecting.Sources` has written.
+    parts : sequence of buffer
+        The memory that was set aside.
+    """
+    outer, _opening.parts = _opening.parts, parts
+    try:
+        return pickle.loads(pickled)
+    finally:
+        _opening.parts = outer
+
+
+def take_part(number: Any, readonly: bool = False) -> Any:
+    """Return the memory with this number in the message that is being unpickled.
+
+    Parameters
+    ----------
+    number : int
+        Of the part.
+    readonly : bool
+        Whether the sender's was read-only.
+
+    Raises
+    ------
+    HandleError
+        The message has no such part.
+    """
+    parts = _opening.parts
+    if type(number) is not int or not 0 <= number < len(parts):
+        raise HandleError(
+            f"not a message of this library: expected one of its {len(parts)} parts"
+        )
+    part = parts[number]
+    return memoryview(part).toreadonly() if readonly else part
+
+
+def rebuild_array(part: int, dtype: Any, shape: tuple[int, ...], order: Any) -> Any:
+    """A contiguous array on a part of the message; shared if that is.
+
+    Parameters
+    ----------
+    part : int
+        With the elements, in C or Fortran order.
     dtype : dtype or str
         Of the array.
     shape : tuple of int
@@ -25,10 +80,9 @@ def rebuild_array(buffer: Any, dtype: Any, shape: tuple[int, ...], order: Any) -
     order : {'C', 'F'}
         That of the elements.
     """
-    if not isinstance(buffer, SharedArray) or not _can_be_shared(dtype):
-        return rebuild_subclass(buffer, np.ndarray, dtype, shape, order)
-    shared = rebuild_subclass(buffer, SharedArray, dtype, shape, order)
-    return shared
+    is_shared = isinstance(take_part(part), SharedArray) and _can_be_shared(dtype)
+    kind = SharedArray if is_shared else np.ndarray
+    return rebuild_subclass(part, kind, dtype, shape, order)
 
 
 def _can_be_shared(dtype: Any) -> bool:
@@ -41,7 +95,8 @@ def _can_be_shared(dtype: Any) -> bool:
 
 
 def rebuild_subclass(
-    buffer: Any, kind: Any, dtype: Any, shape: tuple[int, ...], order: Any
+    part: int, kind: Any, dtype: Any, shape: tuple[int, ...], order: Any
 ) -> Any:
     """As `rebuild_array`, of a subclass that pickles as ndarray does."""
-    return np.ndarray.__new__(kind, shape, np.dtype(dtype), buffer, order=order)
+    memory = take_part(part)
+    return np.ndarray.__new__(kind, shape, np.dtype(dtype), memory, order=order)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import sys
 import weakref
 from typing import Any
@@ -16,6 +15,7 @@ from ..storage.incoming import Incoming, Places
 from ..storage.segment import IDENTITY_SIZE
 from .options import Options, State
 from .packing import places_of, room_for
+from .rebuilding import load
 
 # Copying less than this costs no more than keeping it apart, and lets the sender
 # use the memory again at once.
@@ -75,7 +75,7 @@ def open_message(
     ]
     whole = pickled if pickled is not None else parts.pop()
     try:
-        return pickle.loads(whole, buffers=parts)
+        return load(whole, parts)
     except EOFError as error:
         # multiprocessing.Pool takes that for the end of its pipe, and waits.
         text = f"a message ends too early ({error}); send it again"
@@ -120,7 +120,7 @@ def _hold(incoming: Incoming, places: Places) -> list[memoryview]:
 
 def open_inline(pickled: bytes, parts: list[Any]) -> Any:
     """The object of a message for which there was no shared memory."""
-    return pickle.loads(pickled, buffers=parts)
+    return load(pickled, parts)
 
 
 def _answer_alike(options: tuple[int, int | None], family: int) -> None:

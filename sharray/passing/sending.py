@@ -17,9 +17,12 @@ from ..storage import outbox
 from ..storage.outgoing import Outgoing
 from ..system import processes
 from .collecting import Sources, collector_of
-from .options import Options, State
+from .options import CROSSOVER, Options, State
 from .packing import Part, copy_parts, room_for, writable_bytes
 from .receiving import open_inline, open_message
+
+# A shorter pickle goes through the pipe even if the arrays do not.
+_SHORT = 4096
 
 
 class Message(NamedTuple):
@@ -116,14 +119,14 @@ def write(
     sources = Sources(options.threshold)
     collector = collector or collector_of(ForkingPickler)
     collector(file, sources).dump(obj)
-    pickled = file.getvalue()
-    if len(pickled) < max(options.threshold, 1):
-        if not sources.parts:
-            return Message(pickled)
-        return _with_memory(sources.parts, pickled, options, to_strangers)
-    # Bytes, strings, and classes that pickle their arrays by themselves.
-    sources.parts.append(memoryview(pickled))
-    return _with_memory(sources.parts, None, options, to_strangers)
+    parts, pickled = sources.parts, file.getvalue()
+    if not parts and len(pickled) < max(options.threshold, CROSSOVER):
+        return Message(pickled)
+    if parts and len(pickled) < _SHORT:
+        return _with_memory(parts, pickled, options, to_strangers)
+    # Bytes, strings, many small arrays, classes that pickle arrays by themselves.
+    parts.append(memoryview(pickled))
+    return _with_memory(parts, None, options, to_strangers)
 
 
 def _with_memory(
@@ -171,12 +174,16 @@ def _without_memory(parts: list[Part], pickled: bytes | None) -> bytes:
 
     Not the object pickled once more: what its classes do then may be done only once.
     """
+    if pickled is None:
+        *parts, whole = parts
+        pickled = bytes(whole)
+    if not parts:
+        return pickled
     buffers = [
         p if isinstance(p, SharedArray) else pickle.PickleBuffer(writable_bytes(p))
         for p in parts
     ]
-    whole = buffers.pop() if pickled is None else pickled
-    return pickle.dumps(_Call(open_inline, whole, buffers), 5)
+    return pickle.dumps(_Call(open_inline, pickled, buffers), 5)
 
 
 def _warn_once(error: StorageError) -> None:

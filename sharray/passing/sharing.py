@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import pickle
+import sys
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, TypeVar
 
@@ -11,8 +11,9 @@ import numpy as np
 
 from ..array.core import SharedArray
 from ..array.creation import empty
-from .collecting import PLACE, Sources, collector_of
+from .collecting import Sources, collector_of
 from .packing import copy_parts, order_of, room_for
+from .rebuilding import load, take_part
 
 T = TypeVar("T")
 
@@ -57,13 +58,12 @@ def share(obj: T) -> T:
     np.float64(15.0)
     """
     file = io.BytesIO()
-    sources = Sources(0)
+    sources = Sources(0, few_small=sys.maxsize)
     collector_of(ForkingPickler)(file, sources).dump(obj)
     parts = sources.parts
     block = empty(sum(room_for(part.nbytes) for part in parts), np.uint8)
     places = copy_parts(parts, block, 0)
-    buffers = [block[begin:end] for begin, end in places]
-    shared: T = pickle.loads(file.getbuffer(), buffers=buffers)
+    shared: T = load(file.getbuffer(), [block[begin:end] for begin, end in places])
     return shared
 
 
@@ -101,15 +101,16 @@ def unshare(obj: Any) -> Any:
     file = io.BytesIO()
     copies = _Copies()
     collector_of(ForkingPickler)(file, copies).dump(obj)
-    return pickle.loads(file.getbuffer(), buffers=copies.arrays)
+    return load(file.getbuffer(), copies.arrays)
 
 
 class _Copies:
     """Private copies of a pickle's arrays; has the methods of `Sources`."""
 
+    inline_below = 0
+
     def __init__(self) -> None:
         self.arrays: list[np.ndarray[Any, Any]] = []
-        self._pending: np.ndarray[Any, Any] | None = None
 
     def reduce(self, array: np.ndarray[Any, Any]) -> Any:
         """What `reducer_override` says of an array."""
@@ -117,13 +118,9 @@ class _Copies:
         ordinary = type(array) is np.ndarray or isinstance(array, SharedArray)
         if dtype.hasobject or not dtype.itemsize or not ordinary:
             return NotImplemented
-        self._pending = np.array(array, order=order_of(array), subok=False)
-        return np.asarray, (PLACE,)  # unpickling has the copy there
+        self.arrays.append(np.array(array, order=order_of(array), subok=False))
+        return take_part, (len(self.arrays) - 1,)
 
-    def take(self, buffer: pickle.PickleBuffer) -> bool:
-        """The pickler's buffer_callback; true lets it write the bytes itself."""
-        if self._pending is None:
-            return True
-        self.arrays.append(self._pending)
-        self._pending = None
-        return False
+    def reduce_buffers(self, _: Any) -> Any:
+        """Leave buffers in the pickle, which copies them."""
+        return NotImplemented
