@@ -127,8 +127,8 @@ def test_files_unused_for_a_minute_go_back_with_the_next_message(
 ) -> None:
     now = [1000.0]
     clock = SimpleNamespace(monotonic=lambda: now[0])
-    monkeypatch.setattr(outbox, "time", clock)
-    monkeypatch.setattr(outgoing, "time", clock)
+    monkeypatch.setattr(outbox, "clock", clock)
+    monkeypatch.setattr(outgoing, "clock", clock)
     outbox.take(8 * MIB, 100 * MIB).recall()
     now[0] += 59
     outbox.take(MIB, 100 * MIB).recall()
@@ -185,10 +185,7 @@ def test_a_quarter_of_the_free_memory_is_the_budget(
         each.recall()
 
 
-def test_no_more_files_are_used_than_a_process_has_descriptors_for(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(outbox, "_PATIENCE", 0.0)
+def test_no_more_files_are_used_than_a_process_has_descriptors_for() -> None:
     with sh.installed(), warnings_counted() as found:
         waiting = [sent(payload(seed, 140_000)) for seed in range(200)]
         assert len(pressure.files_in_ram()) <= 64

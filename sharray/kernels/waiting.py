@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import ctypes
 import os
-import time
 
 import numpy as np
 
-from ..system import futex
+from ..system import clock, futex
 from .atomic_elements import Array, Index, address_of, check_array
 
 FOREVER = -1
@@ -48,7 +47,7 @@ def futex_wake(array: Array, index: Index, count: int) -> int:
 
 def pause() -> None:
     """Let others go on, between two looks at an element."""
-    time.sleep(0)
+    clock.sleep(0)
 
 
 def give_way() -> None:
@@ -63,7 +62,7 @@ def current_core() -> int:
 
 def now_ns() -> int:
     """Nanoseconds of a clock that is never set."""
-    return time.monotonic_ns()
+    return clock.monotonic_ns()
 
 
 def _address(operation: str, array: Array, index: Index) -> int:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 
 from ..errors import SharrayError
-from ..system import memory, processes
+from ..system import clock, memory, processes
 from . import lease, location, lost, naming
 from .segment import Segment
 
@@ -46,7 +45,7 @@ def watch(directory: str) -> None:
     _used_directories.add(directory)
     _watch_end()
     global _next_sweep
-    now = time.monotonic()
+    now = clock.monotonic()
     if now >= _next_sweep:
         _next_sweep = now + _SWEEP_INTERVAL
         sweep(directory)

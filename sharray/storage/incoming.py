@@ -5,11 +5,10 @@ See `sharray.storage.message` for who may do what when.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 
-from ..system import files, locks, memory, processes
+from ..system import clock, files, locks, memory, processes
 from . import message, trailer
 from .segment import Segment
 
@@ -125,7 +124,7 @@ class Incoming:
         if owner == 0 or words[trailer.STATE_WORD] == message.RETIRED:
             return True
         # Asking costs 20 us, which is much for a message.
-        looked = time.monotonic()
+        looked = clock.monotonic()
         if not now and looked - self._looked < _LOOK_INTERVAL:
             return False
         self._looked = looked

@@ -7,35 +7,33 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from contextlib import suppress
 
 from ..errors import explain
-from ..system import files, processes
+from ..system import clock, files, processes
 from . import dtypes, ending, header, location, making, message
 from .outgoing import Outgoing, no_room
 
 _IDLE_SECONDS = 60.0
-# With so many under way, a file that comes back soon is better than a fresh one.
+# With so many under way, what is small goes through the pipe, which has room for it.
 _MANY = 16
-_PATIENCE = 0.1
-_LONGEST_PAUSE = 0.005
+_SMALL = 32 << 10
 _LOOK_INTERVAL = 5.0
+# Looking for pipes takes longer, the more processes there are.
+_PART_OF_TIME = 100
 _PART_OF_FREE_MEMORY = 4
 
 _outgoing: list[Outgoing] = []
 # Reentrant: garbage collection may run a __del__ that sends something.
 _choosing = threading.RLock()
 _is_choosing = False
-_looked_for_pipes = -_LOOK_INTERVAL
-
-
-class _Later(Exception):  # noqa: N818  # no error
-    """A file will soon come back; to wait for it is better than to make another."""
+_next_look_for_pipes = 0.0
 
 
 def take(nbytes: int, budget: int | None) -> Outgoing | None:
-    """A file with room for `nbytes` that is ours to write; None if too many are in use.
+    """A file with room for `nbytes` that is ours to write; None: use the pipe.
+
+    Never waits. A sender that waited for a receiver could wait for itself.
 
     Parameters
     ----------
@@ -51,30 +49,24 @@ def take(nbytes: int, budget: int | None) -> Outgoing | None:
         The budget is used up by messages that nobody has received or let go of, or
         there is no memory.
     """
-    deadline = time.monotonic() + _PATIENCE
-    pause = 0.0005
-    while True:
-        with suppress(_Later), _choosing:
-            return _take_now(nbytes, budget, patient=time.monotonic() < deadline)
-        time.sleep(pause)
-        pause = min(2 * pause, _LONGEST_PAUSE)
+    with _choosing:
+        return _take_now(nbytes, budget)
 
 
-def _take_now(nbytes: int, budget: int | None, *, patient: bool) -> Outgoing | None:
+def _take_now(nbytes: int, budget: int | None) -> Outgoing | None:
     global _is_choosing
     if _is_choosing:
         raise no_room("a signal handler or __del__ interrupted a message")
     _is_choosing = True
     try:
-        now = time.monotonic()
+        now = clock.monotonic()
         _close_idle(now)
         best = _best_free(nbytes)
-        in_flight = sum(outgoing.is_in_flight() for outgoing in _outgoing)
-        if best is None and in_flight >= _MANY:
-            if patient:
-                raise _Later
+        if best is None and sum(map(Outgoing.is_in_flight, _outgoing)) >= _MANY:
             _recall_lost(now)
             best = _best_free(nbytes)
+            if best is None and nbytes <= _SMALL:
+                return None
         if best is None:
             return _create(nbytes, budget)
         best.claim()
@@ -88,11 +80,12 @@ def _recall_lost(now: float) -> None:
 
     That takes milliseconds, so that it is asked once in a while only.
     """
-    global _looked_for_pipes
-    if now < _looked_for_pipes + _LOOK_INTERVAL:
+    global _next_look_for_pipes
+    if now < _next_look_for_pipes:
         return
-    _looked_for_pipes = now
     _recall_all_lost()
+    took = clock.monotonic() - now
+    _next_look_for_pipes = now + max(_LOOK_INTERVAL, _PART_OF_TIME * took)
 
 
 def _recall_all_lost() -> None:

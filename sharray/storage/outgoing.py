@@ -5,11 +5,10 @@ See `sharray.storage.message` for who may do what when.
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 
 from ..errors import NoSpaceError, StorageError
-from ..system import files, locks, memory, processes
+from ..system import clock, files, locks, memory, processes
 from . import ending, location, message, trailer
 from .segment import Segment
 
@@ -42,7 +41,7 @@ class Outgoing:
     def __init__(self, segment: Segment) -> None:
         self.segment = segment
         self.capacity = segment.header.nbytes
-        self.used = time.monotonic()
+        self.used = clock.monotonic()
         self._lock_offset = message.lock_offset(segment)
         self._pipe = self._token = 0
         self._abandoned = False
@@ -83,7 +82,7 @@ class Outgoing:
         words[trailer.GENERATION_WORD] = (self.generation + 1) % (1 << 64)
         self.segment.record_received(self._token)  # the receiver may have been killed
         self._pipe = self._token = 0
-        self.used = time.monotonic()
+        self.used = clock.monotonic()
 
     def send(self, *, to_strangers: bool = False) -> int | None:
         """The data is complete, the message may leave; returns its token.
@@ -98,7 +97,7 @@ class Outgoing:
 
     def recall(self) -> None:
         """The message could not be sent, or not even be written."""
-        self.used = time.monotonic()
+        self.used = clock.monotonic()
         self.segment.record_received(self._token)
         self.segment.words[trailer.STATE_WORD] = message.FREE
 

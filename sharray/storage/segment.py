@@ -7,7 +7,6 @@ import mmap
 import os
 import struct
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
@@ -15,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 
 from ..errors import ArrayGoneError, FlushError, explain
-from ..system import files, mappings, memory
+from ..system import clock, files, mappings, memory
 from ..system.optional import is_unsupported
 from . import lease, location, trailer, transit
 from .format import TRAILER_SIZE
@@ -24,6 +23,7 @@ from .trailer import Trailer
 
 T = TypeVar("T")
 _LOOK_INTERVAL = 0.01
+_ATTEMPTS = 1000  # to use a directory that others remove, 50 us each
 IDENTITY_SIZE = 32  # what `identity_of` returns
 _LARGEST_ERRNO = 4095  # errno(3); the word may hold anything
 # Names that NFS and FUSE give to a removed file until its last user lets go of it.
@@ -310,7 +310,7 @@ class Segment:
         """
         # Looking costs 2 us. Who removes a file within this interval could as well
         # have done so with the handle under way, which nobody can prevent.
-        now = time.monotonic()
+        now = clock.monotonic()
         if now < self._reachable_until:
             return
         self._reachable_until = now + _LOOK_INTERVAL
@@ -417,15 +417,14 @@ def link_into_ram_directory(fd: int, path: str) -> None:
 
 def in_ram_directory(directory: str, act: Callable[[], T]) -> T:
     """Do something in a directory in RAM, which is created as needed."""
-    deadline = time.monotonic() + 5
-    while True:
+    for _ in range(_ATTEMPTS):
         try:
             location.make_ram_directories(directory)
             return act()
         except FileNotFoundError:
-            # A process that ended has removed the empty directory meanwhile.
-            if time.monotonic() > deadline:
-                raise
+            pass  # a process that ended has removed the empty directory meanwhile
+    location.make_ram_directories(directory)
+    return act()
 
 
 def identity_of(

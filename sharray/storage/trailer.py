@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import struct
-import time
 import zlib
 from typing import NamedTuple
 
 from ..errors import FormatError
+from ..system import clock
 from .format import KIND_ANONYMOUS, KIND_NAMED, TRAILER_SIZE, VERSION, round_up
 
 _MAGIC = b"\x93SHARRAY"
@@ -38,7 +38,7 @@ class Trailer(NamedTuple):
 def new_trailer(data_offset: int, nbytes: int, *, anonymous: bool) -> Trailer:
     """A trailer for a new file, with a uuid that no other file has."""
     return Trailer(
-        os.urandom(16), anonymous, data_offset, round_up(nbytes), time.time_ns()
+        os.urandom(16), anonymous, data_offset, round_up(nbytes), clock.time_ns()
     )
 
 

@@ -25,9 +25,8 @@ from __future__ import annotations
 
 import itertools
 import os
-import time
 
-from ..system import processes
+from ..system import clock, processes
 from .message import IN_FLIGHT
 from .trailer import PAGE_WORDS, STATE_WORD, TRANSIT_WORD
 
@@ -74,7 +73,7 @@ def record_sent(
     word = TRANSIT_WORD + entry * _ENTRY_WORDS
     words[word + 1] = sender
     words[word + 2] = family
-    words[word + 3] = int(time.time())
+    words[word + 3] = int(clock.monotonic())
     words[word] = token  # last: from now on the entry counts
     return token
 
@@ -135,7 +134,7 @@ def is_awaited(page: bytes, ending: int) -> bool:
         return False
     words = memoryview(page).cast("Q")
     is_message = words[STATE_WORD] == IN_FLIGHT
-    now = int(time.time())
+    now = int(clock.monotonic())
     for entry in range(ENTRIES):
         token, sender, family, sent = words[_word(entry) : _word(entry + 1)]
         if token == 0 or (ending and ending in (sender, family)):

@@ -12,9 +12,9 @@ import errno
 import fcntl
 import os
 import struct
-import time
 from contextlib import suppress
 
+from . import clock
 from .optional import is_unsupported
 
 # flock is fcntl's lock on NFS, where EACCES may say the same.
@@ -30,7 +30,7 @@ def lock_shared(fd: int, timeout: float) -> bool:
     True also where the file system has no locks. Nobody takes the file for free
     then: `lock_exclusive` cannot tell.
     """
-    deadline = None
+    waited = 0.0
     pause = 0.00005
     while True:
         try:
@@ -43,12 +43,10 @@ def lock_shared(fd: int, timeout: float) -> bool:
                 raise
         # A wait in the kernel could not be given up, so ask again instead;
         # whoever reaps a file holds it for microseconds only.
-        now = time.monotonic()
-        if deadline is None:
-            deadline = now + timeout
-        if now >= deadline:
+        if waited >= timeout:
             return False
-        time.sleep(pause)
+        clock.sleep(pause)
+        waited += pause
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 

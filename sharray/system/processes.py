@@ -14,7 +14,8 @@ import os
 import resource
 import select
 import sys
-import time
+
+from . import clock
 
 _LOOK_INTERVAL = 0.2
 
@@ -100,7 +101,7 @@ def wait_for_end_of_parent(pid: int) -> None:
         if fd >= 0:
             select.select([fd], [], [])
         else:
-            time.sleep(_LOOK_INTERVAL)
+            clock.sleep(_LOOK_INTERVAL)
     if fd >= 0:
         os.close(fd)
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import pickle
 import socket
 import struct
-import time
 from typing import Any
+
+from ..system import clock
 
 _LENGTH = struct.Struct("=Q")
 
@@ -57,7 +58,7 @@ class Channel:
         TimeoutError
             Nothing came in time.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = None if timeout is None else clock.monotonic() + timeout
         self.in_doubt = True
         (length,) = _LENGTH.unpack(self._read(_LENGTH.size, deadline))
         data = self._read(length, deadline)
@@ -68,7 +69,7 @@ class Channel:
         data = bytearray()
         while len(data) < count:
             if deadline is not None:
-                left = deadline - time.monotonic()
+                left = deadline - clock.monotonic()
                 if left <= 0:
                     raise TimeoutError("no answer in time")
                 self._connection.settimeout(left)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import operator
-import time
 from typing import Any
 
 from ..kernels.kernel import Kernel
 from ..kernels.reducing import ITEMWISE
-from ..system import processes
+from ..system import clock, processes
 
 
 def seconds_until(deadline: float | None) -> float:
     """For `threading.Lock.acquire`: -1 is forever."""
-    return -1 if deadline is None else max(0.0, deadline - time.monotonic())
+    return -1 if deadline is None else max(0.0, deadline - clock.monotonic())
 
 
 def worker_count(workers: int | None, caller_works: bool) -> int:

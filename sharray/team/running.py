@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import threading
-import time
 from contextlib import suppress
 from typing import Any
 
 from ..errors import WorkerDied
 from ..kernels import outcome
 from ..kernels.failures import Failure, capture
+from ..system import clock
 from . import layout as at
 from .control import own_words
 from .crew import Crew
@@ -69,7 +69,7 @@ class Run:
         try:
             # Static runs wait for all; others do without one that has died.
             often = _STATIC_LOOK_INTERVAL if plan.static else _LOOK_INTERVAL
-            if time.monotonic() > self._looked + often:
+            if clock.monotonic() > self._looked + often:
                 self._look_for_the_dead()
             self._prepare(plan)
             chunking = plan.chunking(self._members, self._crew.segments.bases)
@@ -194,7 +194,7 @@ class Run:
         """See whether somebody has died or raised, or the time is over."""
         if self._words[at.CANCEL]:
             self._release_barriers(plan)
-        if deadline is not None and time.monotonic() > deadline:
+        if deadline is not None and clock.monotonic() > deadline:
             raise TimeoutError(
                 f"kernel {plan.kernel.__name__!r} was not done in time; what was done "
                 "until then stays in the arrays"
@@ -282,7 +282,7 @@ class Run:
 
     def _look_for_the_dead(self) -> None:
         self._crew.replace_the_dead()
-        self._looked = time.monotonic()
+        self._looked = clock.monotonic()
 
     def _give_up(self, plan: Plan, run: int) -> None:
         """Leave everything so that another run can begin."""
@@ -290,11 +290,11 @@ class Run:
         if run != 0 and not control.is_finished:
             control.cancel()
             self._release_barriers(plan)
-            until = time.monotonic() + _PATIENCE
-            while not control.is_finished and time.monotonic() < until:
+            until = clock.monotonic() + _PATIENCE
+            while not control.is_finished and clock.monotonic() < until:
                 if self._only_the_dead_are_inside(run):
                     break
-                time.sleep(0.001)
+                clock.sleep(0.001)
         with suppress(WorkerGone, TimeoutError):
             for worker in self._crew.workers:
                 if worker.has_raised and not worker.has_ended:

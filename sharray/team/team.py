@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,6 +13,7 @@ from typing import Any, Self
 from ..errors import KernelError, TeamError
 from ..kernels.jit import is_disabled
 from ..kernels.kernel import Kernel
+from ..system import clock
 from . import serial
 from .arguments import copy_back, copy_in, look_at
 from .crew import Crew
@@ -182,7 +182,7 @@ class Team:
         self._check_open()
         arguments = kernel.bind(args, kwargs)
         options = axis, schedule, chunk, reduce
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = None if timeout is None else clock.monotonic() + timeout
         if not copy:
             return self._execute(kernel, arguments, options, deadline, progress)
         arguments, copies = copy_in(arguments)

@@ -75,8 +75,7 @@ def unexpected(ram: str) -> list[str]:
     found = [path for path in _files_in(ram) if not _is_for_strangers(path)]
     if found:
         return found
-    later = time.time() + transit.GRACE + 1
-    with mock.patch.object(time, "time", return_value=later):
+    with mock.patch.object(transit, "GRACE", 0):
         for directory in {os.path.dirname(path) for path in _files_in(ram)}:
             ending.sweep(directory)
     return _files_in(ram)
