@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections.abc import Set
 from importlib import import_module
 from typing import Any
 
@@ -134,18 +135,36 @@ _PACKAGES: dict[str, tuple[str, type[Hooks | LokyHooks]]] = {
 # By package. Only those that are imported before `install`: importing joblib costs
 # those who do not use it a tenth of a second.
 _hooks: dict[str, Hooks | LokyHooks] = {}
+_hooked: set[str] = set()
+
+
+def hooked_packages() -> frozenset[str]:
+    """The packages whose messages are written by `sharray.passing.sending` now."""
+    return frozenset(_hooked)
 
 
 def set_hooks() -> None:
     """Have messages written by `sharray.passing.sending` from now on."""
-    for package, (module, kind) in _PACKAGES.items():
-        if package in _hooks or f"{package}.{module}" in sys.modules:
-            if package not in _hooks:
-                _hooks[package] = kind(package)
-            _hooks[package].set()
+    loaded = {
+        package
+        for package, (module, _) in _PACKAGES.items()
+        if package in _hooks or f"{package}.{module}" in sys.modules
+    }
+    set_hooks_of(_hooked | loaded)
 
 
 def remove_hooks() -> None:
-    """Have all as it was."""
-    for hooks in _hooks.values():
-        hooks.remove()
+    """Restore all functions."""
+    set_hooks_of(frozenset())
+
+
+def set_hooks_of(packages: Set[str]) -> None:
+    """Have the hooks of these packages, and of no others."""
+    for package in _hooked - packages:
+        _hooks[package].remove()
+        _hooked.discard(package)
+    for package in packages:
+        if package not in _hooks:
+            _hooks[package] = _PACKAGES[package][1](package)
+        _hooks[package].set()
+        _hooked.add(package)

@@ -95,7 +95,7 @@ def uninstall() -> None:
 def installed(
     threshold: SupportsIndex | None = None, budget: SupportsIndex | None = None
 ) -> Iterator[None]:
-    """`install` for the length of a block, then have all as it was before.
+    """`install` for the length of a block, then restore what was before.
 
     Parameters
     ----------
@@ -108,15 +108,15 @@ def installed(
     >>> with sh.installed():
     ...     pass  # pools that are made here
     """
-    before = State.options
-    install(threshold, budget)
+    before = State.options, State.decided, State.warned
+    hooked = hooks.hooked_packages()
     try:
+        install(threshold, budget)
         yield
     finally:
-        if before is None:
-            uninstall()
-        else:
-            install(*before)
+        State.options, State.decided, State.warned = before
+        hooks.set_hooks_of(hooked)
+        outbox.trim()
 
 
 def install_in_worker(options: Options, family: int) -> None:

@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 _ABSENT = object()
 
 
+class _Patch(NamedTuple):
+    owner: Any
+    name: str
+    original: Any
+    replacement: Any
+
+    def is_on_top(self) -> bool:
+        return vars(self.owner).get(self.name) is self.replacement
+
+
 class Patches:
-    """What was there before."""
+    """What was put in the place of what.
+
+    Others may patch the same attributes meanwhile. What they have put there stays, and
+    what it calls stays below it: replacements do nothing of their own when sharray is
+    not installed.
+    """
 
     def __init__(self) -> None:
-        self._originals: dict[tuple[Any, str], Any] = {}
+        self._patches: list[_Patch] = []
+        # The last of each attribute: who has kept the replacement finds it again.
+        self._made: dict[tuple[Any, str], _Patch] = {}
 
     def patch(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
         """Put what `make` makes of an attribute in its place; once is enough.
@@ -26,16 +43,25 @@ class Patches:
         make : callable
             Is called with the original.
         """
-        if (owner, name) in self._originals:
-            return
-        self._originals[owner, name] = vars(owner).get(name, _ABSENT)
-        setattr(owner, name, make(getattr(owner, name)))
+        for patch in self._patches:
+            if (patch.owner, patch.name) == (owner, name) and patch.is_on_top():
+                return
+        original = vars(owner).get(name, _ABSENT)
+        made = self._made.get((owner, name))
+        if made is None or made.original is not original:
+            made = _Patch(owner, name, original, make(getattr(owner, name)))
+            self._made[owner, name] = made
+        setattr(owner, name, made.replacement)
+        self._patches.append(made)
 
     def remove(self) -> None:
-        """Put all back."""
-        while self._originals:
-            (owner, name), original = self._originals.popitem()
-            if original is _ABSENT:
-                delattr(owner, name)
+        """Put all back that nobody else has replaced."""
+        covered = []
+        for patch in reversed(self._patches):
+            if not patch.is_on_top():
+                covered.append(patch)
+            elif patch.original is _ABSENT:
+                delattr(patch.owner, patch.name)
             else:
-                setattr(owner, name, original)
+                setattr(patch.owner, patch.name, patch.original)
+        self._patches = covered[::-1]

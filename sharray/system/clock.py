@@ -8,6 +8,7 @@ come from a private copy of the module, which nobody else has.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.util import find_spec, module_from_spec
 from types import ModuleType
 
@@ -25,7 +26,7 @@ def _private_time() -> ModuleType:
 
 _time = _private_time()
 
-monotonic = _time.monotonic
-monotonic_ns = _time.monotonic_ns
-sleep = _time.sleep
-time_ns = _time.time_ns
+monotonic: Callable[[], float] = _time.monotonic
+monotonic_ns: Callable[[], int] = _time.monotonic_ns
+sleep: Callable[[float], None] = _time.sleep
+time_ns: Callable[[], int] = _time.time_ns
