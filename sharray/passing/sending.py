@@ -53,7 +53,7 @@ class Message(NamedTuple):
         if outgoing is None:
             transmit(self.data)
             return
-        outgoing.note_pipe(fd)
+        outgoing.note_channel(fd)
         try:
             transmit(self.data)
         except OSError:

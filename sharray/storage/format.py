@@ -46,12 +46,15 @@ offset   type   meaning
 60       u32    0
 64       u64    generation: one more each time the file is used anew; from 0
 72       u64    owner: the process that uses it for messages; 0 for none
+80       u64    channel: inode of the pipe that the message went through, or of
+                the socket at the other end; 0 if unknown
+88       u64    inode of the PID namespace in which the channel can be found
 128      u64    state: 0 clean, 1 header or data are being rewritten; of a file
                 for messages also 2 in flight, 3 held, 4 retired
                 (`sharray.storage.message`)
 192      u64    fault: errno of the first flush that failed, 0 for none
 256      4 u64  120 entries of handles in transit: token (0: free), sender,
-                the sender's family, time sent (s since 1970); the last
+                the sender's family, time sent (s, CLOCK_MONOTONIC); the last
                 entry stands for all handles that found no free one;
                 the highest bit of a token: perhaps it is in a pickle that is
                 kept (`sharray.storage.lost`)

@@ -10,7 +10,7 @@ import threading
 from contextlib import suppress
 
 from ..errors import explain
-from ..system import clock, files, processes
+from ..system import channels, clock, files
 from . import dtypes, ending, header, location, making, message
 from .outgoing import Outgoing, no_room
 
@@ -89,9 +89,9 @@ def _recall_lost(now: float) -> None:
 
 
 def _recall_all_lost() -> None:
-    pipes = processes.pipes_in_use()
+    in_use = channels.channels_in_use()
     for outgoing in _outgoing:
-        if outgoing.is_lost_in(pipes):
+        if outgoing.is_lost_in(in_use):
             outgoing.recall()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from ..errors import NoSpaceError, StorageError
-from ..system import clock, files, locks, memory, processes
+from ..system import channels, clock, files, locks, memory, processes
 from . import ending, location, message, trailer
 from .segment import Segment
 
@@ -31,7 +31,6 @@ class Outgoing:
         "_abandoned",
         "_fd",
         "_lock_offset",
-        "_pipe",
         "_token",
         "capacity",
         "segment",
@@ -43,7 +42,7 @@ class Outgoing:
         self.capacity = segment.header.nbytes
         self.used = clock.monotonic()
         self._lock_offset = message.lock_offset(segment)
-        self._pipe = self._token = 0
+        self._token = 0
         self._abandoned = False
         # Not the one of the mapping: whether others have locked a byte can be asked
         # through another open file only.
@@ -81,7 +80,8 @@ class Outgoing:
         words[trailer.STATE_WORD] = message.WRITING
         words[trailer.GENERATION_WORD] = (self.generation + 1) % (1 << 64)
         self.segment.record_received(self._token)  # the receiver may have been killed
-        self._pipe = self._token = 0
+        words[trailer.CHANNEL_WORD] = 0
+        self._token = 0
         self.used = clock.monotonic()
 
     def send(self, *, to_strangers: bool = False) -> int | None:
@@ -101,24 +101,26 @@ class Outgoing:
         self.segment.record_received(self._token)
         self.segment.words[trailer.STATE_WORD] = message.FREE
 
-    def note_pipe(self, fd: int) -> None:
-        """The message goes through this pipe; remember which one that is."""
-        status = files.status(fd)
-        self._pipe = status.st_ino if files.is_pipe(status) else 0
+    def note_channel(self, fd: int) -> None:
+        """Note for everybody through which pipe or socket the message goes."""
+        words = self.segment.words
+        words[trailer.NAMESPACE_WORD] = channels.namespace()
+        words[trailer.CHANNEL_WORD] = channels.channel_of(fd)
 
     def is_in_flight(self) -> bool:
         """Whether the message has not been received yet."""
         return self.segment.words[trailer.STATE_WORD] == message.IN_FLIGHT
 
-    def is_lost_in(self, pipes: set[int]) -> bool:
-        """Whether the message is under way, but in none of these pipes.
+    def is_lost_in(self, in_use: set[int]) -> bool:
+        """Whether the message is under way, but in none of these channels.
 
         Parameters
         ----------
-        pipes : set of int
-            Inode numbers of all that somebody has open.
+        in_use : set of int
+            See `sharray.system.channels.channels_in_use`.
         """
-        return bool(self._pipe) and self._pipe not in pipes and self.is_in_flight()
+        channel = self.segment.words[trailer.CHANNEL_WORD]
+        return channel != 0 and channel not in in_use and self.is_in_flight()
 
     def abandon(self) -> None:
         """Have it end with this process; another thread just writes to it."""

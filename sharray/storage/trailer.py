@@ -19,6 +19,8 @@ CONSTANT_SIZE = 64
 # Where the shared words lie, as indices of 64-bit words from the page's start.
 GENERATION_WORD = 64 // 8
 OWNER_WORD = 72 // 8
+CHANNEL_WORD = 80 // 8
+NAMESPACE_WORD = 88 // 8
 STATE_WORD = 128 // 8
 FAULT_WORD = 192 // 8
 TRANSIT_WORD = 256 // 8

@@ -7,6 +7,8 @@ an entry is not reaped while the sender lives, nor for `GRACE` seconds after
 sending if the sender has ended since (a recycled worker). A message (see
 `sharray.storage.message`) is not reaped while the topmost process of the sender's
 family lives either: who reads it from a queue an hour later knows of no handles.
+If it is known through which pipe or socket a message went, that decides in the place
+of `GRACE`: as long as anybody has it open, the message may be read.
 
 Counting references instead is unsound: one handle may be pickled four times and
 delivered once, or delivered twice. Here the first delivery clears an entry; one
@@ -26,9 +28,15 @@ from __future__ import annotations
 import itertools
 import os
 
-from ..system import clock, processes
+from ..system import channels, clock, processes
 from .message import IN_FLIGHT
-from .trailer import PAGE_WORDS, STATE_WORD, TRANSIT_WORD
+from .trailer import (
+    CHANNEL_WORD,
+    NAMESPACE_WORD,
+    PAGE_WORDS,
+    STATE_WORD,
+    TRANSIT_WORD,
+)
 
 GRACE = 60
 OVERFLOW_GRACE = 600
@@ -139,15 +147,19 @@ def is_awaited(page: bytes, ending: int) -> bool:
         token, sender, family, sent = words[_word(entry) : _word(entry + 1)]
         if token == 0 or (ending and ending in (sender, family)):
             continue
-        age = now - sent
         if entry == _OVERFLOW:
-            awaited = 0 <= age < OVERFLOW_GRACE
-        else:
-            awaited = (
-                0 <= age < GRACE
-                or processes.is_alive(sender)
-                or (is_message and processes.is_alive(family))
-            )
-        if awaited:
+            if 0 <= now - sent < OVERFLOW_GRACE:
+                return True
+        elif processes.is_alive(sender) or (is_message and processes.is_alive(family)):
+            return True
+        elif is_message and _knows_channel(words):
+            return words[CHANNEL_WORD] in channels.channels_in_use()
+        elif 0 <= now - sent < GRACE:
             return True
     return False
+
+
+def _knows_channel(words: memoryview[int]) -> bool:
+    """Whether it can be found out here if anybody may still read the message."""
+    namespace = channels.namespace()
+    return words[CHANNEL_WORD] != 0 and words[NAMESPACE_WORD] == namespace != 0

@@ -18,6 +18,7 @@ module                    what it wraps
 `sharray.system.limits`     memory, control groups, limits of processes
 `sharray.system.mounts`     file systems: their type, options and room
 `sharray.system.processes`  who runs, and who is gone
+`sharray.system.channels`   pipes and sockets: who has them open
 `sharray.system.clock`      clocks that a program cannot stop
 `sharray.system.futex`      futex
 `sharray.system.signals`    having Ctrl-C wait

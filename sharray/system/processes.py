@@ -6,9 +6,7 @@ of the process it does not.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
-import glob
 import math
 import os
 import resource
@@ -125,19 +123,6 @@ def move_to_another_core() -> None:
 def descriptor_limit() -> int:
     """How many descriptors this process may have: getrlimit(2), RLIMIT_NOFILE."""
     return min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 1 << 20)
-
-
-def pipes_in_use() -> set[int]:
-    """Inode numbers of all pipes that a process of this user has open: proc(5)."""
-    found = set()
-    for directory in glob.iglob("/proc/[0-9]*/fd"):
-        with contextlib.suppress(OSError):  # it has ended, or is another user's
-            for name in os.listdir(directory):
-                with contextlib.suppress(OSError):
-                    target = os.readlink(f"{directory}/{name}")
-                    if target.startswith("pipe:["):
-                        found.add(int(target[6:-1]))
-    return found
 
 
 def count_cores() -> int:
