@@ -8,6 +8,7 @@ module                    what it is for
 `sharray.passing.options`    what `install` was told
 `sharray.passing.hooks`      what stands in the place of multiprocessing's own
 `sharray.passing.hooks_loky` the same for loky and joblib
+`sharray.passing.hooks_users` what a process does before it changes its user
 `sharray.passing.starting`   new processes, which install it, too
 `sharray.passing.reach`      who may be at the other end of a connection
 `sharray.passing.collecting` pickling, with the memory of arrays set aside

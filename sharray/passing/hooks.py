@@ -11,6 +11,7 @@ from typing import Any
 from ..storage import inbox
 from .collecting import collector_of
 from .hooks_loky import LokyHooks
+from .hooks_users import UserHooks
 from .options import State
 from .patches import Patches
 from .reach import FAR, NAMED, reach_of
@@ -125,7 +126,8 @@ def _hooked_join(original: Any) -> Any:
 
 
 # With the module that tells whether it is imported.
-_PACKAGES: dict[str, tuple[str, type[Hooks | LokyHooks]]] = {
+_PACKAGES: dict[str, tuple[str, type[Hooks | LokyHooks | UserHooks]]] = {
+    "os": ("path", UserHooks),
     "multiprocessing": ("reduction", Hooks),
     "multiprocess": ("reduction", Hooks),  # multiprocessing with dill
     "loky": ("backend.queues", LokyHooks),
@@ -134,7 +136,7 @@ _PACKAGES: dict[str, tuple[str, type[Hooks | LokyHooks]]] = {
 
 # By package. Only those that are imported before `install`: importing joblib costs
 # those who do not use it a tenth of a second.
-_hooks: dict[str, Hooks | LokyHooks] = {}
+_hooks: dict[str, Hooks | LokyHooks | UserHooks] = {}
 _hooked: set[str] = set()
 
 

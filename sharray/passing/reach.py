@@ -23,7 +23,10 @@ def reach_of(connection: Any) -> str:
 def _find_reach(fd: int) -> str:
     if not stat.S_ISSOCK(os.fstat(fd).st_mode):
         return NEAR
-    with socket.socket(fileno=os.dup(fd)) as same:
+    same = socket.socket(fileno=fd)  # not a copy: there may be no descriptor left
+    try:
         if same.family != socket.AF_UNIX:
             return FAR
         return NAMED if same.getsockname() or same.getpeername() else NEAR
+    finally:
+        same.detach()

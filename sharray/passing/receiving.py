@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import weakref
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -126,7 +127,9 @@ def open_inline(pickled: bytes, parts: list[Any]) -> Any:
 def _answer_alike(options: tuple[int, int | None], family: int) -> None:
     """Have a worker that was never told send as it is sent to."""
     if not State.decided:
-        # Late, as installing needs what sends, and that this module.
-        from .installing import install_in_worker
+        # Late, as installing needs what sends, and that this module. A process that
+        # has changed its user may not be able to import, and pickles as before.
+        with suppress(ImportError, OSError):
+            from .installing import install_in_worker
 
-        install_in_worker(Options(*options), family)
+            install_in_worker(Options(*options), family)

@@ -12,7 +12,7 @@ from multiprocessing.reduction import ForkingPickler
 from typing import Any, NamedTuple
 
 from ..array.core import SharedArray
-from ..errors import NoSpaceError, StorageError
+from ..errors import NoSpaceError, SharrayError
 from ..storage import outbox
 from ..storage.outgoing import Outgoing
 from ..system import processes
@@ -158,7 +158,8 @@ def _with_memory(
             processes.family_identity(),
         )
         return Message(pickle.dumps(call, 5), outgoing)
-    except StorageError as error:
+    except (OSError, ImportError, SharrayError) as error:
+        # No descriptor, no room, or another user than the one who has imported this.
         if outgoing is not None:
             outgoing.recall()
         _warn_once(error)
@@ -186,7 +187,7 @@ def _without_memory(parts: list[Part], pickled: bytes | None) -> bytes:
     return pickle.dumps(_Call(open_inline, pickled, buffers), 5)
 
 
-def _warn_once(error: StorageError) -> None:
+def _warn_once(error: Exception) -> None:
     if State.warned:
         return
     State.warned = True

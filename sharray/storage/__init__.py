@@ -24,6 +24,7 @@ module                    what it is for
 `sharray.storage.outbox`    all of those, used again
 `sharray.storage.incoming`  one of them, that this process has received in
 `sharray.storage.inbox`     all of those, also at a fork
+`sharray.storage.privileges` processes that become another user
 `sharray.storage.location`  paths and ``shm://`` names, the RAM directory
 `sharray.storage.inspection`  what is told of a file to who wants to see it
 `sharray.storage.inspecting`  who holds it, what of it is in memory

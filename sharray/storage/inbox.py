@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from ..errors import HandleError, MessageError, StorageError
+from ..errors import FormatError, HandleError, MessageError, StorageError
 from ..system import files
 from . import ending, location, message
 from .attaching import attach_open
@@ -105,6 +105,20 @@ def drop_orphans() -> None:
                 incoming.close()
 
 
+def keep_messages_of(family: int, directory: str) -> None:
+    """Map the messages of a family that are on their way, while that is permitted."""
+    with _receiving:
+        for name in os.listdir(directory):
+            place = location.locate(os.path.join(directory, name))
+            with suppress(StorageError, FormatError):
+                segment, fd = attach_open(place, "r+")
+                incoming = Incoming(segment, fd)
+                if not incoming.is_message_of(family) or (
+                    kept.setdefault(segment.identity, incoming) is not incoming
+                ):
+                    incoming.drop()
+
+
 def _attach(path: str, identity: bytes) -> Incoming:
     drop_orphans()
     try:
@@ -167,7 +181,7 @@ def _after_fork_in_child() -> None:
     freeing.clear()
     kept.clear()
     for incoming in inherited.values():
-        incoming.drop_in_child()
+        incoming.drop()
 
 
 ending.at_end(_end)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from ..system import clock, files, locks, memory, processes
-from . import message, trailer
+from . import message, trailer, transit
 from .segment import Segment
 
 _LOOK_INTERVAL = 0.05
@@ -135,8 +135,16 @@ class Incoming:
         self._close_descriptor()
         self.segment.release()
 
-    def drop_in_child(self) -> None:
-        """Unmap what a fork has inherited and nothing here refers to."""
+    def is_message_of(self, family: int) -> bool:
+        """Whether it is under way, sent by a process of this family."""
+        if not self.segment.anonymous or self.segment.trailer is None:
+            return False
+        words = self.segment.words
+        is_message = words[trailer.STATE_WORD] == message.IN_FLIGHT
+        return is_message and transit.is_sent_by(words, family)
+
+    def drop(self) -> None:
+        """Unmap what nothing here refers to, and leave the file alone."""
         self._close_descriptor()
         self.segment.unmap()
 
@@ -157,8 +165,8 @@ class Incoming:
             self._own = True
             with suppress(OSError):
                 memory.make_private(self._address, self.segment.size, self._fd)
-            self._remove_name()
-            self._close_descriptor()
+            if self._remove_name():
+                self._close_descriptor()
         self._put_back()
 
     def leave(self) -> None:
@@ -172,8 +180,10 @@ class Incoming:
         if self._unneeded:
             self.free()
 
-    def _remove_name(self) -> None:
-        """Have the file end with its mappings.
+    def _remove_name(self) -> bool:
+        """Have the file end with its mappings; False if this user may not do that.
+
+        Its sender may use such a file again, once it is no longer locked.
 
         Without the lease's exclusive lock, which else nobody may do: while arrays of
         this process lie in it no other one can have it, and its sender looks for
@@ -181,9 +191,12 @@ class Incoming:
         """
         segment = self.segment
         path, device, inode = segment.path, segment.device, segment.inode
-        with suppress(OSError):
+        try:
             if files.names_same_file(path, device, inode, follow=False):
                 files.unlink(path)
+        except OSError:
+            pass  # its sender has removed it, or this is another user now
+        return self._fd >= 0 and files.is_unlinked(self._fd)
 
 
 # What is taken out of one of these belongs to who took it. By id, those that hold data;

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from ..errors import explain
 from ..system import channels, clock, files
-from . import dtypes, ending, header, location, making, message
+from . import dtypes, ending, header, location, making, message, privileges
 from .outgoing import Outgoing, no_room
 
 _IDLE_SECONDS = 60.0
@@ -49,6 +49,8 @@ def take(nbytes: int, budget: int | None) -> Outgoing | None:
         The budget is used up by messages that nobody has received or let go of, or
         there is no memory.
     """
+    if privileges.must_use_pipe():
+        return None
     with _choosing:
         return _take_now(nbytes, budget)
 
@@ -143,15 +145,19 @@ def _create(nbytes: int, budget: int | None) -> Outgoing | None:
         return None
     new = header.encode(dtypes.spelled("|u1"), (capacity,), False)
     segment = making.create_anonymous(new, None, unnamed_so_far=0)
+    outgoing = None
     try:
         segment.publish()
         outgoing = Outgoing(segment)
+        ending.keep(segment, None)
     except BaseException as error:
-        segment.release()
+        if outgoing is not None:
+            outgoing.close()
+        else:
+            segment.release()
         if isinstance(error, OSError):
             raise explain(error, "use for messages", segment.path) from error
         raise
-    ending.keep(segment, None)
     _outgoing.append(outgoing)
     return outgoing
 

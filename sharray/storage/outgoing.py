@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from ..errors import NoSpaceError, StorageError
 from ..system import channels, clock, files, locks, memory, processes
-from . import ending, location, message, trailer
+from . import ending, location, message, privileges, trailer
 from .segment import Segment
 
 
@@ -87,12 +87,17 @@ class Outgoing:
     def send(self, *, to_strangers: bool = False) -> int | None:
         """The data is complete, the message may leave; returns its token.
 
-        None if the process has ended so far that nobody could receive it.
+        None if nobody could receive it: the process has ended so far, or one of its
+        family has become another user.
         """
         if self._abandoned:
             return None
         self._token = self.segment.record_sent(to_strangers=to_strangers)
         self.segment.words[trailer.STATE_WORD] = message.IN_FLIGHT
+        # Only now: see the module.
+        if privileges.must_use_pipe():
+            self.recall()
+            return None
         return self._token
 
     def recall(self) -> None:

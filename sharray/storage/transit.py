@@ -127,6 +127,12 @@ def is_kept(page: bytes, ending: int) -> bool:
     return False
 
 
+def is_sent_by(words: memoryview[int], family: int) -> bool:
+    """Whether a process of this family has sent a handle that is under way."""
+    places = (TRANSIT_WORD + entry * _ENTRY_WORDS for entry in range(ENTRIES))
+    return any(words[word] and words[word + 2] == family for word in places)
+
+
 def is_awaited(page: bytes, ending: int) -> bool:
     """Whether some handle may still arrive.
 

@@ -238,6 +238,11 @@ def copy_contents(source: int, target: int) -> None:
         offset += len(part)
 
 
+def is_unlinked(fd: int) -> bool:
+    """Whether an open file has no name any more."""
+    return os.fstat(fd).st_nlink == 0
+
+
 def names_same_file(path: str, device: int, inode: int, *, follow: bool = True) -> bool:
     """Whether `path` is the file with this st_dev and st_ino."""
     try:
