@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import pickle
 import shelve
@@ -113,6 +114,14 @@ def test_joblib_maps_what_it_has_stored() -> None:
     assert isinstance(found, np.memmap)
     np.testing.assert_array_equal(found, a)
     assert found.flags.f_contiguous
+
+
+@pytest.mark.parametrize("road", [*ROADS, sh.unshare, copy.deepcopy])
+def test_a_counter_that_was_kept_is_another_that_all_can_use(road: Any) -> None:
+    counter = sh.Counter(5)
+    found = road({"counter": counter})["counter"]
+    again = pickle.loads(pickle.dumps(found))
+    assert (again.add(2), found.value, counter.value) == (5, 7, 5)
 
 
 def test_joblib_memory_keeps_what_a_function_returned() -> None:

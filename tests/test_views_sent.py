@@ -40,6 +40,19 @@ assert a.tolist() == [1] * 4
     workers.run_python(code)
 
 
+def test_views_whose_dtype_a_handle_would_lose_are_sent_by_value() -> None:
+    code = """
+import joblib, ml_dtypes, numpy as np, sharray as sh
+a = sh.array(np.arange(4, dtype="u2"))
+odd = np.asarray(a).view(ml_dtypes.bfloat16)
+noted = np.asarray(a).view(np.dtype("u2", metadata={"unit": "m"}))
+found = joblib.Parallel(2)([joblib.delayed(np.copy)(x) for x in (odd, noted)])
+assert found[0].dtype == odd.dtype and found[0].tobytes() == odd.tobytes()
+assert found[1].tolist() == [0, 1, 2, 3]
+"""
+    workers.run_python(code)
+
+
 def test_libraries_that_are_not_there_stay_so() -> None:
     code = """
 import sys, sharray

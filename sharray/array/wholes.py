@@ -55,9 +55,12 @@ def shared_view(array: np.ndarray[Any, Any]) -> AnyArray | None:
     root = root_below(array)
     if root is None or root.segment.mode == "c":
         return None
-    if handle.find_place(array, root) is None or array.dtype.isbuiltin == 2:
+    dtype = array.dtype
+    if dtype.isbuiltin == 2 or dtype.metadata is not None:
+        return None  # a handle would lose part of it
+    if handle.find_place(array, root) is None:
         return None
     with suppress(DtypeError):
-        check_dtype(array.dtype)
+        check_dtype(dtype)
         return array.view(SharedArray)
     return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from importlib import import_module, util
+from importlib import import_module
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -35,30 +35,35 @@ def _register(adapter: str) -> None:
 
 
 class _Finder:
-    """Finds one library where the finders behind it find it."""
+    """Finds one library where the other finders find it."""
 
     def __init__(self, library: str, adapter: str) -> None:
         self._library = library
         self._adapter = adapter
-        self._is_asking_others = False
 
     def find_spec(
         self, name: str, path: Any = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """The library's own spec, which also runs the adapter; none for all else."""
-        if name != self._library or self._is_asking_others:
+        if name != self._library:
             return None
-        self._is_asking_others = True
-        try:
-            spec = util.find_spec(name)
-        finally:
-            self._is_asking_others = False
-        if spec is not None and spec.loader is not None:
-            # An attribute of this one loader, whose class stays what tools expect.
-            execute = functools.partial(self._execute, spec.loader.exec_module)
-            spec.loader.exec_module = execute  # type: ignore[method-assign]
-        return spec
+        for finder in sys.meta_path:
+            if finder is not self and hasattr(finder, "find_spec"):
+                spec = finder.find_spec(name, path, target)
+                if spec is not None:
+                    self._follow(spec.loader)
+                    return spec
+        return None
 
-    def _execute(self, execute: Any, module: ModuleType) -> None:
-        execute(module)
+    def _follow(self, loader: Any) -> None:
+        """Run the adapter after what this loader executes.
+
+        By an attribute of this one object, whose class stays what tools expect.
+        """
+        if hasattr(loader, "exec_module"):
+            loader.exec_module = functools.partial(self._execute, loader)
+
+    def _execute(self, loader: Any, module: ModuleType) -> None:
+        del loader.exec_module
+        loader.exec_module(module)
         _register(self._adapter)

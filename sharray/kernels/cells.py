@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..array.core import AnyArray
+from ..array.core import AnyArray, SharedArray
+from ..array.creation import array
 
 
 class Cells:
     """An object whose state is in shared memory.
 
-    A pickle of it is a handle, and in kernels it is an argument like an array.
+    A pickle of it is a handle, and in kernels it is an argument like an array. Loaded
+    from where only values are kept, it is another one with the same state.
 
     Attributes
     ----------
@@ -20,6 +22,11 @@ class Cells:
 
     __slots__ = ("_cells",)
     _cells: AnyArray
+
+    def __setstate__(self, state: tuple[None, dict[str, Any]]) -> None:
+        cells = state[1]["_cells"]
+        # On private memory it would count for one process only, without a word.
+        self._cells = cells if isinstance(cells, SharedArray) else array(cells)
 
     @property
     def _numba_type_(self) -> Any:
