@@ -20,6 +20,8 @@ module                        what it is for
 `benchmarks.fresh`            the new processes in which that is measured
 `benchmarks.fifty_lines`      the kernel for it
 `benchmarks.atomics`          counting together
+`benchmarks.scaling`          many arrays
+`benchmarks.scaling_process`  the processes in which that is measured
 `benchmarks.passing`          sending arrays to workers, and getting them back
 `benchmarks.passing_ways`     how to: plainly, with sharray, by hand
 `benchmarks.passing_peers`    how to: with other libraries

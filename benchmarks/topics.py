@@ -24,6 +24,7 @@ TOPICS = (
     "reductions",
     "starting",
     "atomics",
+    "scaling",
     "passing",
 )
 

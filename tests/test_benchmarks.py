@@ -50,6 +50,8 @@ TABLES = [
     "starting",
     "compiling",
     "atomics",
+    "growth",
+    "many arrays",
     "small",
     "argument, 1 MB",
     "argument and result, 1 MB",
@@ -62,6 +64,7 @@ TABLES = [
 ]
 WITHOUT_CONTEST = {
     *("handle sizes", "importing", "small", "memory of messages"),
+    *("growth", "many arrays"),
     *("crossover, argument", "crossover, argument and result"),
 }
 
