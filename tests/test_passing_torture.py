@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from torture.correspondents import VIOLATIONS
 from torture.message_mutants import BY_NAME, MUTANTS
+from torture.messages import KILLS, LONGEST, SEEN, SIGHTS
 from torture.running import run
 
-SECONDS = 30
-LONGEST_FOR_A_MUTANT = 60
+SECONDS = 30  # at least; a busy machine takes longer to see as much
 
 
 @pytest.fixture(autouse=True)
@@ -29,13 +29,12 @@ def test_no_message_is_lost_wrong_or_left_by_five_hundred_kills() -> None:
     found = run("messages", str(SECONDS))
     assert found["errors"] == []
     assert {what: found[what] for what in VIOLATIONS} == dict.fromkeys(VIOLATIONS, 0)
-    assert found["kills"] >= 500
-    # It has seen what there is to see, or what is above says little.
-    assert min(found[what] for what in ("sent", "received", "again", "forked")) > 100
+    assert found["kills"] >= KILLS
+    assert min(found[what] for what in SIGHTS) > SEEN
 
 
 @pytest.mark.torture
 @pytest.mark.parametrize("mutant", BY_NAME)
 def test_the_torture_notices_when_a_safeguard_is_missing(mutant: str) -> None:
-    found = run("messages", str(LONGEST_FOR_A_MUTANT), mutant)
+    found = run("messages", str(LONGEST), mutant)
     assert found[MUTANTS[BY_NAME[mutant]]] > 0

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 from torture.actors import VIOLATIONS
+from torture.driver import KILLS, LONGEST, RACED, RACES
 from torture.mutants import BY_NAME, MUTANTS
 from torture.running import run
 
-SECONDS = 30
-LONGEST_FOR_A_MUTANT = 30
+SECONDS = 30  # at least; a busy machine takes longer to see as much
 
 
 @pytest.fixture(autouse=True)
@@ -29,13 +29,12 @@ def test_nothing_is_lost_or_left_by_nine_hundred_kills() -> None:
     found = run("driver", str(SECONDS))
     assert found["errors"] == []
     assert {what: found[what] for what in VIOLATIONS} == dict.fromkeys(VIOLATIONS, 0)
-    assert found["kills"] >= 900
-    # It has seen every race there is, or what is above says little.
-    assert min(found[what] for what in ("created", "attached", "gone", "taken")) > 100
+    assert found["kills"] >= KILLS
+    assert min(found[what] for what in RACES) > RACED
 
 
 @pytest.mark.torture
 @pytest.mark.parametrize("mutant", BY_NAME)
 def test_the_torture_notices_when_a_safeguard_is_missing(mutant: str) -> None:
-    found = run("driver", str(LONGEST_FOR_A_MUTANT), mutant)
+    found = run("driver", str(LONGEST), mutant)
     assert found[MUTANTS[BY_NAME[mutant]]] > 0

@@ -19,7 +19,7 @@ from sharray.storage import ending, location, transit
 
 from . import lives
 from .dying import die_at
-from .remains import arrays_below, locked_inodes
+from .remains import arrays_below, locked_files
 
 # A life, and what becomes of the process that made the array it attaches.
 LIVES: dict[str, tuple[lives.Life, str]] = {
@@ -120,7 +120,7 @@ def what_is_wrong_when_all_are_dead() -> list[str]:
     """Look at the remains as the next process does, which tidies up."""
     wrong = []
     left = visible()
-    if locked_inodes() & set(left.values()):
+    if locked_files() & set(left.values()):
         wrong.append("a lock has remained")
     try:
         for path in left:

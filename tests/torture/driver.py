@@ -24,10 +24,15 @@ from sharray.storage import location, transit
 
 from .actors import COUNTS, HANDLES, NAMED, Actor, N
 from .mutants import BY_NAME, MUTANTS
-from .remains import arrays_below, locked_inodes
+from .remains import arrays_below, locked_files
 
 _ACTORS = 6
 _LONGEST_PAUSE = 0.015
+# What a run must have seen, or it says little, however long that takes ...
+KILLS = 900
+RACES = ("created", "attached", "gone", "taken")
+RACED = 100
+LONGEST = 240.0  # ... up to so many seconds
 
 
 class Driver:
@@ -61,11 +66,14 @@ class Driver:
         return pid != 0
 
     def run(self, seconds: float, until: str = "") -> None:
-        """Torture, at the longest until something of this kind is counted."""
+        """Torture, at least so long and so much, or until this kind is counted."""
         for slot in range(_ACTORS):
             self.start(slot)
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
+        start = time.monotonic()
+        while not (until and self.total(until)):
+            passed = time.monotonic() - start
+            if passed > LONGEST or (passed > seconds and self.has_seen_enough()):
+                break
             time.sleep(random.random() * _LONGEST_PAUSE)
             for slot in range(_ACTORS):
                 if self.bury(slot, os.WNOHANG):
@@ -73,8 +81,6 @@ class Driver:
             victim = random.randrange(_ACTORS)
             self.kill(victim)
             self.start(victim)
-            if until and self.total(until):
-                break
         for slot in range(_ACTORS):
             self.kill(slot)
 
@@ -83,6 +89,10 @@ class Driver:
         os.kill(self.pids[slot], signal.SIGKILL)
         self.bury(slot, 0)
         self.kills += 1
+
+    def has_seen_enough(self) -> bool:
+        """Whether every race has happened; a busy machine takes longer for that."""
+        return self.kills >= KILLS and min(map(self.total, RACES)) > RACED
 
     def total(self, what: str) -> int:
         """How often this has been counted so far."""
@@ -96,7 +106,7 @@ def count_what_is_left() -> int:
     for name in os.listdir(HANDLES):
         os.unlink(os.path.join(HANDLES, name))
     left = arrays_below(ram) | arrays_below(os.getcwd())
-    wrong += len(locked_inodes() & set(left.values()))
+    wrong += len(locked_files() & set(left.values()))
     sh.gc()
     wrong += len(arrays_below(location.anonymous_directory()))
     for name in NAMED:

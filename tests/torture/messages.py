@@ -37,7 +37,11 @@ from .remains import arrays_below
 
 _PROCESSES = 6
 _LONGEST_PAUSE = 0.02
-_KILLS = 500  # at least; a busy machine needs longer for them
+# What a run must have seen, or it says little, however long that takes ...
+KILLS = 500
+SIGHTS = ("sent", "received", "again", "forked")
+SEEN = 100
+LONGEST = 240.0  # ... up to so many seconds
 _SPARED = 0.9  # how often the first one is: someone has to send for longer
 
 
@@ -84,13 +88,14 @@ class Driver:
         self.processes[slot].kill()
         self.bury(slot)
 
-    def run(self, seconds: float, kills: int = 0, until: str = "") -> None:
-        """Torture so long, and so often, or until something of this kind is counted."""
+    def run(self, seconds: float, until: str = "") -> None:
+        """Torture, at least so long and so much, or until this kind is counted."""
         for slot in range(_PROCESSES):
             self.start(slot)
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline or self.kills < kills:
-            if until and self.total(until):
+        start = time.monotonic()
+        while not (until and self.total(until)):
+            passed = time.monotonic() - start
+            if passed > LONGEST or (passed > seconds and self.has_seen_enough()):
                 break
             time.sleep(random.random() * _LONGEST_PAUSE)
             for slot in range(_PROCESSES):
@@ -124,6 +129,10 @@ class Driver:
         """One more of these."""
         self.counts[-1, COUNTS.index(what)] += times
 
+    def has_seen_enough(self) -> bool:
+        """Whether everything has happened; a busy machine takes longer for that."""
+        return self.kills >= KILLS and min(map(self.total, SIGHTS)) > SEEN
+
     def total(self, what: str) -> int:
         """How often this has been counted so far."""
         return int(self.counts[:, COUNTS.index(what)].sum())
@@ -143,7 +152,7 @@ def main(seconds: str, mutant: str = "") -> None:
         BY_NAME[mutant]()
         driver.run(float(seconds), until=MUTANTS[BY_NAME[mutant]])
     else:
-        driver.run(float(seconds), _KILLS)
+        driver.run(float(seconds))
         driver.read_what_is_under_way()
         sh.gc()
         ending.end()
