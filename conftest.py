@@ -40,6 +40,8 @@ _SLOW = (
     "test_words",
 )
 
+_PATIENCE = 60.0  # seconds; a machine may be busy
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run what takes long first, so that no processor waits for the others' end."""
@@ -129,14 +131,25 @@ def _files_in_ram() -> list[str]:
     ]
 
 
-def _wait_until_nobody_holds_arrays() -> list[str]:
-    """The files in RAM that stay, since workers let go of arrays in their own time."""
-    until = time.monotonic() + 10
+def _leaks(descriptors: set[str], mappings: set[str]) -> dict[str, object]:
+    """What is there that was not there before a test, by what to say of it."""
+    found = {
+        "arrays left in RAM": _files_in_ram(),
+        "descriptors left open": _open_descriptors() - descriptors,
+        "files left mapped": mapped_arrays() - mappings,
+        "processes left running": multiprocessing.active_children(),
+    }
+    return {fault: left for fault, left in found.items() if left}
+
+
+def _lasting_leaks(descriptors: set[str], mappings: set[str]) -> dict[str, object]:
+    """The same, after workers have had the time to end and to let go of arrays."""
+    until = time.monotonic() + _PATIENCE
     while True:
         sh.gc()
-        left = _files_in_ram()
-        if not left or time.monotonic() > until:
-            return left
+        leaks = _leaks(descriptors, mappings)
+        if not leaks or time.monotonic() > until:
+            return leaks
         time.sleep(0.005)
 
 
@@ -153,10 +166,7 @@ def _no_leaks(
     request.node.funcargs.clear()  # pytest keeps what fixtures gave
     vars(builtins).pop("_", None)  # the last value that a doctest has shown
     gc.collect()
-    left = _wait_until_nobody_holds_arrays()
-    for path in left:
+    leaks = _lasting_leaks(descriptors, mappings)
+    for path in _files_in_ram():
         os.unlink(path)  # else every later test would fail too
-    assert left == [], "arrays left in RAM"
-    assert _open_descriptors() - descriptors == set(), "descriptors left open"
-    assert mapped_arrays() - mappings == set(), "files left mapped"
-    assert multiprocessing.active_children() == [], "processes left running"
+    assert leaks == {}

@@ -217,15 +217,15 @@ sh.run(add, x, 1.0)
 {before}
 pid = os.fork()
 if pid == 0:
-    signal.alarm(20)
+    signal.alarm(100)
     {child}
     sys.stdout.flush()
     {end}
 assert os.waitpid(pid, 0)[1] == 0, "the child failed"
 {after}
 for schedule in ("static", "dynamic"):
-    team.run(add, x, 1.0, schedule=schedule, timeout=10)
-sh.run(add, x, 1.0, schedule="static", timeout=10)
+    team.run(add, x, 1.0, schedule=schedule, timeout=100)
+sh.run(add, x, 1.0, schedule="static", timeout=100)
 print(x.min(), x.max())
 team.close()
 """

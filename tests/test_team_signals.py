@@ -42,9 +42,9 @@ def main(team):
     RUN
     thread.join()
     for schedule in ("static", "dynamic"):
-        team.run(increment, x, schedule=schedule, timeout=20)
+        team.run(increment, x, schedule=schedule, timeout=100)
     x[...] = 0
-    team.run(increment, x, timeout=20)
+    team.run(increment, x, timeout=100)
     print((x == 1).all(), *team.pids(), flush=True)
     team.close()
 """
@@ -126,8 +126,8 @@ def test_workers_end_with_a_process_that_is_killed(
         if when == "asleep":
             until(lambda: all(state_of(pid) == "S" for pid in pids))
         process.kill()
-        process.wait(20)
-        process.communicate(timeout=20)
+        process.wait(100)
+        process.communicate(timeout=100)
     assert len(pids) == 2
     assert all(wait_for_end(pid) for pid in pids)
     until(lambda: team_tools.files_in_ram() == [])
