@@ -40,6 +40,8 @@ def list(place: Path = "shm://") -> builtins.list[Inspection]:
     ------
     ArrayNotFoundError, AccessError
         The directory does not exist, or cannot be read.
+    StorageError
+        This process has no descriptor or memory left to look at the arrays.
 
     Examples
     --------
