@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
+from typing import Any
 
 import cli_tools
 import numpy as np
 import pytest
 import workers
 
-from sharray.system import mappings
+import sharray as sh
+from sharray.storage import lease
+from sharray.system import files, mappings
 
 FEW = 250
 NAMES = [f"{number}.npy" for number in range(20)]
@@ -85,6 +89,29 @@ def test_tables_of_processes_are_not_searched_for_each_file(
     few, many = both[1]["searches in tables"]
     assert few > 0
     assert many < few + FEW
+
+
+def test_sweep_looks_at_no_file_that_this_process_holds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held, dropped = [sh.zeros(3) for _ in range(5)], sh.zeros(3)
+    for array in (*held, dropped):
+        pickle.loads(pickle.dumps(array))
+    path = dropped._root.segment.path  # type: ignore[union-attr]
+    opened = []
+    open_existing = files.open_existing
+
+    def note(path: str, **options: Any) -> int:
+        opened.append(path)
+        return open_existing(path, **options)
+
+    monkeypatch.setattr(files, "open_existing", note)
+    with monkeypatch.context() as patch:
+        patch.setattr(lease, "reap", lambda _: False)  # as if it had been killed
+        del array, dropped
+    assert sh.gc() == [path]
+    assert opened == [path]
+    assert len(held) == len(sh.list())
 
 
 COMMANDS = {

@@ -81,8 +81,14 @@ def sweep(directory: str, *, ending: int = 0, dry_run: bool = False) -> list[str
         names = os.listdir(directory)
     except OSError:
         return []
+    # What this process holds, nobody may remove: there is no need to ask the kernel.
+    held = {segment.path for segment, _ in list(_held.values())}
     paths = [os.path.join(directory, name) for name in sorted(names)]
-    return [path for path in paths if lease.reap(path, ending=ending, dry_run=dry_run)]
+    return [
+        path
+        for path in paths
+        if path not in held and lease.reap(path, ending=ending, dry_run=dry_run)
+    ]
 
 
 def sweep_unfinished(*, dry_run: bool = False) -> list[str]:
