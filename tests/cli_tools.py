@@ -15,7 +15,7 @@ from unittest import mock
 import sharray as sh
 from sharray.cli import main
 
-TIMEOUT = 120
+TIMEOUT = 500
 
 
 class Done(NamedTuple):

@@ -58,7 +58,7 @@ def in_fresh_python(function: Any, *arguments: Any, **environment: str) -> Any:
         input=cloudpickle.dumps((function, *arguments)),
         capture_output=True,
         env=os.environ | {"PYTHONPATH": path} | environment,
-        timeout=120,
+        timeout=500,
         check=False,
     )
     assert done.returncode == 0, done.stderr.decode()
@@ -75,7 +75,7 @@ def run_script(path: Path, code: str, *options: str, **environment: str) -> str:
         capture_output=True,
         text=True,
         env=os.environ | {"PYTHONPATH": search} | environment,
-        timeout=120,
+        timeout=500,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -16,7 +16,7 @@ from jupyter_client import BlockingKernelClient, KernelManager
 from jupyter_core.utils import ensure_event_loop
 
 # Long enough for any machine: no test waits so long unless something is wrong.
-LONG = 120.0
+LONG = 500.0
 
 
 class Cell(NamedTuple):

@@ -144,7 +144,7 @@ def start_program(code: str, **environment: str) -> subprocess.CompletedProcess[
         capture_output=True,
         text=True,
         env=os.environ | {"PYTHONPATH": python_path} | environment,
-        timeout=120,
+        timeout=500,
         check=False,
     )
 

@@ -24,7 +24,7 @@ from sharray.team import layout as at
 __all__ = ["SIGCONT", "SIGSTOP", "is_disabled"]
 
 # Long enough for any machine: no test waits so long unless something is wrong.
-LONG = 100.0
+LONG = 200.0
 TESTS = Path(__file__).parent
 
 needs_jit = pytest.mark.skipif(is_disabled(), reason="runs where numba compiles")

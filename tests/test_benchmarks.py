@@ -84,7 +84,7 @@ def start(*options: str, **more: Any) -> subprocess.Popen[str]:
 
 def run(*options: str) -> tuple[int, str]:
     with start(*options) as process:
-        _, said = process.communicate(timeout=240)
+        _, said = process.communicate(timeout=500)
     return process.returncode, said
 
 
@@ -285,7 +285,7 @@ def in_another_process(code: str) -> None:
         [sys.executable, "-c", f"from pathlib import Path; {code}"],
         env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
         check=True,
-        timeout=100,
+        timeout=500,
     )
 
 
@@ -415,7 +415,7 @@ def test_nothing_is_left_behind_when_stopped(number: signal.Signals) -> None:
                 break
         assert len(processes_with(mark)) > 5
         os.kill(process.pid, number)
-        _, said = process.communicate(timeout=200)
+        _, said = process.communicate(timeout=500)
     assert process.returncode == 128 + number
     assert "Traceback" not in said
     assert processes_with(mark) == []

@@ -48,7 +48,7 @@ def run(temporary: Path):
             [sys.executable, *how, *arguments],
             capture_output=True,
             text=True,
-            timeout=200,
+            timeout=500,
             env=os.environ | {"TMPDIR": str(temporary), "COLUMNS": "100"},
         )
         assert os.listdir(temporary) == []

@@ -59,7 +59,7 @@ def command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]
         [sys.executable, "-m", "sharray", "doctor", *arguments],
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=500,
         **options,
     )
 
@@ -130,7 +130,7 @@ def test_people_at_a_terminal_get_colours() -> None:
             [sys.executable, "-m", "sharray", "doctor"],
             stdout=theirs,
             env=environment,
-            timeout=200,
+            timeout=500,
         )
         os.close(theirs)
         reader.join()

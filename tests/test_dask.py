@@ -242,7 +242,7 @@ class Cluster(NamedTuple):
     def call(self, function: Callable[..., Any], *args: Any, on: str) -> Any:
         """The result of a function on one of the workers."""
         future = self.client.submit(function, *args, workers=[on], pure=False)
-        return future.result(timeout=60)
+        return future.result(timeout=500)
 
     def sent(self, by: str) -> list[int]:
         """What a worker has sent so far."""
@@ -269,7 +269,7 @@ def addresses() -> Iterator[dict[str, str]]:
 @pytest.fixture
 def cluster(addresses: dict[str, str]) -> Iterator[Cluster]:
     found = dict(addresses)
-    with Client(found.pop("scheduler"), timeout=60, set_as_default=False) as client:
+    with Client(found.pop("scheduler"), timeout=500, set_as_default=False) as client:
         yield Cluster(client, **found)
         client.run_on_scheduler(dask_tasks.forget)
 
@@ -281,12 +281,12 @@ def submitted(cluster: Cluster, a: Any) -> None:
 def mapped(cluster: Cluster, a: Any) -> None:
     client = cluster.client
     (future,) = client.map(dask_tasks.add_one, [a], workers=[cluster.near])
-    future.result(timeout=60)
+    future.result(timeout=500)
 
 
 def delayed(cluster: Cluster, a: Any) -> None:
     task = dask.delayed(dask_tasks.add_one)(a)
-    cluster.client.compute(task, workers=[cluster.near]).result(timeout=60)
+    cluster.client.compute(task, workers=[cluster.near]).result(timeout=500)
 
 
 def scattered(cluster: Cluster, a: Any) -> None:

@@ -81,7 +81,7 @@ def test_a_program_prints_what_its_page_says(page: Path, name: str) -> None:
         [sys.executable, "-W", "error", name],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=500,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -198,7 +198,7 @@ def build(config: Path, site: Path) -> subprocess.CompletedProcess[str]:
         env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=500,
         check=False,
     )
 

@@ -69,7 +69,7 @@ thread.start()
 inside.wait()
 pid = os.fork()
 if pid == 0:
-    signal.alarm(100)  # a deadlock must not last
+    signal.alarm(500)  # a deadlock must not last
     pickle.loads(pickle.dumps(other))
     os._exit(0)
 print(os.waitpid(pid, 0)[1])

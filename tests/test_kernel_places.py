@@ -89,7 +89,7 @@ def test_kernel_of_a_shell_is_sent_and_defined_anew() -> None:
         input=SHELL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=500,
         check=False,
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)},
     )
@@ -160,7 +160,7 @@ EXECUTE = """
 import json, sys, nbclient, nbformat
 notebook = nbformat.v4.new_notebook()
 notebook.cells = [nbformat.v4.new_code_cell(cell) for cell in json.load(sys.stdin)]
-nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+nbclient.NotebookClient(notebook, timeout=500, kernel_name="python3").execute()
 for cell in notebook.cells:
     print("".join(output.get("text", "") for output in cell.outputs), end="")
 """
@@ -172,7 +172,7 @@ def test_kernel_of_a_notebook_is_sent_and_defined_anew() -> None:
         input=json.dumps(CELLS),
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=500,
         check=False,
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)},
     )

@@ -157,7 +157,7 @@ def test_the_interrupt_button_ends_a_run_and_the_team_goes_on(
     until_inside(gate)
     notebook.interrupt()
     assert cell.finish().error[0] == "KeyboardInterrupt"
-    notebook.run("team.run(add, x, timeout=60)")
+    notebook.run("team.run(add, x, timeout=500)")
     assert notebook.value("float(x.min()), float(x.max())") == (1.0, 1.0)
     sh.unlink("shm://gate")
 

@@ -145,7 +145,7 @@ def test_program_of_its_own_answers_as_it_likes(installs: bool) -> None:
             connection.send(Parcel(pattern()))
             got = connection.recv()
             connection.send(None)
-        assert program.wait(60) == 0
+        assert program.wait(500) == 0
     answer = SHARED if installs else PICKLED
     assert [stamp.road for stamp in got.stamps] == [SHARED, answer]
 

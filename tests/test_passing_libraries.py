@@ -309,7 +309,7 @@ def test_all_come_back_equal_from_a_child() -> None:
                 assert found.equals(obj)
             del found
         ours.send(None)
-        child.join(60)
+        child.join(500)
         ours.close()
     assert child.exitcode == 0
     child.close()

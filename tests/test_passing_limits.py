@@ -53,7 +53,7 @@ def start(target: Any, *arguments: Any) -> tuple[Any, Any]:
 
 def receive(process: Any, pipe: Any) -> Any:
     """What comes out of the pipe; a failure if that is nothing for a minute."""
-    if not pipe.poll(60):
+    if not pipe.poll(500):
         process.kill()
         pytest.fail("no message came")
     return pipe.recv()
@@ -75,7 +75,7 @@ def test_a_receiver_with_few_descriptors_loses_no_message() -> None:
             pipe.send(payload(seed))
         except BrokenPipeError:
             break  # the process has ended, which its exit code tells better
-    process.join(60)
+    process.join(500)
     assert process.exitcode == 0
     assert receive(process, pipe) == [checksum(payload(i)) for i in range(COUNT)]
     pipe.close()

@@ -254,7 +254,7 @@ sh.install(budget=0)
 queue = multiprocessing.Queue()
 for seed in range(3):
     queue.put(payload(seed))
-assert [checksum(queue.get(timeout=60)) for _ in range(3)] == [
+assert [checksum(queue.get(timeout=500)) for _ in range(3)] == [
     checksum(payload(seed)) for seed in range(3)
 ]
 queue.close()

@@ -297,7 +297,7 @@ def test_objects_come_back_equal_from_a_child(method: str, threshold: int) -> No
             assert_same(found, through_pickle(through_pickle(obj)))
             del found
         ours.send(None)
-        child.join(60)
+        child.join(500)
         ours.close()
     assert child.exitcode == 0
     child.close()

@@ -148,7 +148,7 @@ def test_threads_submit_to_one_executor() -> None:
             for step in range(10):
                 seed = number * 100 + step
                 x = payload(seed, size_of(seed))
-                found = pool.submit(pressure.echo, x).result(60)
+                found = pool.submit(pressure.echo, x).result(500)
                 assert checksum(found) == checksum(x)
 
         in_threads(work)

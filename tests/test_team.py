@@ -217,15 +217,15 @@ sh.run(add, x, 1.0)
 {before}
 pid = os.fork()
 if pid == 0:
-    signal.alarm(100)
+    signal.alarm(500)
     {child}
     sys.stdout.flush()
     {end}
 assert os.waitpid(pid, 0)[1] == 0, "the child failed"
 {after}
 for schedule in ("static", "dynamic"):
-    team.run(add, x, 1.0, schedule=schedule, timeout=100)
-sh.run(add, x, 1.0, schedule="static", timeout=100)
+    team.run(add, x, 1.0, schedule=schedule, timeout=500)
+sh.run(add, x, 1.0, schedule="static", timeout=500)
 print(x.min(), x.max())
 team.close()
 """
@@ -250,7 +250,7 @@ def run_forked(
     with program(
         f"import warnings; warnings.simplefilter('ignore', {ignored})\n" + code
     ) as process:
-        out, err = process.communicate(timeout=100)
+        out, err = process.communicate(timeout=500)
     assert (process.returncode, err) == (0, "")
     return str(out)
 

@@ -269,7 +269,7 @@ def test_all_members_meet_at_a_barrier(team: Any, n: int) -> None:
         for used in (team, three):
             x, barrier = sh.zeros(max(n, used.size)), sh.Barrier(used.size)
             for _ in range(3):
-                used.run(wait_at, x, barrier, schedule="static", timeout=100)
+                used.run(wait_at, x, barrier, schedule="static", timeout=500)
             assert x.tolist() == [3] * len(x)
 
 

@@ -41,7 +41,7 @@ def wait_at(x: Any, barrier: Any) -> None:
 def check_usable(team: Any, *gone: int) -> None:
     x = sh.zeros(1000)
     for schedule in ("static", "dynamic"):
-        team.run(increment, x, schedule=schedule, timeout=100)
+        team.run(increment, x, schedule=schedule, timeout=500)
     assert x.tolist() == [2] * 1000
     pids = team.pids()
     assert len(set(pids)) == team.size - team._caller_works
@@ -115,14 +115,14 @@ def test_a_worker_that_dies_while_idle_is_replaced(
         dead = [before[number] for number in which]
         for pid in dead:
             kill(pid)
-        team.run(add, x, 1.0, schedule=schedule, timeout=100)
+        team.run(add, x, 1.0, schedule=schedule, timeout=500)
         assert x.tolist() == [expected + 1] * 1000
         until(lambda: not looked_at(team, dead))
 
 
 def looked_at(team: Any, dead: list[int]) -> bool:
     x = sh.zeros(1000)
-    team.run(increment, x, schedule="static", timeout=100)
+    team.run(increment, x, schedule="static", timeout=500)
     assert x.tolist() == [1] * 1000
     return bool(set(team.pids()) & set(dead))
 
@@ -138,7 +138,7 @@ def test_an_array_dropped_while_a_worker_is_dead_is_dropped_all_the_same() -> No
         del a
         team_tools.gc.collect()
         for n in (2, 3):
-            team.run(increment, x, schedule="static", timeout=100)
+            team.run(increment, x, schedule="static", timeout=500)
             assert x.tolist() == [n] * 1000
         until(lambda: not team_tools.maps(alive, path) and not os.path.exists(path))
 
@@ -164,7 +164,7 @@ def test_nobody_waits_at_a_barrier_for_the_dead(caller_works: bool) -> None:
     workers = 2 if caller_works else 3
     with sh.Team(workers, caller_works=caller_works) as team:
         x, barrier = sh.zeros(3), sh.Barrier(3)
-        team.run(wait_at, x, barrier, schedule="static", timeout=100)
+        team.run(wait_at, x, barrier, schedule="static", timeout=500)
         victim = team.pids()[-1]
         os.kill(victim, team_tools.SIGSTOP)
         until(lambda: team_tools.state_of(victim) == "T")
@@ -183,7 +183,7 @@ def test_nobody_waits_at_a_barrier_for_the_dead(caller_works: bool) -> None:
         assert (error.signal, error.kernel) == ("SIGKILL", "wait_at")
         del future, error
         barrier.reset()
-        team.run(wait_at, x, barrier, schedule="static", timeout=100)
+        team.run(wait_at, x, barrier, schedule="static", timeout=500)
         assert x.tolist() == [2, 2, 2]
         check_usable(team, victim)
 

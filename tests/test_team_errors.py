@@ -73,7 +73,7 @@ def one_fails_at_the_barrier(x: Any, barrier: Any, who: Any) -> None:
 def check_usable(team: Any) -> None:
     x = sh.zeros(1000)
     for schedule in ("static", "dynamic"):
-        team.run(increment, x, schedule=schedule, timeout=100)
+        team.run(increment, x, schedule=schedule, timeout=500)
     assert x.tolist() == [2] * 1000
 
 
@@ -139,7 +139,7 @@ def test_of_several_the_first_chunk_counts(team: Any, schedule: str) -> None:
                 3,
                 chunk=1,
                 schedule=schedule,
-                timeout=100,
+                timeout=500,
             )
         assert found.value.args == ("mine is", 0)
         assert inside[0] == 3
@@ -150,7 +150,7 @@ def test_chunks_that_have_not_begun_are_not_begun_any_more(team: Any) -> None:
     n = 100_000
     x, begun, raising = sh.array(np.arange(float(n))), sh.Counter(), sh.zeros(1, "i8")
     with pytest.raises(ValueError, match="the first"):
-        team.run(first_fails_at_once, x, begun, sh.whole(raising), chunk=1, timeout=100)
+        team.run(first_fails_at_once, x, begun, sh.whole(raising), chunk=1, timeout=500)
     assert 1 <= begun.value < n
     check_usable(team)
 
@@ -166,7 +166,7 @@ def test_exceptions_before_and_in_a_range(team: Any) -> None:
         team.run(fail_before_range, x, n, chunk=100)
     assert "chunk 6 of 10, [600:700]" in found.value.__notes__[0]
     x[...] = 0
-    team.run(fail_before_range, x, n, timeout=100)
+    team.run(fail_before_range, x, n, timeout=500)
     assert x.tolist() == [1] * 1000
     check_usable(team)
     assert team.pids() == pids

@@ -147,7 +147,7 @@ def wait_at(x: Any, barrier: Any) -> None:
 def test_a_dropped_barrier_goes_too(team: Any) -> None:
     barrier = sh.Barrier(3)
     path = path_of(barrier._cells)
-    team.run(wait_at, sh.zeros(1000), barrier, schedule="static", timeout=100)
+    team.run(wait_at, sh.zeros(1000), barrier, schedule="static", timeout=500)
     del barrier
     gc.collect()
     until(lambda: is_forgotten(team, path))
@@ -178,7 +178,7 @@ def test_a_worker_that_is_late_to_forget_still_tells_its_errors() -> None:
         try:
             del b
             gc.collect()
-            future = team.submit(refuse, a, 0.0, timeout=100)
+            future = team.submit(refuse, a, 0.0, timeout=500)
             team_tools.until_open(team)
         finally:
             os.kill(pid, team_tools.SIGCONT)
@@ -205,7 +205,7 @@ def test_garbage_may_be_collected_at_any_time_in_a_run(team: Any) -> None:
             thread.start()
         x = sh.zeros(100)
         for n in range(300):
-            team.run(add, x[: 50 + n % 50], 1.0, schedule="static", timeout=100)
+            team.run(add, x[: 50 + n % 50], 1.0, schedule="static", timeout=500)
     finally:
         stop.set()
         for thread in threads:

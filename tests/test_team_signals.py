@@ -42,9 +42,9 @@ def main(team):
     RUN
     thread.join()
     for schedule in ("static", "dynamic"):
-        team.run(increment, x, schedule=schedule, timeout=100)
+        team.run(increment, x, schedule=schedule, timeout=500)
     x[...] = 0
-    team.run(increment, x, timeout=100)
+    team.run(increment, x, timeout=500)
     print((x == 1).all(), *team.pids(), flush=True)
     team.close()
 """
@@ -80,7 +80,7 @@ def test_ctrl_c_ends_a_run_and_the_team_goes_on(made: str, run: str) -> None:
     with program(code) as process:
         pids = run_until_inside(process)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=500)
     assert (process.returncode, err) == (0, "")
     first, last = out.splitlines()
     assert first == "interrupted"
@@ -94,7 +94,7 @@ def test_ctrl_c_that_is_not_caught_ends_the_program_and_its_workers() -> None:
     with program(code + "main(sh.Team(2, caller_works=False))") as process:
         pids = run_until_inside(process)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=500)
     assert process.returncode in (130, -signal.SIGINT)
     assert err.rstrip().endswith("KeyboardInterrupt")
     assert len(pids) == 2
@@ -109,7 +109,7 @@ def test_ctrl_c_in_a_terminal_does_not_reach_workers() -> None:
             assert os.getpgid(pid) != os.getpgid(process.pid)
             os.kill(pid, signal.SIGINT)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=500)
     assert err == ""
     assert out.startswith("interrupted\nTrue")
 
@@ -126,8 +126,8 @@ def test_workers_end_with_a_process_that_is_killed(
         if when == "asleep":
             until(lambda: all(state_of(pid) == "S" for pid in pids))
         process.kill()
-        process.wait(100)
-        process.communicate(timeout=100)
+        process.wait(500)
+        process.communicate(timeout=500)
     assert len(pids) == 2
     assert all(wait_for_end(pid) for pid in pids)
     until(lambda: team_tools.files_in_ram() == [])
@@ -146,7 +146,7 @@ future = sh.submit(add, x, 1.0)
 print(*team.pids(), flush=True)
 """
     with program(code + end) as process:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=500)
     assert err == ""
     assert process.returncode == {"": 0, "sys.exit(3)": 3}.get(end, 4)
     pids = [int(pid) for pid in out.split()]
@@ -167,5 +167,5 @@ def test_without_numba_plain_python_does_the_same() -> None:
     process = team_tools.start(
         PLAIN, "--rootdir", str(team_tools.TESTS.parent), *paths, NUMBA_DISABLE_JIT="1"
     )
-    out, err = process.communicate(timeout=200)
+    out, err = process.communicate(timeout=500)
     assert process.returncode == 0, out[-5000:] + err

@@ -52,7 +52,7 @@ def start_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]
         capture_output=True,
         text=True,
         env=os.environ | {"PYTHONPATH": path},
-        timeout=120,
+        timeout=500,
         check=False,
     )
 
