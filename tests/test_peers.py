@@ -11,7 +11,7 @@ from peers import command, comparing, running
 from peers.cpython import suites
 from peers.reporting import shuffled
 from peers.running import Runner
-from peers.suite import Record, Records, Suite
+from peers.suite import Record, Records, Suite, of_pytest
 
 FAILING = """
 import os, unittest
@@ -97,9 +97,7 @@ def suite_of(text: str, directory: Path) -> Suite:
 def suite_of_pytest(text: str, directory: Path) -> Suite:
     """The same for pytest."""
     (directory / "made.py").write_text(text)
-    arguments = ["made.py", "--config-file=/dev/null", "--rootdir=."]
-    options = {"imports": [], "arguments": arguments, "shuffle": True}
-    return Suite("made", "peers.pytest_program", options, directory)
+    return of_pytest("made", ["made.py"], directory)
 
 
 def outcomes_of(found: Records) -> dict[str, str]:

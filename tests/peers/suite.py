@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,42 @@ class Suite:
     directory: Path | None = None
     path: tuple[Path, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def of_pytest(
+    name: str,
+    arguments: Sequence[str],
+    directory: Path,
+    *,
+    imports: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Suite:
+    """Return a suite that pytest runs, in its own order.
+
+    Parameters
+    ----------
+    name : str
+        See `Suite`.
+    arguments : sequence of str
+        Files or directories with tests, and options of pytest.
+    directory : Path
+        Where the files are.
+    imports : sequence of str
+        Modules to import before sharray is installed: it installs itself in packages
+        that have been imported.
+    environment : mapping
+        See `Suite`.
+    """
+    # Nobody's configuration but the suite's own conftest.py, and no cache.
+    more = ["--config-file=/dev/null", "--rootdir=.", "--confcutdir=."]
+    more += ["-p", "no:cacheprovider", "-v"]
+    options = {
+        "imports": list(imports),
+        "arguments": [*arguments, *more],
+        "shuffle": False,
+    }
+    program = "peers.pytest_program"
+    return Suite(name, program, options, directory, environment=environment or {})
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .. import command
 from ..source import tests_of
-from ..suite import Suite
+from ..suite import Suite, of_pytest
 
 PROBE = Path(__file__).with_name("probe.py")
 
@@ -19,25 +19,16 @@ PROBE = Path(__file__).with_name("probe.py")
 def find(everything: bool, _: Path) -> list[Suite]:
     """Return the suites."""
     directory = tests_of("loky", "tests")
-    arguments = [
-        "tests",
-        str(PROBE),
-        "--skip-high-memory",
-        "--rootdir=.",
-        "--config-file=/dev/null",
-        "--import-mode=append",
-        "-p",
-        "no:cacheprovider",
-        "-v",
-    ]
-    options = {"imports": ["loky"], "arguments": arguments, "shuffle": False}
-    program = "peers.pytest_program"
-    found = [Suite("loky", program, options, directory)]
-    if everything:
-        pickle = {"LOKY_PICKLER": "pickle"}
-        found.append(
-            Suite("loky-pickle", program, options, directory, environment=pickle)
+    arguments = ["tests", str(PROBE), "--skip-high-memory", "--import-mode=append"]
+
+    def suite(name: str, environment: dict[str, str]) -> Suite:
+        return of_pytest(
+            name, arguments, directory, imports=["loky"], environment=environment
         )
+
+    found = [suite("loky", {})]
+    if everything:
+        found.append(suite("loky-pickle", {"LOKY_PICKLER": "pickle"}))
     return found
 
 

@@ -1,0 +1,1 @@
+"""The tests of multiprocess, which are CPython's with its pickler, dill."""

@@ -1,0 +1,1 @@
+"""The tests of pebble, from its source distribution."""
