@@ -1,4 +1,4 @@
-"""Run peers' suites, one after the other: ``python -m peers [PEER ...]``, in tests.
+"""Run peers' suites, two peers at a time: ``python -m peers [PEER ...]``, in tests.
 
 Without arguments, what CI runs of each peer; with ``all``, everything. The last line
 has the sum of all.
@@ -10,7 +10,10 @@ import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from .running import say
 
 HERE = Path(__file__).resolve().parent
 _SUMMARY = re.compile(r"(\d+) passed, (\d+) failed")
@@ -23,35 +26,39 @@ def main(arguments: list[str]) -> int:
     if unknown := sorted(set(names) - set(known)):
         sys.exit(f"expected names of peers, {', '.join(known)}, or all; got {unknown}")
     more = ["--all"] if "all" in arguments else []
-    passed = failed = 0
-    for name in names:
-        good, bad = _run(name, more)
-        passed, failed = passed + good, failed + bad
-    print(f"{passed} passed, {failed} failed")
+    # Some suites wait most of the time, others compute.
+    with ThreadPoolExecutor(2) as executor:
+        found = list(executor.map(lambda name: _run(name, more), names))
+    failed = sum(bad for _, bad in found)
+    say(f"{sum(good for good, _ in found)} passed, {failed} failed")
     return 1 if failed else 0
 
 
 def _run(name: str, more: list[str]) -> tuple[int, int]:
     """Run one peer; returns how many tests have passed and failed."""
-    print(f"== {name}", flush=True)
+    say(f"== {name}")
     start = time.monotonic()
     summary = None
     command = [sys.executable, "-m", f"peers.{name}.run", *more]
     with subprocess.Popen(
-        command, cwd=HERE.parent, stdout=subprocess.PIPE, text=True
+        command,
+        cwd=HERE.parent,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as child:
         assert child.stdout is not None
         for line in child.stdout:
-            print(line, end="", flush=True)
+            say(f"{name} | {line.rstrip()}")
             summary = _SUMMARY.fullmatch(line.strip())
-    print(f"== {name}: {time.monotonic() - start:.0f} s", flush=True)
     passed, failed = map(int, summary.groups()) if summary else (0, 0)
     if child.returncode != 0 and not failed:
-        print(f"{name}: ended with {child.returncode} and without a failed test")
+        say(f"{name}: ended with {child.returncode} and without a failed test")
         failed = 1
     if child.returncode == 0 and not passed:
-        print(f"{name}: the last line is not 'N passed, N failed', or no test passed")
+        say(f"{name}: the last line is not 'N passed, N failed', or no test passed")
         failed += 1
+    say(f"== {name}: {time.monotonic() - start:.0f} s")
     return passed, failed
 
 

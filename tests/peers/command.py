@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import argparse
 import collections
+import os
 import random
 import signal
 import sys
 import tempfile
 from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
 from .comparing import Difference, differences
-from .running import Runner
+from .running import Runner, say
 from .suite import Records, Suite
 
 # Makes the suites: all that there are, or those for CI. May use a directory.
 Find = Callable[[bool, Path], list[Suite]]
+
+WORSE = "WORSE WITH SHARRAY"
 
 
 def _parse(arguments: list[str] | None, title: str) -> argparse.Namespace:
@@ -48,7 +52,7 @@ def main(title: str, find: Find, arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     options = _parse(arguments, title)
     seed = random.randrange(10**6) if options.seed is None else options.seed
-    print(f"tests in random order have the seed {seed}", flush=True)
+    say(f"tests in random order have the seed {seed}")
     with ExitStack() as stack:
         work = Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="sharray-peers-"))
@@ -58,12 +62,18 @@ def main(title: str, find: Find, arguments: list[str] | None = None) -> int:
         runner = Runner(logs.resolve(), seed, f"*{options.pattern}*")
         suites = _named(find(options.all or bool(options.suites), work), options.suites)
         threshold = None if options.plain else options.threshold
-        outcomes = [run_and_compare(suite, runner, threshold) for suite in suites]
+        # Tests of processes wait most of the time.
+        with ThreadPoolExecutor(os.cpu_count()) as executor:
+            outcomes = list(
+                executor.map(
+                    lambda suite: run_and_compare(suite, runner, threshold), suites
+                )
+            )
     passed = sum(passed for passed, _ in outcomes)
     real = [test for _, found in outcomes for test in found]
     for test in real:
-        print(f"WORSE WITH SHARRAY: {test}")
-    print(f"{passed} passed, {len(real)} failed", flush=True)
+        say(f"{WORSE}: {test}")
+    say(f"{passed} passed, {len(real)} failed")
     return 0 if passed and not real else 1
 
 
@@ -93,15 +103,16 @@ def run_and_compare(
     found = runner.run(suite, threshold)
     differing = [] if threshold is None else differences(found, run)
     for difference in differing:
-        _tell(difference)
+        say(_described(suite, difference))
     real = [d.test for d in differing if d.is_real]
     counts = collections.Counter(record.outcome for record in found.values())
-    print(f"{suite.name}: " + ", ".join(f"{n} {what}" for what, n in counts.items()))
+    said = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+    say(f"{suite.name}, installed: {said}")
     passed = [test for test, r in found.items() if r.outcome == "passed"]
     return len(set(passed) - set(real)), [f"{suite.name}: {test}" for test in real]
 
 
-def _tell(difference: Difference) -> None:
-    what = "WORSE WITH SHARRAY" if difference.is_real else "worse, but not each time"
-    print(f"\n{what}: {difference.test}\n{difference.reason}")
-    print(difference.record.detail, flush=True)
+def _described(suite: Suite, difference: Difference) -> str:
+    what = WORSE if difference.is_real else "worse, but not each time"
+    said = f"{what}: {suite.name}: {difference.test}: {difference.reason}"
+    return "\n".join(filter(None, [said, difference.record.detail]))

@@ -36,6 +36,12 @@ _LINES = 60
 _TESTS = Path(__file__).resolve().parents[1]
 
 
+def say(text: str) -> None:
+    """Print text at once, and in one piece: several suites may run."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
 @dataclass(frozen=True)
 class Runner:
     """Runs suites.
@@ -88,10 +94,9 @@ class Runner:
             if is_complete or len(found) == before:
                 break
         bad = sum(not record.is_good for record in found.values())
-        print(
+        say(
             f"{suite.name}, {'plain' if threshold is None else 'installed'}: "
-            f"{len(found)} ran, {bad} failed, {time.monotonic() - start:.0f} s",
-            flush=True,
+            f"{len(found)} ran, {bad} failed, {time.monotonic() - start:.0f} s"
         )
         return found
 

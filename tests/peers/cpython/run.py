@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from .. import command
+from ..running import say
 from ..suite import Suite
 from . import suites
 
@@ -20,7 +21,7 @@ def find(_: bool, directory: Path) -> list[Suite]:
     for name in suites.NAMES:
         suite, said = suites.find(name, directory)
         if said:
-            print(f"*** {said} ***", flush=True)
+            say(f"*** {said} ***")
         if suite is not None:
             found.append(suite)
     return found
