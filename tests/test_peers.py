@@ -90,7 +90,7 @@ def test_skipped():
 def suite_of(text: str, directory: Path) -> Suite:
     """A suite of one module of unittest, with this text."""
     (directory / "made.py").write_text(text)
-    options = {"imports": [], "modules": ["made"]}
+    options = {"modules": ["made"]}
     return Suite("made", "peers.unittest_program", options, path=(directory,))
 
 

@@ -42,6 +42,9 @@ def _parse(arguments: list[str] | None, title: str) -> argparse.Namespace:
     parser.add_argument(
         "--seed", type=int, help="of the order of tests; else another each time"
     )
+    parser.add_argument(
+        "--no-times", action="store_true", help="compare outcomes only: a busy machine"
+    )
     parser.add_argument("--logs", type=Path, help="keep the output of tests here")
     return parser.parse_args(arguments)
 
@@ -59,7 +62,8 @@ def main(title: str, find: Find, arguments: list[str] | None = None) -> int:
         )
         logs = options.logs or work
         logs.mkdir(parents=True, exist_ok=True)
-        runner = Runner(logs.resolve(), seed, f"*{options.pattern}*")
+        pattern = f"*{options.pattern}*"
+        runner = Runner(logs.resolve(), seed, pattern, not options.no_times)
         suites = _named(find(options.all or bool(options.suites), work), options.suites)
         threshold = None if options.plain else options.threshold
         # Tests of processes wait most of the time.

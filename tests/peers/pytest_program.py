@@ -6,12 +6,11 @@ module too, so it does nothing unless it is the main program.
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Iterator
 from typing import Any
 
-from peers.reporting import Report, is_chosen, read_order, shuffled
+from peers.reporting import Report, is_chosen, read_order, set_up, shuffled
 
 
 def _plugin(order: Any) -> Any:
@@ -54,12 +53,7 @@ def _plugin(order: Any) -> Any:
 def main() -> None:
     """Run the tests of an order."""
     order = read_order(sys.argv[1])
-    for name in order.imports:
-        importlib.import_module(name)  # sharray installs itself in what is there
-    if order.threshold is not None:
-        import sharray
-
-        sharray.install(threshold=order.threshold)
+    set_up(order)
     import pytest
 
     plugin = _plugin(order)

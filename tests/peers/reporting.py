@@ -1,4 +1,6 @@
-"""The report of a test run: one line of JSON an event, written at once.
+"""What the programs of all suites do: read an order, write a report.
+
+A report has one line of JSON for each event, written at once.
 
 A process that dies has then written all that it knew. Children that fork may
 run on in the code of a test, so only the process that made a report writes to it.
@@ -6,6 +8,7 @@ run on in the code of a test, so only the process that made a report writes to i
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import random
@@ -20,6 +23,21 @@ def read_order(path: str) -> Any:
     """Return the order of `peers.running`, its members as attributes."""
     with open(path, encoding="utf-8") as file:
         return SimpleNamespace(**json.load(file))
+
+
+def set_up(order: Any) -> None:
+    """Import what an order names, and install sharray if it says so."""
+    for name in order.imports:
+        importlib.import_module(name)  # sharray installs itself in what is there
+    if order.threshold is None:
+        return
+    import sharray
+
+    sharray.install(threshold=order.threshold)
+    if order.every_message:
+        from sharray.passing import sending
+
+        sending.CROSSOVER = 0  # else short messages without arrays are plain
 
 
 class Report:

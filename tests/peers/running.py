@@ -5,6 +5,8 @@ options it has:
 
 ==============  =============================================================
 threshold       what `sharray.install` is told; null: sharray is not installed
+imports         modules to import before sharray is installed
+every_message   send even messages without arrays through shared memory
 report          file to append events to; see `peers.reporting`
 seed            of the order of tests
 pattern         run only tests whose id matches; `fnmatch`
@@ -54,11 +56,14 @@ class Runner:
         Of the order of tests.
     pattern : str
         Run only tests whose id matches; `fnmatch`.
+    times : bool
+        Whether outcomes have times; else all tests took no time.
     """
 
     logs: Path
     seed: int = 0
     pattern: str = "*"
+    times: bool = True
 
     def run(
         self,
@@ -84,6 +89,8 @@ class Runner:
             "seed": self.seed,
             "pattern": self.pattern,
             "only": None if only is None else sorted(only),
+            "imports": [],
+            "every_message": False,
             **suite.options,
         }
         while True:
@@ -93,6 +100,8 @@ class Runner:
             found |= {name: r for name, r in records.items() if name not in found}
             if is_complete or len(found) == before:
                 break
+        if not self.times:
+            found = {name: replace(record, seconds=0) for name, record in found.items()}
         bad = sum(not record.is_good for record in found.values())
         say(
             f"{suite.name}, {'plain' if threshold is None else 'installed'}: "

@@ -13,7 +13,7 @@ import unittest
 from collections.abc import Iterator
 from typing import Any
 
-from peers.reporting import Report, is_chosen, read_order, shuffled
+from peers.reporting import Report, is_chosen, read_order, set_up, shuffled
 from peers.suite import ENVIRONMENT
 
 
@@ -103,12 +103,7 @@ def set_up_as_libregrtest() -> Any:
 def main() -> None:
     """Run the tests of an order."""
     order = read_order(sys.argv[1])
-    for name in order.imports:
-        importlib.import_module(name)  # sharray installs itself in what is there
-    if order.threshold is not None:
-        import sharray
-
-        sharray.install(threshold=order.threshold)
+    set_up(order)
     faulthandler.enable(all_threads=True)
     support = set_up_as_libregrtest()
     Result.report = Report(order.report)

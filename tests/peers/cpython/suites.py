@@ -49,9 +49,10 @@ def find(name: str, directory: Path) -> tuple[Suite | None, str]:
     if not modules:
         return None, f"{version} DOES NOT SHIP test.{package}: NOT RUN"
     options = {
-        "imports": [],
         "modules": [_PROBE, *modules],
         "methods": METHODS if name == "futures" else (name,),
+        # Forked children inherit it. The other suites run as programs do.
+        "every_message": name == "fork",
     }
     suite = Suite(name, "peers.unittest_program", options, path=(directory,))
     return suite, said
