@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Collection
 from pathlib import Path
 
@@ -59,6 +63,28 @@ class Hanging(unittest.TestCase):
 
     def test_passes(self):
         pass
+"""
+# Tells the test its process, and that of its child; neither ends.
+STARTING = """
+import multiprocessing, os, signal, unittest
+
+class Starting(unittest.TestCase):
+    def test_starts(self):
+        child = multiprocessing.get_context("spawn").Process(target=signal.pause)
+        child.start()
+        with open("{fifo}", "w") as file:
+            print(os.getpid(), child.pid, file=file)
+        signal.pause()
+"""
+PROGRAM = """
+import sys
+from pathlib import Path
+from peers import command
+from peers.suite import Suite
+
+modules = {{"modules": ["made"]}}
+suite = Suite("made", "peers.unittest_program", modules, path=(Path("{directory}"),))
+sys.exit(command.main("", lambda *_: [suite], []))
 """
 FOR_PYTEST = """
 import os, pytest
@@ -269,3 +295,32 @@ def test_the_command_sums_up(
     assert all_peers.main(["made"]) == status
     with pytest.raises(SystemExit, match="expected names of peers, made, or all"):
         all_peers.main(["other"])
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process has not ended, if only it is waited for."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] not in "ZX"
+
+
+@pytest.mark.slow
+def test_the_command_ends_all_processes_when_it_is_told_to_end(tmp_path: Path) -> None:
+    (tmp_path / "tmp").mkdir()
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    (tmp_path / "made.py").write_text(STARTING.format(fifo=fifo))
+    program = PROGRAM.format(directory=str(tmp_path))
+    child = subprocess.Popen(
+        [sys.executable, "-c", program],
+        env=os.environ | {"TMPDIR": str(tmp_path / "tmp")},
+        cwd=Path(__file__).parent,
+        stdout=subprocess.DEVNULL,
+    )
+    pids = [int(pid) for pid in fifo.read_text().split()]
+    child.terminate()
+    assert child.wait() == 128 + signal.SIGTERM
+    assert not any(map(is_running, pids))
+    assert os.listdir(tmp_path / "tmp") == []

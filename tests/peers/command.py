@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from .comparing import Difference, differences
-from .running import Runner, say
+from .running import Runner, say, stopping
 from .suite import Records, Suite
 
 # Makes the suites: all that there are, or those for CI. May use a directory.
@@ -66,19 +66,30 @@ def main(title: str, find: Find, arguments: list[str] | None = None) -> int:
         runner = Runner(logs.resolve(), seed, pattern, not options.no_times)
         suites = _named(find(options.all or bool(options.suites), work), options.suites)
         threshold = None if options.plain else options.threshold
-        # Tests of processes wait most of the time.
-        with ThreadPoolExecutor(os.cpu_count()) as executor:
-            outcomes = list(
-                executor.map(
-                    lambda suite: run_and_compare(suite, runner, threshold), suites
-                )
-            )
+        outcomes = _run_all(suites, runner, threshold)
     passed = sum(passed for passed, _ in outcomes)
     real = [test for _, found in outcomes for test in found]
     for test in real:
         say(f"{WORSE}: {test}")
     say(f"{passed} passed, {len(real)} failed")
     return 0 if passed and not real else 1
+
+
+def _run_all(
+    suites: list[Suite], runner: Runner, threshold: int | None
+) -> list[tuple[int, list[str]]]:
+    """Run suites, as many at a time as there are cores: most tests wait."""
+    with ThreadPoolExecutor(os.cpu_count()) as executor:
+        running = [
+            executor.submit(run_and_compare, suite, runner, threshold)
+            for suite in suites
+        ]
+        try:
+            return [future.result() for future in running]
+        except BaseException:  # Ctrl-C, SIGTERM
+            stopping.set()
+            executor.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _named(suites: list[Suite], names: Collection[str]) -> list[Suite]:

@@ -7,7 +7,7 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
@@ -39,8 +39,20 @@ def processes_after_a_while(ram: str) -> list[str]:
 
 
 def kill_all(ram: str) -> None:
-    """Kill the processes of a suite."""
-    for pid in _processes_of(ram):
+    """Kill the processes of a suite.
+
+    The resource trackers of multiprocessing and loky end by themselves after all
+    others, and remove their semaphores then.
+    """
+    _kill(pid for pid in _processes_of(ram) if "resource_tracker" not in _describe(pid))
+    until = time.monotonic() + _LINGER
+    while any(_processes_of(ram)) and time.monotonic() < until:
+        time.sleep(0.02)
+    _kill(_processes_of(ram))
+
+
+def _kill(pids: Iterable[int]) -> None:
+    for pid in pids:
         try:
             os.kill(pid, signal.SIGKILL)
         except OSError:

@@ -23,6 +23,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -35,6 +36,8 @@ from .suite import END, Record, Records, Suite
 # Longer than any test of a peer takes, even on a busy machine.
 HANGS_AFTER = 240.0
 _LINES = 60
+# Once set, each suite ends its processes and raises SystemExit.
+stopping = threading.Event()
 _TESTS = Path(__file__).resolve().parents[1]
 
 
@@ -142,8 +145,9 @@ class Runner:
                     reason = "\n".join([f"ended with {child.returncode}", *said])
                     found[started or "its import"] = Record(what, reason)
             finally:
-                leftovers.kill_all(ram)
+                child.kill()
                 child.wait()
+                leftovers.kill_all(ram)
         return found, ended
 
 
@@ -167,6 +171,8 @@ def _wait_while_it_moves(child: subprocess.Popen[bytes], report: Path) -> bool:
             child.wait(1)
             return False
         except subprocess.TimeoutExpired:
+            if stopping.is_set():
+                raise SystemExit from None
             now, seen = time.monotonic(), report.stat().st_size
         if seen != size:
             size, since = seen, now
