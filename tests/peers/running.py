@@ -154,8 +154,10 @@ class Runner:
 def _environment(suite: Suite, ram: str) -> dict[str, str]:
     path = [*map(str, suite.path), str(_TESTS)]
     path += filter(None, [os.environ.get("PYTHONPATH")])
+    programs = os.path.dirname(sys.executable)  # some tests run "python"
     return {
         **os.environ,
+        "PATH": os.pathsep.join([programs, os.environ.get("PATH", os.defpath)]),
         "SHARRAY_RAM_DIR": ram,
         "PYTHONPATH": os.pathsep.join(path),
         "OPENBLAS_NUM_THREADS": "1",  # no threads before a fork
