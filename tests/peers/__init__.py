@@ -8,7 +8,6 @@ failed".
 A suite runs once with ``sharray.install(threshold=0)``. Tests that then fail, are
 skipped or take long run without sharray as well; `peers.comparing` has the rule.
 
-=======
 ========================  ========================================================
 module                    purpose
 ========================  ========================================================
