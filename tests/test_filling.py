@@ -153,6 +153,12 @@ def test_ones_and_zeros_of_any_dtype_are_those_of_numpy(name: str, dtype: Any) -
     same_outcome(found, wanted)
 
 
+@pytest.mark.parametrize("shape", [True, (True, 3)])
+def test_comparisons_by_mistake_are_no_shapes(shape: Any) -> None:
+    with pytest.raises(sh.ShapeError, match="integer"):
+        sh.zeros(shape)
+
+
 @pytest.mark.parametrize(
     "shape", [-1, (2, -1), 2.5, "ab", None, [2, 2.5], (1,) * 65, (2**40, 2**40), {}]
 )

@@ -39,17 +39,23 @@ def check_dtype_and_shape(
 
 def _dimensions(shape: Any) -> tuple[int, ...]:
     try:
-        return (operator.index(shape),)
+        return (_dimension(shape),)
     except TypeError:
         pass
     try:
         if hasattr(shape, "__getitem__") and not isinstance(shape, Mapping):
-            return tuple(operator.index(n) for n in shape)
+            return tuple(map(_dimension, shape))
     except TypeError:
         pass
     raise ShapeError(
         f"shape must be an integer or a sequence of integers, found {shape!r}"
     )
+
+
+def _dimension(n: Any) -> int:
+    if isinstance(n, bool):  # a comparison by mistake; NumPy refuses it, too
+        raise TypeError("expected an integer, found a bool")
+    return operator.index(n)
 
 
 def is_fortran(order: str | None, model: np.ndarray[Any, Any] | None = None) -> bool:
