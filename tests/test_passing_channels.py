@@ -132,7 +132,7 @@ def test_what_a_worker_calls_itself_is_respected(call: str, context: Any) -> Non
 
 
 @pytest.mark.parametrize("installs", [False, True])
-def test_program_of_its_own_answers_as_it_likes(installs: bool) -> None:
+def test_program_of_its_own_is_sent_to_as_it_likes(installs: bool) -> None:
     code = "import sys, sharray, passing_processes\n"
     code += "sharray.install()\n" * installs
     code += "passing_processes.echo_to(sys.argv[1])\n"
@@ -146,8 +146,9 @@ def test_program_of_its_own_answers_as_it_likes(installs: bool) -> None:
             got = connection.recv()
             connection.send(None)
         assert program.wait(500) == 0
-    answer = SHARED if installs else PICKLED
-    assert [stamp.road for stamp in got.stamps] == [SHARED, answer]
+    # It may not even have sharray.
+    road = SHARED if installs else PICKLED
+    assert [stamp.road for stamp in got.stamps] == [road, road]
 
 
 def test_threads_get_the_array_itself() -> None:

@@ -15,7 +15,7 @@ from .hooks_users import UserHooks
 from .options import State
 from .patches import Patches
 from .reach import FAR, NAMED, reach_of
-from .sending import take_written, write, written
+from .sending import take_written, with_values, write, written
 from .starting import Starting
 
 
@@ -101,13 +101,17 @@ class Hooks:
 
 
 def _hooked_send_bytes(original: Any) -> Any:
-    """`Connection.send_bytes`: with it, queues send what their pickler has written."""
+    """`Connection.send_bytes`: with it, queues send what their pickler has written.
+
+    And others what they have received.
+    """
 
     @functools.wraps(original)
     def send_bytes(self: Any, buf: Any, *arguments: Any, **more: Any) -> None:
         message = take_written(buf)
         if message is None:
-            original(self, buf, *arguments, **more)
+            is_whole = State.options is not None and not arguments and not more
+            original(self, with_values(buf) if is_whole else buf, *arguments, **more)
         else:
             message.transmit(self.fileno(), functools.partial(original, self))
 

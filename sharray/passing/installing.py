@@ -8,7 +8,7 @@ from typing import SupportsIndex
 
 from ..storage import outbox
 from ..system import limits as _limits  # noqa: F401  # see below
-from ..system import locks, processes
+from ..system import locks, marks, processes
 from . import hooks
 from .options import Options, State, check
 
@@ -72,6 +72,7 @@ def install(
     State.decided = True
     State.warned = False
     outbox.trim()  # the budget may have become smaller
+    marks.leave_mark()
     hooks.set_hooks()
 
 

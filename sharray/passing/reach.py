@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import struct
 from typing import Any
 
+from ..system import marks
+
 NEAR = "a pipe, between processes of one family"
-NAMED = "a socket with a name, of this machine"
-FAR = "a socket that may lead to another machine"
+NAMED = "a socket with a name, to a process that has sharray installed"
+FAR = "a socket that may lead to another machine, or a process without sharray"
+
+_CREDENTIALS = struct.Struct("iII")  # struct ucred of unix(7)
 
 
 def reach_of(connection: Any) -> str:
@@ -27,6 +32,19 @@ def _find_reach(fd: int) -> str:
     try:
         if same.family != socket.AF_UNIX:
             return FAR
-        return NAMED if same.getsockname() or same.getpeername() else NEAR
+        if not same.getsockname() and not same.getpeername():
+            return NEAR
+        return NAMED if _is_installed_in_peer(same) else FAR
     finally:
         same.detach()
+
+
+def _is_installed_in_peer(connected: socket.socket) -> bool:
+    """Whether who has connected or listened is of this user, and has sharray."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return False
+    found = connected.getsockopt(
+        socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size
+    )
+    pid, user, _ = _CREDENTIALS.unpack(found)
+    return user == os.geteuid() and marks.has_mark(pid)

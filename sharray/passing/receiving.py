@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import pickle
 import sys
 import weakref
 from contextlib import suppress
@@ -65,15 +67,12 @@ def open_message(
     _check(path, identity, generation, token, sizes)
     _answer_alike(options, family)
     own = [size for size in sizes if isinstance(size, int)]
-    total = sum(map(room_for, own))
     source = path, identity, generation, token, places_of(own)
-    if total < _WORTH_KEEPING or not inbox.has_room():
-        found: Any = iter(inbox.receive_copy(*source))
+    if sum(map(room_for, own)) < _WORTH_KEEPING or not inbox.has_room():
+        found: list[Any] = inbox.receive_copy(*source)
     else:
-        found = iter(_hold(inbox.receive(*source), source[-1]))
-    parts: list[Any] = [
-        next(found) if isinstance(size, int) else size for size in sizes
-    ]
+        found = _hold(inbox.receive(*source), source[-1])
+    parts = _in_order(sizes, found)
     whole = pickled if pickled is not None else parts.pop()
     try:
         return load(whole, parts)
@@ -81,6 +80,66 @@ def open_message(
         # multiprocessing.Pool takes that for the end of its pipe, and waits.
         text = f"a message ends too early ({error}); send it again"
         raise MessageError(text, path) from error
+
+
+def _in_order(sizes: tuple[int | AnyArray, ...], found: list[Any]) -> list[Any]:
+    """All parts: those in the file, and shared arrays between them."""
+    own = iter(found)
+    return [next(own) if isinstance(size, int) else size for size in sizes]
+
+
+# What each message begins with, behind its protocol and the length of its frame.
+_BEGIN = slice(11, 60)
+_NAME = pickle.dumps(open_message, 5)[11:-2]
+
+
+def is_message(data: Any) -> bool:
+    """Whether bytes are a message whose arrays are in shared memory."""
+    view = memoryview(data)
+    if view.nbytes <= _BEGIN.stop:
+        return False
+    return bytes(view.cast("B")[_BEGIN]).startswith(_NAME)
+
+
+def take_values(data: Any) -> tuple[bytes | None, list[Any]]:
+    """The pickle and the parts of a message, copied, without unpickling any object.
+
+    Parameters
+    ----------
+    data : bytes
+        For which `is_message` holds.
+
+    Returns
+    -------
+    pickled : bytes or None
+        None: it is the last part.
+    parts : list of bytearray or SharedArray
+        All of them.
+
+    Raises
+    ------
+    HandleError, MessageError
+        As of `open_message`.
+    """
+    path, identity, generation, token, sizes, pickled, *_ = _Unopened(
+        io.BytesIO(data)
+    ).load()
+    _check(path, identity, generation, token, sizes)
+    places = places_of([size for size in sizes if isinstance(size, int)])
+    found = inbox.receive_copy(path, identity, generation, token, places)
+    return pickled, _in_order(sizes, list(found))
+
+
+class _Unopened(pickle.Unpickler):
+    """Gives what a message would open instead of opening it."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        found = super().find_class(module, name)
+        return _arguments if found is open_message else found
+
+
+def _arguments(*arguments: Any) -> Any:
+    return arguments
 
 
 def _check(path: Any, identity: Any, generation: Any, token: Any, sizes: Any) -> None:

@@ -19,7 +19,7 @@ from ..system import processes
 from .collecting import Sources, collector_of
 from .options import CROSSOVER, Options, State
 from .packing import Part, copy_parts, room_for, writable_bytes
-from .receiving import open_inline, open_message
+from .receiving import is_message, open_inline, open_message, take_values
 
 # A shorter pickle goes through the pipe even if the arrays do not.
 _SHORT = 4096
@@ -77,6 +77,31 @@ def take_written(data: Any) -> Message | None:
     message: Message | None = getattr(_unsent, "message", None)
     _unsent.message = None
     return message if message is not None and message.data is data else None
+
+
+# The last message that was sent on, and the same with its values.
+_sent_on: tuple[bytes, bytes] | None = None
+
+
+def with_values(data: Any) -> Any:
+    """Bytes that are sent on: a message with all of its arrays, anything else as it is.
+
+    A message can be opened once. Whoever sends its bytes to two readers would have the
+    second one fail, so they get the values, and this process takes the memory.
+
+    Raises
+    ------
+    MessageError
+        Its memory is gone: somebody has opened it before.
+    """
+    global _sent_on
+    if not is_message(data):
+        return data
+    raw, last = bytes(data), _sent_on
+    if last is None or last[0] != raw:
+        pickled, parts = take_values(raw)
+        last = _sent_on = raw, _without_memory(parts, pickled)
+    return last[1]
 
 
 class _Call:

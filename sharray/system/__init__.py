@@ -20,6 +20,7 @@ module                    what it wraps
 `sharray.system.processes`  who runs, and who is gone
 `sharray.system.channels`   pipes and sockets: who has them open
 `sharray.system.clock`      clocks that a program cannot stop
+`sharray.system.marks`      a mark that other processes can see
 `sharray.system.futex`      futex
 `sharray.system.signals`    having Ctrl-C wait
 ========================  ====================================================
