@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import warnings
 from pathlib import Path
@@ -16,6 +17,7 @@ from hypothesis.extra import numpy as hnp
 import sharray as sh
 
 DATA = bytes(i % 251 + 1 for i in range(4096))
+LINE_BREAK_AND_SPACES = re.compile(rb"[\r\n][ \t\r\n]*[ \t\r]")
 OF_NUMPY = sorted((Path(np.__file__).parent / "lib/tests/data").glob("*.npy"))
 
 
@@ -45,14 +47,15 @@ def opened(name: str | Path) -> Any:
 def agrees_with_numpy(name: str | Path) -> bool:
     """Check that we read just what NumPy reads; returns whether it does."""
     wanted = load(name)
-    if wanted is None:
+    # Spaces after a last line break: up to Python 3.11 only, its tokenizer passes them.
+    if wanted is None and not LINE_BREAK_AND_SPACES.search(Path(name).read_bytes()):
         with pytest.raises(sh.FormatError) as caught:
             opened(name)
         assert "damaged" not in str(caught.value)
         return False
-    found = opened(name)
-    same(found, wanted)
-    return True
+    if wanted is not None:
+        same(opened(name), wanted)
+    return wanted is not None
 
 
 def same(found: Any, wanted: Any) -> None:
@@ -155,6 +158,8 @@ SHAPES = [
     "(0, -1)", "(3,)  # three", "(10**2,)", "(0, 4611686018427387904, 0)",
     "(9223372036854775808, 0)", "(4294967296, 4294967296, 0)", "(1000000000000,)",
     "(" + "1, " * 64 + ")", "(" + "1, " * 65 + ")", "None", "'3'", "(3l,)", "(3LL,)",
+    "(0o3L,)", "(0b11 L,)", "(3_0L,)", "(3 L L,)", "(3\\\nL,)", "(3\nL,)", "(3.0L,)",
+    "(0x_3L,)", "(L,)", "('L', 3L)", "(3L)", "(-1L,)", "(+1L,)", "(1LF,)", "(1L L_,)",
 ]  # fmt: skip
 
 
@@ -379,6 +384,12 @@ def test_header_with_the_first_bytes_of_a_known_one_is_read_itself() -> None:
         text = header("[('" + "a" * 100 + "', '<f8')]", shape=shape).ljust(padding)
         write("x.npy", text)
         assert agrees_with_numpy("x.npy")
+
+
+@pytest.mark.parametrize("behind", ["\n   ", "\r\n ", " # by hand\n    ", "\n\t\n"])
+def test_spaces_after_a_last_line_break(behind: str) -> None:
+    write("x.npy", header(shape="(2, 3)") + behind, data=np.arange(6.0).tobytes())
+    same(opened("x.npy"), np.arange(6.0).reshape(2, 3))
 
 
 def test_renaming_fields_in_place_changes_no_other_array() -> None:

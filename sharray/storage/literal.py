@@ -10,7 +10,8 @@ from .format import BLOCK, LONGEST_FOR_NUMPY
 
 # A string, or a number with the suffix of Python 2's long integers.
 _LONG_OF_PYTHON_2 = re.compile(
-    r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|\b([0-9]+|0[xX][0-9a-fA-F]+)[ \t]*L\b"""
+    r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
+    r"|\b(0[xXoObB][0-9a-fA-F_]+|[0-9][0-9_]*)(?:(?:[ \t]|\\\n)*L\b)+"
 )
 _TEXT_OF_NUMPY = re.compile(
     r"""(?:'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+"|True|False|[][(){},: \n0-9])*+"""
