@@ -165,15 +165,16 @@ def _remove(
                 f"{name!r} is anonymous, and ends with its last holder; sharray gc "
                 "removes those that nobody holds"
                 + (
-                    ", which cannot be told here: if none does, use --force"
+                    "; it cannot tell here, as there are no locks: if nobody does, use "
+                    "--force"
                     if unknown
                     else ""
                 )
             )
         if unknown and not force:
             raise ProblemError(
-                f"whether a process holds {name!r} cannot be told, since its file "
-                "system has no locks; if none does, use --force"
+                f"cannot tell whether a process holds {name!r}: its file system has "
+                "no locks; if none does, use --force"
             )
         if found.in_use and not force:
             holders = describing.holders(found, short=True)

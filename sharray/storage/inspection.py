@@ -102,7 +102,7 @@ class Inspection(NamedTuple):
         How much is not on the disk yet, bytes; None for arrays in RAM, and where the
         system (before Linux 5.14) does not tell.
     in_use : bool or None
-        Whether any process has it mapped; None if that cannot be told, since the file
+        Whether any process has it mapped; None where nobody can tell, since the file
         system has no locks. Take None for True before you remove anything.
     holders : tuple of Holder
         Those of them that this user may see.

@@ -15,8 +15,8 @@ Four rules; the torture tests have mutants that break each of the first three:
 - A lease is never converted nor unlocked, only unmapped: forked children share
   it and would lose it too.
 
-Some file systems have no flock. There nobody can hold a lease, and whether somebody
-uses a file has a third answer: unknown. Nothing unknown is ever reaped.
+Some file systems have no flock. There nobody can hold a lease, and the question has
+a third answer: unknown. Nothing unknown is ever reaped.
 """
 
 from __future__ import annotations

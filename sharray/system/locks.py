@@ -17,8 +17,6 @@ from contextlib import suppress
 from . import clock
 from .optional import is_unsupported
 
-# flock is fcntl's lock on NFS, where EACCES may say the same.
-_HELD = (errno.EAGAIN, errno.EACCES)
 _LONGEST_PAUSE = 0.01
 # struct flock of 64-bit Linux: l_type, l_whence, l_start, l_len, l_pid.
 _FLOCK = struct.Struct("hhqqi4x")
@@ -37,9 +35,9 @@ def lock_shared(fd: int, timeout: float) -> bool:
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return True
         except OSError as error:
-            if is_unsupported(error):
+            if _is_missing(error):
                 return True
-            if error.errno not in _HELD:
+            if error.errno != errno.EAGAIN:
                 raise
         # A wait in the kernel could not be given up, so ask again instead;
         # whoever reaps a file holds it for microseconds only.
@@ -63,12 +61,17 @@ def lock_exclusive(fd: int) -> bool | None:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        if error.errno in _HELD:
+        if error.errno == errno.EAGAIN:
             return False
-        if is_unsupported(error):
+        if _is_missing(error):
             return None
         raise
     return True
+
+
+def _is_missing(error: OSError) -> bool:
+    # EACCES: a security module forbids locks. A lock that is held is EAGAIN.
+    return is_unsupported(error, errno.EACCES)
 
 
 def unlock(fd: int) -> None:

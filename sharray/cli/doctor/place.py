@@ -166,8 +166,8 @@ def check_locks(locks: probes.Locks) -> Finding:
         f"Locks on files (flock) {locks.value}.",
         "They tell that an array is in use."
         if works
-        else "It cannot be told there whether an array is in use, so that sharray rm "
-        "needs --force, and nobody removes what killed processes left; arrays work.",
+        else "Arrays work, but nobody can tell whether one is in use: sharray rm needs "
+        "--force, and files that killed processes have left stay.",
     )
 
 

@@ -18,8 +18,8 @@ _IN_MEMORY = ("tmpfs", "ramfs", "hugetlbfs")
 _FULL = 1 << 20
 _FEW_FILES = 1000
 _WITHOUT = {
-    Locks.MISSING: "Without, it cannot be told whether an array is used: arrays that "
-    "were sent to another process stay until sharray rm --force.",
+    Locks.MISSING: "Without them, nobody can tell whether an array is in use: arrays "
+    "that were sent to another process stay until sharray rm --force.",
     Locks.FAIL: "They should tell that an array is used: arrays in use would be "
     "removed.",
 }
