@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 from torture.dying import die_at, system_functions
 
 import sharray as sh
-from sharray.storage import replacing
+from sharray.storage import naming, replacing
+from sharray.storage.location import ram_directory
 from sharray.system import files
 
 OLD, NEW, N = 7.0, 8.0, 1000
@@ -380,6 +381,27 @@ def test_killed_at_any_call_a_new_file_is_complete_or_not_there(
             sh.create("field.npy", N, overwrite=True)
             assert os.listdir() == ["field.npy"]
             os.unlink("field.npy")
+    assert n > 10
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_killed_while_it_tries_links_it_leaves_nothing(moment: str) -> None:
+    """Which the first array in RAM of each process does."""
+    n, died = 0, True
+    while died:
+        n += 1
+        pid = os.fork()
+        if pid == 0:
+            try:
+                naming._can_name.clear()
+                die_at(moment, n)
+                sh.zeros(3)
+            finally:
+                os._exit(0)
+        died = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+        sh.gc()
+        left = [name for _, _, names in os.walk(ram_directory()) for name in names]
+        assert left == []
     assert n > 10
 
 
