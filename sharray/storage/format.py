@@ -49,6 +49,8 @@ offset   type   meaning
 80       u64    channel: inode of the pipe that the message went through, or of
                 the socket at the other end; 0 if unknown
 88       u64    inode of the PID namespace in which the channel can be found
+96       u64    1: the owner has to look for a note before it sends a message
+                (`sharray.storage.privileges`)
 128      u64    state: 0 clean, 1 header or data are being rewritten; of a file
                 for messages also 2 in flight, 3 held, 4 retired
                 (`sharray.storage.message`)

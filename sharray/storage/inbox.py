@@ -106,13 +106,17 @@ def drop_orphans() -> None:
 
 
 def keep_messages_of(family: int, directory: str) -> None:
-    """Map the messages of a family that are on their way, while that is permitted."""
+    """Map the messages of a family that are on their way, while that is permitted.
+
+    And have all owners look for the note before they send another one.
+    """
     with _receiving:
         for name in os.listdir(directory):
             place = location.locate(os.path.join(directory, name))
             with suppress(StorageError, FormatError):
                 segment, fd = attach_open(place, "r+")
                 incoming = Incoming(segment, fd)
+                incoming.have_owner_look()
                 if not incoming.is_message_of(family) or (
                     kept.setdefault(segment.identity, incoming) is not incoming
                 ):

@@ -135,6 +135,11 @@ class Incoming:
         self._close_descriptor()
         self.segment.release()
 
+    def have_owner_look(self) -> None:
+        """Before it sends the next message: see `sharray.storage.privileges`."""
+        if self.segment.anonymous and self.segment.trailer is not None:
+            self.segment.words[trailer.LOOK_WORD] = 1
+
     def is_message_of(self, family: int) -> bool:
         """Whether it is under way, sent by a process of this family."""
         if not self.segment.anonymous or self.segment.trailer is None:

@@ -48,6 +48,7 @@ class Outgoing:
         # through another open file only.
         self._fd = files.open_existing(segment.path, writable=True, follow=False)
         segment.words[trailer.STATE_WORD] = message.WRITING
+        segment.words[trailer.LOOK_WORD] = 1
         segment.words[trailer.OWNER_WORD] = processes.own_identity()
 
     @property
@@ -94,11 +95,19 @@ class Outgoing:
             return None
         self._token = self.segment.record_sent(to_strangers=to_strangers)
         self.segment.words[trailer.STATE_WORD] = message.IN_FLIGHT
-        # Only now: see the module.
-        if privileges.must_use_pipe():
+        if self.segment.words[trailer.LOOK_WORD] and self._must_use_pipe():
             self.recall()
             return None
         return self._token
+
+    def _must_use_pipe(self) -> bool:
+        """`sharray.storage.privileges` says why in this order."""
+        words = self.segment.words
+        words[trailer.LOOK_WORD] = 0
+        if not privileges.must_use_pipe():
+            return False
+        words[trailer.LOOK_WORD] = 1
+        return True
 
     def recall(self) -> None:
         """The message could not be sent, or not even be written."""

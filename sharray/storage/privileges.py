@@ -5,11 +5,13 @@ root and has become somebody else could receive none. Before it changes its user
 
 1. leaves a note for its family, an empty file that it holds locked: from then on root's
    processes send through the pipe, until no such worker lives any more;
-2. maps the files of all messages of its family that are on their way.
+2. maps all files for messages, has their owners look for the note, and keeps those with
+   messages of its family that are on their way.
 
-A sender looks for the note after it has said ``IN_FLIGHT``. If there was none, the
-worker comes to its second step later, and finds the message. In the other order, a
-message could be missed by both.
+A look costs 6 us, so an owner looks only if its file says so, as each new one does. It
+does so after it has said ``IN_FLIGHT``. If there is no note yet, the worker comes to
+its second step later, and finds the message. In the other order, both could miss it.
+For the same reason an owner takes back the word that has it look before it looks.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ def must_use_pipe() -> bool:
     """Whether a message of this process may go to one that cannot open its file."""
     if os.geteuid() != 0:
         return False  # nobody else can change the user
-    path = _path()
+    path = _note_path()
     return os.path.lexists(path) and not lease.reap(path)
 
 
@@ -37,7 +39,7 @@ def prepare_for_change() -> None:
     global _note
     directory = location.anonymous_directory()
     location.make_ram_directories(directory)
-    path = _path()
+    path = _note_path()
     while _note is None:
         fd = _open(path)
         lease.hold(fd, path)
@@ -54,7 +56,7 @@ def withdraw() -> None:
     if _note is not None:
         files.close(_note)
         _note = None
-        lease.reap(_path())
+        lease.reap(_note_path())
 
 
 def _open(path: str) -> int:
@@ -63,6 +65,7 @@ def _open(path: str) -> int:
     return files.open_existing(path, writable=True, follow=False)
 
 
-def _path() -> str:
+def _note_path() -> str:
+    """Return where the note of this process's family is, if there is one."""
     name = f"{processes.family_identity():016x}.dropped"
     return os.path.join(location.anonymous_directory(), name)
