@@ -93,12 +93,13 @@ def _try_to_name(directory: str) -> bool:
     hold_or_close(fd, directory)
     try:
         # Not in `directory`, where every file that can be seen is a whole array.
-        name, _ = _claim_beside(
-            os.path.join(location.ram_directory(), "trial"),
-            lambda name: link_into_ram_directory(fd, name),
+        root = location.ram_directory()
+        _claim_beside(
+            os.path.join(root, "trial"),
+            lambda name: in_ram_directory(
+                root, lambda: files.try_link_unnamed(fd, name)
+            ),
         )
-        with suppress(FileNotFoundError):
-            files.unlink(name)
     except OSError as error:
         if files.cannot_link(error):
             return False

@@ -140,6 +140,17 @@ def link_unnamed(fd: int, path: str) -> None:
 
     Raises OSError as linkat does, ENOSYS where no /proc is mounted.
     """
+    _link_unnamed(fd, path)
+
+
+def try_link_unnamed(fd: int, path: str) -> None:
+    """Do the same to find out whether it works; the name is removed again."""
+    _link_unnamed(fd, path)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def _link_unnamed(fd: int, path: str) -> None:
     # AT_EMPTY_PATH would spare /proc, but needs CAP_DAC_READ_SEARCH.
     # A dst_dir_fd makes os.link use linkat; an absolute path ignores it.
     try:
