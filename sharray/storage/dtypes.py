@@ -19,10 +19,15 @@ from ..errors import DtypeError
 # Types with smaller numbers are NumPy's own; StringDType and those that other
 # libraries register (bfloat16) have larger ones.
 _FIRST_FOREIGN_TYPE = 24
+_NUMBERS = "?bBhHiIlLqQefdgFDG"
 # Types that share their string with another one, as long long with long.
 _AMBIGUOUS = frozenset(
-    char for char in "bBhHiIlLqQfdgFDGc" if np.dtype(np.dtype(char).str).char != char
+    char for char in _NUMBERS + "c" if np.dtype(np.dtype(char).str).char != char
 )
+# All of the dtypes that there are once only, as nearly every array has one.
+_SPELLED = {
+    char: f"={char}" if char in _AMBIGUOUS else np.dtype(char).str for char in _NUMBERS
+}
 # What `numpy.dtype` is given from headers. It runs nothing, but divides by the
 # divisor of a datetime's unit: "s/0" ends the process, as does 2**32.
 _TEXT = re.compile(r"[\w<>|=?,. ()\[\]/]{0,10000}")
@@ -178,6 +183,8 @@ def spell(dtype: np.dtype[Any]) -> str | np.dtype[Any]:
     >>> spell(np.dtype("M8[s]")), spell(np.dtype(">q")), spell(np.dtype("c"))
     ('<M8[s]', '>q', '|c')
     """
+    if dtype.isbuiltin == 1 and dtype.char in _SPELLED:
+        return _SPELLED[dtype.char]
     if (
         dtype.names is not None
         or dtype.num >= _FIRST_FOREIGN_TYPE
