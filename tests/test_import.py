@@ -33,10 +33,12 @@ def test_arrays_work_without_anything_optional() -> None:
     workers.run_python(f"import sys\n{block}import sharray\nsharray.zeros(3).flush()")
 
 
-def test_import_touches_no_files_and_no_ram() -> None:
-    parent = os.environ["SHARRAY_RAM_DIR"]
+def test_import_touches_no_files_and_no_ram(
+    tmp_ram: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHARRAY_RAM_DIR", tmp_ram)  # no other test has used it
     workers.run_python("import sharray")
-    assert os.listdir(parent) == []
+    assert os.listdir(tmp_ram) == []
 
 
 def test_public_names_are_all_there_and_all_documented() -> None:
