@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 
@@ -131,6 +132,14 @@ def _files_in_ram() -> list[str]:
     ]
 
 
+def _remove_empty_ram_directories() -> None:
+    """Have no test depend on whether an earlier one has left a directory."""
+    ours = os.path.join(os.environ["SHARRAY_RAM_DIR"], f"sharray-{os.getuid()}")
+    for top, _, _ in os.walk(ours, topdown=False):
+        with suppress(OSError):
+            os.rmdir(top)
+
+
 def _leaks(descriptors: set[str], mappings: set[str]) -> dict[str, object]:
     """What is there that was not there before a test, by what to say of it."""
     found = {
@@ -169,4 +178,5 @@ def _no_leaks(
     leaks = _lasting_leaks(descriptors, mappings)
     for path in _files_in_ram():
         os.unlink(path)  # else every later test would fail too
+    _remove_empty_ram_directories()
     assert leaks == {}
