@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ def make_and_send() -> bytes:
     """A handle whose array this process keeps, under a global name."""
     global _kept
     _kept = sh.full(N, OLD)
-    return pickle.dumps(_kept)
+    return bytes(ForkingPickler.dumps(_kept))
 
 
 def let_go_of_what_is_kept() -> None:
@@ -55,7 +56,7 @@ def attach_and_close(handle: bytes) -> None:
     """An anonymous array of another process."""
     array = pickle.loads(handle)
     check(array, OLD)
-    pickle.dumps(array[1:])
+    ForkingPickler.dumps(array[1:])
     del array
 
 
@@ -64,7 +65,7 @@ def attach_and_end(handle: bytes) -> None:
     array = pickle.loads(handle)
     ours = sh.full(N, OLD)
     unsent = sh.full(N, OLD)
-    pickle.dumps(ours)
+    ForkingPickler.dumps(ours)
     ending.end()
     for each in array, ours, unsent:
         check(each, OLD)
