@@ -53,6 +53,18 @@ assert found[1].tolist() == [0, 1, 2, 3]
     workers.run_python(code)
 
 
+def test_joblib_of_another_make_is_told_and_stays_usable() -> None:
+    code = """
+import joblib, joblib._memmapping_reducer as reducer, warnings
+del reducer.ArrayMemmapForwardReducer
+with warnings.catch_warnings(record=True) as found:
+    warnings.simplefilter("always")
+    import sharray
+assert "pass the shared arrays themselves" in str(found[0].message)
+"""
+    workers.run_python(code)
+
+
 def test_libraries_that_are_not_there_stay_so() -> None:
     code = """
 import sys, sharray

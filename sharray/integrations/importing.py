@@ -25,7 +25,7 @@ def when_imported(library: str, adapter: str) -> None:
     adapter : str
         Full name of the module that adapts it, by its function `register`.
     """
-    if library in sys.modules:
+    if sys.modules.get(library) is not None:  # None forbids it
         _register(adapter)
     sys.meta_path.insert(0, _Finder(library, adapter))
 
