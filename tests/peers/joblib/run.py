@@ -14,7 +14,7 @@ import joblib
 from ..inputs import compare
 
 MODULES = ["memmapping", "numpy_pickle", "hashing", "memory"]
-ALL = [*MODULES, "parallel", "store_backends", "func_inspect", "dask"]
+ALL = [*MODULES, "parallel", "store_backends", "func_inspect"]
 NO_FILES = "joblib writes no file for what workers see already"
 EXPECTED = {
     "test_managed_backend_reuse_temp_folder": NO_FILES,
