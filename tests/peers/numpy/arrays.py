@@ -7,6 +7,7 @@ tests that these fail as well say nothing about shared arrays.
 
 from __future__ import annotations
 
+import errno
 import functools
 import tempfile
 import types
@@ -62,6 +63,10 @@ def _shared(array: Any) -> Any:
         return sh.array(array)
     except sh.DtypeError:
         return array
+    except sh.StorageError as error:
+        if error.errno in (errno.EMFILE, errno.ENOMEM):
+            return array  # the test wants more arrays than a process can map
+        raise
 
 
 KINDS: dict[str, Kind | None] = {
