@@ -24,7 +24,11 @@ def find(everything: bool, _: Path) -> list[Suite]:
 def _suite(method: str) -> Suite:
     package = f"multiprocess.tests.test_multiprocessing_{method}"
     modules = [f"{package}.{part}" for part in _PARTS]
-    options = {"imports": ["multiprocess"], "modules": modules}
+    options = {
+        "imports": ["multiprocess"],
+        "modules": modules,
+        "every_message": method == "fork",  # as for CPython's
+    }
     return Suite(method, "peers.unittest_program", options)
 
 
