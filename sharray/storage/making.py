@@ -110,9 +110,7 @@ class _NewFile:
         try:
             segment = self._layout.map(self._fd, self.place.path)
             self._give_name(segment)
-            if directory is not None:
-                self._sync_name(segment, directory)
-            segment.map_by_name()
+            self._keep_name(segment, directory)
             return segment
         finally:
             if directory is not None:
@@ -126,9 +124,12 @@ class _NewFile:
             raise
         self._temporary = None
 
-    def _sync_name(self, segment: Segment, directory: int) -> None:
+    def _keep_name(self, segment: Segment, directory: int | None) -> None:
+        """Bring the name to the disk, and have the mapping know it."""
         try:
-            files.sync_directory(directory)
+            if directory is not None:
+                files.sync_directory(directory)
+            segment.map_by_name()
         except BaseException:
             # What was replaced is gone for good, so the new file stays for it.
             if self._old is None:
