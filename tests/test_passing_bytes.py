@@ -25,7 +25,7 @@ import multiprocess.queues
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from passing_objects import Model, Node, Pair, forget_messages
 from passing_strategies import arrays, nested
@@ -190,6 +190,8 @@ def test_arrays_below_the_threshold_are_what_pickle_writes(
 ) -> None:
     sh.uninstall()
     plain = write([obj, obj])
+    # NumPy writes what chance has left between the fields of some views.
+    assume(write([obj, obj]) == plain)
     sh.install(100_000)
     assert write([obj, obj]) == plain
 
