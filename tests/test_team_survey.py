@@ -13,7 +13,8 @@ import pytest
 import workers
 
 import sharray as sh
-from sharray.system import memory
+from sharray.system import files, memory
+from sharray.team import layout as at
 from sharray.team.control import LABEL
 
 
@@ -131,3 +132,24 @@ def test_a_team_whose_process_was_killed_is_no_team() -> None:
         assert process.pid in [team.pid for team in sh.teams()]
         process.kill()
     assert process.pid not in [team.pid for team in sh.teams()]
+
+
+@pytest.mark.parametrize("left", [0, 8, 1000, at.size(1) * 8])
+def test_a_block_that_shrinks_while_it_is_read_is_passed_over(
+    left: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fd = os.memfd_create(LABEL)
+    try:
+        os.truncate(fd, at.size(3) * 8)
+        monkeypatch.setattr(memory, "find_blocks", lambda _: iter([fd]))
+        read_at = files.read_at
+
+        def shrink_and_read(fd: int, nbytes: int, offset: int) -> bytes:
+            os.truncate(fd, left)
+            return read_at(fd, nbytes, offset)
+
+        monkeypatch.setattr(files, "read_at", shrink_and_read)
+        assert sh.teams() == []
+        assert os.fstat(fd).st_size == left
+    finally:
+        os.close(fd)

@@ -9,6 +9,11 @@ from typing import Any, overload
 from ..errors import KernelError
 from .kernel import Function, Kernel
 
+# Options of `sharray.Team.run`. A parameter of the same name could not be passed to
+# the kernel by keyword: the run would take it for itself.
+RUN_OPTIONS = frozenset(
+    {"axis", "chunk", "copy", "progress", "reduce", "schedule", "timeout"}
+)
 _REFUSED_OPTIONS = {
     "cache": "numba's cache on the disk goes stale without notice; what is compiled "
     "here is sent to the other processes instead",
@@ -41,7 +46,8 @@ def kernel(
     Raises
     ------
     KernelError
-        It is no function, or an option makes no sense for kernels.
+        It is no function, an option makes no sense for kernels, or a parameter has
+        the name of an option of `sharray.run`, such as ``copy`` or ``axis``.
 
     Examples
     --------
@@ -80,4 +86,19 @@ def kernel_of(function: Function, options: dict[str, Any]) -> Kernel:
             f"{plain.__name__!r} has the options that numba.njit got; pass them there, "
             "or make the kernel of the plain function"
         )
+    _refuse_option_names(plain)
     return Kernel(function, options)
+
+
+def _refuse_option_names(function: Function) -> None:
+    """Refuse parameters that `sharray.run` would take for its own options."""
+    taken = [
+        name for name in inspect.signature(function).parameters if name in RUN_OPTIONS
+    ]
+    if taken:
+        name = taken[0]
+        raise KernelError(
+            f"parameter {name!r} of kernel {function.__name__!r} has the name of an "
+            "option of sharray.run, which would not pass it on; rename the parameter, "
+            f"for example to {name + '_'!r}"
+        )

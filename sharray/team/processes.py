@@ -65,7 +65,7 @@ class Worker:
         self._channel = Channel(here)
         with there:
             code = _CODE.format(
-                path=[_PACKAGE_PARENT, *sys.path],
+                path=_search_path(),
                 control=control_fd,
                 channel=there.fileno(),
                 parent=os.getpid(),
@@ -208,6 +208,20 @@ class Worker:
         for word in (at.ASLEEP, at.INSIDE, at.RAISED):
             words[self._first_word + word] = 0
         self._channel.close()
+
+
+def _search_path() -> list[str]:
+    """Return the directories in which a worker looks for modules.
+
+    ``sys.path`` may hold anything: Python itself passes over entries that are not
+    strings, and libraries put `pathlib.Path` objects there.
+    """
+    entries = [_PACKAGE_PARENT, *sys.path]
+    return [
+        os.fsdecode(entry)
+        for entry in entries
+        if isinstance(entry, (str, bytes, os.PathLike))
+    ]
 
 
 def _start(code: str, inherited: tuple[int, ...]) -> subprocess.Popen[bytes]:

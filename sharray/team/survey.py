@@ -86,7 +86,11 @@ def teams() -> list[TeamStatus]:
         # Whoever can make such a block can write to it what they like.
         if at.size(1) * _WORD <= size <= _MOST_WORDS * _WORD:
             block = files.read_at(fd, size, 0)
-            found.append(_read_team(memoryview(block[: size & -_WORD]).cast("q")))
+            # It may have shrunk since its size was read.
+            if len(block) >= at.size(1) * _WORD:
+                whole_words = len(block) // _WORD * _WORD
+                words = memoryview(block[:whole_words]).cast("q")
+                found.append(_read_team(words))
     return sorted(team for team in found if team is not None)
 
 
