@@ -9,7 +9,7 @@ A kernel's entry reads its arguments from *slots*, words of 64 bits:
   ``bases[base] + offset``, so that processes which map a segment at different
   addresses can share the slots. `axis` is the one along which the entry cuts out
   the chunk, or -1.
-- a number is its bytes, padded to whole words; a tuple is its items.
+- a number is its bytes, padded to whole words; a tuple is its items, named or not.
 - a counter or barrier is the array of its cells.
 """
 
@@ -20,13 +20,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..array.core import SharedArray
 from .barrier import Barrier
 from .counter import Counter
+from .tuples import TupleName, is_named, name_of
 
 WORD = 8
 WHOLE = -1
 _INT64 = np.iinfo(np.int64)
 _CELLS = (Counter, Barrier)
+# Arrays whose values are their memory, and nothing else: no mask, no unit.
+_PLAIN = {np.ndarray, np.memmap, np.recarray, SharedArray}
 
 
 class ArrayKey(NamedTuple):
@@ -60,6 +64,18 @@ class TupleKey(NamedTuple):
         return f"({', '.join(map(str, self.items))})"
 
 
+class NamedTupleKey(NamedTuple):
+    """The type of a named tuple."""
+
+    items: tuple[Key, ...]
+    name: TupleName
+
+    def __str__(self) -> str:
+        fields = zip(self.name.fields, self.items, strict=True)
+        inside = ", ".join(f"{field}: {item}" for field, item in fields)
+        return f"{self.name.qualname}({inside})"
+
+
 class CellsKey(NamedTuple):
     """A counter or a barrier."""
 
@@ -76,7 +92,7 @@ class NoneKey(NamedTuple):
         return "None"
 
 
-Key = ArrayKey | NumberKey | TupleKey | CellsKey | NoneKey
+Key = ArrayKey | NumberKey | TupleKey | NamedTupleKey | CellsKey | NoneKey
 Keys = tuple[Key, ...]
 
 _NONE = NoneKey()
@@ -120,22 +136,49 @@ def key_of(value: object) -> Key:
     if type(value) is int and _INT64.min <= value <= _INT64.max:
         return _INT
     if isinstance(value, np.ndarray):
+        check_subclass(value)
         return array_key(value)
     if value is None:
         return _NONE
     if isinstance(value, _CELLS):
         return CellsKey(type(value).__name__)
-    if type(value) is tuple and not any(isinstance(item, _CELLS) for item in value):
-        return TupleKey(tuple(key_of(item) for item in value))
+    if isinstance(value, tuple) and not any(isinstance(one, _CELLS) for one in value):
+        if type(value) is tuple:
+            return TupleKey(tuple(map(key_of, value)))
+        if is_named(type(value)):
+            return NamedTupleKey(tuple(map(key_of, value)), name_of(type(value)))
     if isinstance(value, (bool, int, complex, np.generic)):
         dtype = np.asarray(value).dtype
         if dtype.kind in "biufcmM":
             return NumberKey(dtype)
+    if callable(value) and not isinstance(value, type):
+        raise TypeError(
+            f"a kernel takes no functions as arguments, got {value!r}; have the kernel "
+            "call it as a global or closure variable"
+        )
     raise TypeError(
         "expected arrays, numbers, tuples of these, None, counters or barriers as "
-        f"arguments of a kernel, found {type(value).__name__}; pass what the kernel "
+        f"arguments of a kernel, got {type(value).__name__}; pass what the kernel "
         "needs of it as numbers or arrays"
     )
+
+
+def check_subclass(array: np.ndarray[Any, Any]) -> None:
+    """Refuse an array that is more than its memory: masked, or with a unit.
+
+    Raises
+    ------
+    TypeError
+        A kernel would see the bare numbers.
+    """
+    kind = type(array)
+    if kind not in _PLAIN:
+        raise TypeError(
+            f"expected a plain array as argument of a kernel, got {kind.__module__}."
+            f"{kind.__qualname__}, of which a kernel would see the bare numbers only; "
+            "pass numpy.asarray(x) if these will do, or what tells the rest as an "
+            "array of its own"
+        )
 
 
 # Where an array lies, as base and offset.
@@ -163,7 +206,7 @@ def slots_of(value: Any, key: Key, place: Place) -> list[int]:
         return number_slots(value, key)
     if isinstance(key, ArrayKey):
         return array_slots(value, place(value))
-    if isinstance(key, TupleKey):
+    if isinstance(key, (TupleKey, NamedTupleKey)):
         slots: list[int] = []
         for item, item_key in zip(value, key.items, strict=True):
             slots += slots_of(item, item_key, place)

@@ -22,6 +22,7 @@ from .arguments import (
     CellsKey,
     Key,
     Keys,
+    NamedTupleKey,
     NoneKey,
     NumberKey,
     TupleKey,
@@ -29,11 +30,12 @@ from .arguments import (
 )
 from .cells_typing import TYPES, CellsType
 from .compiled import Compiled
-from .entry_values import Reducer, items_of
+from .entry_values import Reducer, items_of, tuple_like
 from .machine_code import MachineCode, host, why_not_loadable
 from .outcome import MOST_ITEMS, ValueType
 from .prange import prange
 from .reducing import ITEMWISE
+from .tuples import class_of, name_of
 
 extension.register()
 
@@ -118,6 +120,9 @@ def numba_type(key: Key) -> Any:
         return _element_type(key.dtype)
     if isinstance(key, TupleKey):
         return types.Tuple([numba_type(item) for item in key.items])
+    if isinstance(key, NamedTupleKey):
+        items = [numba_type(item) for item in key.items]
+        return types.BaseTuple.from_types(items, class_of(key.name))
     if isinstance(key, CellsKey):
         return TYPES[key.kind]
     return types.none
@@ -149,6 +154,9 @@ def _key_of_type(kind: Any) -> Key:
     if isinstance(kind, types.Array):
         dtype = numpy_support.as_dtype(kind.dtype)
         return ArrayKey(dtype, kind.ndim, kind.layout, kind.mutable)
+    if isinstance(kind, types.BaseNamedTuple):
+        items = tuple(_key_of_type(item) for item in kind)
+        return NamedTupleKey(items, name_of(kind.instance_class))
     if isinstance(kind, types.BaseTuple):
         return TupleKey(tuple(_key_of_type(item) for item in kind))
     if isinstance(kind, CellsType):
@@ -170,14 +178,18 @@ def _value_type(kind: Any, name: str) -> ValueType | None:
     items = items_of(kind)
     simple = (types.Number, types.Boolean, types.NPDatetime, types.NPTimedelta)
     possible = all(isinstance(item, simple) for item in items)
-    possible = possible and not isinstance(kind, types.BaseNamedTuple)
     if not possible or len(items) > MOST_ITEMS:
         raise KernelError(
             f"kernel {name!r} returns {kind}; expected nothing, a number, or a tuple "
             f"of at most {MOST_ITEMS} numbers: write arrays into an argument instead"
         )
     dtypes = tuple(numpy_support.as_dtype(item) for item in items)
-    return ValueType(dtypes, isinstance(kind, types.BaseTuple))
+    named = isinstance(kind, types.BaseNamedTuple)
+    return ValueType(
+        dtypes,
+        isinstance(kind, types.BaseTuple),
+        name_of(kind.instance_class) if named else None,
+    )
 
 
 # -- code --------------------------------------------------------------------
@@ -273,7 +285,7 @@ def _compile_reducer(name: str, reducer: Any, returned: Any) -> Reducer:
     return Reducer(
         [compiled for _, compiled in found],
         itemwise,
-        types.Tuple(kept) if itemwise else kept[0],
+        tuple_like(returned, kept) if itemwise else kept[0],
     )
 
 

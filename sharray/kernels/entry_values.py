@@ -56,6 +56,12 @@ def items_of(kind: Any) -> list[Any]:
     return list(kind) if isinstance(kind, types.BaseTuple) else [kind]
 
 
+def tuple_like(kind: Any, items: list[Any]) -> Any:
+    """The type of a tuple with other items; named if `kind` is."""
+    named = isinstance(kind, types.BaseNamedTuple)
+    return types.BaseTuple.from_types(items, kind.instance_class if named else None)
+
+
 def store_value(
     context: Any,
     builder: ir.IRBuilder,
@@ -70,8 +76,21 @@ def store_value(
     if reducer is None:
         _Cells(context, builder, returned, out).store(value)
         return
-    value = context.cast(builder, value, returned, reducer.kept)
+    value = _cast(context, builder, value, returned, reducer.kept)
     _fold(context, builder, reducer, out, value, error)
+
+
+def _cast(
+    context: Any, builder: ir.IRBuilder, value: ir.Value, kind: Any, to: Any
+) -> ir.Value:
+    """Convert a value, a tuple item by item, as numba does not for named ones."""
+    if not isinstance(kind, types.BaseTuple):
+        return context.cast(builder, value, kind, to)
+    items = [
+        context.cast(builder, builder.extract_value(value, number), *pair)
+        for number, pair in enumerate(zip(kind, to, strict=True))
+    ]
+    return context.make_tuple(builder, to, items)
 
 
 def write_merge(module: ir.Module, name: str, context: Any, reducer: Reducer) -> None:

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .tuples import TupleName, class_of
+
 USED = 0
 FIRST_CELL = 16
 CELL = 16
@@ -18,10 +20,14 @@ MOST_ITEMS = (SIZE - FIRST_CELL) // CELL
 
 
 class ValueType(NamedTuple):
-    """The type of what a kernel returns: dtypes, one for each item if a tuple."""
+    """The type of what a kernel returns: dtypes, one for each item if a tuple.
+
+    `name` is the class of a named tuple.
+    """
 
     dtypes: tuple[np.dtype[Any], ...]
     is_tuple: bool
+    name: TupleName | None = None
 
 
 def read(kind: ValueType | None, stored: bytes | memoryview) -> Any:
@@ -35,6 +41,9 @@ def read(kind: ValueType | None, stored: bytes | memoryview) -> Any:
         _number(np.frombuffer(stored, dtype, 1, FIRST_CELL + number * CELL)[0])
         for number, dtype in enumerate(kind.dtypes)
     ]
+    if kind.name is not None:
+        named: Any = class_of(kind.name)
+        return named._make(items)
     return tuple(items) if kind.is_tuple else items[0]
 
 

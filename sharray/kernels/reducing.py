@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .tuples import rebuild_tuple
+
 
 def _sum(left: Any, right: Any) -> Any:
     return left + right
@@ -48,5 +50,5 @@ def combine(reducer: str | Callable[[Any, Any], Any], left: Any, right: Any) -> 
         return reducer(left, right)
     function = ITEMWISE[reducer]
     if isinstance(left, tuple):
-        return tuple(map(function, left, right))
+        return rebuild_tuple(left, map(function, left, right))
     return function(left, right)

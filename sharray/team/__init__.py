@@ -7,6 +7,7 @@ module                   what it is for
 `sharray.team.default`     the team behind `sharray.run`
 `sharray.team.options`     what the options of a run can be
 `sharray.team.arguments`   what is split, what is whole, what is refused
+`sharray.team.copying`     shared copies of ordinary arrays
 `sharray.team.splitting`   how large chunks are
 `sharray.team.plan`        what stays the same from run to run
 `sharray.team.running`     one run, and how it can end

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..array.core import SharedArray
-from ..array.creation import array as shared_copy
 from ..array.handle import find_place
 from ..array.root import Root
 from ..errors import KernelError, NotSharedError
@@ -177,7 +176,7 @@ def _check_shared(kernel: Kernel, name: str, value: Any) -> None:
         return
     if not isinstance(value, np.ndarray):
         return
-    if _is_workable(value):
+    if is_workable(value):
         return
     what = "private memory of this process"
     if isinstance(value, SharedArray) and value.is_shared:
@@ -190,7 +189,7 @@ def _check_shared(kernel: Kernel, name: str, value: Any) -> None:
     )
 
 
-def _is_workable(array: np.ndarray[Any, Any]) -> bool:
+def is_workable(array: np.ndarray[Any, Any]) -> bool:
     """Whether other processes can see what is written to an array."""
     if not isinstance(array, SharedArray):
         return False
@@ -210,7 +209,7 @@ def _normalize(name: str, array: np.ndarray[Any, Any], axis: int) -> int:
 
 
 def _refuse_arrays_inside(name: str, value: Any) -> None:
-    if isinstance(value, tuple) and any(isinstance(item, np.ndarray) for item in value):
+    if isinstance(value, tuple) and _has_array(value):
         raise KernelError(
             f"argument {name!r} is a tuple with arrays, which are not split; wrap it "
             "in sharray.whole() if each chunk needs all of it, or pass the arrays one "
@@ -218,40 +217,10 @@ def _refuse_arrays_inside(name: str, value: Any) -> None:
         )
 
 
-def copy_in(arguments: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[Any]]:
-    """Replace arrays that are not shared by shared copies.
-
-    Returns
-    -------
-    tuple
-        The arguments to use instead.
-    list of (ndarray, SharedArray)
-        What `copy_back` needs.
-    """
-    copies: dict[int, tuple[Any, Any]] = {}
-    replaced = tuple(_shared(argument, copies) for argument in arguments)
-    return replaced, list(copies.values())
-
-
-def _shared(value: Any, copies: dict[int, tuple[Any, Any]]) -> Any:
-    if isinstance(value, Whole):
-        return Whole(_shared(value.value, copies))
-    if type(value) is tuple:
-        return tuple(_shared(item, copies) for item in value)
-    if not isinstance(value, np.ndarray) or _is_workable(value):
-        return value
-    if id(value) not in copies:  # two references to one array stay one array
-        copy = shared_copy(value)
-        copy.flags.writeable = value.flags.writeable
-        copies[id(value)] = value, copy
-    return copies[id(value)][1]
-
-
-def copy_back(copies: list[Any]) -> None:
-    """Write what a run has changed into the arrays it was copied from."""
-    for value, copy in copies:
-        if value.flags.writeable:
-            value[...] = copy
+def _has_array(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return any(_has_array(item) for item in value)
+    return isinstance(value, np.ndarray)
 
 
 def check_value(

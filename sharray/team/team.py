@@ -15,7 +15,8 @@ from ..kernels.jit import is_disabled
 from ..kernels.kernel import Kernel
 from ..system import clock
 from . import serial
-from .arguments import copy_back, copy_in, look_at
+from .arguments import look_at
+from .copying import Copies
 from .crew import Crew
 from .options import check_options, seconds_until, worker_count
 from .plan import Plan, plan_key
@@ -185,9 +186,9 @@ class Team:
         deadline = None if timeout is None else clock.monotonic() + timeout
         if not copy:
             return self._execute(kernel, arguments, options, deadline, progress)
-        arguments, copies = copy_in(arguments)
-        value = self._execute(kernel, arguments, options, deadline, progress)
-        copy_back(copies)
+        copies = Copies(arguments)
+        value = self._execute(kernel, copies.arguments, options, deadline, progress)
+        copies.copy_back()
         return value
 
     def submit(self, kernel: Kernel, /, *args: Any, **kwargs: Any) -> Future[Any]:
