@@ -11,6 +11,7 @@ module                   what it is for
 `sharray.team.splitting`   how large chunks are
 `sharray.team.plan`        what stays the same from run to run
 `sharray.team.running`     one run, and how it can end
+`sharray.team.futures`     runs in the background
 `sharray.team.serial`      a run while numba is switched off
 `sharray.team.progress`    the bar
 `sharray.team.crew`        the workers together, and what they know

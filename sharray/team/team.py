@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 import weakref
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,6 +19,7 @@ from . import serial
 from .arguments import look_at
 from .copying import Copies
 from .crew import Crew
+from .futures import Background
 from .options import check_options, seconds_until, worker_count
 from .plan import Plan, plan_key
 from .processes import START_METHODS
@@ -85,8 +87,10 @@ class Team:
         self._members = count + caller_works
         self._plans: dict[Any, Plan] = {}
         self._lock = threading.Lock()
+        self._runner = 0  # the thread that holds the lock, and what it runs
+        self._running = ""
         self._submitting = threading.Lock()
-        self._submitted: ThreadPoolExecutor | None = None
+        self._background: Background | None = None
         self._ended = ""  # why it cannot be used any more
         self._crew = Crew(count, first=int(caller_works))
         self._finalizer = weakref.finalize(self, self._crew.end)
@@ -168,6 +172,8 @@ class Team:
             The arrays have different lengths along the axis, or an option is wrong.
         KernelError, numba.errors.NumbaError
             The kernel cannot be used or compiled so.
+        TeamError
+            The team is closed, or this thread is inside a run of it.
         WorkerDied
             A worker process ended in the middle. What it had written stays.
         TimeoutError
@@ -221,15 +227,30 @@ class Team:
         """
         self._check_open()
         with self._submitting:  # not the lock of a run, which may take long
-            if self._submitted is None:
-                self._submitted = ThreadPoolExecutor(1, "sharray-team")
-        return self._submitted.submit(self.run, kernel, *args, **kwargs)
+            if self._background is None:
+                refuse = functools.partial(_refuse_to_wait, weakref.ref(self))
+                self._background = Background(refuse)
+        return self._background.submit(self.run, kernel, *args, **kwargs)
 
     def _check_open(self) -> None:
         if self._ended:
             raise TeamError(
                 f"the team {self._ended}; make another one with sharray.Team()"
             )
+
+    def _check_not_inside(self, wish: str) -> None:
+        """Refuse what would wait for a run that the calling thread is inside of."""
+        background = self._background
+        if self._runner == threading.get_ident():
+            inside = f"the run of kernel {self._running!r}"
+        elif background is not None and background.is_this_thread:
+            inside = "the thread of submitted runs"
+        else:
+            return
+        raise TeamError(
+            f"cannot {wish} from inside {inside} of the same team, which would wait "
+            "for itself; do it after that run, or use another sharray.Team()"
+        )
 
     def _execute(
         self,
@@ -239,12 +260,15 @@ class Team:
         deadline: float | None,
         progress: bool | ShowProgress,
     ) -> Any:
+        if self._runner == threading.get_ident():
+            self._check_not_inside(f"run kernel {kernel.__name__!r}")
         if not self._lock.acquire(timeout=seconds_until(deadline)):
             raise TimeoutError(
                 f"kernel {kernel.__name__!r} did not begin in time, since the team was "
                 "busy with another run"
             )
         try:
+            self._runner, self._running = threading.get_ident(), kernel.__name__
             self._check_open()  # it may have been closed while this waited
             plan = self._plan(kernel, arguments, options)
             if plan is None:
@@ -254,6 +278,7 @@ class Team:
             with Bar(kernel.__name__) as bar:
                 return self._run.execute(plan, deadline, bar.show)
         finally:
+            self._runner = 0
             self._lock.release()
             if self._crew.segments.gone:  # arrays that were dropped meanwhile
                 self._forget_gone()
@@ -306,9 +331,9 @@ class Team:
         """End the worker processes; runs that were submitted are finished first."""
         if self._ended:
             return
-        submitted = self._submitted
-        if submitted is not None:
-            submitted.shutdown(wait=True)
+        self._check_not_inside("close the team")
+        if self._background is not None:
+            self._background.finish()
         with self._lock:
             self._ended = "is closed"
             self._plans.clear()
@@ -349,6 +374,12 @@ def _disown_after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_disown_after_fork)
+
+
+def _refuse_to_wait(team: weakref.ref[Team]) -> None:
+    found = team()
+    if found is not None:
+        found._check_not_inside("wait for a submitted run")
 
 
 def _forgetter(team: weakref.ref[Team]) -> Callable[[], None]:

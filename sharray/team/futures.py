@@ -1,0 +1,87 @@
+"""Futures of runs in the background."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+
+class RunFuture(Future[Any]):
+    """A future that refuses to be waited for by a thread that holds it up.
+
+    Runs of a team happen one after the other. A thread inside one of them, as in a
+    function that shows its progress, would wait for a run that waits for this one.
+
+    Parameters
+    ----------
+    refuse : callable
+        Raises the error if the calling thread is inside a run of the team.
+    """
+
+    def __init__(self, refuse: Callable[[], None]) -> None:
+        super().__init__()
+        self._refuse = refuse
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Return what the run returned, or raise what it raised."""
+        if not self.done():
+            self._refuse()
+        return super().result(timeout)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Return what the run raised."""
+        if not self.done():
+            self._refuse()
+        return super().exception(timeout)
+
+
+class Background:
+    """The thread in which the submitted runs of a team happen, one by one.
+
+    Parameters
+    ----------
+    refuse : callable
+        For `RunFuture`.
+    """
+
+    def __init__(self, refuse: Callable[[], None]) -> None:
+        self._refuse = refuse
+        self._thread = 0
+        self._executor = ThreadPoolExecutor(
+            1, "sharray-team", initializer=self._note_thread
+        )
+
+    def _note_thread(self) -> None:
+        self._thread = threading.get_ident()
+
+    @property
+    def is_this_thread(self) -> bool:
+        """Return whether the calling thread is that one."""
+        return self._thread == threading.get_ident()
+
+    def submit(
+        self, function: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> RunFuture:
+        """Call a function in the background."""
+        future = RunFuture(self._refuse)
+        self._executor.submit(_fulfil, future, function, args, kwargs)
+        return future
+
+    def finish(self) -> None:
+        """Wait until all that was submitted is done."""
+        self._executor.shutdown(wait=True)
+
+
+def _fulfil(
+    future: RunFuture, function: Callable[..., Any], args: Any, kwargs: Any
+) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        value = function(*args, **kwargs)
+    except BaseException as error:
+        future.set_exception(error)
+    else:
+        future.set_result(value)
