@@ -30,7 +30,7 @@ def as_received(kernel: sh.Kernel, may_compile: bool = False) -> sh.Kernel:
     found = pickle.loads(message.replace(kernel._identity.encode(), stranger))
     assert found is not kernel
     if not may_compile:
-        vars(found)["_dispatcher"] = _refuse
+        found._made_dispatcher = _refuse
     return found
 
 

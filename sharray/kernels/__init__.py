@@ -10,6 +10,7 @@ module                      what it is for
 `sharray.kernels.kernel`      `Kernel`: called, compiled, pickled
 `sharray.kernels.jit`         whether numba is switched off
 `sharray.kernels.arguments`   types of arguments, and arguments as words
+`sharray.kernels.locks`       held while compiling and loading
 `sharray.kernels.tuples`      named tuples
 `sharray.kernels.outcome`     what a kernel returned, as bytes
 `sharray.kernels.failures`    what it raised

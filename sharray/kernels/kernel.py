@@ -17,6 +17,7 @@ import numpy as np
 from ..array.core import SharedArray
 from ..errors import KernelError
 from ..system.signals import interrupts_wait
+from . import locks
 from .arguments import Keys, absolute, key_of, slots_of
 from .compiled import Compiled
 from .failures import Failure, describe, rebuild
@@ -65,6 +66,8 @@ class Kernel:
     ----------
     py_func : callable
         The function as it was written.
+    signature : inspect.Signature
+        Its parameters, with their defaults.
     """
 
     def __init__(self, function: Function, options: dict[str, Any]) -> None:
@@ -74,11 +77,18 @@ class Kernel:
         self._pickled: bytes | None = None
         self._received: dict[Keys, tuple[MachineCode, ValueType | None]] = {}
         self._compiled: dict[Any, Compiled] = {}
-        self._lock = threading.RLock()
+        self._made_dispatcher: Any = None
         plain = getattr(function, "py_func", function)
         functools.update_wrapper(self, plain)
         self.__name__: str = plain.__name__
+        self._take_signature(_bare_signature(plain))
         _known[self._identity] = self
+
+    def _take_signature(self, signature: inspect.Signature) -> None:
+        self.signature = signature
+        kinds = {one.kind for one in signature.parameters.values()}
+        # How many arguments need not be put in order; -1 if any must be.
+        self._arity = len(signature.parameters) if kinds <= _BY_POSITION else -1
 
     def __repr__(self) -> str:
         return f"<sharray kernel {self.__name__}>"
@@ -100,25 +110,18 @@ class Kernel:
             self._function, self._options = pickle.loads(self._pickled)
         return self._function
 
-    @functools.cached_property
+    # Not functools.cached_property here: before Python 3.12 it holds a lock, which a
+    # fork may leave locked in the child.
+    @property
     def _dispatcher(self) -> Any:
-        from .compiling import dispatcher_of
+        if self._made_dispatcher is None:
+            from .compiling import dispatcher_of
 
-        return dispatcher_of(self._source, self._options)
-
-    @functools.cached_property
-    def signature(self) -> inspect.Signature:
-        """Its parameters, with their defaults."""
-        parameters = inspect.signature(self.py_func).parameters.values()
-        # Annotations are for people, and perhaps cannot be sent.
-        empty = inspect.Parameter.empty
-        return inspect.Signature([one.replace(annotation=empty) for one in parameters])
-
-    @functools.cached_property
-    def _arity(self) -> int:
-        """How many arguments need not be put in order; -1 if any must be."""
-        kinds = {one.kind for one in self.signature.parameters.values()}
-        return len(self.signature.parameters) if kinds <= _BY_POSITION else -1
+            with locks.compiling():
+                if self._made_dispatcher is None:
+                    made = dispatcher_of(self._source, self._options)
+                    self._made_dispatcher = made
+        return self._made_dispatcher
 
     @functools.cached_property
     def splits_range(self) -> bool:
@@ -188,7 +191,10 @@ class Kernel:
             code, value = self._received[keys]
             if why_not_loadable(code):
                 return None
-            found = self._compiled[keys, None] = Compiled.loaded(code, value)
+            with locks.loading():  # two first calls load it once
+                found = self._compiled.get((keys, None))
+                if found is None:
+                    found = self._compiled[keys, None] = Compiled.loaded(code, value)
         return found
 
     def _call_machine_code(self, compiled: Compiled, arguments: tuple[Any, ...]) -> Any:
@@ -253,7 +259,7 @@ class Kernel:
         from .compiling import compile_entry
 
         # LLVM calls back into Python, where a KeyboardInterrupt would be dropped.
-        with self._lock, interrupts_wait():
+        with locks.compiling(), interrupts_wait():
             found = self._compiled.get((keys, identity))
             if found is None:
                 combine = reducer
@@ -300,8 +306,7 @@ class Kernel:
         return codes
 
     def _compile_for_calls(self) -> None:
-        dispatcher = vars(self).get("_dispatcher")
-        overloads = getattr(dispatcher, "overloads", {})
+        overloads = getattr(self._made_dispatcher, "overloads", {})
         if not overloads:
             return
         from .compiling import NumbaError, keys_of_types
@@ -323,6 +328,13 @@ class Kernel:
                 # types compiled so far.
                 return None
         return self._pickled
+
+
+def _bare_signature(function: Function) -> inspect.Signature:
+    """Parameters without annotations, which perhaps cannot be sent."""
+    parameters = inspect.signature(function).parameters.values()
+    empty = inspect.Parameter.empty
+    return inspect.Signature([one.replace(annotation=empty) for one in parameters])
 
 
 def _plain(value: Any) -> Any:
@@ -347,9 +359,9 @@ def _receive(
         found._pickled = pickled
         found._received = {}
         found._compiled = {}
-        found._lock = threading.RLock()
         found.__name__ = name
-        found.signature = signature
+        found._made_dispatcher = None
+        found._take_signature(signature)
         found = _known.setdefault(identity, found)
         _arrived[identity] = found
     if identity in _arrived:

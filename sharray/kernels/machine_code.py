@@ -14,11 +14,11 @@ import importlib.machinery
 import importlib.util
 import os
 import pickle
-import threading
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 from ..errors import KernelError
+from . import locks
 from .object_file import is_supported, undefined_symbols
 
 # int32 (int64 *slots, int64 *bases, int64 begin, int64 end, void *out, void **error)
@@ -35,8 +35,6 @@ ENTRY_TYPE = ctypes.CFUNCTYPE(
 MERGE_TYPE = ctypes.CFUNCTYPE(
     ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p
 )
-
-_loading = threading.Lock()
 
 
 class MachineCode(NamedTuple):
@@ -95,7 +93,7 @@ def load(code: MachineCode) -> tuple[int, int]:
     """
     import llvmlite.binding as llvm
 
-    with _loading:
+    with locks.loading():
         reason = why_not_loadable(code)
         if reason:
             raise KernelError(f"cannot load machine code: {reason}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
-from ..array.root import Root
 from ..errors import KernelError
 from ..system import files, processes
 from . import layout as at
@@ -44,7 +43,7 @@ class Crew:
         busy = self._members > processes.count_cores()
         self.spin_ns = 0 if busy else _SPIN_NS
         self._run = 0
-        self._roots: dict[int, Root] = {}
+        self._left_behind: list[Worker] = []
         self._control_fd, self.control = create(max(self._members, 1))
         self.control.words[at.GATE] = at.CLOSED
         self.workers: list[Worker] = []
@@ -199,6 +198,7 @@ class Crew:
         """Let go of all workers in a fork of the team's process."""
         for worker in self.workers:
             worker.disown()
+        self._left_behind = self.workers  # no finalizer runs while a process forks
         self._close()
 
     def _close(self) -> None:

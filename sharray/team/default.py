@@ -12,6 +12,7 @@ from .team import Team
 
 _team: Team | None = None
 _starting = threading.Lock()
+_left_behind: list[Team | None] = []
 
 
 def default_team() -> Team:
@@ -101,6 +102,8 @@ def submit(kernel: Kernel, /, *args: Any, **kwargs: Any) -> Future[Any]:
 def _forget_after_fork() -> None:
     # The workers belong to the parent; another thread of it may hold the lock.
     global _team, _starting
+    # Kept, not dropped: see `sharray.team.team`.
+    _left_behind.append(_team)
     _team = None
     _starting = threading.Lock()
 

@@ -366,8 +366,15 @@ class Team:
 _teams: weakref.WeakSet[Team] = weakref.WeakSet()
 
 
+# All that teams of the parent refer to stays in the child. Dropping the last reference
+# to compiled code calls LLVM, whose lock another thread of the parent may have held:
+# the child would wait for it for ever, before its first line.
+_left_behind: list[Team] = []
+
+
 def _disown_after_fork() -> None:
-    for team in _teams:
+    _left_behind.extend(_teams)
+    for team in _left_behind:
         if not team._ended:
             team._ended = "belongs to the process that this one was forked from"
             team._crew.disown()
