@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,7 +15,7 @@ from workers import run_python
 import sharray as sh
 from sharray import prange
 from sharray.kernels import prange as module
-from sharray.kernels.prange import ALL, COUNT, Counted, limited_to
+from sharray.kernels.prange import ALL, may_use_prange
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 SMALL = st.integers(-40, 40)
@@ -128,15 +128,14 @@ def run_part(kernel: sh.Kernel, n: int, begin: int, end: int) -> tuple[int, int]
     (compiled,) = kernel.compile(n)._compiled.values()
     slots = np.array([n], np.int64)
     out, error = (ctypes.c_char * SIZE)(), ctypes.c_void_p()
-    with compiled.lock:
-        status = compiled._entry(
-            slots.ctypes.data,
-            slots.ctypes.data,
-            begin,
-            end,
-            ctypes.addressof(out),
-            ctypes.addressof(error),
-        )
+    status = compiled._entry(
+        slots.ctypes.data,
+        slots.ctypes.data,
+        begin,
+        end,
+        ctypes.addressof(out),
+        ctypes.addressof(error),
+    )
     return status, read(compiled.value, bytes(out))
 
 
@@ -150,22 +149,7 @@ def test_part_is_that_of_the_kernel_and_not_of_those_it_calls(
     expected = sum(sum(range(i + 1)) for i in part)
     assert run_part(triangles, n, begin, begin + length) == (0, expected)
     assert triangles(n) == sum(sum(range(i + 1)) for i in range(n))
-
-
-def test_part_of_plain_python_is_the_same() -> None:
-    code = triangle.py_func.__code__
-    with limited_to(code, 3, 5):
-        assert triangle.py_func(10) == 7
-    here = sys._getframe().f_code
-    with limited_to(here, 8, 100):
-        assert list(prange(20, 0, -2)) == [4, 2]
-        assert triangle.py_func(10) == 45  # another function
-    with limited_to(code, 0, ALL):
-        assert triangle.py_func(10) == 45
-    with pytest.raises(Counted) as counted, limited_to(code, 0, COUNT):
-        triangle.py_func(10)
-    assert counted.value.length == 10
-    assert triangle.py_func(10) == 45
+    assert run_part(triangle, n, ALL, ALL) == (0, sum(range(n)))
 
 
 def test_length_is_counted_without_the_loop() -> None:
@@ -176,10 +160,14 @@ def test_length_is_counted_without_the_loop() -> None:
     seen = np.zeros(7, np.int64)
     slots = slots_of(7, key_of(7), absolute) + slots_of(seen, key_of(seen), absolute)
     words = np.array(slots, np.int64)
-    assert compiled.count(words, np.zeros(1, np.int64)) == (7, None)
-    assert seen.tolist() == [0] * 7
+    # It carries `count`, with which it indexes, from one iteration to the next.
+    assert "needs 'count'" in compiled.code.loop.refusal
     assert compiled.call(words) == (7, None)
     assert seen.tolist() == list(range(7))
+    (compiled,) = sh.kernel(triangle.py_func).compile(7)._compiled.values()
+    words = np.array(slots_of(7, key_of(7), absolute), np.int64)
+    assert compiled.count.call(words) == (7, None)
+    assert compiled.call(words) == (21, None)
 
 
 @sh.kernel
@@ -200,21 +188,29 @@ def through_alias(n):
     return total
 
 
-def test_loops_are_counted_by_whatever_name() -> None:
-    outer = prange
-    closure = sh.kernel(lambda n: [i for i in outer(n)])  # noqa: C416
-    for kernel in (to_stop, from_start, by_steps, triangles, closure):
-        assert kernel.splits_range
-    assert sh.kernel(through_alias).splits_range
-    plain = sh.kernel(lambda n: [i for i in range(n)] or triangle(n))  # noqa: C416
-    assert not plain.splits_range
-    assert as_received(triangle, may_compile=True).splits_range
+@pytest.mark.parametrize("wrap", [lambda f: f, sh.kernel, numba.njit])
+def test_what_may_use_prange_is_found_by_whatever_name(wrap: Any) -> None:
+    outer, theirs = prange, numba.prange
+    closure = wrap(lambda n: [i for i in outer(n)])  # noqa: C416
+    others = [
+        closure,
+        wrap(through_alias),
+        wrap(lambda n: [i for i in theirs(n)]),  # noqa: C416
+        wrap(lambda n: closure(n)),
+        wrap(lambda n: [i for i in numba.prange(n)]),  # noqa: C416
+        wrap(lambda n: (lambda m: module.prange(m))(n)),
+    ]
+    for function in (to_stop, from_start, by_steps, triangles, *others):
+        assert may_use_prange(function)
+    for function in (lambda n: [i for i in range(n)], int, as_received):  # noqa: C416
+        assert not may_use_prange(function)
+    assert as_received(triangle, may_compile=True).may_split
 
 
 def test_two_loops_are_refused_by_number_but_can_be_called() -> None:
-    with pytest.raises(sh.KernelError, match=r"'two_loops' has 2 loops .*one at most"):
-        _ = two_loops.splits_range
     assert by_both_roads(two_loops, 5) == (sum(range(10)),) * 2
+    (compiled,) = two_loops._compiled.values()
+    assert "2 loops over prange; expected one" in compiled.code.loop.refusal
 
 
 INTERPRETED = """
@@ -224,7 +220,7 @@ assert tests.by_steps(10, -5, -3, seen) == 5
 assert seen[:5].tolist() == [10, 7, 4, 1, -2]
 assert tests.triangles(4) == 10 and tests.two_loops(5) == 45
 assert tests.triangle.compile(5).shipped == {}
-assert tests.triangle.splits_range
+assert tests.triangle.may_split
 print("interpreted", getattr(tests.triangle._dispatcher, "py_func", None))
 """
 

@@ -1,7 +1,7 @@
 """Kernels: functions that numba compiles once and that run in any process.
 
-Only what ends in ``typing``, `compiling` and `entry` imports numba; a process that
-gets a kernel's machine code needs none of it.
+Only what begins with ``prange_`` or ends in ``typing``, `compiling` and `entry` imports
+numba; a process that gets a kernel's machine code needs none of it.
 
 ==========================  ====================================================
 module                      what it is for
@@ -16,6 +16,12 @@ module                      what it is for
 `sharray.kernels.failures`    what it raised
 `sharray.kernels.reducing`    how values are combined
 `sharray.kernels.prange`      the loop that a team splits
+`sharray.kernels.prange_pass` numba's code of a kernel, made into that of a part:
+                              which loop (`prange_loop`), how long (`prange_bounds`),
+                              what parts would repeat (`prange_effects`), whose memory
+                              it is (`prange_memory`), what iterations hand on
+                              (`prange_values`) and return (`prange_returns`)
+`sharray.kernels.prange_typing` `prange` for numba, and what takes its place
 `sharray.kernels.compiling`   from a function to machine code, by numba
 `sharray.kernels.entry`       the function around it that any process can call,
                               with `entry_arguments` and `entry_values`

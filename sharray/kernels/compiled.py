@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import ctypes
-import sys
-import threading
 from typing import Any
 
 import numpy as np
 
-from .arguments import WORD
 from .failures import Failure, capture
 from .machine_code import ENTRY_TYPE, MERGE_TYPE, MachineCode, load
 from .outcome import SIZE, ValueType, read
-from .prange import ALL, COUNT, COUNTED
+from .prange import ALL
 
+COUNT_TYPE = ValueType((np.dtype(np.int64),), False)
 _NO_BASES = np.zeros(1, np.int64)  # slots then hold addresses
 
 
@@ -33,11 +31,8 @@ class Compiled:
         Why other processes cannot load it; empty if they can.
     keep : object
         What keeps the addresses valid.
-
-    Attributes
-    ----------
-    lock : threading.Lock
-        To be held while a kernel with a `prange` runs: its bounds are in the code.
+    count : Compiled, optional
+        The kernel that counts the iterations of its loop over `prange`.
     """
 
     def __init__(
@@ -48,12 +43,13 @@ class Compiled:
         code: MachineCode,
         reason: str = "",
         keep: object = None,
+        count: Compiled | None = None,
     ) -> None:
         self.entry_address = entry_address
         self.value = value
         self.code = code
         self.reason = reason
-        self.lock = threading.Lock()
+        self.count = count
         self._keep = keep
         self._entry = ENTRY_TYPE(entry_address)
         self._merge = MERGE_TYPE(merge_address) if merge_address else None
@@ -61,10 +57,15 @@ class Compiled:
     @classmethod
     def loaded(cls, code: MachineCode, value: ValueType | None) -> Compiled:
         """From machine code that another process compiled."""
-        return cls(*load(code), value, code)
+        count = None
+        if code.loop is not None and code.loop.counting is not None:
+            count = cls.loaded(code.loop.counting, COUNT_TYPE)
+        return cls(*load(code), value, code, count=count)
 
-    def call(self, slots: np.ndarray[Any, Any]) -> tuple[Any, Failure | None]:
-        """Run the kernel here on whole arrays; slots hold addresses.
+    def call(
+        self, slots: np.ndarray[Any, Any], bases: np.ndarray[Any, Any] = _NO_BASES
+    ) -> tuple[Any, Failure | None]:
+        """Run the kernel here on whole arrays; slots hold addresses without `bases`.
 
         Returns
         -------
@@ -73,35 +74,19 @@ class Compiled:
         failure : Failure or None
             What it raised.
         """
-        status, out, failure = self._run(slots, _NO_BASES, ALL)
-        return (read(self.value, out) if status == 0 else None), failure
-
-    def count(
-        self, slots: np.ndarray[Any, Any], bases: np.ndarray[Any, Any]
-    ) -> tuple[int, Failure | None]:
-        """The length of the kernel's `prange`, and what it raised before that."""
-        status, out, failure = self._run(slots, bases, COUNT)
-        if status == COUNTED:
-            return int.from_bytes(out[:WORD], sys.byteorder), None
-        return 1, failure  # it did not come to its loop
-
-    def _run(
-        self, slots: np.ndarray[Any, Any], bases: np.ndarray[Any, Any], end: int
-    ) -> tuple[int, bytes, Failure | None]:
         out = (ctypes.c_char * SIZE)()
         error = ctypes.c_void_p()
-        with self.lock:
-            status = self._entry(
-                slots.ctypes.data,
-                bases.ctypes.data,
-                0,
-                end,
-                ctypes.addressof(out),
-                ctypes.addressof(error),
-            )
-            failed = status not in (0, COUNTED)
-            failure = capture(status, error.value or 0) if failed else None
-        return status, bytes(out), failure
+        status = self._entry(
+            slots.ctypes.data,
+            bases.ctypes.data,
+            0,
+            ALL,
+            ctypes.addressof(out),
+            ctypes.addressof(error),
+        )
+        if status != 0:
+            return None, capture(status, error.value or 0)
+        return read(self.value, bytes(out)), None
 
     def merge(self, out: int, other: int) -> Failure | None:
         """Combine the outcome at an address with another one; returns its failure."""

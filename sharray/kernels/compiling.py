@@ -7,8 +7,7 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba.core import errors, ir, types
-from numba.core.compiler import run_frontend
+from numba.core import errors, types
 from numba.core.dispatcher import Dispatcher
 from numba.core.errors import NumbaError
 from numba.core.registry import cpu_target
@@ -29,11 +28,11 @@ from .arguments import (
     key_of,
 )
 from .cells_typing import TYPES, CellsType
-from .compiled import Compiled
+from .compiled import COUNT_TYPE, Compiled
 from .entry_values import Reducer, items_of, tuple_like
-from .machine_code import MachineCode, host, why_not_loadable
+from .machine_code import MachineCode, RangeLoop, host, why_not_loadable
 from .outcome import MOST_ITEMS, ValueType
-from .prange import prange
+from .prange_pass import KEY, RangeCompiler, RangeFound
 from .reducing import ITEMWISE
 from .tuples import class_of, name_of
 
@@ -42,7 +41,6 @@ extension.register()
 __all__ = [
     "NumbaError",
     "compile_entry",
-    "count_loops",
     "dispatcher_of",
     "is_dispatcher",
     "keys_of_types",
@@ -73,28 +71,6 @@ def type_of_function(dispatcher: Any) -> Any:
 def pickle_function(function: Callable[..., Any], options: dict[str, Any]) -> bytes:
     """A function by value, with what it refers to; `pickle.loads` makes it again."""
     return bytes(dumps((function, options)))
-
-
-def count_loops(function: Callable[..., Any]) -> int:
-    """How many loops over `sharray.prange` a function has."""
-    found = run_frontend(getattr(function, "py_func", function))
-    calls = [
-        call for block in found.blocks.values() for call in block.find_exprs("call")
-    ]
-    return sum(_outer_value(found, call.func) is prange for call in calls)
-
-
-def _outer_value(function: Any, variable: Any) -> Any:
-    """The global or free variable, or the attribute of one, that a name stands for."""
-    try:
-        definition = function.get_definition(variable)
-    except KeyError:  # it has several, or is an argument
-        return None
-    if isinstance(definition, (ir.Global, ir.FreeVar)):
-        return definition.value
-    if isinstance(definition, ir.Expr) and definition.op == "getattr":
-        return getattr(_outer_value(function, definition.value), definition.attr, None)
-    return None
 
 
 # -- types -------------------------------------------------------------------
@@ -196,7 +172,11 @@ def _value_type(kind: Any, name: str) -> ValueType | None:
 
 
 def compile_entry(
-    name: str, dispatcher: Any, keys: Keys, reducer: Any | None
+    name: str,
+    dispatcher: Any,
+    keys: Keys,
+    reducer: Any | None,
+    may_split: bool = False,
 ) -> Compiled:
     """Machine code of a kernel for arguments of given types.
 
@@ -211,6 +191,8 @@ def compile_entry(
     reducer : str or Dispatcher, optional
         How the values of several calls are combined: a name in
         `sharray.kernels.reducing`, or a compiled function of two arguments.
+    may_split : bool
+        Whether to look for a loop over `prange`.
 
     Raises
     ------
@@ -220,7 +202,11 @@ def compile_entry(
         It cannot be compiled for these types.
     """
     arguments = tuple(numba_type(key) for key in keys)
-    compiled = _compile(dispatcher, arguments)
+    found = None
+    if may_split:
+        compiled, found = _compile_range(dispatcher, arguments, reducer)
+    else:
+        compiled = _compile(dispatcher, arguments)
     returned = compiled.signature.return_type
     value = _value_type(returned, name)
     combining = None
@@ -232,11 +218,41 @@ def compile_entry(
             )
         combining = _compile_reducer(name, reducer, returned)
         value = _value_type(combining.kept, name)
-    built = entry.build(compiled, arguments, combining)
+    splits = found is not None and not found.refusal
+    built = entry.build(compiled, arguments, combining, takes_part=splits)
     code, reason = _machine_code(built)
+    count = _compile_count(dispatcher, arguments) if splits else None
+    if found is not None:
+        counting = None if count is None else count.code
+        loop = RangeLoop(counting, found.is_plain, found.refusal, found.repeats)
+        code = code._replace(loop=loop)
     return Compiled(
-        built.entry_address, built.merge_address, value, code, reason, built
+        built.entry_address, built.merge_address, value, code, reason, built, count
     )
+
+
+def _compile_count(dispatcher: Any, arguments: tuple[Any, ...]) -> Compiled:
+    """The kernel that counts the iterations of a loop over `prange`."""
+    compiled, _ = _compile_range(dispatcher, arguments, None, counts=True)
+    built = entry.build(compiled, arguments, None)
+    code, reason = _machine_code(built)
+    return Compiled(built.entry_address, 0, COUNT_TYPE, code, reason, built)
+
+
+def _compile_range(
+    dispatcher: Any, arguments: tuple[Any, ...], reducer: Any, counts: bool = False
+) -> tuple[Any, RangeFound | None]:
+    """Compile a part of a kernel, or a count; and what was found out about its loop."""
+    named = reducer if isinstance(reducer, str) else "kernel" * (reducer is not None)
+    options = {"reducer": named, "counts": counts}
+    pipeline = type("RangeCompiler", (RangeCompiler,), options)
+    once = type(dispatcher)(
+        dispatcher.py_func, dispatcher.locals, dispatcher.targetoptions, pipeline
+    )
+    # Not its `compile`, which would take it for the function with these arguments.
+    compiled = once._compiler.compile(arguments, None)
+    _check_mode(compiled, dispatcher)
+    return compiled, compiled.metadata.get(KEY)
 
 
 def _machine_code(built: entry.Built) -> tuple[MachineCode, str]:
@@ -267,12 +283,16 @@ def _compile(dispatcher: Any, arguments: tuple[Any, ...]) -> Any:
         dispatcher._compiler._failed_cache.clear()
         raise
     compiled = dispatcher.overloads[arguments]
+    _check_mode(compiled, dispatcher)
+    return compiled
+
+
+def _check_mode(compiled: Any, dispatcher: Any) -> None:
     if compiled.objectmode:
         raise KernelError(
             f"numba compiled {dispatcher.py_func.__name__!r} in object mode; expected "
             "a function for nopython mode, as of numba.njit"
         )
-    return compiled
 
 
 def _compile_reducer(name: str, reducer: Any, returned: Any) -> Reducer:

@@ -20,8 +20,6 @@ from numba.core.environment import lookup_environment
 
 from .entry_arguments import SlotReader
 from .entry_values import BYTES, Reducer, call, store_value, write_merge
-from .prange import COUNTED
-from .prange_typing import bounds_variable, item
 
 _INT32 = ir.IntType(32)
 _INT64 = ir.IntType(64)
@@ -56,7 +54,12 @@ class Built(NamedTuple):
     dynamic: bool
 
 
-def build(compiled: Any, arguments: tuple[Any, ...], reducer: Reducer | None) -> Built:
+def build(
+    compiled: Any,
+    arguments: tuple[Any, ...],
+    reducer: Reducer | None,
+    takes_part: bool = False,
+) -> Built:
     """Build the entry of a kernel.
 
     Parameters
@@ -67,6 +70,8 @@ def build(compiled: Any, arguments: tuple[Any, ...], reducer: Reducer | None) ->
         Of the kernel.
     reducer : Reducer, optional
         Without, the last value is stored.
+    takes_part : bool
+        Whether it takes, behind its arguments, the first and the last iteration to do.
     """
     context = compiled.target_context
     # No other object file may have these names: the linker would silently bind a
@@ -77,7 +82,7 @@ def build(compiled: Any, arguments: tuple[Any, ...], reducer: Reducer | None) ->
         library = context.codegen().create_library(entry)
         library.enable_object_caching()
         module = library.create_ir_module(entry)
-        _write_entry(module, entry, compiled, arguments, reducer)
+        _write_entry(module, entry, compiled, arguments, reducer, takes_part)
         if reducer is not None:
             write_merge(module, merge, context, reducer)
         library.add_ir_module(module)
@@ -147,6 +152,7 @@ def _write_entry(
     compiled: Any,
     arguments: tuple[Any, ...],
     reducer: Reducer | None,
+    takes_part: bool,
 ) -> None:
     context = compiled.target_context
     function = ir.Function(module, _ENTRY, name)
@@ -154,15 +160,10 @@ def _write_entry(
     slots, bases, begin, end, out, error = function.args
     reader = SlotReader(context, builder, slots, bases, begin, end)
     values = [reader.read(kind) for kind in arguments]
-    bounds = bounds_variable(module, compiled.fndesc.llvm_func_name)
-    for number, bound in enumerate((begin, end)):
-        builder.store(bound, item(builder, bounds, number))
+    if takes_part:
+        values += [begin, end]
     status, value = call(context, builder, compiled, values)
     with builder.if_then(status.is_error, likely=False):
-        counted = builder.icmp_signed("==", status.code, _INT32(COUNTED))
-        with builder.if_then(counted):
-            count = builder.load(item(builder, bounds, 2))
-            builder.store(count, builder.bitcast(out, _INT64.as_pointer()))
         builder.store(builder.bitcast(status.excinfoptr, BYTES), error)
         builder.ret(status.code)
     if compiled.signature.return_type != types.none:

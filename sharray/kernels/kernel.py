@@ -24,6 +24,7 @@ from .failures import Failure, describe, rebuild
 from .jit import is_disabled
 from .machine_code import MachineCode, why_not_loadable
 from .outcome import ValueType
+from .prange import may_use_prange
 
 Function = Callable[..., Any]
 _Codes = list[tuple[Keys, MachineCode, ValueType | None]]
@@ -78,6 +79,7 @@ class Kernel:
         self._received: dict[Keys, tuple[MachineCode, ValueType | None]] = {}
         self._compiled: dict[Any, Compiled] = {}
         self._made_dispatcher: Any = None
+        self._may_split: bool | None = None
         plain = getattr(function, "py_func", function)
         functools.update_wrapper(self, plain)
         self.__name__: str = plain.__name__
@@ -123,24 +125,16 @@ class Kernel:
                     self._made_dispatcher = made
         return self._made_dispatcher
 
-    @functools.cached_property
-    def splits_range(self) -> bool:
-        """Whether it has a loop over `sharray.prange`.
-
-        Raises
-        ------
-        KernelError
-            It has several.
-        """
-        from .compiling import count_loops
-
-        count = count_loops(self._source)
-        if count > 1:
-            raise KernelError(
-                f"kernel {self.__name__!r} has {count} loops over sharray.prange; "
-                "expected one at most: make a kernel of each, and run them in turn"
-            )
-        return count == 1
+    @property
+    def may_split(self) -> bool:
+        """Whether there may be a loop over `sharray.prange`; numba knows for sure."""
+        if self._may_split is None:
+            codes = [code for code, _ in self._received.values()]
+            if codes and self._function is None:
+                self._may_split = any(code.loop is not None for code in codes)
+            else:
+                self._may_split = may_use_prange(self.py_func)
+        return self._may_split
 
     @property
     def _numba_type_(self) -> Any:
@@ -265,7 +259,9 @@ class Kernel:
                 combine = reducer
                 if isinstance(reducer, Kernel):
                     combine = reducer._dispatcher
-                found = compile_entry(self.__name__, self._dispatcher, keys, combine)
+                found = compile_entry(
+                    self.__name__, self._dispatcher, keys, combine, self.may_split
+                )
                 self._compiled[keys, identity] = found
         return found
 
@@ -361,6 +357,7 @@ def _receive(
         found._compiled = {}
         found.__name__ = name
         found._made_dispatcher = None
+        found._may_split = None
         found._take_signature(signature)
         found = _known.setdefault(identity, found)
         _arrived[identity] = found

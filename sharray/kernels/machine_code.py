@@ -37,6 +37,28 @@ MERGE_TYPE = ctypes.CFUNCTYPE(
 )
 
 
+class RangeLoop(NamedTuple):
+    """The loop over `prange` of a kernel.
+
+    Attributes
+    ----------
+    counting : MachineCode or None
+        A kernel of the same arguments that returns how many iterations there are; -1 if
+        the loop is not reached.
+    is_plain : bool
+        Whether counting ends at once, and cannot crash.
+    refusal : str
+        Why a team cannot split it; empty if it can.
+    repeats : str
+        What several parts would repeat; empty if nothing.
+    """
+
+    counting: MachineCode | None
+    is_plain: bool = False
+    refusal: str = ""
+    repeats: str = ""
+
+
 class MachineCode(NamedTuple):
     """An object file with two functions.
 
@@ -53,6 +75,8 @@ class MachineCode(NamedTuple):
     environments : tuple of (str, bytes)
         Symbols of variables that are to point to an environment of numba's, and the
         pickled list of the Python objects in it.
+    loop : RangeLoop, optional
+        The loop that a team splits, if it has one.
     """
 
     entry: str
@@ -60,6 +84,7 @@ class MachineCode(NamedTuple):
     content: bytes
     target: str
     environments: tuple[tuple[str, bytes], ...] = ()
+    loop: RangeLoop | None = None
 
 
 @functools.cache

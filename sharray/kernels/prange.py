@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import CodeType
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
 
-# The end of a part: all of the range; or only count, and leave the kernel.
+# The end of a part, if it is all of the range.
 ALL = -1
-COUNT = -2
-# Status of a kernel that was left so; none of numba's own.
-COUNTED = -77
-
-_state = threading.local()
-
-
-class _Part(NamedTuple):
-    code: CodeType
-    begin: int
-    end: int
-
-
-class Counted(BaseException):
-    """Ends a kernel that was only asked how long its `prange` is."""
-
-    def __init__(self, length: int) -> None:
-        super().__init__(length)
-        self.length = length
 
 
 def prange(start: int, stop: int | None = None, step: int = 1, /) -> range:
@@ -37,8 +17,12 @@ def prange(start: int, stop: int | None = None, step: int = 1, /) -> range:
 
     A kernel with a loop over ``prange`` gets all arrays whole, so that it can look
     at neighbours, and each worker goes through a part of the range at a time. Called
-    directly, such a kernel goes through all of it. There can be one such loop in a
-    kernel; what stands outside of it runs once for each part.
+    directly, such a kernel goes through all of it. ``numba.prange`` in a kernel is the
+    same.
+
+    There is one such loop in a kernel, at the top level of the function; a ``prange``
+    within it is a `range`. Code outside of it runs once for each part, so it may
+    compute and allocate, but not store to arguments.
 
     Parameters
     ----------
@@ -62,24 +46,70 @@ def prange(start: int, stop: int | None = None, step: int = 1, /) -> range:
     >>> y.tolist()
     [0.0, 3.0, 3.0, 0.0]
     """
-    whole = range(start) if stop is None else range(start, stop, step)
-    part = getattr(_state, "part", None)
-    # A kernel that is called by the one that runs goes through all of its range.
-    if part is None or sys._getframe(1).f_code is not part.code:
-        return whole
-    if part.end == COUNT:
-        raise Counted(len(whole))
-    return whole[part.begin : part.end]
+    return range(start) if stop is None else range(start, stop, step)
 
 
-@contextmanager
-def limited_to(code: CodeType, begin: int, end: int) -> Iterator[None]:
-    """Have a kernel that runs as plain Python go through a part only.
+def may_use_prange(function: Callable[..., Any]) -> bool:
+    """Return whether a function can get at a `prange`, by whatever name.
 
-    With `COUNT` as the end it raises `Counted` instead.
+    It looks at what the function refers to, and at what these functions refer to. Only
+    numba can tell whether there is a loop over it.
+
+    Examples
+    --------
+    >>> loop = prange
+    >>> may_use_prange(lambda n: [i for i in loop(n)]), may_use_prange(lambda n: n)
+    (True, False)
     """
-    _state.part = None if end == ALL else _Part(code, begin, end)
-    try:
-        yield
-    finally:
-        _state.part = None
+    seen: set[int] = set()
+    ahead: list[Any] = [function]
+    while ahead:
+        value = ahead.pop()
+        if is_prange(value):
+            return True
+        if id(value) not in seen:
+            seen.add(id(value))
+            ahead += _referred_to(value)
+    return False
+
+
+def is_prange(value: Any) -> bool:
+    """Return whether a value is our `prange`, or numba's."""
+    numba = sys.modules.get("numba")
+    return value is prange or (numba is not None and value is numba.prange)
+
+
+def _referred_to(value: Any) -> Iterator[Any]:
+    if isinstance(value, (tuple, list)):
+        yield from value
+        return
+    if isinstance(value, functools.partial):
+        yield value.func
+        return
+    function = getattr(value, "py_func", value)  # of a kernel, or of numba's functions
+    if not isinstance(function, FunctionType):
+        return
+    names = set(_names_in(function.__code__))
+    for name in names & function.__globals__.keys():
+        yield from _with_attributes(function.__globals__[name], names)
+    for cell in function.__closure__ or ():
+        try:
+            yield from _with_attributes(cell.cell_contents, names)
+        except ValueError:  # not assigned yet
+            continue
+    yield from function.__defaults__ or ()
+
+
+def _names_in(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names_in(constant)
+
+
+def _with_attributes(value: Any, names: set[str], depth: int = 3) -> Iterator[Any]:
+    """Yield a value, and what a function finds in it if it is a module."""
+    yield value
+    if isinstance(value, ModuleType) and depth:
+        for name in names.intersection(dir(value)):  # some are only made when asked for
+            yield from _with_attributes(getattr(value, name), names, depth - 1)

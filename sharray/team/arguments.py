@@ -20,6 +20,7 @@ from ..kernels.arguments import (
     slots_of,
 )
 from ..kernels.cells import Cells
+from ..kernels.jit import is_disabled
 from ..kernels.kernel import Kernel
 
 
@@ -126,7 +127,12 @@ def _roots_of(value: Any) -> list[Root]:
     return _roots_of(value._cells) if isinstance(value, Cells) else []
 
 
-def look_at(kernel: Kernel, arguments: tuple[Any, ...], axis: int) -> Arguments:
+def look_at(
+    kernel: Kernel,
+    arguments: tuple[Any, ...],
+    axis: int,
+    reducer: str | Kernel | None,
+) -> Arguments:
     """Decide what is split, and refuse what cannot be worked on.
 
     Raises
@@ -139,10 +145,10 @@ def look_at(kernel: Kernel, arguments: tuple[Any, ...], axis: int) -> Arguments:
         Something else does not fit.
     """
     names = list(kernel.signature.parameters)
-    splits = not kernel.splits_range
+    splits = not _splits_range(kernel, names, arguments, reducer)
     values, axes, lengths = [], [], {}
     for position, argument in enumerate(arguments):
-        name = names[min(position, len(names) - 1)]
+        name = _name(names, position)
         is_whole = isinstance(argument, Whole)
         value = argument.value if is_whole else argument
         _check_shared(kernel, name, value)
@@ -167,6 +173,26 @@ def look_at(kernel: Kernel, arguments: tuple[Any, ...], axis: int) -> Arguments:
         for value, along in zip(values, axes, strict=True)
     )
     return Arguments(values, axes, keys, next(iter(lengths.values()), None))
+
+
+def _splits_range(
+    kernel: Kernel,
+    names: list[str],
+    arguments: tuple[Any, ...],
+    reducer: str | Kernel | None,
+) -> bool:
+    """Whether it is a loop over `prange` that is split, and not the arrays."""
+    if not kernel.may_split or is_disabled():
+        return kernel.may_split
+    values = [one.value if isinstance(one, Whole) else one for one in arguments]
+    for position, value in enumerate(values):
+        _check_shared(kernel, _name(names, position), value)
+    compiled = kernel.compiled_for(tuple(map(key_of, values)), reducer)
+    return compiled.code.loop is not None
+
+
+def _name(names: list[str], position: int) -> str:
+    return names[min(position, len(names) - 1)]
 
 
 def _check_shared(kernel: Kernel, name: str, value: Any) -> None:

@@ -6,6 +6,7 @@ makes it once.
 
 from __future__ import annotations
 
+import copy
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +21,7 @@ from ..kernels.compiled import Compiled
 from ..kernels.kernel import Kernel
 from . import layout as at
 from .arguments import Arguments, Whole, check_value
-from .splitting import SINGLE, Chunking, split
+from .splitting import NOT_REACHED, SINGLE, Chunking, split
 
 _LIMIT = 1 << 63
 
@@ -44,7 +45,12 @@ class Plan:
         self.reducer = reducer
         self.keys = found.keys
         self.compiled: Compiled = kernel.compiled_for(found.keys, reducer)
-        self.is_split = found.length is not None or kernel.splits_range
+        self.loop = self.compiled.code.loop
+        if self.loop is not None and self.loop.refusal:
+            raise KernelError(
+                f"kernel {kernel.__name__!r} cannot be split: {self.loop.refusal}"
+            )
+        self.is_split = found.length is not None or self.loop is not None
         # What runs once is for whoever comes first.
         self.static = static and self.is_split
         has_value = self.compiled.value is not None
@@ -78,6 +84,7 @@ class Plan:
         self._length = found.length
         self._last_chunking: Chunking | None = None
         self.ready_for = -1  # the state of the team's workers that have all it needs
+        self.counting: Plan | None = self._counting()
 
     def fits(self, arguments: tuple[Any, ...]) -> bool:
         """Whether the arrays are the same, and have not been changed in place."""
@@ -104,13 +111,37 @@ class Plan:
             words = number_slots(value, key)
             self.slots[start : start + len(words)] = words
 
-    def chunking(self, members: int, bases: np.ndarray[Any, Any]) -> Chunking:
+    def _counting(self) -> Plan | None:
+        """The plan by which a worker counts the iterations.
+
+        None if the caller may do it: it is mere arithmetic.
+        """
+        count = self.compiled.count
+        if self.loop is None or self.loop.is_plain or count is None or count.reason:
+            return None
+        plan = copy.copy(self)
+        plan.compiled, plan.loop, plan.reducer = count, None, None
+        plan.counting = None
+        plan.static = plan.is_split = False
+        plan.barriers = []
+        return plan
+
+    def length(self, bases: np.ndarray[Any, Any]) -> int:
+        """How much there is to split; -1 if the loop over `prange` is not reached."""
+        count = self.compiled.count
+        if count is None:
+            return self._length or 0
+        length, failure = count.call(self.slots, bases)
+        if failure is not None:
+            raise self.kernel.error_of(failure, "before its loop over prange")
+        return int(length)
+
+    def chunking(self, members: int, length: int) -> Chunking:
         """The chunks of a run by so many members, always the same number."""
         if not self.is_split:
             return SINGLE
-        length = self._length
-        if length is None:
-            length = self._count(bases)
+        if length < 0:
+            return NOT_REACHED
         # Only the last: a loop may have another length each time.
         chunking = self._last_chunking
         if chunking is None or chunking.length != length:
@@ -119,18 +150,25 @@ class Plan:
                 for reference, axis in self._split_arrays
                 if (array := reference()) is not None
             ]
-            chunking = split(
-                length, members, static=self.static, chunk=self._chunk, arrays=arrays
-            )
+            repeats = "" if self.loop is None else self.loop.repeats
+            if repeats and members == 1:
+                chunking = Chunking(length, max(length, 1), 0, 1)
+            else:
+                chunking = split(
+                    length,
+                    members,
+                    static=self.static,
+                    chunk=self._chunk,
+                    arrays=arrays,
+                )
+            if repeats and chunking.chunks > 1:
+                raise KernelError(
+                    f"kernel {self.kernel.__name__!r} {repeats}, which each of its "
+                    f"{chunking.chunks} parts would repeat; do it in a kernel of its "
+                    "own, or in Python, before or after the run"
+                )
             self._last_chunking = chunking
         return chunking
-
-    def _count(self, bases: np.ndarray[Any, Any]) -> int:
-        """How long the kernel's `prange` is for these arguments."""
-        length, failure = self.compiled.count(self.slots, bases)
-        if failure is not None:
-            raise self.kernel.error_of(failure, "before its loop over prange")
-        return length
 
 
 def _identify(array: np.ndarray[Any, Any]) -> tuple[Any, ...]:

@@ -18,7 +18,7 @@ from .plan import Plan
 from .processes import Worker, WorkerGone
 from .progress import ShowProgress
 from .service import lead_here
-from .splitting import Chunking
+from .splitting import NOT_REACHED, Chunking
 
 _PATIENCE = 0.1  # seconds for workers to end their chunk when a run was given up
 _LOOK_INTERVAL = 0.05
@@ -72,17 +72,16 @@ class Run:
             if clock.monotonic() > self._looked + often:
                 self._look_for_the_dead()
             self._prepare(plan)
-            chunking = plan.chunking(self._members, self._crew.segments.bases)
+            if plan.counting is not None and self._crew.workers:
+                length = self.execute(plan.counting, deadline, None)
+            else:
+                length = plan.length(self._crew.segments.bases)
+            chunking = plan.chunking(self._members, length)
             if plan.barriers:
                 self._check_barriers(plan, chunking)
             run = self._crew.next_number()
             self._write(plan, chunking, run)
-            if plan.kernel.splits_range:
-                # The bounds are in the code, which another team may run here as well.
-                with plan.compiled.lock:
-                    failure = self._work(plan, chunking, run, deadline, show)
-            else:
-                failure = self._work(plan, chunking, run, deadline, show)
+            failure = self._work(plan, chunking, run, deadline, show)
             if self._words[at.CANCEL]:
                 raise self._first_error(plan, chunking, failure)
         except WorkerGone as gone:
@@ -259,7 +258,8 @@ class Run:
         for number, one in sorted(found, key=lambda one: one[0]):
             begin, end = chunking.bounds(number)
             where = f"chunk {number} of {chunking.chunks}, [{begin}:{end}]"
-            errors.append(plan.kernel.error_of(one, where if plan.is_split else ""))
+            in_chunk = plan.is_split and chunking is not NOT_REACHED
+            errors.append(plan.kernel.error_of(one, where if in_chunk else ""))
         # Others only found the barrier broken at which they waited.
         causes = [e for e in errors if not isinstance(e, threading.BrokenBarrierError)]
         return (causes or errors)[0]

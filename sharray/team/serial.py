@@ -1,7 +1,7 @@
 """Runs in this process, in plain Python: what happens while numba is switched off.
 
-Debuggers and coverage then see what kernels do. The chunks are those that a team
-would make.
+Debuggers and coverage then see what kernels do. The chunks are those that a team would
+make; a loop over `prange` goes through all of its range.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import numpy as np
 
 from ..kernels.arguments import WHOLE
 from ..kernels.kernel import Kernel
-from ..kernels.prange import ALL, COUNT, Counted, limited_to
 from ..kernels.reducing import combine
 from .arguments import Arguments, check_value
 from .splitting import SINGLE, split
@@ -29,14 +28,12 @@ def run_here(
 ) -> Any:
     """Run a kernel chunk by chunk."""
     function = kernel.py_func
-    code = function.__code__
     values = [
         value.view(np.ndarray) if isinstance(value, np.ndarray) else value
         for value in found.values
     ]
     length = found.length
-    if kernel.splits_range:
-        length = _count(function, values)
+    is_split = length is not None or kernel.may_split
     chunking = SINGLE
     if length is not None:
         chunking = split(
@@ -49,9 +46,8 @@ def run_here(
             _cut(value, axis, begin, end)
             for value, axis in zip(values, found.axes, strict=True)
         ]
-        with limited_to(code, begin, end if kernel.splits_range else ALL):
-            value = function(*part)
-        check_value(kernel, value is not None, length is not None, reducer)
+        value = function(*part)
+        check_value(kernel, value is not None, is_split, reducer)
         if reducer is None or number == 0:
             outcome = value
         else:
@@ -64,12 +60,3 @@ def _cut(value: Any, axis: int, begin: int, end: int) -> Any:
     return (
         value if axis == WHOLE else value[(slice(None),) * axis + (slice(begin, end),)]
     )
-
-
-def _count(function: Any, values: list[Any]) -> int:
-    try:
-        with limited_to(function.__code__, 0, COUNT):
-            function(*values)
-    except Counted as counted:
-        return counted.length
-    return 1

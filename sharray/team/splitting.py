@@ -48,6 +48,9 @@ class Chunking(NamedTuple):
 
 # For a kernel that is not split.
 SINGLE = Chunking(1, 1, 0, 1)
+# For one whose loop over `prange` is not reached. Its bounds are -1, for all of it: see
+# `sharray.kernels.prange.ALL`.
+NOT_REACHED = Chunking(-1, 1, 0, 1)
 
 
 def split(

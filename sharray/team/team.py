@@ -299,7 +299,7 @@ class Team:
             axis, schedule, chunk, reducer = check_options(*options)
             plan = Plan(
                 kernel,
-                look_at(kernel, arguments, axis),
+                look_at(kernel, arguments, axis, reducer),
                 reducer=reducer,
                 static=schedule == "static",
                 chunk=chunk,
@@ -318,7 +318,7 @@ class Team:
         axis, schedule, chunk, reducer = check_options(*options)
         return serial.run_here(
             kernel,
-            look_at(kernel, arguments, axis),
+            look_at(kernel, arguments, axis, reducer),
             reducer,
             members=self._members,
             static=schedule == "static",
