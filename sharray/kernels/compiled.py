@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .failures import Failure, capture
+from .failures import Failure, call_native, capture
 from .machine_code import ENTRY_TYPE, MERGE_TYPE, MachineCode, load
 from .outcome import SIZE, ValueType, read
 from .prange import ALL
@@ -76,7 +76,8 @@ class Compiled:
         """
         out = (ctypes.c_char * SIZE)()
         error = ctypes.c_void_p()
-        status = self._entry(
+        status, raised = call_native(
+            self._entry,
             slots.ctypes.data,
             bases.ctypes.data,
             0,
@@ -85,7 +86,7 @@ class Compiled:
             ctypes.addressof(error),
         )
         if status != 0:
-            return None, capture(status, error.value or 0)
+            return None, capture(status, error.value or 0, raised)
         return read(self.value, bytes(out)), None
 
     def merge(self, out: int, other: int) -> Failure | None:
@@ -93,5 +94,5 @@ class Compiled:
         if self._merge is None:
             return None
         error = ctypes.c_void_p()
-        status = self._merge(out, other, ctypes.addressof(error))
-        return None if status == 0 else capture(status, error.value or 0)
+        status, raised = call_native(self._merge, out, other, ctypes.addressof(error))
+        return None if status == 0 else capture(status, error.value or 0, raised)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import numba
@@ -58,7 +59,33 @@ def dispatcher_of(function: Callable[..., Any], options: dict[str, Any]) -> Any:
     """What numba calls a dispatcher: the function, with machine code for types."""
     if is_dispatcher(function):
         return function
+    if function.__module__ == "__main__" and _uses_objmode(function):
+        function = _without_module(function)
     return numba.njit(**{"nogil": True} | options)(function)
+
+
+def _uses_objmode(function: Any) -> bool:
+    names = function.__code__.co_names
+    found = [function.__globals__.get(name) for name in names]
+    return "objmode" in names or any(one is numba.objmode for one in found)
+
+
+def _without_module(function: Any) -> Any:
+    """The same function, not of the main module.
+
+    Code in object mode looks names up when it runs. In other processes the main module
+    is another one; of a function without a module, numba takes its names along.
+    """
+    made: Any = FunctionType(
+        function.__code__,
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
+    made.__qualname__ = function.__qualname__
+    made.__module__ = None
+    return made
 
 
 def type_of_function(dispatcher: Any) -> Any:

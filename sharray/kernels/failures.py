@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import pickle
 import sys
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .machine_code import find_symbol
@@ -46,7 +47,28 @@ class Failure(NamedTuple):
     error: BaseException | None = None
 
 
-def capture(status: int, address: int) -> Failure:
+def call_native(
+    function: Callable[..., int], *arguments: Any
+) -> tuple[int, BaseException | None]:
+    """Call machine code that may run Python code, as a kernel in object mode does.
+
+    Returns
+    -------
+    status : int
+        What it returned.
+    error : BaseException or None
+        What the Python code raised. ctypes finds it when the call is over, and raises a
+        SystemError of it; the status is then that of a kernel that raised.
+    """
+    try:
+        return function(*arguments), None
+    except SystemError as error:
+        if error.__cause__ is None:
+            raise
+        return _PYTHON_ERROR, error.__cause__
+
+
+def capture(status: int, address: int, error: BaseException | None = None) -> Failure:
     """Copy what machine code raised, before it runs again.
 
     Parameters
@@ -55,7 +77,11 @@ def capture(status: int, address: int) -> Failure:
         What the entry returned.
     address : int
         Of the description.
+    error : BaseException, optional
+        From `call_native`.
     """
+    if error is not None:
+        return Failure(b"", error=error)
     if status == _PYTHON_ERROR:
         return Failure(b"", error=_take_python_error())
     found = _Description.from_address(address)

@@ -49,14 +49,11 @@ class Effects:
         """Return the arguments whose memory a statement may change."""
         if not self.of(statement):
             return set()
-        value = getattr(statement, "value", None)
-        if not isinstance(statement, ir.Assign):
-            return (
-                self.memory.of(statement.target)
-                if hasattr(statement, "target")
-                else set()
-            )
-        return self.memory.of(*value.list_vars())
+        if isinstance(statement, ir.Assign):
+            expression: Any = statement.value
+            return self.memory.of(*expression.list_vars())
+        target = getattr(statement, "target", None)
+        return set() if target is None else self.memory.of(target)
 
     def of(self, statement: Any) -> str:
         """Return what a statement does that others see; empty if nothing."""

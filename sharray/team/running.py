@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import WorkerDied
 from ..kernels import outcome
-from ..kernels.failures import Failure, capture
+from ..kernels.failures import Failure, call_native, capture
 from ..system import clock
 from . import layout as at
 from .control import own_words
@@ -143,13 +143,13 @@ class Run:
         aside = plan.barriers and self._own[at.TAKES_PART]
         while True:
             if aside:
-                reason = self._step_aside(plan, chunking, run, deadline)
+                reason, raised = self._step_aside(plan, chunking, run, deadline)
             else:
-                reason = self._lead(*self._addresses)
+                reason, raised = call_native(self._lead, *self._addresses)
             if reason == at.FINISHED_RUN:
                 break
-            if reason == at.KERNEL_RAISED:
-                failure = capture(self._own[at.STATUS], self._own[at.ERROR])
+            if raised is not None or reason == at.KERNEL_RAISED:
+                failure = capture(self._own[at.STATUS], self._own[at.ERROR], raised)
                 self._release_barriers(plan)
                 continue
             self._look_around(plan, chunking, run, deadline)
@@ -166,14 +166,14 @@ class Run:
 
     def _step_aside(
         self, plan: Plan, chunking: Chunking, run: int, deadline: float | None
-    ) -> int:
+    ) -> tuple[int, BaseException | None]:
         """As `lead`, in a thread, since this one must notice what happens meanwhile.
 
         At a barrier the caller's kernel would wait for ever for a worker that died.
         """
-        found: list[int] = []
+        found: list[tuple[int, BaseException | None]] = []
         thread = threading.Thread(
-            target=lambda: found.append(self._lead(*self._addresses))
+            target=lambda: found.append(call_native(self._lead, *self._addresses))
         )
         thread.start()
         try:

@@ -16,7 +16,7 @@ import numpy as np
 from ..array.handle import root_for
 from ..array.root import Root
 from ..errors import KernelError
-from ..kernels.failures import Failure, capture
+from ..kernels.failures import Failure, call_native, capture
 from ..kernels.machine_code import MachineCode, load
 from ..storage import ending
 from ..system import files, processes
@@ -84,14 +84,17 @@ class _Worker:
         words = (self.own, self.bases, self.programs)
         addresses = [self.control.address, *(one.ctypes.data for one in words)]
         self.channel.send("ready")
-        while (reason := function(*addresses)) != at.STOPPED:
+        while True:
+            reason, raised = call_native(function, *addresses)
+            if reason == at.STOPPED:
+                return
             if reason == at.COMMANDED:
                 self.obey()
             elif reason == at.CROWDED:
                 processes.move_to_another_core()
             else:
-                failure = capture(int(self.own[at.STATUS]), int(self.own[at.ERROR]))
-                self.channel.send(_sendable(failure))
+                status, address = int(self.own[at.STATUS]), int(self.own[at.ERROR])
+                self.channel.send(_sendable(capture(status, address, raised)))
 
     def obey(self) -> None:
         """Carry out what the team has sent."""
