@@ -15,7 +15,8 @@ from workers import run_python
 import sharray as sh
 from sharray import prange
 from sharray.kernels import prange as module
-from sharray.kernels.prange import ALL, may_use_prange
+from sharray.kernels.prange import ALL
+from sharray.kernels.references import may_use_prange
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 SMALL = st.integers(-40, 40)

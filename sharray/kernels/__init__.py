@@ -12,6 +12,7 @@ module                      what it is for
 `sharray.kernels.arguments`   types of arguments, and arguments as words
 `sharray.kernels.locks`       held while compiling and loading
 `sharray.kernels.tuples`      named tuples
+`sharray.kernels.references`  what a kernel refers to
 `sharray.kernels.outcome`     what a kernel returned, as bytes
 `sharray.kernels.failures`    what it raised
 `sharray.kernels.reducing`    how values are combined

@@ -24,7 +24,7 @@ from .failures import Failure, describe, rebuild
 from .jit import is_disabled
 from .machine_code import MachineCode, why_not_loadable
 from .outcome import ValueType
-from .prange import may_use_prange
+from .references import foreign_function, may_use_prange, thread_function
 
 Function = Callable[..., Any]
 _Codes = list[tuple[Keys, MachineCode, ValueType | None]]
@@ -80,6 +80,7 @@ class Kernel:
         self._compiled: dict[Any, Compiled] = {}
         self._made_dispatcher: Any = None
         self._may_split: bool | None = None
+        self._checked_for_run = False
         plain = getattr(function, "py_func", function)
         functools.update_wrapper(self, plain)
         self.__name__: str = plain.__name__
@@ -135,6 +136,36 @@ class Kernel:
             else:
                 self._may_split = may_use_prange(self.py_func)
         return self._may_split
+
+    def check_for_run(self) -> None:
+        """Refuse what is different in each process.
+
+        Raises
+        ------
+        KernelError
+            It uses the threads of numba, of which each process has its own.
+        """
+        if self._checked_for_run or (self._function is None and self._pickled is None):
+            return
+        name = thread_function(self.py_func)
+        if name:
+            raise KernelError(
+                f"kernel {self.__name__!r} uses numba.{name}, which is about numba's "
+                "threads in one process, and the same in all members of a team; use "
+                "sharray.Counter to number the parts, or pass what tells them apart"
+            )
+        self._checked_for_run = True
+
+    def why_not_sent(self) -> str:
+        """What is in the way of sending its source, and the remedy."""
+        name = foreign_function(self.py_func)
+        if name:
+            return (
+                f"it calls {name!r}, a function of ctypes or cffi, the address of which "
+                "is one of this process; declare a function of the C library by "
+                "numba.types.ExternalFunction, or write it in Python"
+            )
+        return "what it refers to cannot be pickled; pass that as arguments"
 
     @property
     def _numba_type_(self) -> Any:
@@ -358,6 +389,7 @@ def _receive(
         found.__name__ = name
         found._made_dispatcher = None
         found._may_split = None
+        found._checked_for_run = False
         found._take_signature(signature)
         found = _known.setdefault(identity, found)
         _arrived[identity] = found

@@ -144,6 +144,7 @@ def look_at(
     KernelError, TypeError
         Something else does not fit.
     """
+    kernel.check_for_run()
     names = list(kernel.signature.parameters)
     splits = not _splits_range(kernel, names, arguments, reducer)
     values, axes, lengths = [], [], {}

@@ -106,8 +106,8 @@ class Crew:
         if plan.kernel.pickled() is None:
             raise KernelError(
                 f"kernel {plan.kernel.__name__!r} cannot be sent to workers: its "
-                f"machine code not, since {compiled.reason}; nor its source, since "
-                "what it refers to cannot be pickled"
+                f"machine code cannot, since {compiled.reason}, nor its source, since "
+                f"{plan.kernel.why_not_sent()}"
             )
         sent = pickle.dumps((plan.kernel, plan.reducer))
         return "compile_program", number, sent, plan.keys

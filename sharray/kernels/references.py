@@ -1,0 +1,118 @@
+"""What a kernel refers to, found without compiling it.
+
+Its global and closure variables, attributes of modules, and the same of the functions
+among these. numba may use less of it, never more.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import sys
+from collections.abc import Callable, Iterator
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+from .prange import prange
+
+_OF_THREADS = (
+    "get_thread_id",
+    "get_num_threads",
+    "set_num_threads",
+    "get_parallel_chunksize",
+    "set_parallel_chunksize",
+)
+
+
+def referred_to(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
+    """Yield all that a function refers to, by the names it uses."""
+    seen: set[int] = set()
+    ahead: list[tuple[str, Any]] = [("", function)]
+    while ahead:
+        name, value = ahead.pop()
+        if id(value) not in seen:
+            seen.add(id(value))
+            yield name, value
+            ahead += _parts_of(name, value)
+
+
+def may_use_prange(function: Callable[..., Any]) -> bool:
+    """Return whether a function can get at a `prange`, by whatever name.
+
+    Only numba can tell whether there is a loop over it.
+
+    Examples
+    --------
+    >>> loop = prange
+    >>> may_use_prange(lambda n: [i for i in loop(n)]), may_use_prange(lambda n: n)
+    (True, False)
+    """
+    theirs = getattr(sys.modules.get("numba"), "prange", prange)
+    return any(value is prange or value is theirs for value in _functions(function))
+
+
+def thread_function(function: Callable[..., Any]) -> str:
+    """Return the name of a function for numba's own threads; empty if none is used."""
+    numba = sys.modules.get("numba")
+    known = [getattr(numba, name, None) for name in _OF_THREADS]
+    for value in _functions(function):
+        if any(value is one for one in known if one is not None):
+            return str(value.__name__)
+    return ""
+
+
+def foreign_function(function: Callable[..., Any]) -> str:
+    """Return the name of a function of ctypes or cffi; empty if none is used.
+
+    Its address is one of this process.
+    """
+    for name, value in referred_to(function):
+        is_ctypes = isinstance(value, ctypes._CFuncPtr)  # type: ignore[attr-defined]
+        if is_ctypes or type(value).__module__.startswith("_cffi"):
+            return name
+    return ""
+
+
+def _functions(function: Callable[..., Any]) -> Iterator[Any]:
+    for _, value in referred_to(function):
+        if callable(value):
+            yield value
+
+
+def _parts_of(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, (tuple, list)):
+        yield from ((name, item) for item in value)
+        return
+    if isinstance(value, functools.partial):
+        yield name, value.func
+        return
+    function = getattr(value, "py_func", value)  # of a kernel, or of numba's functions
+    if not isinstance(function, FunctionType):
+        return
+    names = set(_names_in(function.__code__))
+    for one in names & function.__globals__.keys():
+        yield from _with_attributes(one, function.__globals__[one], names)
+    free = function.__code__.co_freevars
+    for one, cell in zip(free, function.__closure__ or (), strict=False):
+        try:
+            yield from _with_attributes(one, cell.cell_contents, names)
+        except ValueError:  # not assigned yet
+            continue
+    yield from (("", default) for default in function.__defaults__ or ())
+
+
+def _names_in(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names_in(constant)
+
+
+def _with_attributes(
+    name: str, value: Any, names: set[str], depth: int = 3
+) -> Iterator[tuple[str, Any]]:
+    """Yield a value, and what a function finds in it if it is a module."""
+    yield name, value
+    if isinstance(value, ModuleType) and depth:
+        for one in names.intersection(dir(value)):  # some are only made when asked for
+            yield from _with_attributes(one, getattr(value, one), names, depth - 1)
