@@ -10,7 +10,7 @@ import team_tools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from team_kernels import count_in_range
-from team_tools import team_of
+from team_tools import needs_jit, team_of
 
 import sharray as sh
 
@@ -120,6 +120,7 @@ def test_values_are_reduced(team: Any, n: int) -> None:
     assert team.run(squares, n, reduce="sum", chunk=3) == sum(i * i for i in range(n))
 
 
+@needs_jit
 def test_code_behind_the_loop_may_add_up_what_the_parts_have_done(team: Any) -> None:
     x, chunks = sh.zeros((100, 3)), sh.Counter()
     team.run(pairs, x, chunks, chunk=9)
@@ -146,6 +147,7 @@ def test_private_arrays_are_refused(team: Any) -> None:
         team.run(count_in_range, np.zeros(3))
 
 
+@needs_jit
 def test_several_loops_are_refused(team: Any) -> None:
     @sh.kernel
     def two(x: Any) -> None:

@@ -92,6 +92,8 @@ class Effects:
             function, (types.NumberClass, types.NamedTupleClass, types.DType)
         ):
             return ""
+        if isinstance(function, types.ExceptionClass):
+            return ""  # what is raised ends the run
         if isinstance(function, types.ClassType):
             return "makes an object" if shared else ""
         if isinstance(function, types.Dispatcher):
