@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 from typing import Any
 
 import numpy as np
 
 from .failures import Failure, call_native, capture
 from .machine_code import ENTRY_TYPE, MERGE_TYPE, MachineCode, load
-from .outcome import SIZE, ValueType, read
+from .outcome import FIRST_CELL, SIZE, ValueType, read
 from .prange import ALL
 
 COUNT_TYPE = ValueType((np.dtype(np.int64),), False)
+_VALUE = slice(FIRST_CELL, FIRST_CELL + 8)
 _NO_BASES = np.zeros(1, np.int64)  # slots then hold addresses
 
 
@@ -62,10 +64,8 @@ class Compiled:
             count = cls.loaded(code.loop.counting, COUNT_TYPE)
         return cls(*load(code), value, code, count=count)
 
-    def call(
-        self, slots: np.ndarray[Any, Any], bases: np.ndarray[Any, Any] = _NO_BASES
-    ) -> tuple[Any, Failure | None]:
-        """Run the kernel here on whole arrays; slots hold addresses without `bases`.
+    def call(self, slots: np.ndarray[Any, Any]) -> tuple[Any, Failure | None]:
+        """Run the kernel here on whole arrays; slots hold addresses.
 
         Returns
         -------
@@ -74,20 +74,37 @@ class Compiled:
         failure : Failure or None
             What it raised.
         """
+        out, failure = self._run(slots.ctypes.data, _NO_BASES.ctypes.data)
+        return (None if failure else read(self.value, bytes(out))), failure
+
+    def iterations(self, slots: int, bases: int) -> tuple[int, Failure | None]:
+        """Count the iterations of the loop over `prange`; takes addresses.
+
+        Returns
+        -------
+        length : int
+            How many there are; -1 if the loop is not reached.
+        failure : Failure or None
+            What the kernel would raise before the loop.
+        """
+        assert self.count is not None
+        out, failure = self.count._run(slots, bases)
+        return int.from_bytes(out[_VALUE], sys.byteorder, signed=True), failure
+
+    def _run(self, slots: int, bases: int) -> tuple[Any, Failure | None]:
         out = (ctypes.c_char * SIZE)()
         error = ctypes.c_void_p()
         status, raised = call_native(
             self._entry,
-            slots.ctypes.data,
-            bases.ctypes.data,
+            slots,
+            bases,
             0,
             ALL,
             ctypes.addressof(out),
             ctypes.addressof(error),
         )
-        if status != 0:
-            return None, capture(status, error.value or 0, raised)
-        return read(self.value, bytes(out)), None
+        failed = status != 0
+        return out, capture(status, error.value or 0, raised) if failed else None
 
     def merge(self, out: int, other: int) -> Failure | None:
         """Combine the outcome at an address with another one; returns its failure."""

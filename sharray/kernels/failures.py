@@ -63,9 +63,14 @@ def call_native(
     try:
         return function(*arguments), None
     except SystemError as error:
-        if error.__cause__ is None:
-            raise
-        return _PYTHON_ERROR, error.__cause__
+        return _PYTHON_ERROR, python_error(error)
+
+
+def python_error(error: SystemError) -> BaseException:
+    """Return what Python code in a kernel raised, of which ctypes made this error."""
+    if error.__cause__ is None:
+        raise error
+    return error.__cause__
 
 
 def capture(status: int, address: int, error: BaseException | None = None) -> Failure:

@@ -63,6 +63,7 @@ class Plan:
             )
         self.slots = np.array(slots, np.int64)
         self.slot_bytes = self.slots.view(np.uint8).data
+        self._slots_address = int(self.slots.ctypes.data)
         self.segments = [segment_number(root) for root in found.roots()]
         self.numbers = [
             (position, key, start)
@@ -81,7 +82,8 @@ class Plan:
         self._split_arrays = [
             (weakref.ref(array), axis) for array, axis in found.split_arrays
         ]
-        self._length = found.length
+        # None if it has to be counted for each run.
+        self.length = found.length if self.loop is None else None
         self._last_chunking: Chunking | None = None
         self.ready_for = -1  # the state of the team's workers that have all it needs
         self.counting: Plan | None = self._counting()
@@ -126,19 +128,19 @@ class Plan:
         plan.barriers = []
         return plan
 
-    def length(self, bases: np.ndarray[Any, Any]) -> int:
-        """How much there is to split; -1 if the loop over `prange` is not reached."""
-        count = self.compiled.count
-        if count is None:
-            return self._length or 0
-        length, failure = count.call(self.slots, bases)
+    def count(self, bases: int) -> int:
+        """How long the loop over `prange` is; -1 if it is not reached.
+
+        `bases` is the address of where the segments are.
+        """
+        length, failure = self.compiled.iterations(self._slots_address, bases)
         if failure is not None:
             raise self.kernel.error_of(failure, "before its loop over prange")
-        return int(length)
+        return length
 
-    def chunking(self, members: int, length: int) -> Chunking:
+    def chunking(self, members: int, length: int | None) -> Chunking:
         """The chunks of a run by so many members, always the same number."""
-        if not self.is_split:
+        if length is None:
             return SINGLE
         if length < 0:
             return NOT_REACHED

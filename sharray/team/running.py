@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import WorkerDied
 from ..kernels import outcome
-from ..kernels.failures import Failure, call_native, capture
+from ..kernels.failures import Failure, call_native, capture, python_error
 from ..system import clock
 from . import layout as at
 from .control import own_words
@@ -52,6 +52,7 @@ class Run:
             ctypes.c_void_p(self._own_array.ctypes.data),
             ctypes.c_void_p(crew.segments.bases.ctypes.data),
         ]
+        self._bases = int(crew.segments.bases.ctypes.data)
         self._looked = 0.0
         self._written: tuple[Plan | None, Chunking | None] = None, None
 
@@ -72,10 +73,9 @@ class Run:
             if clock.monotonic() > self._looked + often:
                 self._look_for_the_dead()
             self._prepare(plan)
-            if plan.counting is not None and self._crew.workers:
-                length = self.execute(plan.counting, deadline, None)
-            else:
-                length = plan.length(self._crew.segments.bases)
+            length = plan.length
+            if plan.loop is not None:
+                length = self._count(plan, deadline)
             chunking = plan.chunking(self._members, length)
             if plan.barriers:
                 self._check_barriers(plan, chunking)
@@ -91,6 +91,12 @@ class Run:
             self._give_up(plan, run)
             raise
         return self._value(plan)
+
+    def _count(self, plan: Plan, deadline: float | None) -> int:
+        """Count the iterations of a loop over `prange`: here, or by a worker."""
+        if plan.counting is not None and self._crew.workers:
+            return int(self.execute(plan.counting, deadline, None))
+        return plan.count(self._bases)
 
     def _prepare(self, plan: Plan) -> None:
         """Have the workers know what they need, new ones if some have died."""
@@ -142,13 +148,19 @@ class Run:
         failure = None
         aside = plan.barriers and self._own[at.TAKES_PART]
         while True:
+            raised = None
             if aside:
                 reason, raised = self._step_aside(plan, chunking, run, deadline)
             else:
-                reason, raised = call_native(self._lead, *self._addresses)
+                try:
+                    reason = self._lead(*self._addresses)
+                except (
+                    SystemError
+                ) as error:  # as `call_native`, without its microsecond
+                    reason, raised = at.KERNEL_RAISED, python_error(error)
             if reason == at.FINISHED_RUN:
                 break
-            if raised is not None or reason == at.KERNEL_RAISED:
+            if reason == at.KERNEL_RAISED or raised is not None:
                 failure = capture(self._own[at.STATUS], self._own[at.ERROR], raised)
                 self._release_barriers(plan)
                 continue

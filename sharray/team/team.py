@@ -27,6 +27,7 @@ from .progress import Bar, ShowProgress
 from .running import Run
 
 _MOST_PLANS = 256
+_this_thread = threading.get_ident
 
 
 class Team:
@@ -88,7 +89,7 @@ class Team:
         self._plans: dict[Any, Plan] = {}
         self._lock = threading.Lock()
         self._runner = 0  # the thread that holds the lock, and what it runs
-        self._running = ""
+        self._running: Kernel | None = None
         self._submitting = threading.Lock()
         self._background: Background | None = None
         self._ended = ""  # why it cannot be used any more
@@ -242,7 +243,8 @@ class Team:
         """Refuse what would wait for a run that the calling thread is inside of."""
         background = self._background
         if self._runner == threading.get_ident():
-            inside = f"the run of kernel {self._running!r}"
+            name = getattr(self._running, "__name__", "")
+            inside = f"the run of kernel {name!r}"
         elif background is not None and background.is_this_thread:
             inside = "the thread of submitted runs"
         else:
@@ -260,7 +262,8 @@ class Team:
         deadline: float | None,
         progress: bool | ShowProgress,
     ) -> Any:
-        if self._runner == threading.get_ident():
+        me = _this_thread()
+        if self._runner == me:
             self._check_not_inside(f"run kernel {kernel.__name__!r}")
         if not self._lock.acquire(timeout=seconds_until(deadline)):
             raise TimeoutError(
@@ -268,7 +271,7 @@ class Team:
                 "busy with another run"
             )
         try:
-            self._runner, self._running = threading.get_ident(), kernel.__name__
+            self._runner, self._running = me, kernel
             self._check_open()  # it may have been closed while this waited
             plan = self._plan(kernel, arguments, options)
             if plan is None:

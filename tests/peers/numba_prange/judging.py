@@ -26,9 +26,9 @@ class Verdict(NamedTuple):
 
 def judge(case: Case, team: sh.Team) -> Verdict:
     """Run a kernel, and compare its value and its arrays with those of plain Python."""
-    expected_arguments = copy.deepcopy(case.arguments)
+    expected_arguments = tuple(map(_copied, case.arguments))
+    arguments = tuple(_shared(_copied(argument)) for argument in case.arguments)
     expected = case.plain(*expected_arguments)
-    arguments = tuple(_shared(argument) for argument in copy.deepcopy(case.arguments))
     try:
         value = _run(case, team, arguments)
     except _REFUSALS as error:
@@ -43,6 +43,13 @@ def judge(case: Case, team: sh.Team) -> Verdict:
     except AssertionError as error:
         return Verdict(WRONG, " ".join(str(error).split()))
     return Verdict(RIGHT, "")
+
+
+def _copied(argument: Any) -> Any:
+    try:
+        return copy.deepcopy(argument)
+    except TypeError:  # numba's dictionaries; a run takes none
+        return argument
 
 
 def _shared(argument: Any) -> Any:

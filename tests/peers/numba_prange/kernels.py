@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 # numba skips these tests unless they run in processes of their own.
 os.environ["SUBPROC_TEST"] = "1"
 
-from numba.tests import test_parfors as theirs  # noqa: E402
+from numba.tests import test_parfors as theirs
 
 
 class Case(NamedTuple):
