@@ -76,7 +76,7 @@ def test_kernel_that_calls_itself_arrives_in_a_fresh_interpreter() -> None:
 
 
 def test_kernel_is_an_argument_of_no_kernel_but_a_global() -> None:
-    with pytest.raises(TypeError, match="found Kernel"):
+    with pytest.raises(TypeError, match="call it as a global"):
         call_others.compile(add_one)
 
 
