@@ -28,13 +28,13 @@ def test_a_parameter_with_the_name_of_an_option_is_refused(name: str) -> None:
 
 def test_any_other_name_reaches_the_kernel() -> None:
     @sh.kernel
-    def set_to(x: Any, self: Any, kernel: Any, args: Any) -> None:
+    def set_to(x: Any, self: Any, kernel: Any, function: Any) -> None:
         for i in range(x.shape[0]):
-            x[i] = self + kernel + args
+            x[i] = self + kernel + function
 
     x = sh.zeros(3)
     with sh.Team(1) as team:
-        team.run(set_to, x, self=1, kernel=2, args=3)
+        team.run(set_to, x, self=1, kernel=2, function=3)
         assert x.tolist() == [6, 6, 6]
-        team.submit(set_to, x, self=2, kernel=2, args=3).result()
+        team.submit(set_to, x, self=2, kernel=2, function=3).result()
     assert x.tolist() == [7, 7, 7]

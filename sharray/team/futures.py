@@ -62,7 +62,7 @@ class Background:
         return self._thread == threading.get_ident()
 
     def submit(
-        self, function: Callable[..., Any], *args: Any, **kwargs: Any
+        self, function: Callable[..., Any], /, *args: Any, **kwargs: Any
     ) -> RunFuture:
         """Call a function in the background."""
         future = RunFuture(self._refuse)
