@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import sharray as sh
-from sharray.system import memory
+from sharray.system import files, memory
 
 PAGE = memory.PAGE_SIZE
 
@@ -72,6 +72,18 @@ def test_flush_is_nothing_to_do_where_nothing_is_durable(
     assert synced == []
     if made == "shm://a":
         sh.unlink("shm://a")
+
+
+def test_disk_with_the_number_of_a_former_ram_disk_is_flushed(
+    synced: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save("a.npy", np.zeros(3))
+    device = os.stat("a.npy").st_dev
+    monkeypatch.setattr(files, "_volatile_by_device", {device: True})
+    a = sh.open("a.npy")
+    a[:] = 1
+    a.flush()
+    assert (a.durable, len(synced)) == (True, 1)
 
 
 def test_flush_without_waiting_starts_the_writing(

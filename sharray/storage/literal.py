@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from contextlib import suppress
 from typing import Any
 
 from .format import BLOCK, LONGEST_FOR_NUMPY
@@ -16,6 +17,8 @@ _LONG_OF_PYTHON_2 = re.compile(
 _TEXT_OF_NUMPY = re.compile(
     r"""(?:'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+"|True|False|[][(){},: \n0-9])*+"""
 )
+
+_ATTEMPTS = 1000
 
 
 def read_literal(text: str, *, of_python_2: bool) -> Any:
@@ -64,13 +67,12 @@ def _check_long_text(text: str) -> None:
 
 
 def _parse(text: str) -> ast.Expression:
-    while True:
-        try:
+    for _ in range(_ATTEMPTS):
+        # SystemError: up to Python 3.12, if another thread parses at the same time: the
+        # parser counts how deep it is for all threads together (gh-106905).
+        with suppress(SystemError):
             return ast.parse(text.lstrip(" \t"), mode="eval")
-        except SystemError:
-            # Up to Python 3.12, if another thread parses at the same time: the parser
-            # counts how deep it is for all threads together (gh-106905).
-            continue
+    raise ValueError("Python's parser fails, as other threads use it; try again")
 
 
 def _value_of(node: ast.expr | None) -> Any:

@@ -95,7 +95,8 @@ class Segment:
         self.data_range = header.data_offset, header.data_offset + header.nbytes
         self.device, self.inode = status.st_dev, status.st_ino
         self.identity = identity_of(status, header, trailer)
-        self.volatile = files.is_volatile(fd, status.st_dev)
+        in_ram = location.is_in_ram(path)
+        self.volatile = files.is_volatile(fd, status.st_dev, is_known=in_ram)
         # A copy of such a file elsewhere is its owner's, and not ours to remove.
         self.anonymous = (
             trailer is not None and trailer.anonymous and location.is_anonymous(path)

@@ -339,10 +339,22 @@ def free_inodes(directory: str) -> int | None:
     return found.f_ffree if os.geteuid() == 0 else found.f_favail
 
 
-def is_volatile(fd: int, device: int) -> bool:
-    """Whether the file lives in memory only; `device` is its st_dev."""
+def is_volatile(fd: int, device: int, *, is_known: bool = False) -> bool:
+    """Whether the file lives in memory only.
+
+    Parameters
+    ----------
+    fd : int
+        The open file.
+    device : int
+        Its st_dev.
+    is_known : bool, default False
+        Whether the last answer for this device may be trusted, as in our own RAM
+        directory. Elsewhere, a disk may have got the number of a RAM disk that was
+        unmounted, and its files would never be flushed.
+    """
     known = _volatile_by_device.get(device)
-    if known is None:
+    if known is None or (known and not is_known):
         known = _volatile_by_device[device] = _file_system_type(fd) in _VOLATILE_MAGIC
     return known
 
