@@ -6,7 +6,6 @@ import gc
 import os
 import threading
 import weakref
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,13 +23,13 @@ class FakeRoot:
 
     def __init__(self, address: int, size: int) -> None:
         self.address = address
-        self.segment = SimpleNamespace(size=size)
+        self.size = size
 
 
 def overlaps(one: FakeRoot, other: FakeRoot) -> bool:
     return (
-        one.address < other.address + other.segment.size
-        and other.address < one.address + one.segment.size
+        one.address < other.address + other.size
+        and other.address < one.address + one.size
     )
 
 
@@ -49,14 +48,14 @@ STEPS = st.lists(
 def test_it_is_the_one_that_a_search_finds(
     steps: list[tuple[str, int, int]],
 ) -> None:
-    addresses = Addresses()
+    addresses: Addresses[FakeRoot] = Addresses()
     live: list[FakeRoot] = []
     for what, address, size in steps:
         if what == "map":
             root = FakeRoot(address, size)
             if not any(overlaps(root, other) for other in live):
                 live.append(root)
-                addresses.add(root)  # type: ignore[arg-type]
+                addresses.add(root, root.address, root.size)
             del root
         elif what == "unmap" and live:
             del live[address % len(live)]
@@ -64,26 +63,26 @@ def test_it_is_the_one_that_a_search_finds(
             expected = [
                 root
                 for root in live
-                if root.address <= address < root.address + root.segment.size
+                if root.address <= address < root.address + root.size
             ]
             assert addresses.find(address) is next(iter(expected), None)
             del expected
 
 
 def test_what_is_gone_is_forgotten() -> None:
-    addresses = Addresses()
+    addresses: Addresses[FakeRoot] = Addresses()
     for number in range(5000):
-        addresses.add(FakeRoot(number, 1))  # type: ignore[arg-type]
+        addresses.add(FakeRoot(number, 1), number, 1)
     addresses.find(0)
     assert len(addresses._starts) + len(addresses._added) < 200
     kept = [FakeRoot(number, 1) for number in range(1000)]
     for root in kept:
-        addresses.add(root)  # type: ignore[arg-type]
+        addresses.add(root, root.address, root.size)
     assert addresses.find(999) is kept[999]
     del root
     kept.clear()
     for number in range(5000):
-        addresses.add(FakeRoot(number, 1))  # type: ignore[arg-type]
+        addresses.add(FakeRoot(number, 1), number, 1)
         addresses.find(number)
     assert len(addresses._starts) + len(addresses._added) < 3000
 
@@ -100,49 +99,44 @@ def test_first_and_last_byte_and_those_beside_them() -> None:
     assert find_root_at(end) is not root
 
 
-class Interrupting(FakeRoot):
-    """One that is asked for its size amid a search, and does something then."""
+class Interrupting(int):
+    """An address that does something as it is compared, amid a search."""
 
-    def __init__(self, address: int, act: Any) -> None:
-        super().__init__(address, 0)
-        self.act = act
+    act: Any
 
-    @property
-    def segment(self) -> Any:
+    def __lt__(self, other: int) -> bool:
         self.act()
-        return SimpleNamespace(size=10)
-
-    @segment.setter
-    def segment(self, value: Any) -> None:
-        pass
+        return super().__lt__(other)
 
 
 def test_search_within_a_search_finds_nothing_and_spoils_nothing() -> None:
-    addresses = Addresses()
+    addresses: Addresses[FakeRoot] = Addresses()
     later = [FakeRoot(number * 100, 10) for number in range(10)]
     inner: list[Any] = []
 
     def act() -> None:
         for root in later:
-            addresses.add(root)  # type: ignore[arg-type]
+            addresses.add(root, root.address, root.size)
         inner.append(addresses.find(0))
 
-    outer = Interrupting(5000, act)
-    addresses.add(outer)  # type: ignore[arg-type]
-    assert addresses.find(5005) is outer
-    assert inner == [None]
+    outer = FakeRoot(5000, 10)
+    addresses.add(outer, outer.address, outer.size)
+    address = Interrupting(5005)
+    address.act = act
+    assert addresses.find(address) is outer
+    assert set(inner) == {None}
     assert [addresses.find(root.address) for root in later] == later
 
 
 def test_threads_that_map_and_search_do_not_disturb_each_other() -> None:
-    addresses = Addresses()
+    addresses: Addresses[FakeRoot] = Addresses()
     wrong: list[int] = []
 
     def work(first: int) -> None:
         for number in range(2000):
             address = (number * 8 + first) * 100
             root = FakeRoot(address, 50)
-            addresses.add(root)  # type: ignore[arg-type]
+            addresses.add(root, root.address, root.size)
             if addresses.find(address + 49) is not root:
                 wrong.append(address)
 

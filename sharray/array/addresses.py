@@ -12,13 +12,12 @@ import os
 import threading
 import weakref
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import Generic, TypeVar
 
-if TYPE_CHECKING:
-    from .root import Root
+T = TypeVar("T")
 
 
-class Addresses:
+class Addresses(Generic[T]):
     """Roots in the order of their addresses.
 
     Invariants, while nobody has the lock: `_starts` is sorted, and `_at` has the same
@@ -30,9 +29,9 @@ class Addresses:
     """
 
     def __init__(self) -> None:
-        self._added: deque[tuple[int, weakref.ref[Root]]] = deque()
+        self._added: deque[tuple[int, int, weakref.ref[T]]] = deque()
         self._starts: list[int] = []
-        self._at: dict[int, weakref.ref[Root]] = {}
+        self._at: dict[int, tuple[int, weakref.ref[T]]] = {}  # with the ends
         self._most = 64  # before what is dead is cleared away
         self._lock = threading.RLock()
         self._is_busy = False
@@ -42,13 +41,13 @@ class Addresses:
             after_in_child=self._lock.release,
         )
 
-    def add(self, root: Root) -> None:
-        """Enter a root that was just mapped."""
-        self._added.append((root.address, weakref.ref(root)))
+    def add(self, root: T, start: int, nbytes: int) -> None:
+        """Enter a root that was just mapped, at `start`."""
+        self._added.append((start, start + nbytes, weakref.ref(root)))
         if len(self._added) > self._most:
             self.find(0)
 
-    def find(self, address: int) -> Root | None:
+    def find(self, address: int) -> T | None:
         """Return the root whose memory an address lies in, if there is one."""
         with self._lock:
             if self._is_busy:
@@ -62,25 +61,28 @@ class Addresses:
 
     def _sort_in(self) -> None:
         while self._added:
-            start, reference = self._added.popleft()
+            start, end, reference = self._added.popleft()
             if reference() is None:
                 continue
             if start not in self._at:
                 bisect.insort(self._starts, start)
-            self._at[start] = reference
+            self._at[start] = end, reference
         if len(self._starts) > self._most:
             self._at = {
-                start: found for start, found in self._at.items() if found() is not None
+                start: found
+                for start, found in self._at.items()
+                if found[1]() is not None
             }
             self._starts = sorted(self._at)
             self._most = 2 * len(self._starts) + 64
 
-    def _find(self, address: int) -> Root | None:
+    def _find(self, address: int) -> T | None:
         while below := bisect.bisect_right(self._starts, address):
             start = self._starts[below - 1]
-            root = self._at[start]()
+            end, reference = self._at[start]
+            root = reference()
             if root is not None:
-                return root if address - start < root.segment.size else None
+                return root if address < end else None
             # A larger one that began below it may lie there by now.
             del self._starts[below - 1], self._at[start]
         return None

@@ -73,7 +73,7 @@ def address_of(array: np.ndarray[Any, Any]) -> int:
 # cleared away when there is much of it.
 _roots: dict[tuple[bytes, str], weakref.ref[Root]] = {}
 _most_roots = 64
-_addresses = Addresses()
+_addresses: Addresses[Root] = Addresses()
 _attaching = threading.RLock()
 
 
@@ -96,7 +96,7 @@ def root_of(segment: Segment) -> Root:
 def _remember(root: Root) -> None:
     global _most_roots
     _roots[root.segment.identity, root.segment.mode] = weakref.ref(root)
-    _addresses.add(root)
+    _addresses.add(root, root.address, root.segment.size)
     if len(_roots) > _most_roots:
         # Not of the items: to make a list of those can run garbage collection.
         for key in list(_roots):
