@@ -62,7 +62,8 @@ def test_arrays_in_ram_are_ones_wherever_that_is(
 
 def test_memory_of_a_team_is_looked_at() -> None:
     before = mapped_arrays()
-    fd = memory.create_block(mmap.PAGESIZE, "sharray-team")
+    # A name of its own: this process may have a team.
+    fd = memory.create_block(mmap.PAGESIZE, "sharray-team-of-a-test")
     mapping = memory.map_file(fd, mmap.PAGESIZE, writable=True, private=False)
     memory_of_team = mapped_arrays() - before
     mapping.close()

@@ -41,6 +41,20 @@ def test_a_run_does_what_the_direct_call_does(team: Any, function: Any) -> None:
     np.testing.assert_array_equal(b, y)
 
 
+def test_a_long_loop_is_split(team: Any) -> None:
+    """Jumps over more than 255 instructions begin elsewhere than they seem to."""
+    lines = "".join(f"            y[i] += x[i] * {number}.0\n" for number in range(80))
+    head = "def long(x, y):\n    for i in sh.prange(len(x)):\n        if x[i] > 0.5:\n"
+    names: dict[str, Any] = {"sh": sh}
+    exec(head + lines, names)
+    kernel = sh.kernel(names["long"])
+    x, y = arguments()
+    a, b = map(sh.array, arguments())
+    kernel(x, y)
+    team.run(kernel, a, b)
+    np.testing.assert_array_equal(b, y)
+
+
 @pytest.mark.parametrize("function", cases.REFUSED)
 def test_what_would_be_different_is_refused_and_changes_nothing(
     team: Any, function: Any

@@ -55,8 +55,9 @@ class Loop(NamedTuple):
         The statement that calls `prange`.
     block : int
         Label of the block with the call, which leads to the header.
-    header : int
-        Label of the block that decides whether there is a next iteration.
+    header, step : int
+        Labels of the block with which each iteration begins, and of the one that
+        decides whether there is one; in most functions the same.
     body : frozenset of int
         Labels of the blocks of the loop, with the header.
     before, after : frozenset of int
@@ -66,6 +67,7 @@ class Loop(NamedTuple):
     call: Any
     block: int
     header: int
+    step: int
     body: frozenset[int]
     before: frozenset[int]
     after: frozenset[int]
@@ -139,8 +141,22 @@ def _loop_of(function: Any, graph: Any, call: Any, block: int) -> Loop:
                 raise _wrapped(call)
     if len(headers) != 1:
         raise _wrapped(call)
-    (header,) = headers
-    return _made(graph, call, block, header)
+    (step,) = headers
+    return _made(graph, call, block, step)
+
+
+def _first_block(graph: Any, step: int) -> int:
+    """Return the block with which a loop begins that goes one step in block `step`.
+
+    In a long function that can be another one, which only leads there: a jump over
+    many instructions ends at the prefix of the instruction that takes the step.
+    """
+    while graph.loops().get(step) is None:
+        before = [label for label, _ in graph.predecessors(step)]
+        if len(before) != 1 or len(list(graph.successors(before[0]))) != 1:
+            break
+        (step,) = before
+    return step
 
 
 def _iterators(function: Any, call: Any) -> set[str]:
@@ -177,8 +193,9 @@ def _wrapped(call: Any) -> Refused:
     )
 
 
-def _made(graph: Any, call: Any, block: int, header: int) -> Loop:
-    body = {header}
+def _made(graph: Any, call: Any, block: int, step: int) -> Loop:
+    header = _first_block(graph, step)
+    body = {header, step}
     for loop in graph.loops().values():
         if loop.header == header:
             body |= set(loop.body)
@@ -186,6 +203,7 @@ def _made(graph: Any, call: Any, block: int, header: int) -> Loop:
         call,
         block,
         header,
+        step,
         frozenset(body),
         before=frozenset(_reaching(graph, header) - body),
         after=frozenset(_reached(graph, header) - body),
@@ -235,7 +253,7 @@ def _check_no_way_out(function: Any, graph: Any, loop: Loop) -> None:
         for label, block in function.blocks.items()
         if isinstance(block.terminator, ir.Return)
     }
-    for label in loop.body - {loop.header}:
+    for label in loop.body - {loop.header, loop.step}:
         for successor, _ in graph.successors(label):
             ends = {successor} | _reached(graph, successor)
             if successor not in loop.body and ends & returning:
