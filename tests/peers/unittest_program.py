@@ -61,6 +61,15 @@ class Result(unittest.TextTestResult):
         super().addUnexpectedSuccess(test)
 
 
+# Threads cannot be forced to quit, so this test of CPython 3.11 waits 100 s for those
+# whose first task has started early enough, by chance; later versions sleep for 1 s.
+_BY_CHANCE = ".WithThreadsTestPool.test_terminate"
+
+
+def _waits_by_chance(test: str) -> bool:
+    return sys.version_info < (3, 12) and test.endswith(_BY_CHANCE)
+
+
 def each_test(suite: Any) -> Iterator[unittest.TestCase]:
     """Return the tests in suites of suites."""
     for test in suite:
@@ -76,7 +85,11 @@ def chosen(order: Any) -> list[unittest.TestCase]:
     for name in order.modules:
         module = importlib.import_module(name)
         loaded = unittest.defaultTestLoader.loadTestsFromModule(module)
-        found += [test for test in each_test(loaded) if is_chosen(test.id(), order)]
+        found += [
+            test
+            for test in each_test(loaded)
+            if is_chosen(test.id(), order) and not _waits_by_chance(test.id())
+        ]
     return shuffled(found, _names, order.seed)
 
 
