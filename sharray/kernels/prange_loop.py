@@ -212,25 +212,22 @@ def _made(graph: Any, call: Any, block: int, step: int) -> Loop:
 
 def _reached(graph: Any, label: int) -> set[int]:
     """Labels of the blocks that can come after one."""
-    found: set[int] = set()
-    ahead = [label]
-    while ahead:
-        for successor, _ in graph.successors(ahead.pop()):
-            if successor not in found:
-                found.add(successor)
-                ahead.append(successor)
-    return found
+    return _linked(graph.successors, label)
 
 
 def _reaching(graph: Any, label: int) -> set[int]:
     """Labels of the blocks after which one can come."""
+    return _linked(graph.predecessors, label)
+
+
+def _linked(neighbours: Any, label: int) -> set[int]:
     found: set[int] = set()
     ahead = [label]
     while ahead:
-        for predecessor, _ in graph.predecessors(ahead.pop()):
-            if predecessor not in found:
-                found.add(predecessor)
-                ahead.append(predecessor)
+        for neighbour, _ in neighbours(ahead.pop()):
+            if neighbour not in found:
+                found.add(neighbour)
+                ahead.append(neighbour)
     return found
 
 
