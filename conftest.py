@@ -7,6 +7,7 @@ import gc
 import multiprocessing
 import os
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
@@ -42,6 +43,11 @@ _SLOW = (
 )
 
 _PATIENCE = 60.0  # seconds; a machine may be busy
+
+
+# A shell that starts this in the background has it ignored, and so all processes below.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
