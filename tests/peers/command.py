@@ -43,7 +43,7 @@ def _parse(arguments: list[str] | None, title: str) -> argparse.Namespace:
         "--seed", type=int, help="of the order of tests; else another each time"
     )
     parser.add_argument(
-        "--no-times", action="store_true", help="compare outcomes only: a busy machine"
+        "--times", action="store_true", help="compare times too: an idle machine"
     )
     parser.add_argument("--logs", type=Path, help="keep the output of tests here")
     return parser.parse_args(arguments)
@@ -63,7 +63,7 @@ def main(title: str, find: Find, arguments: list[str] | None = None) -> int:
         logs = options.logs or work
         logs.mkdir(parents=True, exist_ok=True)
         pattern = f"*{options.pattern}*"
-        runner = Runner(logs.resolve(), seed, pattern, not options.no_times)
+        runner = Runner(logs.resolve(), seed, pattern, options.times)
         suites = _named(find(options.all or bool(options.suites), work), options.suites)
         threshold = None if options.plain else options.threshold
         outcomes = _run_all(suites, runner, threshold)

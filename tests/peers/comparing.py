@@ -5,7 +5,8 @@ A test is worse with sharray if it
 - fails, hangs or kills its process, and does not do so without;
 - is skipped, and is not without;
 - takes more than `SLOWER` times as long as without, where less than `COUNTS_FROM`
-  seconds without count as so many.
+  seconds without count as so many. Only ``--times`` looks at that: on a machine that
+  does something else as well, any test may take twice as long.
 
 It has to be so each time of `ROUNDS`, by itself or after the same tests as before.
 Of each side the shortest time counts. What fails once without sharray is no fault of
