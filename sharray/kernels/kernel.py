@@ -16,7 +16,7 @@ import numpy as np
 
 from ..array.core import SharedArray
 from ..errors import KernelError
-from ..system.signals import interrupts_wait
+from ..system import interrupts
 from . import locks
 from .arguments import Keys, absolute, key_of, slots_of
 from .compiled import Compiled
@@ -284,7 +284,7 @@ class Kernel:
         from .compiling import compile_entry
 
         # LLVM calls back into Python, where a KeyboardInterrupt would be dropped.
-        with locks.compiling(), interrupts_wait():
+        with locks.compiling(), interrupts.deferred():
             found = self._compiled.get((keys, identity))
             if found is None:
                 combine = reducer

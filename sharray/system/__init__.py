@@ -22,6 +22,6 @@ module                    what it wraps
 `sharray.system.clock`      clocks that a program cannot stop
 `sharray.system.marks`      a mark that other processes can see
 `sharray.system.futex`      futex
-`sharray.system.signals`    having Ctrl-C wait
+`sharray.system.interrupts`  keep Ctrl-C out of steps that belong together
 ========================  ====================================================
 """

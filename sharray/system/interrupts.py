@@ -1,0 +1,158 @@
+"""Interrupts: keep Ctrl-C out of steps that belong together.
+
+CPython runs signal handlers in the main thread: when a Python function starts, when a
+loop jumps back, and when a call of C code returns. So KeyboardInterrupt can be raised
+between ``fd = os.open(...)`` and the ``try`` that would close it, and at the first
+instruction of a function that a ``finally`` calls. Three patterns are safe, and every
+state of this package that has to be undone uses one of them:
+
+- ``with lock:`` for a lock of `threading`: nothing is checked between its `acquire`
+  and the start of the block.
+- A store to an attribute just before ``try``, undone by a store: nothing is checked
+  between two stores. The next call can see what an interrupted one has left.
+- `deferred` for everything else: system calls that return a descriptor, locks of
+  files, words in shared memory, conversations with a worker.
+
+::
+
+              deferred begins            allowed begins, after
+                                         what was noted is delivered
+    program's   -------------->   noted  ------------------------->   program's
+    handler     <--------------          <-------------------------   handler
+              deferred ends, then            allowed ends
+              what was noted is delivered
+
+Invariants: only the main thread changes handlers; the outermost `deferred` restores
+what it found; a handler that the program sets meanwhile stays. Without the restoring in
+a forked child, Ctrl-C would do nothing there for ever.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import signal
+import threading
+from collections.abc import Callable
+from typing import Any
+
+try:
+    # Without the conversions to and from enum members, which take five times as long.
+    import _signal as _handlers  # type: ignore[import-not-found]
+except ImportError:
+    _handlers = signal
+
+# Signals that programs have handlers for that raise: Ctrl-C, kill, time limits.
+_SIGNALS = tuple(
+    int(getattr(signal, name))
+    for name in ("SIGINT", "SIGTERM", "SIGALRM")
+    if hasattr(signal, name)
+)
+
+# The numbers of signals that came meanwhile. Noted by C code: a handler written in
+# Python would itself be a function that another signal can interrupt.
+_noted: dict[int, Any] = {}
+_note = _noted.__setitem__
+_before: dict[int, Callable[[int, Any], Any]] = {}
+
+
+class deferred:  # noqa: N801 - a context manager, like contextlib.suppress
+    """Have signals wait until the block ends.
+
+    In other threads than the main one, and within another such block, this does
+    nothing. Keep the block short, or let signals in while something takes long, by
+    `allowed`.
+    """
+
+    __slots__ = ("_is_outermost",)
+
+    def __enter__(self) -> None:
+        self._is_outermost = False
+        if _before or not _is_main_thread():
+            return
+        _noted.clear()
+        self._is_outermost = True
+        try:
+            _take_over()
+        except BaseException:  # of a handler that was not replaced yet
+            _give_back()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        if self._is_outermost:
+            _give_back()
+            _deliver()
+
+
+class allowed:  # noqa: N801
+    """Let signals in while the block lasts, although they are `deferred`.
+
+    What comes before is delivered first, and what comes while an exception leaves
+    the block waits again.
+    """
+
+    __slots__ = ("_is_deferred",)
+
+    def __enter__(self) -> None:
+        self._is_deferred = bool(_before) and _is_main_thread()
+        if self._is_deferred:
+            check()
+            _give_back()
+
+    def __exit__(self, *_: object) -> None:
+        if self._is_deferred:
+            _take_over()
+
+
+def check() -> None:
+    """Run the handlers of signals that wait; they may raise."""
+    if _noted and _is_main_thread():
+        for number in list(_noted):
+            _noted.pop(number)
+            handler = _before.get(number)
+            if handler is not None:
+                handler(number, None)
+
+
+def is_waiting() -> bool:
+    """Tell whether a signal waits for the end of a `deferred` block."""
+    return bool(_noted) and bool(_before) and _is_main_thread()
+
+
+def _is_main_thread() -> bool:
+    return _thread.get_ident() == threading.main_thread().ident
+
+
+def _take_over() -> None:
+    for number in _SIGNALS:
+        handler = _handlers.getsignal(number)
+        if callable(handler) and handler is not _note:
+            _before[number] = handler  # first: _give_back goes by it
+            _handlers.signal(number, _note)
+
+
+def _give_back() -> None:
+    try:
+        while _before:
+            number, handler = next(iter(_before.items()))
+            if _handlers.getsignal(number) is _note:
+                _handlers.signal(number, handler)
+            _before.pop(number, None)  # last: what is left here is not restored yet
+    except BaseException:  # of a handler that was
+        _give_back()
+        raise
+
+
+def _deliver() -> None:
+    """Let signals arrive that were noted, as if they came now."""
+    while _noted:
+        number, _ = _noted.popitem()
+        _thread.interrupt_main(signal.Signals(number))
+
+
+def _restore_after_fork() -> None:
+    _give_back()
+    _noted.clear()
+
+
+os.register_at_fork(after_in_child=_restore_after_fork)

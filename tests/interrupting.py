@@ -1,0 +1,207 @@
+"""Interrupt a call at each point where CPython looks for signals.
+
+CPython 3.11 to 3.13 look for them when a Python function starts or a generator goes on,
+when a loop jumps back, and when a call of C code has returned. Between two of these
+points nothing can happen, so that to interrupt a call at each of them, one after the
+other, leaves nothing to luck.
+
+The interrupt is a real one: a trace function marks SIGINT as arrived just before the
+instruction, and CPython finds it where it looks next, also if that is inside of a
+function of the library that the instruction calls.
+"""
+
+from __future__ import annotations
+
+import _thread
+import contextlib
+import dis
+import functools
+import gc
+import os
+import signal
+import sys
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+import sharray as sh
+
+_PACKAGE = str(Path(sh.__file__).parent)
+# Ours, and those of the standard library that do nothing but call ours.
+_FOLLOWED = (_PACKAGE, contextlib.__file__, weakref.__file__)
+_LOOKS_AFTER = {"CALL", "CALL_FUNCTION_EX", "CALL_KW", "JUMP_BACKWARD"}
+
+
+@functools.cache
+def _points_in(code: CodeType) -> frozenset[int]:
+    """Return the offsets of the instructions after which signals are looked for."""
+    return frozenset(
+        instruction.offset
+        for instruction in dis.get_instructions(code)
+        if instruction.opname in _LOOKS_AFTER
+    )
+
+
+class _Tracer:
+    """Counts points, and interrupts at one of them."""
+
+    def __init__(self, at: int) -> None:
+        self.left = at
+        self.where = ""
+        # Called by unpacking: after a call, the tracer itself would be interrupted.
+        self._arrive = map(_thread.interrupt_main, (signal.SIGINT,))
+
+    def __call__(self, frame: FrameType, event: str, _: object) -> Any:
+        if not frame.f_code.co_filename.startswith(_FOLLOWED):
+            return None
+        frame.f_trace_opcodes = True
+        frame.f_trace_lines = False
+        self._pass_point(frame)
+        return self._within
+
+    def _within(self, frame: FrameType, event: str, _: object) -> Any:
+        if event == "opcode" and frame.f_lasti in _points_in(frame.f_code):
+            self._pass_point(frame)
+        return self._within
+
+    def _pass_point(self, frame: FrameType) -> None:
+        self.left -= 1
+        if self.left == 0:
+            code = frame.f_code
+            self.where = f"{code.co_filename}:{frame.f_lineno}, {code.co_qualname}"
+            sys.settrace(None)
+            (_,) = self._arrive
+
+
+class Interrupted:
+    """What became of a call.
+
+    Attributes
+    ----------
+    where : str
+        File, line and function of the point; empty if the call has fewer.
+    raised : bool
+        Whether KeyboardInterrupt came out of the call. It does not if it arrived in a
+        finalizer: CPython prints what is raised there, and goes on.
+    error : BaseException or None
+        What else came out of it.
+    value : object
+        What the call returned, if it did.
+    """
+
+    def __init__(self, call: Callable[[], Any], at: int) -> None:
+        self.raised = False
+        self.error: BaseException | None = None
+        self.value: Any = None
+        self.dropped: list[str] = []
+        tracer = _Tracer(at)
+        before, hook = sys.gettrace(), sys.unraisablehook
+        sys.unraisablehook = lambda args: self.dropped.append(repr(args.exc_value))
+        try:
+            sys.settrace(tracer)
+            self.value = call()
+        except KeyboardInterrupt:
+            self.raised = True
+        except BaseException as error:
+            self.error = error.with_traceback(None)
+            self.error.__context__ = self.error.__cause__ = None
+        finally:
+            sys.settrace(before)
+            sys.unraisablehook = hook
+        self.where = tracer.where
+
+    def __repr__(self) -> str:
+        out = "KeyboardInterrupt" if self.raised else repr(self.error)
+        return f"<interrupted at {self.where}: {out}, dropped {self.dropped}>"
+
+
+def count_points(call: Callable[[], Any]) -> int:
+    """Return how many points a call has."""
+    tracer = _Tracer(0)
+    before = sys.gettrace()
+    sys.settrace(tracer)
+    try:
+        call()
+    finally:
+        sys.settrace(before)
+    return -tracer.left
+
+
+def interrupt_everywhere(
+    call: Callable[[], Any],
+    check: Callable[[Interrupted], None],
+    *,
+    step: int = 1,
+    first: int = 1,
+) -> int:
+    """Interrupt a call at each point, and check what is left each time.
+
+    Parameters
+    ----------
+    call : callable
+        Makes what it needs, and does the same each time.
+    check : callable
+        Gets what became of the call. Raises if something does not work any more, or
+        if something was left. That this runs the call once more, and no longer finds
+        what the first time needs only, is up to it.
+    step, first : int
+        To visit only some points, where each takes long.
+
+    Returns
+    -------
+    int
+        How many points were visited.
+    """
+    visited = 0
+    for at in range(first, sys.maxsize, step):
+        outcome = Interrupted(call, at)
+        if not outcome.where:
+            break
+        visited += 1
+        try:
+            assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+            if outcome.error is not None:
+                raise outcome.error
+            check(outcome)
+        except BaseException as error:
+            error.add_note(f"point {at}: {outcome!r}")
+            raise
+    assert visited > 0, "the call does nothing in this package"
+    return visited
+
+
+def belongings() -> dict[str, Any]:
+    """Return what a process can leak: descriptors, mappings and files in RAM.
+
+    The same before and after means that nothing is left. Collects garbage first.
+    """
+    gc.collect()
+    with open("/proc/self/maps", encoding="utf-8") as table:
+        names = [line.split(maxsplit=5)[5:] for line in table]
+    mapped = sorted(
+        name[0].strip() for name in names if name and _is_ours(name[0].strip())
+    )
+    root = os.environ["SHARRAY_RAM_DIR"]
+    in_ram = sorted(
+        os.path.join(top, name) for top, _, found in os.walk(root) for name in found
+    )
+    return {"descriptors": _descriptors(), "mapped": mapped, "in RAM": in_ram}
+
+
+def _is_ours(name: str) -> bool:
+    path = name.removesuffix(" (deleted)")
+    return (
+        f"/sharray-{os.getuid()}/" in path
+        or path.endswith(".npy")
+        or path.startswith("/memfd:sharray")
+    )
+
+
+def _descriptors() -> list[str]:
+    found = []
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # the one that lists the directory
+            found.append(f"{number} {os.readlink(f'/proc/self/fd/{number}')}")
+    return sorted(found)

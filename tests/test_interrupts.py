@@ -1,0 +1,179 @@
+"""`deferred` and `allowed`, interrupted at each point."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import Any
+
+import pytest
+from interrupting import Interrupted, count_points, interrupt_everywhere
+
+from sharray.system import interrupts
+
+
+def arrive() -> None:
+    """Let Ctrl-C arrive now."""
+    signal.raise_signal(signal.SIGINT)
+
+
+def handlers_are_restored(_: Interrupted | None = None) -> None:
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with interrupts.deferred():
+        assert not interrupts.is_waiting()
+        arrived = signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+    assert arrived
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_signal_waits_for_the_end_of_the_block() -> None:
+    def call() -> None:
+        with interrupts.deferred():
+            arrive()
+            done.append(interrupts.is_waiting())
+
+    done: list[bool] = []
+    with pytest.raises(KeyboardInterrupt):
+        call()
+    assert done == [True]
+    handlers_are_restored()
+
+
+def test_blocks_within_blocks_wait_for_the_outermost() -> None:
+    def call() -> None:
+        with interrupts.deferred():
+            with interrupts.deferred():
+                arrive()
+            done.append("inner")
+        done.append("outer")
+
+    done: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        call()
+    assert done == ["inner"]
+    handlers_are_restored()
+
+
+def test_allowed_delivers_what_waits_and_what_comes() -> None:
+    done = []
+    with interrupts.deferred():
+        arrive()
+        with pytest.raises(KeyboardInterrupt), interrupts.allowed():
+            done.append("not reached")
+        with pytest.raises(KeyboardInterrupt), interrupts.allowed():
+            arrive()
+        assert not interrupts.is_waiting()
+        arrive()
+        assert interrupts.is_waiting()
+        with pytest.raises(KeyboardInterrupt):
+            interrupts.check()
+    assert done == []
+    handlers_are_restored()
+
+
+def test_an_error_of_the_block_is_the_context_of_the_interrupt() -> None:
+    def call() -> None:
+        with interrupts.deferred():
+            arrive()
+            raise ValueError("first")
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        call()
+    assert isinstance(caught.value.__context__, ValueError)
+
+
+def test_the_handler_that_the_block_sets_stays() -> None:
+    def handler(*_: Any) -> None:
+        seen.append("mine")
+
+    seen: list[str] = []
+    try:
+        with interrupts.deferred():
+            signal.signal(signal.SIGINT, handler)
+        arrive()
+        assert signal.getsignal(signal.SIGINT) is handler
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    assert seen == ["mine"]
+    handlers_are_restored()
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGALRM"])
+def test_other_signals_wait_too(name: str) -> None:
+    number = signal.Signals[name]
+    seen: list[int] = []
+    before = signal.signal(number, lambda number, _: seen.append(number))
+    try:
+        with interrupts.deferred():
+            signal.raise_signal(number)
+            assert seen == []
+        assert seen == [number]
+    finally:
+        signal.signal(number, before)
+
+
+def test_other_threads_change_no_handlers() -> None:
+    found: list[Any] = []
+
+    def look() -> None:
+        with interrupts.deferred(), interrupts.allowed():
+            found.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    assert found == [signal.default_int_handler]
+
+
+def test_a_child_forked_in_a_block_can_be_interrupted() -> None:
+    with interrupts.deferred():
+        child = os.fork()
+        if child == 0:
+            is_restored = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+            os._exit(0 if is_restored else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_a_block_restores_the_handlers_wherever_it_is_interrupted() -> None:
+    def call() -> None:
+        with interrupts.deferred(), interrupts.allowed():
+            pass
+        with interrupts.deferred():
+            steps.extend(["first"])
+            steps.extend(["second"])
+
+    def check(outcome: Interrupted) -> None:
+        assert outcome.raised
+        assert len(steps) in (0, 2)
+        steps.clear()
+        handlers_are_restored()
+
+    steps: list[str] = []
+    handlers_are_restored()
+    visited = interrupt_everywhere(call, check)
+    steps.clear()
+    assert visited == count_points(call) > 20
+
+
+def test_a_point_after_each_call_is_found() -> None:
+    # What this whole test rests on: a lock that was taken before a `try`.
+    lock = threading.Lock()
+    code = compile(
+        "def call():\n    lock.acquire()\n    try:\n        pass\n"
+        "    finally:\n        lock.release()\n",
+        interrupts.__file__,
+        "exec",
+    )
+    names: dict[str, Any] = {"lock": lock}
+    exec(code, names)
+    found = []
+
+    def check(outcome: Interrupted) -> None:
+        found.append((outcome.raised, lock.locked()))
+        if lock.locked():
+            lock.release()
+
+    interrupt_everywhere(names["call"], check)
+    assert (True, True) in found
+    assert (True, False) in found
