@@ -251,7 +251,9 @@ def compile_entry(
     count = _compile_count(dispatcher, arguments) if splits else None
     if found is not None:
         counting = None if count is None else count.code
-        loop = RangeLoop(counting, found.is_plain, found.refusal, found.repeats)
+        loop = RangeLoop(
+            counting, found.is_plain, found.refusal, found.repeats, found.apart
+        )
         code = code._replace(loop=loop)
     return Compiled(
         built.entry_address, built.merge_address, value, code, reason, built, count

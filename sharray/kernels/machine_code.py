@@ -51,12 +51,16 @@ class RangeLoop(NamedTuple):
         Why a team cannot split it; empty if it can.
     repeats : str
         What several parts would repeat; empty if nothing.
+    apart : tuple of (int, int, str)
+        Positions of two arguments, and what several parts would repeat if these
+        overlapped in memory.
     """
 
     counting: MachineCode | None
     is_plain: bool = False
     refusal: str = ""
     repeats: str = ""
+    apart: tuple[tuple[int, int, str], ...] = ()
 
 
 class MachineCode(NamedTuple):

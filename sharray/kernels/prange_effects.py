@@ -160,30 +160,21 @@ def first_effect(
     return None
 
 
-def read_and_changed(
-    effects: Effects, function: Any, around: frozenset[int], everywhere: frozenset[int]
-) -> tuple[str, Any] | None:
-    """Return an argument that is read in some blocks and changed in others.
+def changed_in(
+    effects: Effects, function: Any, labels: frozenset[int]
+) -> frozenset[str]:
+    """Return the arguments whose memory some blocks may change."""
+    statements = [one for label in labels for one in function.blocks[label].body]
+    return frozenset().union(*map(effects.changed_by, statements))
 
-    Parameters
-    ----------
-    around : frozenset of int
-        The blocks outside of the loop, in which each part would read it.
-    everywhere : frozenset of int
-        The blocks in which other parts change it meanwhile.
 
-    Returns
-    -------
-    tuple of (str, Loc) or None
-        Its name, and where it is read.
-    """
-    changed: set[str] = set()
-    for label in everywhere:
+def read_in(
+    effects: Effects, function: Any, labels: frozenset[int]
+) -> list[tuple[str, Any]]:
+    """Return the arguments that some blocks read elements of, and where first."""
+    found: dict[str, Any] = {}
+    for label in sorted(labels):
         for statement in function.blocks[label].body:
-            changed |= effects.changed_by(statement)
-    for label in sorted(around):
-        for statement in function.blocks[label].body:
-            both = effects.memory.read_by(statement) & changed
-            if both:
-                return min(both), statement.loc
-    return None
+            for name in sorted(effects.memory.read_by(statement)):
+                found.setdefault(name, statement.loc)
+    return list(found.items())

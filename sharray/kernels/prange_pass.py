@@ -17,7 +17,7 @@ from numba.core.ir_utils import build_definitions
 from numba.core.typed_passes import InlineOverloads
 
 from .prange_bounds import Slice, remaining_labels
-from .prange_effects import Effects, first_effect, read_and_changed
+from .prange_effects import Effects, changed_in, first_effect, read_in
 from .prange_loop import Loop, Refused, find_loop
 from .prange_returns import begins_neutrally, check_returned
 from .prange_typing import length_of, part_of, start_product, start_sum
@@ -40,11 +40,15 @@ class RangeFound(NamedTuple):
         What several parts would repeat; empty if nothing.
     is_plain : bool
         Whether the count ends at once and cannot crash.
+    apart : tuple of (int, int, str)
+        Arguments that must not overlap, by their positions, and what several parts
+        would repeat if they did.
     """
 
     refusal: str
     repeats: str = ""
     is_plain: bool = False
+    apart: tuple[tuple[int, int, str], ...] = ()
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)
@@ -84,6 +88,7 @@ class SplitRange(FunctionPass):
         if pipeline.reducer in ("sum", "min", "max"):
             check_returned(function, typemap, loop, carried, pipeline.reducer)
         repeats = _repeated(state, loop, effects)
+        reading = _read_outside(state, loop, effects)
         editor = _Editor(state)
         if pipeline.counts:
             _keep_count(editor, loop, piece)
@@ -92,7 +97,7 @@ class SplitRange(FunctionPass):
                 editor, loop, [one for one in carried.values() if begins_neutrally(one)]
             )
         function._definitions = build_definitions(function.blocks)
-        return RangeFound("", repeats, piece.is_plain)
+        return RangeFound("", repeats or reading.same, piece.is_plain, reading.apart)
 
 
 def _repeated(state: Any, loop: Loop, effects: Effects) -> str:
@@ -103,14 +108,35 @@ def _repeated(state: Any, loop: Loop, effects: Effects) -> str:
         # To add up the results of the parts is what code behind the loop is for.
         if found is not None and found[0].startswith(_AFTER_LOOP_FINE):
             found = None
-    if found is None:
-        outside = loop.before | {loop.block} | loop.after
-        read = read_and_changed(effects, state.func_ir, outside, loop.body | loop.after)
-        if read is None:
-            return ""
-        name, loc = read
-        found = f"reads argument {name!r}, which other parts change,", loc
-    effect, loc = found
+    return "" if found is None else _outside(state, *found)
+
+
+class _Reading(NamedTuple):
+    """What a kernel reads outside of its loop that the loop changes."""
+
+    same: str  # the same argument
+    apart: tuple[tuple[int, int, str], ...]  # another one, if the two overlap
+
+
+def _read_outside(state: Any, loop: Loop, effects: Effects) -> _Reading:
+    outside = loop.before | {loop.block} | loop.after
+    changed = changed_in(effects, state.func_ir, loop.body | loop.after)
+    names = list(state.func_ir.arg_names)
+    same, apart = "", []
+    for name, loc in read_in(effects, state.func_ir, outside):
+        what = f"reads argument {name!r}, which other parts change,"
+        if name in changed:
+            same = same or _outside(state, what, loc)
+        if name in names:
+            apart += [
+                (names.index(name), names.index(other), _outside(state, what, loc))
+                for other in sorted(changed - {name})
+                if other in names
+            ]
+    return _Reading(same, tuple(apart))
+
+
+def _outside(state: Any, effect: str, loc: Any) -> str:
     return f"{effect} outside of its loop over prange ({_place(state, loc)})"
 
 

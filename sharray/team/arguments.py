@@ -116,6 +116,35 @@ class Arguments(NamedTuple):
         """The mapped files in which the arrays lie."""
         return [root for value in self.values for root in _roots_of(value)]
 
+    def overlap(self, one: int, other: int) -> bool:
+        """Whether two arguments, by their positions, have memory in common."""
+        return any(
+            _overlap(first, second)
+            for first in _arrays_of(self.values[one])
+            for second in _arrays_of(self.values[other])
+        )
+
+
+def _arrays_of(value: Any) -> list[SharedArray[Any, Any]]:
+    if isinstance(value, SharedArray):
+        return [value]
+    if isinstance(value, tuple):
+        return [array for item in value for array in _arrays_of(item)]
+    return []
+
+
+def _overlap(one: SharedArray[Any, Any], other: SharedArray[Any, Any]) -> bool:
+    first, second = one._root, other._root
+    if first is None or second is None:
+        return bool(np.may_share_memory(one, other))
+    if first is not second:  # a file that is mapped twice may show the same bytes
+        return first.segment.identity == second.segment.identity
+    try:
+        # NumPy's stubs know only 0 and -1.
+        return np.shares_memory(one, other, max_work=1000)  # type: ignore[arg-type]
+    except np.exceptions.TooHardError:
+        return True
+
 
 def _roots_of(value: Any) -> list[Root]:
     # Not a function within `roots` that calls itself: the cycle would keep the arrays

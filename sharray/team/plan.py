@@ -19,6 +19,7 @@ from ..kernels.arguments import NumberKey, number_slots
 from ..kernels.barrier import Barrier
 from ..kernels.compiled import Compiled
 from ..kernels.kernel import Kernel
+from ..kernels.machine_code import RangeLoop
 from . import layout as at
 from .arguments import Arguments, Whole, check_value
 from .splitting import NOT_REACHED, SINGLE, Chunking, split
@@ -50,6 +51,7 @@ class Plan:
             raise KernelError(
                 f"kernel {kernel.__name__!r} cannot be split: {self.loop.refusal}"
             )
+        self._repeats = "" if self.loop is None else _repeated(self.loop, found)
         self.is_split = found.length is not None or self.loop is not None
         # What runs once is for whoever comes first.
         self.static = static and self.is_split
@@ -152,7 +154,7 @@ class Plan:
                 for reference, axis in self._split_arrays
                 if (array := reference()) is not None
             ]
-            repeats = "" if self.loop is None else self.loop.repeats
+            repeats = self._repeats
             if repeats and members == 1:
                 chunking = Chunking(length, max(length, 1), 0, 1)
             else:
@@ -171,6 +173,16 @@ class Plan:
                 )
             self._last_chunking = chunking
         return chunking
+
+
+def _repeated(loop: RangeLoop, found: Arguments) -> str:
+    """What each of several parts would do again; empty if nothing."""
+    if loop.repeats:
+        return loop.repeats
+    for one, other, repeats in loop.apart:
+        if found.overlap(one, other):
+            return repeats
+    return ""
 
 
 def _identify(array: np.ndarray[Any, Any]) -> tuple[Any, ...]:
