@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any
@@ -12,7 +13,7 @@ from numba.core import errors, types
 from numba.core.dispatcher import Dispatcher
 from numba.core.errors import NumbaError
 from numba.core.registry import cpu_target
-from numba.core.serialize import dumps
+from numba.core.serialize import NumbaPickler, dumps
 from numba.np import numpy_support
 
 from ..errors import KernelError
@@ -35,6 +36,7 @@ from .machine_code import MachineCode, RangeLoop, host, why_not_loadable
 from .outcome import MOST_ITEMS, ValueType
 from .prange_pass import KEY, RangeCompiler, RangeFound
 from .reducing import ITEMWISE
+from .references import is_of_ctypes, reduce_foreign
 from .tuples import class_of, name_of
 
 extension.register()
@@ -97,7 +99,18 @@ def type_of_function(dispatcher: Any) -> Any:
 
 def pickle_function(function: Callable[..., Any], options: dict[str, Any]) -> bytes:
     """A function by value, with what it refers to; `pickle.loads` makes it again."""
-    return bytes(dumps((function, options)))
+    with io.BytesIO() as file:
+        _Pickler(file, protocol=4).dump((function, options))
+        return file.getvalue()
+
+
+class _Pickler(NumbaPickler):
+    """numba's own, which knows nothing of functions of ctypes."""
+
+    def reducer_override(self, value: Any) -> Any:
+        if is_of_ctypes(value):
+            return reduce_foreign(value)
+        return super().reducer_override(value)
 
 
 # -- types -------------------------------------------------------------------

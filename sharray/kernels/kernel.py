@@ -161,8 +161,8 @@ class Kernel:
         name = foreign_function(self.py_func)
         if name:
             return (
-                f"it calls {name!r}, a function of ctypes or cffi, with an address of "
-                "this process; declare a function of the C library by "
+                f"it calls {name!r}, a callback of ctypes or a function of cffi, with "
+                "an address of this process; declare a function of the C library by "
                 "numba.types.ExternalFunction, or write it in Python"
             )
         return "what it refers to cannot be pickled; pass that as arguments"

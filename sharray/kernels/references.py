@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterator
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+from ..system import libraries
 from .prange import prange
 
+_PYTHON_API = 0x4  # FUNCFLAG_PYTHONAPI: keeps the lock of the interpreter
 _OF_THREADS = (
     "get_thread_id",
     "get_num_threads",
@@ -62,15 +64,59 @@ def thread_function(function: Callable[..., Any]) -> str:
 
 
 def foreign_function(function: Callable[..., Any]) -> str:
-    """Return the name of a function of ctypes or cffi; empty if none is used.
+    """Return the name of a function of ctypes or cffi that other processes lack.
 
-    Its address is one of this process.
+    Functions of ctypes that are in a library they have: see `reduce_foreign`.
     """
     for name, value in referred_to(function):
-        is_ctypes = isinstance(value, ctypes._CFuncPtr)  # type: ignore[attr-defined]
-        if is_ctypes or type(value).__module__.startswith("_cffi"):
+        if is_of_ctypes(value):
+            if libraries.place_of(_address_of(value)) is None:
+                return name
+        elif type(value).__module__.startswith("_cffi"):
             return name
     return ""
+
+
+def is_of_ctypes(value: object) -> bool:
+    """Return whether this is a function of ctypes."""
+    return isinstance(value, ctypes._CFuncPtr)  # type: ignore[attr-defined]
+
+
+def reduce_foreign(function: Any) -> tuple[Any, ...]:
+    """Return how to pickle a function of ctypes: as its place in a library.
+
+    Raises
+    ------
+    TypeError
+        It is in none, as what ctypes makes of Python functions.
+    """
+    place = libraries.place_of(_address_of(function))
+    if place is None:
+        raise TypeError("cannot pickle a function of ctypes that is in no library")
+    kinds = [_named(kind) for kind in (function.restype, *(function.argtypes or ()))]
+    needs_gil = bool(type(function)._flags_ & _PYTHON_API)
+    return _foreign, (tuple(place), needs_gil, kinds)
+
+
+def _foreign(place: tuple[Any, ...], needs_gil: bool, kinds: list[Any]) -> Any:
+    make = ctypes.PYFUNCTYPE if needs_gil else ctypes.CFUNCTYPE
+    address = libraries.address_of(libraries.Place(*place))
+    return make(*map(_unnamed, kinds))(address)
+
+
+def _named(kind: Any) -> Any:
+    """A type of ctypes as pickle can find it: the type of a pointer has no name."""
+    if isinstance(kind, type) and issubclass(kind, ctypes._Pointer):
+        return [_named(kind._type_)]
+    return kind
+
+
+def _unnamed(kind: Any) -> Any:
+    return ctypes.POINTER(_unnamed(kind[0])) if isinstance(kind, list) else kind
+
+
+def _address_of(function: Any) -> int:
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
 
 
 def _functions(function: Callable[..., Any]) -> Iterator[Any]:

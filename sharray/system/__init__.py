@@ -11,6 +11,7 @@ module                    what it wraps
 `sharray.system.directories`  directories of one user
 `sharray.system.optional`   which errors mean that a call is missing here
 `sharray.system.c_library`  functions of the C library
+`sharray.system.libraries`  where functions are in shared libraries
 `sharray.system.memory`     mmap, msync, madvise, sync_file_range
 `sharray.system.locks`      flock, open file description locks
 `sharray.system.mappings`   which processes have a file mapped, and where
