@@ -13,6 +13,7 @@ module                      what it is for
 `sharray.kernels.locks`       held while compiling and loading
 `sharray.kernels.tuples`      named tuples
 `sharray.kernels.references`  what a kernel refers to
+`sharray.kernels.watching`    whether that was replaced since
 `sharray.kernels.outcome`     what a kernel returned, as bytes
 `sharray.kernels.failures`    what it raised
 `sharray.kernels.reducing`    how values are combined

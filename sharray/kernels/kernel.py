@@ -25,6 +25,7 @@ from .jit import is_disabled
 from .machine_code import MachineCode, why_not_loadable
 from .outcome import ValueType
 from .references import foreign_function, may_use_prange, thread_function
+from .watching import Watched, replaced, watched_by
 
 Function = Callable[..., Any]
 _Codes = list[tuple[Keys, MachineCode, ValueType | None]]
@@ -69,6 +70,8 @@ class Kernel:
         The function as it was written.
     signature : inspect.Signature
         Its parameters, with their defaults.
+    version : int
+        How often it was renewed, since something that it refers to was replaced.
     """
 
     def __init__(self, function: Function, options: dict[str, Any]) -> None:
@@ -81,6 +84,8 @@ class Kernel:
         self._made_dispatcher: Any = None
         self._may_split: bool | None = None
         self._checked_for_run = False
+        self._watched: tuple[Watched, ...] = ()
+        self.version = 0
         plain = getattr(function, "py_func", function)
         functools.update_wrapper(self, plain)
         self.__name__: str = plain.__name__
@@ -122,6 +127,8 @@ class Kernel:
 
             with locks.compiling():
                 if self._made_dispatcher is None:
+                    if not is_disabled():
+                        self._watched = watched_by(self._source)
                     made = dispatcher_of(self._source, self._options)
                     self._made_dispatcher = made
         return self._made_dispatcher
@@ -178,6 +185,8 @@ class Kernel:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run it here, on all of its arguments."""
+        if self._watched:
+            self.check_watched()
         if self._received and not is_disabled():
             arguments = self.bind(args, kwargs)
             found = self._find_received(arguments)
@@ -195,6 +204,8 @@ class Kernel:
 
         What goes to ``*args`` is a tuple.
         """
+        if self._watched:
+            self.check_watched()
         if not kwargs and len(args) == self._arity:
             return args
         return tuple(self._with_defaults(args, kwargs).arguments.values())
@@ -238,6 +249,47 @@ class Kernel:
         return error
 
     # -- compiling -----------------------------------------------------------
+
+    def check_watched(self) -> None:
+        """Be compiled again if something that it refers to was replaced."""
+        for get, key, value, _ in self._watched:  # 60 ns each
+            if get(key, None) is not value:
+                self._renew_if_replaced()
+                break
+
+    def _renew_if_replaced(self) -> None:
+        """Forget what was compiled with something that was replaced since.
+
+        Raises
+        ------
+        KernelError
+            That was done with a function that only numba knows how to compile again.
+        """
+        found = replaced(self._watched)
+        gone = {id(one.value) for one in found}
+        for one in found:
+            if not gone.isdisjoint(map(id, one.owners)):
+                continue  # who uses it was replaced as well
+            for owner in one.owners[::-1]:
+                if not isinstance(owner, Kernel):
+                    raise KernelError(
+                        f"kernel {self.__name__!r} calls {owner.__name__!r}, for which "
+                        f"{one.key!r} was another object when numba compiled it; "
+                        f"define {owner.__name__!r} again"
+                    )
+                owner._renew()
+        if found:
+            self._renew()
+
+    def _renew(self) -> None:
+        with locks.compiling():
+            self._identity = os.urandom(16).hex()  # others know the old one's code
+            _known[self._identity] = self
+            self._watched = ()
+            self._made_dispatcher = self._pickled = self._may_split = None
+            self._checked_for_run = False
+            self._compiled = {}
+            self.version += 1
 
     def compile(self, *arguments: Any) -> Kernel:
         """Compile it now, for arguments of these types.
@@ -308,6 +360,8 @@ class Kernel:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Its machine code, and the function for other types than those."""
+        if self._watched:
+            self.check_watched()
         being = _pickling.__dict__.setdefault("identities", set())
         if self._identity in being:  # it refers to itself
             return _receive, (self._identity, self.__name__, self.signature, [], None)
@@ -390,6 +444,8 @@ def _receive(
         found._made_dispatcher = None
         found._may_split = None
         found._checked_for_run = False
+        found._watched = ()
+        found.version = 0
         found._take_signature(signature)
         found = _known.setdefault(identity, found)
         _arrived[identity] = found

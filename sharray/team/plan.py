@@ -199,7 +199,11 @@ def plan_key(
     kernel: Kernel, options: tuple[Any, ...], arguments: tuple[Any, ...]
 ) -> Any:
     """What a plan is kept under; None if it cannot be used again."""
-    parts: list[Any] = [kernel, options]
+    parts: list[Any] = [kernel, kernel.version, options]
+    reducer = options[-1]
+    if type(reducer) is Kernel:
+        reducer.check_watched()
+        parts.append(reducer.version)
     for argument in arguments:
         if isinstance(argument, np.ndarray):
             parts.append(id(argument))
