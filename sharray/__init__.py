@@ -60,6 +60,7 @@ from .integrations import await_libraries
 
 if TYPE_CHECKING:
     from .array.inspection import inspect
+    from .integrations.dask import to_dask
     from .kernels import atomic
     from .kernels.barrier import Barrier
     from .kernels.counter import Counter
@@ -132,6 +133,7 @@ __all__ = [
     "share",
     "submit",
     "teams",
+    "to_dask",
     "uninstall",
     "unlink",
     "unshare",
@@ -162,6 +164,7 @@ _LATE = {
     "share": ".passing.sharing",
     "submit": ".team.default",
     "teams": ".team.survey",
+    "to_dask": ".integrations.dask",
     "uninstall": ".passing.installing",
     "unshare": ".passing.sharing",
     "whole": ".team.arguments",

@@ -81,7 +81,7 @@ sys.modules["distributed"] = None
 import dask.array, sharray as sh
 from dask.sizeof import sizeof
 a = sh.ones((6, 6))
-print(sizeof(a) < 300, sizeof("text"), a.to_dask(2).sum().compute())
+print(sizeof(a) < 300, sizeof("text"), sh.to_dask(a, 2).sum().compute())
 """
     assert workers.run_python(code) == f"True {sys.getsizeof('text')} 36.0\n"
 
@@ -188,7 +188,7 @@ def test_hosts_differ_by_boot_user_and_file_systems(
 
 def test_blocks_are_views() -> None:
     a = sh.array(np.arange(24.0).reshape(4, 6))
-    blocks = dask.compute(*a[:, 1:].to_dask((2, 3)).to_delayed().ravel())
+    blocks = dask.compute(*sh.to_dask(a[:, 1:], (2, 3)).to_delayed().ravel())
     assert [block.shape for block in blocks] == [(2, 3), (2, 2)] * 2
     assert all(np.shares_memory(block, a) for block in blocks)
     np.testing.assert_array_equal(np.block([[*blocks[:2]], [*blocks[2:]]]), a[:, 1:])
@@ -197,7 +197,7 @@ def test_blocks_are_views() -> None:
 @pytest.mark.parametrize("shape", [(), (0,), (7,), (3, 0), (5, 4, 3)])
 def test_dask_array_equals_the_array(shape: tuple[int, ...]) -> None:
     a = sh.array(np.arange(np.prod(shape, dtype=int)).reshape(shape))
-    x = a.to_dask(2)
+    x = sh.to_dask(a, 2)
     assert (x.shape, x.dtype) == (a.shape, a.dtype)
     np.testing.assert_array_equal(x.compute(), a)
     np.testing.assert_array_equal((x.T + 1).compute(), a.T + 1)
@@ -207,21 +207,21 @@ def test_dask_array_equals_the_array(shape: tuple[int, ...]) -> None:
 
 def test_each_dask_array_has_a_name_of_its_own_and_reads_what_is_there() -> None:
     a = sh.ones(N)
-    x = a.to_dask()
+    x = sh.to_dask(a)
     assert x.sum().compute() == N
     a += 1
     assert x.sum().compute() == 2 * N
-    assert a.to_dask().name != x.name
+    assert sh.to_dask(a).name != x.name
 
 
 def test_dask_array_of_private_memory_is_refused() -> None:
     with pytest.raises(sh.NotSharedError, match="private copy"):
-        sh.zeros(3)[[0, 1]].to_dask()
+        sh.to_dask(sh.zeros(3)[[0, 1]])
 
 
 def test_blocks_are_written_in_place() -> None:
     a = sh.zeros((6, 6))
-    x = a.to_dask((2, 3))
+    x = sh.to_dask(a, (2, 3))
     x.map_blocks(dask_tasks.increment, dtype=x.dtype).sum().compute()
     assert (a == 1).all()
     da.store(x * 3, a, lock=False)
@@ -436,7 +436,7 @@ def test_blocks_of_a_dask_array_are_written_in_place_by_workers(
     cluster: Cluster,
 ) -> None:
     a = sh.zeros((60, 60))
-    x = a.to_dask((20, 30))
+    x = sh.to_dask(a, (20, 30))
     near = {"workers": [cluster.near, cluster.next]}
     with dask.annotate(**near), dask.config.set(scheduler=cluster.client):
         x.map_blocks(dask_tasks.increment, dtype=x.dtype).sum().compute()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -248,47 +247,6 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
 
     def __reduce__(self) -> Any:
         return self.__reduce_ex__(2)
-
-    def to_dask(self, chunks: Any = "auto") -> Any:
-        """A dask array on this memory, without a copy; needs dask.
-
-        Its blocks are views, in whichever process they are computed: tasks of a
-        `LocalCluster` read the memory that all map, and what they write to their block,
-        or `dask.array.store` to this array, is in it for all. `copy` protects against
-        the former.
-
-        Each call gives a new name, without looking at the values: what dask has kept
-        of an earlier one is never taken for the result after the array has changed.
-
-        Parameters
-        ----------
-        chunks : int, tuple or str, default "auto"
-            As in `dask.array.from_array`.
-
-        Returns
-        -------
-        dask.array.Array
-
-        Raises
-        ------
-        NotSharedError
-            This is a private copy, or was opened with mode ``c``;
-            `dask.array.from_array` takes these.
-
-        Examples
-        --------
-        >>> import sharray as sh
-        >>> a = sh.ones((4, 6))
-        >>> blocks = a.to_dask(chunks=(2, 3))
-        >>> blocks.numblocks
-        (2, 2)
-        >>> a[0, 0] = 10
-        >>> float(blocks.sum().compute())
-        33.0
-        """
-        # By name: dask's integration stands above arrays, and needs what is optional.
-        integration = import_module("sharray.integrations.dask")
-        return integration.to_dask(self, chunks)
 
     # -- private copies ------------------------------------------------------
 

@@ -175,7 +175,44 @@ class _Source:
 
 
 def to_dask(array: AnyArray, chunks: Any = "auto") -> Any:
-    """`SharedArray.to_dask`."""
+    """Make a dask array on the memory of a shared array, without a copy.
+
+    Its blocks are views, in whichever process they are computed: tasks of a
+    `LocalCluster` read the memory that all map. Every process sees what they write to
+    their block, or `dask.array.store` to the array; pass a copy to prevent that.
+
+    Each call gives a new name, without looking at the values: dask never takes a result
+    that it has kept for the result after the array has changed.
+
+    Parameters
+    ----------
+    array : SharedArray
+        Any shared array.
+    chunks : int, tuple or str, default "auto"
+        As in `dask.array.from_array`.
+
+    Returns
+    -------
+    dask.array.Array
+        With the shape and dtype of the array.
+
+    Raises
+    ------
+    NotSharedError
+        The array is a private copy, or was opened with mode ``c``;
+        `dask.array.from_array` takes these.
+
+    Examples
+    --------
+    >>> import sharray as sh
+    >>> a = sh.ones((4, 6))
+    >>> blocks = sh.to_dask(a, chunks=(2, 3))
+    >>> blocks.numblocks
+    (2, 2)
+    >>> a[0, 0] = 10
+    >>> float(blocks.sum().compute())
+    33.0
+    """
     if not has_handle(array):
         raise NotSharedError(
             "this array is a private copy, which dask's workers cannot see; pass a "
