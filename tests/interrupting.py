@@ -56,6 +56,7 @@ class _Tracer:
     def __call__(self, frame: FrameType, event: str, _: object) -> Any:
         if not frame.f_code.co_filename.startswith(_FOLLOWED):
             return None
+        frame.f_trace = self._within  # CPython 3.13 needs it for the next line
         frame.f_trace_opcodes = True
         frame.f_trace_lines = False
         self._pass_point(frame)

@@ -93,9 +93,7 @@ def test_a_kernel_defined_anew_runs_its_new_code_here_and_in_workers(
     assert notebook.value(call) == [22.0] * 4
 
 
-def test_a_kernel_keeps_what_it_calls_until_its_own_cell_is_run_again(
-    notebook: Kernel,
-) -> None:
+def test_a_kernel_calls_what_the_latest_cell_has_defined(notebook: Kernel) -> None:
     notebook.run("team, x = sh.Team(1, caller_works=False), sh.zeros(4)")
     call = "team.run(add, x); x.tolist()"
     step = "@sh.kernel\ndef step():\n    return {}\n"
@@ -103,9 +101,9 @@ def test_a_kernel_keeps_what_it_calls_until_its_own_cell_is_run_again(
     notebook.run(ADD.format("step()"))
     assert notebook.value(call) == [1.0] * 4
     notebook.run(step.format(10.0))
-    assert notebook.value(call) == [2.0] * 4  # as functions of numba do
+    assert notebook.value(call) == [11.0] * 4
     notebook.run(ADD.format("step()"))
-    assert notebook.value(call) == [12.0] * 4
+    assert notebook.value(call) == [21.0] * 4
 
 
 # -- what a cell shows -------------------------------------------------------

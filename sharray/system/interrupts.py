@@ -13,6 +13,10 @@ state of this package that has to be undone uses one of them:
 - `deferred` for everything else: system calls that return a descriptor, locks of
   files, words in shared memory, conversations with a worker.
 
+No ``while`` may stand in a ``with`` or ``try`` block: since CPython 3.12, the block does
+not cover its jump back, and what arrives there leaves without the undoing. ``for`` is
+covered, and so is a function with a loop that the block calls.
+
 ::
 
               deferred begins            allowed begins, after
@@ -133,8 +137,7 @@ def _take_over() -> None:
 
 def _give_back() -> None:
     try:
-        while _before:
-            number, handler = next(iter(_before.items()))
+        for number, handler in list(_before.items()):
             if _handlers.getsignal(number) is _note:
                 _handlers.signal(number, handler)
             _before.pop(number, None)  # last: what is left here is not restored yet
