@@ -11,8 +11,9 @@ from typing import Any
 import numba
 
 import sharray as sh
-from sharray.kernels import atomic, extension
-from sharray.kernels.barrier import Barrier
+from sharray.kernels.numba import extension
+from sharray.native import atomic
+from sharray.sync.barrier import Barrier
 
 from .harness import Contender, Effort, Sample, measure
 from .scratch import Scratch

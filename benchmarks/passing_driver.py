@@ -111,7 +111,7 @@ def _verify(name: str, way: Way) -> None:
         x = np.arange(n, dtype=float)
         if not way.run("give", x, functools.partial(np.array_equal, x)):
             raise RuntimeError(f"{name} gives back something else")
-    outbox = sys.modules.get("sharray.storage.outbox")
+    outbox = sys.modules.get("sharray.storage.messages.outbox")
     if bool(outbox and outbox._outgoing) is not (name in (OURS, SHARED)):
         raise RuntimeError(f"{name} is installed, or is not, contrary to its name")
 

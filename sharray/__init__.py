@@ -61,15 +61,15 @@ from .integrations import await_libraries
 if TYPE_CHECKING:
     from .array.inspection import inspect
     from .integrations.dask import to_dask
-    from .kernels import atomic
-    from .kernels.barrier import Barrier
-    from .kernels.counter import Counter
     from .kernels.decorator import kernel
     from .kernels.kernel import Kernel, Shipping
     from .kernels.prange import prange
+    from .native import atomic
     from .passing.installing import install, installed, uninstall
     from .passing.sharing import share, unshare
     from .storage.inspection import Holder, Inspection, PageView
+    from .sync.barrier import Barrier
+    from .sync.counter import Counter
     from .system.mappings import Mapping
     from .team.arguments import whole
     from .team.default import run, submit
@@ -144,8 +144,8 @@ __all__ = [
 
 # Programs that only share arrays do without these: 60 ms, and LLVM.
 _LATE = {
-    "Barrier": ".kernels.barrier",
-    "Counter": ".kernels.counter",
+    "Barrier": ".sync.barrier",
+    "Counter": ".sync.counter",
     "Holder": ".storage.inspection",
     "Inspection": ".storage.inspection",
     "Kernel": ".kernels.kernel",
@@ -175,7 +175,7 @@ await_libraries()
 
 def __getattr__(name: str) -> Any:
     if name == "atomic":
-        return import_module(".kernels.atomic", __name__)
+        return import_module(".native.atomic", __name__)
     if name not in _LATE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     found = globals()[name] = getattr(import_module(_LATE[name], __name__), name)

@@ -7,7 +7,8 @@ from typing import Any
 
 import numba
 
-from sharray.kernels import atomic, extension
+from sharray.kernels.numba import extension
+from sharray.native import atomic
 
 extension.register()
 

@@ -23,9 +23,10 @@ import numpy as np
 import pyarrow
 
 import sharray as sh
-from sharray.passing import sending
 from sharray.passing.options import Options
-from sharray.storage import ending, inspecting, location
+from sharray.passing.wire import sending
+from sharray.storage import inspecting, location
+from sharray.storage.lifetime import ending
 from sharray.system import mappings
 
 # Enough for `shared_bytes` to be looked for.

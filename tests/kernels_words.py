@@ -1,12 +1,12 @@
-"""Functions in the small language of `sharray.kernels.words`."""
+"""Functions in the small language of `sharray.native.words`."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from sharray.kernels import atomic
-from sharray.kernels.calling import address_of
-from sharray.kernels.waiting import futex_wake, now_ns, pause
+from sharray.native import atomic
+from sharray.native.calling import address_of
+from sharray.native.waiting import futex_wake, now_ns, pause
 
 LIMIT = 7
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import sharray as sh
-from sharray.storage import transit
+from sharray.storage.lifetime import transit
 
 LARGE = 60_000  # float64: the receiver keeps it where it is
 SMALL = 20_000  # the receiver copies it

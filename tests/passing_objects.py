@@ -13,8 +13,8 @@ import numpy as np
 
 import sharray as sh
 from sharray.passing.options import Options
-from sharray.passing.sending import write
-from sharray.storage import inbox, outbox
+from sharray.passing.wire.sending import write
+from sharray.storage.messages import inbox, outbox
 
 THRESHOLDS = [0, 1, 1000, Options().threshold]
 # Together with this, a message is large enough to be read where it lies.

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sharray.passing.receiving import Received
+from sharray.passing.wire.receiving import Received
 
 SHARED = "shared memory"
 PICKLED = "pickled"

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from sharray.passing.options import Options, State
-from sharray.passing.receiving import Received
-from sharray.passing.sending import write
-from sharray.storage import outbox
+from sharray.passing.wire.receiving import Received
+from sharray.passing.wire.sending import write
+from sharray.storage.messages import outbox
 
 MIB = 1 << 20
 # Larger than what the receiver copies at once, so that it holds the memory.

@@ -19,7 +19,7 @@ import pytest
 
 import sharray as sh
 from sharray.kernels.jit import is_disabled
-from sharray.team import layout as at
+from sharray.team.control import layout as at
 
 __all__ = ["SIGCONT", "SIGSTOP", "is_disabled"]
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import sharray as sh
-from sharray.kernels import atomic
+from sharray.native import atomic
 
 INTEGERS = ["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"]
 FLOATS = ["f4", "f8"]
@@ -181,7 +181,7 @@ def test_loads_in_a_loop_see_what_others_store() -> None:
 def test_importing_loads_no_compiler_and_calling_no_numba() -> None:
     code = """
 import sys, numpy
-from sharray.kernels import atomic, barrier, counter, extension, waiting
+from sharray import atomic, barrier, counter, extension, waiting
 print([name for name in ("numba", "llvmlite") if name in sys.modules])
 atomic.add(numpy.zeros(3), 0, 1)
 print([name for name in ("numba", "llvmlite") if name in sys.modules])
@@ -194,9 +194,9 @@ def test_kernels_that_are_not_compiled_do_the_same(
 ) -> None:
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
     code = """
-import numba, numpy, sharray.kernels.extension
-from sharray.kernels import atomic
-sharray.kernels.extension.register()
+import numba, numpy, sharray.kernels.numba.extension
+from sharray import atomic
+sharray.kernels.numba.extension.register()
 @numba.njit
 def kernel(a):
     return atomic.add(a, (0, -1), 2), atomic.compare_exchange(a, (0, 1), 7, 8)[1]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from atomic_calls import in_kernel, in_python
 
-from sharray.kernels import atomic
+from sharray.native import atomic
 
 
 @pytest.fixture(params=[in_python, in_kernel])

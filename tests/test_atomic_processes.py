@@ -15,8 +15,9 @@ import pytest
 import workers
 
 import sharray as sh
-from sharray.kernels import atomic, extension
-from sharray.kernels.waiting import futex_wait, futex_wake, now_ns, pause
+from sharray.kernels.numba import extension
+from sharray.native import atomic
+from sharray.native.waiting import futex_wait, futex_wake, now_ns, pause
 
 extension.register()
 
@@ -180,9 +181,9 @@ def test_who_waits_is_woken(wait: Any, wake: Any, dtype: str) -> None:
 
 WAITER = """
 import numba, pickle, sys
-import sharray.kernels.extension
-from sharray.kernels.waiting import futex_wait
-sharray.kernels.extension.register()
+import sharray.kernels.numba.extension
+from sharray.native.waiting import futex_wait
+sharray.kernels.numba.extension.register()
 array = pickle.loads(bytes.fromhex(sys.argv[1]))
 compiled = numba.njit(lambda array: futex_wait(array, 0, 0, -1))
 print((compiled if sys.argv[2] == "kernel" else compiled.py_func)(array))

@@ -11,8 +11,8 @@ import numba
 import pytest
 
 import sharray as sh
-from sharray.kernels.barrier import Barrier
-from sharray.kernels.waiting import pause
+from sharray.native.waiting import pause
+from sharray.sync.barrier import Barrier
 
 pytestmark = pytest.mark.slow
 

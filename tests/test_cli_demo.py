@@ -20,7 +20,7 @@ from sharray.cli import main
 from sharray.cli.demo import elevation, measure, pickled
 from sharray.cli.demo.terrain import Grid, Terrain, hillshade, shade_rows, split
 from sharray.cli.steps import show_steps
-from sharray.team.channel import Channel
+from sharray.team.workers.channel import Channel
 
 pytestmark = pytest.mark.slow
 

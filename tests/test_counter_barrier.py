@@ -18,10 +18,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sharray.kernels.barrier import Barrier
-from sharray.kernels.barrier_protocol import STATE
-from sharray.kernels.counter import Counter
-from sharray.kernels.waiting import futex_wake, pause
+from sharray.native.waiting import futex_wake, pause
+from sharray.sync.barrier import Barrier
+from sharray.sync.barrier_protocol import STATE
+from sharray.sync.counter import Counter
 
 SPAWN = multiprocessing.get_context("spawn")
 INT64 = st.integers(-(2**62), 2**62 - 1)

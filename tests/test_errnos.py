@@ -16,7 +16,8 @@ from hostile import _ADVICE
 
 import sharray as sh
 from sharray.errors import explain
-from sharray.storage import inbox, location, naming
+from sharray.storage import location, naming
+from sharray.storage.messages import inbox
 from sharray.system import directories, files, locks, memory
 
 CODES = sorted(set(errno.errorcode) - {errno.EINTR})

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import sharray as sh
-from sharray.storage import lease
+from sharray.storage.lifetime import lease
 from sharray.system import files, locks, memory
 
 

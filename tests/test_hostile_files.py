@@ -15,7 +15,7 @@ import pytest
 from hostile import header_text, npy, refused
 
 import sharray as sh
-from sharray.storage import lease
+from sharray.storage.lifetime import lease
 
 MODES = ["r", "r+", "c"]
 PAGE = 4096

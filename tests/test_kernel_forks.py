@@ -17,7 +17,7 @@ from workers import run_python
 
 import sharray as sh
 from sharray.kernels import compiled as module
-from sharray.kernels import locks
+from sharray.native import locks
 
 pytestmark = team_tools.needs_jit
 

@@ -17,14 +17,14 @@ from llvmlite import ir
 
 import sharray as sh
 from sharray.kernels.compiled import Compiled
-from sharray.kernels.machine_code import (
+from sharray.native.machine_code import (
     MachineCode,
     find_symbol,
     host,
     load,
     why_not_loadable,
 )
-from sharray.kernels.object_file import is_supported, undefined_symbols
+from sharray.native.object_file import is_supported, undefined_symbols
 
 
 def code_of(kernel: sh.Kernel) -> MachineCode:

@@ -11,7 +11,7 @@ import pytest
 from ends import names_in_ram
 
 import sharray as sh
-from sharray.storage import transit
+from sharray.storage.lifetime import transit
 
 BEFORE = """
 import time, warnings

@@ -16,7 +16,7 @@ import pytest
 from passing_ends import blocks_in_ram
 
 import sharray as sh
-from sharray.storage import transit
+from sharray.storage.lifetime import transit
 from sharray.system import channels
 
 START = """

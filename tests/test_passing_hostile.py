@@ -28,7 +28,7 @@ from passing_pressure import HELD, MIB, Unloadable, checksum, passed, payload, s
 
 import sharray as sh
 from sharray.passing.options import State
-from sharray.passing.receiving import open_message
+from sharray.passing.wire.receiving import open_message
 from sharray.system import processes
 
 pytestmark = pytest.mark.slow

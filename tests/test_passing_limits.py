@@ -23,7 +23,7 @@ from passing_pressure import (
 )
 
 import sharray as sh
-from sharray.passing import sending
+from sharray.passing.wire import sending
 from sharray.system import files
 
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="needs root to be others")

@@ -28,8 +28,8 @@ from passing_pressure import (
 )
 
 import sharray as sh
-from sharray.storage import outbox, outgoing
-from sharray.storage.outgoing import Outgoing
+from sharray.storage.messages import outbox, outgoing
+from sharray.storage.messages.outgoing import Outgoing
 from sharray.system import files, limits
 
 # Python 3.12 and later warn of forks in a process with threads, which pools have.

@@ -18,7 +18,7 @@ from passing_objects import assert_same, through_message, through_pickle
 
 import sharray as sh
 from sharray.passing.options import Options, State
-from sharray.passing.sending import write
+from sharray.passing.wire.sending import write
 
 LARGE = 1 << 20
 # Python 3.12 and later warn of forks in a process with threads.

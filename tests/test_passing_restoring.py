@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import sharray as sh
-from sharray.passing import hooks
+from sharray.passing.hooks import standard as hooks
 from sharray.passing.options import State
 
 

@@ -18,7 +18,7 @@ import pytest
 from passing_pressure import HELD, checksum, passed, payload, sent, start_program
 
 import sharray as sh
-from sharray.storage import inbox, incoming, outbox, outgoing
+from sharray.storage.messages import inbox, incoming, outbox, outgoing
 
 # Python 3.12 and later warn of forks in a process with threads, which pools have.
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")

@@ -17,7 +17,8 @@ import pytest
 from passing_pressure import checksum, payload, sent
 
 import sharray as sh
-from sharray.storage import ending, outbox, privileges
+from sharray.storage.lifetime import ending
+from sharray.storage.messages import outbox, privileges
 from sharray.system import files
 
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="needs root to be others")

@@ -13,7 +13,7 @@ import pytest
 import workers
 
 import sharray as sh
-from sharray.storage import lease
+from sharray.storage.lifetime import lease
 from sharray.system import files, mappings
 
 FEW = 250

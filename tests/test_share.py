@@ -18,7 +18,7 @@ from hypothesis import given, settings
 
 import sharray as sh
 from sharray.passing.options import Options
-from sharray.passing.sending import write
+from sharray.passing.wire.sending import write
 
 # Python 3.12 and later warn of forks in a process with threads, which pools have.
 pytestmark = [

@@ -17,12 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from team_tools import until
 
-from sharray.kernels import atomic, calling
-from sharray.kernels.machine_code import ENTRY_TYPE
-from sharray.kernels.waiting import futex_wake
-from sharray.team import layout as at
-from sharray.team import service
-from sharray.team.service import lead, serve
+from sharray.native import atomic, calling
+from sharray.native.machine_code import ENTRY_TYPE
+from sharray.native.waiting import futex_wake
+from sharray.team.control import layout as at
+from sharray.team.control import protocol as service
+from sharray.team.control.protocol import lead, serve
 
 
 @pytest.fixture(autouse=True)

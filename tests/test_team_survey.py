@@ -14,8 +14,8 @@ import workers
 
 import sharray as sh
 from sharray.system import files, memory
-from sharray.team import layout as at
-from sharray.team.control import LABEL
+from sharray.team.control import layout as at
+from sharray.team.control.page import LABEL
 
 
 @sh.kernel

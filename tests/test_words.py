@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sharray as sh
-from sharray.kernels import atomic
-from sharray.kernels.machine_code import load
-from sharray.kernels.object_file import undefined_symbols
-from sharray.kernels.words import compile_words
+from sharray.native import atomic
+from sharray.native.machine_code import load
+from sharray.native.object_file import undefined_symbols
+from sharray.native.words import compile_words
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 import sharray as sh
-from sharray.kernels import atomic
-from sharray.kernels.words import compile_words
+from sharray.native import atomic
+from sharray.native.words import compile_words
 
 # -- what is refused -----------------------------------------------------------
 

@@ -7,9 +7,11 @@ import os
 from typing import TYPE_CHECKING
 
 from ..errors import ArrayNotFoundError, FormatError, SharrayError, explain
-from ..storage import ending, inbox, location, outbox
+from ..storage import location
 from ..storage.attaching import attach, explain_open, read_layout
+from ..storage.lifetime import ending
 from ..storage.location import Location
+from ..storage.messages import inbox, outbox
 from ..storage.naming import UNFINISHED
 from ..storage.segment import identity_of
 from ..system import files

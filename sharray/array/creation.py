@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..storage import ending, header, making
+from ..storage import header, making
+from ..storage.lifetime import ending
 from . import filling
 from .arguments import Shape, check_dtype_and_shape, is_fortran
 from .core import AnyArray

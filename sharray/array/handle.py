@@ -81,7 +81,7 @@ def describe(
     offset : int
         Position of its first element in the file.
     maybe_kept : bool
-        See `sharray.storage.transit.record_sent`.
+        See `sharray.storage.lifetime.transit.record_sent`.
     """
     segment = root.segment
     token = 0

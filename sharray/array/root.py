@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from ..storage import ending
 from ..storage.attaching import attach
+from ..storage.lifetime import ending
 from ..storage.location import Location
 from ..storage.segment import Segment
 from .addresses import Addresses

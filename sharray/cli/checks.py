@@ -17,7 +17,7 @@ import numpy as np
 
 import sharray as sh
 
-from ..storage import header, lease, location, message, trailer, transit
+from ..storage import header, location, trailer
 from ..storage.attaching import explain_open
 from ..storage.format import (
     BLOCK,
@@ -27,6 +27,8 @@ from ..storage.format import (
     round_up,
 )
 from ..storage.header import Header
+from ..storage.lifetime import lease, transit
+from ..storage.messages import states as message
 from ..storage.trailer import Trailer
 from ..system import files
 

@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..array.core import SharedArray
-from .barrier import Barrier
-from .counter import Counter
+from ..sync.barrier import Barrier
+from ..sync.counter import Counter
 from .tuples import TupleName, is_named, name_of
 
 WORD = 8

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ..native.machine_code import ENTRY_TYPE, MERGE_TYPE, MachineCode, load
 from .failures import Failure, call_native, capture
-from .machine_code import ENTRY_TYPE, MERGE_TYPE, MachineCode, load
 from .outcome import FIRST_CELL, SIZE, ValueType, read
 from .prange import ALL
 

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from .machine_code import find_symbol
+from ..native.machine_code import find_symbol
 
 _PYTHON_ERROR = -1  # RETCODE_EXC: CPython's own error indicator is set
 

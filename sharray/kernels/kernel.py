@@ -16,13 +16,13 @@ import numpy as np
 
 from ..array.core import SharedArray
 from ..errors import KernelError
+from ..native import locks
+from ..native.machine_code import MachineCode, why_not_loadable
 from ..system import interrupts
-from . import locks
 from .arguments import Keys, absolute, key_of, slots_of
 from .compiled import Compiled
 from .failures import Failure, describe, rebuild
 from .jit import is_disabled
-from .machine_code import MachineCode, why_not_loadable
 from .outcome import ValueType
 from .references import foreign_function, may_use_prange, thread_function
 from .watching import Watched, replaced, watched_by
@@ -123,7 +123,7 @@ class Kernel:
     @property
     def _dispatcher(self) -> Any:
         if self._made_dispatcher is None:
-            from .compiling import dispatcher_of
+            from .numba.compiling import dispatcher_of
 
             with locks.compiling():
                 if self._made_dispatcher is None:
@@ -177,7 +177,7 @@ class Kernel:
     @property
     def _numba_type_(self) -> Any:
         """What lets other kernels call this one; numba asks for it."""
-        from .compiling import type_of_function
+        from .numba.compiling import type_of_function
 
         return type_of_function(self._dispatcher)
 
@@ -321,7 +321,7 @@ class Kernel:
         >>> scale.compile(np.zeros(1), 2.0).shipped
         {'array(float64, 1d, C), float64': Shipping(machine_code=True, reason='')}
         """
-        from .compiling import keys_of_types
+        from .numba.compiling import keys_of_types
 
         if not is_disabled():
             self.compiled_for(keys_of_types(self.bind(arguments, {})))
@@ -333,7 +333,7 @@ class Kernel:
         found = self._compiled.get((keys, identity))
         if found is not None:
             return found
-        from .compiling import compile_entry
+        from .numba.compiling import compile_entry
 
         # LLVM calls back into Python, where a KeyboardInterrupt would be dropped.
         with locks.compiling(), interrupts.deferred():
@@ -390,7 +390,7 @@ class Kernel:
         overloads = getattr(self._made_dispatcher, "overloads", {})
         if not overloads:
             return
-        from .compiling import NumbaError, keys_of_types
+        from .numba.compiling import NumbaError, keys_of_types
 
         for arguments in list(overloads):
             # What numba takes and returns cannot always be sent: lists, say.
@@ -400,7 +400,7 @@ class Kernel:
     def pickled(self) -> bytes | None:
         """The function by value; None if it cannot be pickled."""
         if self._pickled is None and self._function is not None:
-            from .compiling import pickle_function
+            from .numba.compiling import pickle_function
 
             try:
                 self._pickled = pickle_function(self._function, self._options)

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import SupportsIndex
 
-from ..storage import outbox
+from ..storage.messages import outbox
 from ..system import limits as _limits  # noqa: F401  # see below
 from ..system import locks, marks, processes
-from . import hooks
+from .hooks import standard as hooks
 from .options import Options, State, check
 
 # Sending needs `limits`, and must not import anything: a process may have changed its

@@ -11,9 +11,9 @@ import numpy as np
 
 from ..array.core import SharedArray
 from ..array.creation import empty
-from .collecting import Sources, collector_of
-from .packing import copy_parts, order_of, room_for
-from .rebuilding import load, take_part
+from .wire.collecting import Sources, collector_of
+from .wire.packing import copy_parts, order_of, room_for
+from .wire.rebuilding import load, take_part
 
 T = TypeVar("T")
 

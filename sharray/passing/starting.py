@@ -40,7 +40,7 @@ def _install(family: int, *options: Any) -> None:
 def _second(_: None, process: Any) -> Any:
     # Unpickling the process may have imported packages that have hooks of their own.
     if State.options is not None:
-        from .hooks import set_hooks
+        from .hooks.standard import set_hooks
 
         set_hooks()
     return process

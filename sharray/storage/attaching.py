@@ -14,9 +14,10 @@ from ..errors import (
 )
 from ..system import files
 from . import header as header_block
-from . import lease, location, trailer
+from . import location, trailer
 from .format import BLOCK, TRAILER_SIZE
 from .header import Header
+from .lifetime import lease
 from .segment import Segment, identity_of
 from .trailer import Trailer
 

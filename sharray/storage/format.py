@@ -50,16 +50,16 @@ offset   type   meaning
                 the socket at the other end; 0 if unknown
 88       u64    inode of the PID namespace in which the channel can be found
 96       u64    1: the owner has to look for a note before it sends a message
-                (`sharray.storage.privileges`)
+                (`sharray.storage.messages.privileges`)
 128      u64    state: 0 clean, 1 header or data are being rewritten; of a file
                 for messages also 2 in flight, 3 held, 4 retired
-                (`sharray.storage.message`)
+                (`sharray.storage.messages.states`)
 192      u64    fault: errno of the first flush that failed, 0 for none
 256      4 u64  120 entries of handles in transit: token (0: free), sender,
                 the sender's family, time sent (s, CLOCK_MONOTONIC); the last
                 entry stands for all handles that found no free one;
                 the highest bit of a token: perhaps it is in a pickle that is
-                kept (`sharray.storage.lost`)
+                kept (`sharray.storage.lifetime.lost`)
 =======  =====  ==============================================================
 
 Bytes 0 to 63 never change. The words after them change under all processes

@@ -19,11 +19,13 @@ from typing import NamedTuple
 from ..errors import FormatError, SharrayError, StorageError, explain
 from ..system import files, locks, mappings, pages
 from ..system.mappings import FileKey, Mapping
-from . import attaching, lease, location, message, trailer, transit
+from . import attaching, location, trailer
 from .format import TRAILER_SIZE
 from .header import Header
 from .inspection import Holder, Inspection
+from .lifetime import lease, transit
 from .location import Location
+from .messages import states as message
 from .segment import Segment
 from .trailer import Trailer
 

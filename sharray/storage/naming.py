@@ -27,7 +27,8 @@ from typing import TypeVar
 
 from ..errors import StorageError
 from ..system import files
-from . import lease, location
+from . import location
+from .lifetime import lease
 from .segment import in_ram_directory, link_into_ram_directory
 
 # How names end that a file has only until it gets its own.

@@ -16,9 +16,10 @@ import numpy as np
 from ..errors import ArrayGoneError, FlushError, explain
 from ..system import clock, files, mappings, memory
 from ..system.optional import is_unsupported
-from . import lease, location, trailer, transit
+from . import location, trailer
 from .format import TRAILER_SIZE
 from .header import Header
+from .lifetime import lease, transit
 from .trailer import Trailer
 
 T = TypeVar("T")
@@ -334,7 +335,7 @@ class Segment:
         Parameters
         ----------
         to_strangers, maybe_kept : bool
-            See `sharray.storage.transit.record_sent`.
+            See `sharray.storage.lifetime.transit.record_sent`.
         """
         if self.mode != "r+":
             return 0
@@ -387,7 +388,7 @@ class Segment:
         address : int
             Where the mapping begins.
         ending : int
-            See `sharray.storage.transit.is_awaited`.
+            See `sharray.storage.lifetime.transit.is_awaited`.
         descriptors : Descriptors
             From `sharray.system.memory.descriptors_of_mappings`.
         """

@@ -19,9 +19,9 @@ from ..kernels.arguments import (
     key_of,
     slots_of,
 )
-from ..kernels.cells import Cells
 from ..kernels.jit import is_disabled
 from ..kernels.kernel import Kernel
+from ..sync.cells import Cells
 
 
 class Whole:

@@ -16,12 +16,12 @@ import numpy as np
 from ..array.root import Root
 from ..errors import KernelError
 from ..kernels.arguments import NumberKey, number_slots
-from ..kernels.barrier import Barrier
 from ..kernels.compiled import Compiled
 from ..kernels.kernel import Kernel
-from ..kernels.machine_code import RangeLoop
-from . import layout as at
+from ..native.machine_code import RangeLoop
+from ..sync.barrier import Barrier
 from .arguments import Arguments, Whole, check_value
+from .control import layout as at
 from .splitting import NOT_REACHED, SINGLE, Chunking, split
 
 _LIMIT = 1 << 63

@@ -11,14 +11,14 @@ from ..errors import WorkerDied
 from ..kernels import outcome
 from ..kernels.failures import Failure, call_native, capture, python_error
 from ..system import clock
-from . import layout as at
-from .control import own_words
-from .crew import Crew
+from .control import layout as at
+from .control.page import own_words
+from .control.protocol import lead_here
 from .plan import Plan
-from .processes import Worker, WorkerGone
 from .progress import ShowProgress
-from .service import lead_here
 from .splitting import NOT_REACHED, Chunking
+from .workers.crew import Crew
+from .workers.process import Worker, WorkerGone
 
 _PATIENCE = 0.1  # seconds for workers to end their chunk when a run was given up
 _LOOK_INTERVAL = 0.05

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ..system import files, mappings, memory, processes
-from . import layout as at
-from .control import LABEL
+from .control import layout as at
+from .control.page import LABEL
 
 _WORD = 8
 _MOST_WORDS = at.size(1 << 16)

@@ -18,13 +18,13 @@ from ..system import clock
 from . import serial
 from .arguments import look_at
 from .copying import Copies
-from .crew import Crew
 from .futures import Background
 from .options import check_options, seconds_until, worker_count
 from .plan import Plan, plan_key
-from .processes import START_METHODS
 from .progress import Bar, ShowProgress
 from .running import Run
+from .workers.crew import Crew
+from .workers.process import START_METHODS
 
 _MOST_PLANS = 256
 _this_thread = threading.get_ident

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
 
-from sharray.storage import ending, transit
 from sharray.storage.format import TRAILER_SIZE
+from sharray.storage.lifetime import ending, transit
 
 _LINGER = 30.0
 

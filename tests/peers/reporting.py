@@ -35,7 +35,7 @@ def set_up(order: Any) -> None:
 
     sharray.install(threshold=order.threshold)
     if order.every_message:
-        from sharray.passing import sending
+        from sharray.passing.wire import sending
 
         sending.CROSSOVER = 0  # else short messages without arrays are plain
 

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import sharray as sh
-from sharray.storage import ending, lease, location, trailer
+from sharray.storage import location, trailer
+from sharray.storage.lifetime import ending, lease
 from sharray.system import files, locks, memory
 
 COUNTS = [

@@ -20,8 +20,8 @@ import numpy as np
 
 import sharray as sh
 from sharray.passing.options import Options
-from sharray.passing.sending import write
-from sharray.storage import ending
+from sharray.passing.wire.sending import write
+from sharray.storage.lifetime import ending
 
 COUNTS = [
     "content_wrong",  # an array has changed, or was never right
@@ -52,15 +52,15 @@ _FRESH, _AGAIN = b"f", b"a"
 _WATCHED = {
     f"sharray.{name}"
     for name in (
-        "passing.packing",
-        "passing.receiving",
-        "passing.sending",
-        "storage.ending",
-        "storage.inbox",
-        "storage.lease",
-        "storage.outbox",
+        "passing.wire.packing",
+        "passing.wire.receiving",
+        "passing.wire.sending",
+        "storage.lifetime.ending",
+        "storage.messages.inbox",
+        "storage.lifetime.lease",
+        "storage.messages.outbox",
         "storage.segment",
-        "storage.transit",
+        "storage.lifetime.transit",
     )
 }
 

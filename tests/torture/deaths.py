@@ -15,7 +15,8 @@ import sys
 from collections.abc import Callable
 
 import sharray as sh
-from sharray.storage import ending, location, transit
+from sharray.storage import location
+from sharray.storage.lifetime import ending, transit
 
 from . import lives
 from .dying import die_at

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 import sharray as sh
-from sharray.storage import location, transit
+from sharray.storage import location
+from sharray.storage.lifetime import transit
 
 from .actors import COUNTS, HANDLES, NAMED, Actor, N
 from .mutants import BY_NAME, MUTANTS

@@ -19,13 +19,13 @@ _CHANGING = {
     f"sharray.{name}"
     for name in (
         "storage.attaching",
-        "storage.ending",
-        "storage.lease",
+        "storage.lifetime.ending",
+        "storage.lifetime.lease",
         "storage.making",
         "storage.naming",
         "storage.replacing",
         "storage.segment",
-        "storage.transit",
+        "storage.lifetime.transit",
         "system.files",
         "system.memory",
     )

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from sharray.storage import attaching, lease, naming, transit
+from sharray.storage import attaching, naming
+from sharray.storage.lifetime import lease, transit
 from sharray.system import files, locks
 
 

@@ -1,0 +1,204 @@
+"""Atomic operations in numba kernels: types checked, instructions emitted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.core.errors import TypingError
+from numba.extending import intrinsic, overload
+from numba.np.arrayobj import make_array
+
+from ...native import atomic, atomic_ir
+from ...native.atomic_elements import INTEGERS, NUMBERS, misaligned
+
+_BITS = {types.Integer: (8, 16, 32, 64), types.Float: (32, 64)}
+
+
+def check_element(
+    operation: str, array: Any, index: Any, *, bitwise: bool, writes: bool
+) -> None:
+    """Refuse types that have no element which `operation` can be done on.
+
+    Whether it is aligned is not known here: numba takes every array argument for
+    an aligned one, and every field of a structured array without ``align=True``
+    for one that is not.
+    """
+    if not isinstance(array, types.Array):
+        raise TypingError(
+            f"{operation}: expected an array, found {array}; pass the array and the "
+            "index of an element"
+        )
+    if not _is_number(array.dtype) or (bitwise and _kind(array.dtype) == "f"):
+        raise TypingError(
+            f"{operation}: expected {INTEGERS if bitwise else NUMBERS} as elements, "
+            f"found {array.dtype}; use another dtype, or a field: records['count']"
+        )
+    if writes and not array.mutable:
+        raise TypingError(
+            f"{operation}: expected an array that may be written, found {array}; "
+            "open it with mode='r+'"
+        )
+    indices = tuple(index) if isinstance(index, types.BaseTuple) else (index,)
+    integers = all(isinstance(one, types.Integer) for one in indices)
+    if len(indices) != array.ndim or not integers:
+        raise TypingError(
+            f"{operation}: expected an integer as index for each of {array.ndim} "
+            f"dimensions, found {index}"
+        )
+
+
+def check_value(operation: str, array: Any, value: Any) -> None:
+    """Refuse a value that would have to be cut off to become an element."""
+    integral = isinstance(value, (types.Integer, types.Boolean))
+    real = isinstance(value, types.Float) and _kind(array.dtype) == "f"
+    if not integral and not real:
+        expected = "a real number" if _kind(array.dtype) == "f" else "an integer"
+        raise TypingError(
+            f"{operation}: expected {expected} for elements of {array.dtype}, found "
+            f"{value}; convert it"
+        )
+
+
+def _is_number(dtype: Any) -> bool:
+    return any(
+        isinstance(dtype, kind) and dtype.bitwidth in sizes
+        for kind, sizes in _BITS.items()
+    )
+
+
+def _kind(dtype: Any) -> str:
+    if isinstance(dtype, types.Float):
+        return "f"
+    return "i" if dtype.signed else "u"
+
+
+def element_pointer(
+    context: Any, builder: Any, operation: str, types_: Any, values: Any
+) -> Any:
+    """Emit the pointer to an element; checks the index and the alignment.
+
+    Parameters
+    ----------
+    context, builder
+        numba's and LLVM's.
+    operation : str
+        Name for messages.
+    types_, values : sequence
+        Of the array and of the index, which `check_element` has seen.
+    """
+    array_type, index_type = types_[:2]
+    if isinstance(index_type, types.BaseTuple):
+        indices = cgutils.unpack_tuple(builder, values[1], len(index_type))
+        kinds = tuple(index_type)
+    else:
+        indices, kinds = [values[1]], (index_type,)
+    pointer = cgutils.get_item_pointer(
+        context,
+        builder,
+        array_type,
+        make_array(array_type)(context, builder, values[0]),
+        [
+            context.cast(builder, one, kind, types.intp)
+            for one, kind in zip(indices, kinds, strict=True)
+        ],
+        wraparound=True,
+        boundscheck=True,  # numba's option does not reach overloads
+    )
+    _check_alignment(context, builder, operation, array_type.dtype, pointer)
+    return pointer
+
+
+def _check_alignment(
+    context: Any, builder: Any, operation: str, dtype: Any, pointer: Any
+) -> None:
+    word = ir.IntType(types.intp.bitwidth)
+    address = builder.ptrtoint(pointer, word)
+    odd = builder.and_(address, word(dtype.bitwidth // 8 - 1))
+    with cgutils.if_unlikely(builder, builder.icmp_unsigned("!=", odd, word(0))):
+        message = misaligned(operation)
+        context.call_conv.return_user_exc(builder, ValueError, (message,))
+
+
+def _intrinsic(operation: str) -> Any:
+    """The instruction, as a function of an array, an index and a tuple of values."""
+
+    def type_operation(typing_context: Any, array: Any, index: Any, values: Any) -> Any:
+        dtype = array.dtype
+        results: dict[str, Any] = {
+            "compare_exchange": types.Tuple((dtype, types.boolean)),
+            "store": types.void,
+        }
+        signature = results.get(operation, dtype)(array, index, values)
+
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            pointer = element_pointer(context, builder, operation, signature.args, args)
+            given = cgutils.unpack_tuple(builder, args[2], len(values))
+            elements = [
+                context.cast(builder, value, kind, dtype)
+                for value, kind in zip(given, values, strict=True)
+            ]
+            kind = _kind(dtype)
+            found = atomic_ir.emit(builder, operation, kind, pointer, elements)
+            if len(found) == 2:
+                return context.make_tuple(builder, signature.return_type, found)
+            return found[0] if found else context.get_dummy_value()
+
+        return signature, generate
+
+    return intrinsic(type_operation)
+
+
+def _overload_load() -> None:
+    operate = _intrinsic("load")
+
+    def type_load(array: Any, index: Any) -> Any:
+        check_element("load", array, index, bitwise=False, writes=False)
+
+        def load(array: Any, index: Any) -> Any:
+            return operate(array, index, ())
+
+        return load
+
+    overload(atomic.load)(type_load)
+
+
+def _overload_update(operation: str, *, bitwise: bool = False) -> None:
+    operate = _intrinsic(operation)
+
+    def type_update(array: Any, index: Any, value: Any) -> Any:
+        check_element(operation, array, index, bitwise=bitwise, writes=True)
+        check_value(operation, array, value)
+
+        def update(array: Any, index: Any, value: Any) -> Any:
+            return operate(array, index, (value,))
+
+        return update
+
+    overload(getattr(atomic, operation))(type_update)
+
+
+def _overload_compare_exchange() -> None:
+    name = "compare_exchange"
+    operate = _intrinsic(name)
+
+    def type_exchange(array: Any, index: Any, expected: Any, desired: Any) -> Any:
+        check_element(name, array, index, bitwise=False, writes=True)
+        check_value(name, array, expected)
+        check_value(name, array, desired)
+
+        def exchange(array: Any, index: Any, expected: Any, desired: Any) -> Any:
+            return operate(array, index, (expected, desired))
+
+        return exchange
+
+    overload(atomic.compare_exchange)(type_exchange)
+
+
+_overload_load()
+_overload_compare_exchange()
+for _operation in ("add", "sub", "min", "max", "exchange", "store"):
+    _overload_update(_operation)
+for _operation in ("and_", "or_", "xor"):
+    _overload_update(_operation, bitwise=True)

@@ -1,0 +1,131 @@
+"""Counters and barriers as arguments of numba kernels."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from threading import BrokenBarrierError
+from typing import Any
+
+from numba.core import types
+from numba.core.cgutils import create_struct_proxy
+from numba.extending import (
+    NativeValue,
+    make_attribute_wrapper,
+    models,
+    overload_attribute,
+    overload_method,
+    register_jitable,
+    register_model,
+    typeof_impl,
+    unbox,
+)
+
+from ...sync import barrier_protocol
+from ...sync.barrier import MESSAGE, SPINS_IN_KERNELS, Barrier
+from ...sync.cells import Cells
+from ...sync.counter import Counter
+
+
+class CellsType(types.Type):
+    """What kernels know of an object that is some integers in shared memory."""
+
+    cells = types.Array(types.int64, 1, "C")
+
+
+class CounterType(CellsType):
+    """numba's type of a `sharray.sync.counter.Counter`."""
+
+    def __init__(self) -> None:
+        super().__init__("Counter")
+
+
+class BarrierType(CellsType):
+    """numba's type of a `sharray.sync.barrier.Barrier`."""
+
+    def __init__(self) -> None:
+        super().__init__("Barrier")
+
+
+TYPES = {"Counter": CounterType(), "Barrier": BarrierType()}
+
+
+@typeof_impl.register(Cells)
+def _type_of(value: Cells, _: Any) -> CellsType:
+    return TYPES[type(value).__name__]
+
+
+class _CellsModel(models.StructModel):
+    """In a kernel it is a structure of one array."""
+
+    def __init__(self, manager: Any, kind: Any) -> None:
+        super().__init__(manager, kind, [("cells", kind.cells)])
+
+
+def _unbox(kind: Any, instance: Any, converter: Any) -> Any:
+    """The array of a Python object, as a structure for a kernel."""
+    cells = converter.pyapi.object_getattr_string(instance, "_cells")
+    found = converter.unbox(kind.cells, cells)
+    converter.pyapi.decref(cells)
+    proxy = create_struct_proxy(kind)(converter.context, converter.builder)
+    proxy.cells = found.value
+    return NativeValue(proxy._getvalue(), is_error=found.is_error)
+
+
+for _type in (CounterType, BarrierType):
+    register_model(_type)(_CellsModel)
+    unbox(_type)(_unbox)
+    make_attribute_wrapper(_type, "cells", "_cells")
+
+
+def _always(implementation: Callable[..., Any]) -> Callable[..., Any]:
+    """What numba asks for the implementation, whatever the types are."""
+
+    # numba demands the same signature of both, and looks for it through wraps.
+    @functools.wraps(implementation)
+    def choose(*kinds: Any, **named: Any) -> Callable[..., Any]:
+        return implementation
+
+    return choose
+
+
+def _barrier_wait(self: Any, timeout: Any = None) -> Any:
+    """`Barrier.wait` without what Ctrl-C needs, which kernels do not see."""
+    timeout_ns = barrier_protocol.nanoseconds(timeout)
+    index = barrier_protocol.wait(self._cells, timeout_ns, SPINS_IN_KERNELS)
+    if index < 0:
+        raise BrokenBarrierError(MESSAGE)
+    return index
+
+
+for _function in (
+    barrier_protocol.nanoseconds,
+    barrier_protocol.wait,
+    barrier_protocol.abort,
+    barrier_protocol.reset,
+    barrier_protocol.waiting,
+    barrier_protocol.broken,
+    barrier_protocol._next_generation,
+    barrier_protocol._sleep,
+    barrier_protocol._break,
+):
+    register_jitable(_function)
+
+for _type, _name, _method in (
+    (CounterType, "add", Counter.add),
+    (CounterType, "reset", Counter.reset),
+    (BarrierType, "abort", Barrier.abort),
+    (BarrierType, "reset", Barrier.reset),
+):
+    overload_method(_type, _name)(_always(_method))
+# Where it is called from, since a function that raises an error keeps numba from
+# letting go of the arrays of its callers.
+overload_method(BarrierType, "wait", inline="always")(_always(_barrier_wait))
+
+for _type, _class, _name in (
+    (CounterType, Counter, "value"),
+    (BarrierType, Barrier, "broken"),
+    (BarrierType, Barrier, "n_waiting"),
+    (BarrierType, Barrier, "parties"),
+):
+    overload_attribute(_type, _name)(_always(getattr(_class, _name).fget))

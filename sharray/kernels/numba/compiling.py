@@ -1,0 +1,375 @@
+"""Compiling kernels with numba; the module that imports it for all others."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any
+
+import numba
+import numpy as np
+from numba.core import errors, types
+from numba.core.dispatcher import Dispatcher
+from numba.core.errors import NumbaError
+from numba.core.registry import cpu_target
+from numba.core.serialize import NumbaPickler, dumps
+from numba.np import numpy_support
+
+from ...errors import KernelError
+from ...native.machine_code import (
+    MachineCode,
+    RangeLoop,
+    host,
+    why_not_loadable,
+)
+from ..arguments import (
+    ArrayKey,
+    CellsKey,
+    Key,
+    Keys,
+    NamedTupleKey,
+    NoneKey,
+    NumberKey,
+    TupleKey,
+    key_of,
+)
+from ..compiled import COUNT_TYPE, Compiled
+from ..outcome import MOST_ITEMS, ValueType
+from ..reducing import ITEMWISE
+from ..references import is_of_ctypes, reduce_foreign
+from ..tuples import class_of, name_of
+from . import entry, extension
+from .cells_typing import TYPES, CellsType
+from .entry_values import Reducer, items_of, tuple_like
+from .prange_pass import KEY, RangeCompiler, RangeFound
+
+extension.register()
+
+__all__ = [
+    "NumbaError",
+    "compile_entry",
+    "dispatcher_of",
+    "is_dispatcher",
+    "keys_of_types",
+    "pickle_function",
+    "type_of_function",
+]
+
+
+def is_dispatcher(function: object) -> bool:
+    """Whether this is what ``numba.njit`` returns."""
+    return isinstance(function, Dispatcher)
+
+
+def dispatcher_of(function: Callable[..., Any], options: dict[str, Any]) -> Any:
+    """What numba calls a dispatcher: the function, with machine code for types."""
+    if is_dispatcher(function):
+        return function
+    if function.__module__ == "__main__" and _uses_objmode(function):
+        function = _without_module(function)
+    return numba.njit(**{"nogil": True} | options)(function)
+
+
+def _uses_objmode(function: Any) -> bool:
+    names = function.__code__.co_names
+    found = [function.__globals__.get(name) for name in names]
+    return "objmode" in names or any(one is numba.objmode for one in found)
+
+
+def _without_module(function: Any) -> Any:
+    """The same function, not of the main module.
+
+    Code in object mode looks names up when it runs. In other processes the main module
+    is another one; of a function without a module, numba takes its names along.
+    """
+    made: Any = FunctionType(
+        function.__code__,
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
+    made.__qualname__ = function.__qualname__
+    made.__module__ = None
+    return made
+
+
+def type_of_function(dispatcher: Any) -> Any:
+    """Type for numba of a dispatcher, with which other kernels can call it."""
+    if is_dispatcher(dispatcher):
+        return types.Dispatcher(dispatcher)
+    raise AttributeError("numba is switched off")
+
+
+def pickle_function(function: Callable[..., Any], options: dict[str, Any]) -> bytes:
+    """A function by value, with what it refers to; `pickle.loads` makes it again."""
+    with io.BytesIO() as file:
+        _Pickler(file, protocol=4).dump((function, options))
+        return file.getvalue()
+
+
+class _Pickler(NumbaPickler):
+    """numba's own, which knows nothing of functions of ctypes."""
+
+    def reducer_override(self, value: Any) -> Any:
+        if is_of_ctypes(value):
+            return reduce_foreign(value)
+        return super().reducer_override(value)
+
+
+# -- types -------------------------------------------------------------------
+
+
+def numba_type(key: Key) -> Any:
+    """The type for numba of an argument.
+
+    Raises
+    ------
+    TypeError
+        numba has no such type.
+    """
+    if isinstance(key, ArrayKey):
+        element = _element_type(key.dtype)
+        return types.Array(
+            element,
+            key.ndim,
+            key.layout,
+            readonly=not key.writeable,
+        )
+    if isinstance(key, NumberKey):
+        return _element_type(key.dtype)
+    if isinstance(key, TupleKey):
+        return types.Tuple([numba_type(item) for item in key.items])
+    if isinstance(key, NamedTupleKey):
+        items = [numba_type(item) for item in key.items]
+        return types.BaseTuple.from_types(items, class_of(key.name))
+    if isinstance(key, CellsKey):
+        return TYPES[key.kind]
+    return types.none
+
+
+def _element_type(dtype: np.dtype[Any]) -> Any:
+    try:
+        found = numpy_support.from_dtype(dtype)
+    except (NotImplementedError, NumbaError):
+        found = None
+    if found in (None, types.float16, types.pyobject):
+        raise TypeError(
+            f"numba has no kernels for dtype {dtype}; expected bool, integers, floats "
+            "of 32 or 64 bits, complex, dates, text, or structures of these, in the "
+            "machine's byte order"
+        )
+    return found
+
+
+def keys_of_types(values: tuple[Any, ...]) -> Keys:
+    """Types of arguments, from examples of them or from numba's types."""
+    return tuple(
+        _key_of_type(value) if isinstance(value, types.Type) else key_of(value)
+        for value in values
+    )
+
+
+def _key_of_type(kind: Any) -> Key:
+    if isinstance(kind, types.Array):
+        dtype = numpy_support.as_dtype(kind.dtype)
+        return ArrayKey(dtype, kind.ndim, kind.layout, kind.mutable)
+    if isinstance(kind, types.BaseNamedTuple):
+        items = tuple(_key_of_type(item) for item in kind)
+        return NamedTupleKey(items, name_of(kind.instance_class))
+    if isinstance(kind, types.BaseTuple):
+        return TupleKey(tuple(_key_of_type(item) for item in kind))
+    if isinstance(kind, CellsType):
+        return CellsKey(kind.name)
+    if kind == types.none:
+        return NoneKey()
+    try:
+        return NumberKey(numpy_support.as_dtype(kind))
+    except errors.NumbaNotImplementedError as error:
+        raise TypeError(
+            f"expected numba's type of an array, a number or a tuple, found {kind}"
+        ) from error
+
+
+def _value_type(kind: Any, name: str) -> ValueType | None:
+    """The type of what a kernel returns."""
+    if kind == types.none:
+        return None
+    items = items_of(kind)
+    simple = (types.Number, types.Boolean, types.NPDatetime, types.NPTimedelta)
+    possible = all(isinstance(item, simple) for item in items)
+    if not possible or len(items) > MOST_ITEMS:
+        raise KernelError(
+            f"kernel {name!r} returns {kind}; expected nothing, a number, or a tuple "
+            f"of at most {MOST_ITEMS} numbers: write arrays into an argument instead"
+        )
+    dtypes = tuple(numpy_support.as_dtype(item) for item in items)
+    named = isinstance(kind, types.BaseNamedTuple)
+    return ValueType(
+        dtypes,
+        isinstance(kind, types.BaseTuple),
+        name_of(kind.instance_class) if named else None,
+    )
+
+
+# -- code --------------------------------------------------------------------
+
+
+def compile_entry(
+    name: str,
+    dispatcher: Any,
+    keys: Keys,
+    reducer: Any | None,
+    may_split: bool = False,
+) -> Compiled:
+    """Machine code of a kernel for arguments of given types.
+
+    Parameters
+    ----------
+    name : str
+        Of the kernel, for messages.
+    dispatcher : Dispatcher
+        From `dispatcher_of`.
+    keys : tuple of Key
+        Types of the arguments.
+    reducer : str or Dispatcher, optional
+        How the values of several calls are combined: a name in
+        `sharray.kernels.reducing`, or a compiled function of two arguments.
+    may_split : bool
+        Whether to look for a loop over `prange`.
+
+    Raises
+    ------
+    KernelError
+        It returns what cannot be combined or passed on.
+    numba.NumbaError
+        It cannot be compiled for these types.
+    """
+    arguments = tuple(numba_type(key) for key in keys)
+    found = None
+    if may_split:
+        compiled, found = _compile_range(dispatcher, arguments, reducer)
+    else:
+        compiled = _compile(dispatcher, arguments)
+    returned = compiled.signature.return_type
+    value = _value_type(returned, name)
+    combining = None
+    if reducer is not None:
+        if value is None:
+            raise KernelError(
+                f"kernel {name!r} returns nothing, so there is nothing to reduce; "
+                "return a number or a tuple of numbers, or leave out reduce="
+            )
+        combining = _compile_reducer(name, reducer, returned)
+        value = _value_type(combining.kept, name)
+    splits = found is not None and not found.refusal
+    built = entry.build(compiled, arguments, combining, takes_part=splits)
+    code, reason = _machine_code(built)
+    count = _compile_count(dispatcher, arguments) if splits else None
+    if found is not None:
+        counting = None if count is None else count.code
+        loop = RangeLoop(
+            counting, found.is_plain, found.refusal, found.repeats, found.apart
+        )
+        code = code._replace(loop=loop)
+    return Compiled(
+        built.entry_address, built.merge_address, value, code, reason, built, count
+    )
+
+
+def _compile_count(dispatcher: Any, arguments: tuple[Any, ...]) -> Compiled:
+    """The kernel that counts the iterations of a loop over `prange`."""
+    compiled, _ = _compile_range(dispatcher, arguments, None, counts=True)
+    built = entry.build(compiled, arguments, None)
+    code, reason = _machine_code(built)
+    return Compiled(built.entry_address, 0, COUNT_TYPE, code, reason, built)
+
+
+def _compile_range(
+    dispatcher: Any, arguments: tuple[Any, ...], reducer: Any, counts: bool = False
+) -> tuple[Any, RangeFound | None]:
+    """Compile a part of a kernel, or a count; and what was found out about its loop."""
+    named = reducer if isinstance(reducer, str) else "kernel" * (reducer is not None)
+    options = {"reducer": named, "counts": counts}
+    pipeline = type("RangeCompiler", (RangeCompiler,), options)
+    once = type(dispatcher)(
+        dispatcher.py_func, dispatcher.locals, dispatcher.targetoptions, pipeline
+    )
+    # Not its `compile`, which would take it for the function with these arguments.
+    compiled = once._compiler.compile(arguments, None)
+    _check_mode(compiled, dispatcher)
+    return compiled, compiled.metadata.get(KEY)
+
+
+def _machine_code(built: entry.Built) -> tuple[MachineCode, str]:
+    """What was built, for other processes, and why they cannot load it if so."""
+    code = MachineCode(built.entry, built.merge, built.content, host())
+    if built.dynamic:
+        return code, "it refers to addresses of this process"
+    try:
+        environments = [
+            (symbol, bytes(dumps(environment.consts)))
+            for symbol, environment in built.environments.items()
+        ]
+    except Exception as error:  # objects raise what they like
+        return code, f"it refers to Python objects that cannot be pickled ({error})"
+    code = code._replace(environments=tuple(environments))
+    return code, why_not_loadable(code)
+
+
+def _compile(dispatcher: Any, arguments: tuple[Any, ...]) -> Any:
+    if not dispatcher._can_compile:  # numba.njit got the types that it is for
+        dispatcher = type(dispatcher)(
+            dispatcher.py_func, dispatcher.locals, dispatcher.targetoptions
+        )
+    try:
+        dispatcher.compile(arguments)
+    except NumbaError:
+        # numba keeps the exception, and so all that its frames refer to: the arrays.
+        dispatcher._compiler._failed_cache.clear()
+        raise
+    compiled = dispatcher.overloads[arguments]
+    _check_mode(compiled, dispatcher)
+    return compiled
+
+
+def _check_mode(compiled: Any, dispatcher: Any) -> None:
+    if compiled.objectmode:
+        raise KernelError(
+            f"numba compiled {dispatcher.py_func.__name__!r} in object mode; expected "
+            "a function for nopython mode, as of numba.njit"
+        )
+
+
+def _compile_reducer(name: str, reducer: Any, returned: Any) -> Reducer:
+    itemwise = isinstance(reducer, str) and isinstance(returned, types.BaseTuple)
+    function = ITEMWISE[reducer] if isinstance(reducer, str) else reducer
+    dispatcher = dispatcher_of(function, {})
+    kinds = items_of(returned) if itemwise else [returned]
+    found = [_settle(name, dispatcher, kind) for kind in kinds]
+    kept = [kind for kind, _ in found]
+    return Reducer(
+        [compiled for _, compiled in found],
+        itemwise,
+        tuple_like(returned, kept) if itemwise else kept[0],
+    )
+
+
+def _settle(name: str, dispatcher: Any, kind: Any) -> tuple[Any, Any]:
+    """The type that stays the same when values are combined, and the code for it.
+
+    The sum of two int32 is an int64 for numba, and that of two int64 too.
+    """
+    for _ in range(3):
+        compiled = _compile(dispatcher, (kind, kind))
+        result = compiled.signature.return_type
+        if result == kind:
+            return kind, compiled
+        if cpu_target.typing_context.can_convert(kind, result) is None:
+            break
+        kind = result
+    raise KernelError(
+        f"the values of kernel {name!r} cannot be reduced: combining two of type "
+        f"{kind} gives {result}; expected a function of two values that returns one"
+    )

@@ -1,0 +1,138 @@
+"""Waiting for other processes, in numba kernels.
+
+The C library's functions are called by name, so that the machine code of a kernel
+runs in another process as well.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.core.errors import TypingError
+from numba.extending import intrinsic, overload
+
+from ...native import waiting
+from ...native.waiting_ir import (
+    CLOCK_MONOTONIC,
+    SECOND,
+    emit_pause,
+    emit_timespec,
+)
+from ...system import futex
+from .atomic_typing import check_element, element_pointer
+
+_LOW_32_BITS = 0xFFFFFFFF
+_WORD = ir.IntType(64)  # futex(2) is known on 64-bit machines only
+
+_syscall = types.ExternalFunction("syscall", types.intp(*([types.intp] * 7)))
+# glibc's and musl's errno.
+_errno_location = types.ExternalFunction(
+    "__errno_location", types.CPointer(types.int32)()
+)
+_clock_gettime = types.ExternalFunction(
+    "clock_gettime", types.int32(types.int32, types.CPointer(types.int64))
+)
+
+
+def _type_address(typing_context: Any, array: Any, index: Any) -> Any:
+    """An intrinsic: the address of an element."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = element_pointer(context, builder, "futex", signature.args, args)
+        return builder.ptrtoint(pointer, _WORD)
+
+    return types.intp(array, index), generate
+
+
+def _type_integer(typing_context: Any, pointer: Any) -> Any:
+    """An intrinsic: a pointer as an integer."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.ptrtoint(args[0], _WORD)
+
+    return types.intp(pointer), generate
+
+
+def _type_timespec(typing_context: Any, nanoseconds: Any) -> Any:
+    """An intrinsic: a ``struct timespec`` on the stack, which ends with the call."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = cgutils.alloca_once(builder, _WORD, size=2)
+        emit_timespec(builder, place, args[0])
+        return place
+
+    return types.CPointer(types.int64)(types.int64), generate
+
+
+def _type_pause(typing_context: Any) -> Any:
+    """An intrinsic: the instruction for loops that wait."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        emit_pause(builder)
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+_address = intrinsic(_type_address)
+_integer = intrinsic(_type_integer)
+_timespec = intrinsic(_type_timespec)
+_pause = intrinsic(_type_pause)
+
+
+def _check_word(operation: str, array: Any, index: Any) -> None:
+    check_element(operation, array, index, bitwise=True, writes=False)
+    if array.dtype not in (types.int32, types.int64):
+        raise TypingError(
+            f"{operation}: expected int32 or int64 as elements, found {array.dtype}"
+        )
+
+
+def _overload_wait(array: Any, index: Any, expected: Any, timeout_ns: Any) -> Any:
+    _check_word("futex_wait", array, index)
+    number, timed_out, operation = futex.number(), errno.ETIMEDOUT, futex.WAIT
+
+    def wait(array: Any, index: Any, expected: Any, timeout_ns: Any) -> Any:
+        address = _address(array, index)
+        limit = _integer(_timespec(timeout_ns)) if timeout_ns >= 0 else 0
+        value = expected & _LOW_32_BITS
+        failed = _syscall(number, address, operation, value, limit, 0, 0) < 0
+        return not (failed and _errno_location()[0] == timed_out)
+
+    return wait
+
+
+def _overload_wake(array: Any, index: Any, count: Any) -> Any:
+    _check_word("futex_wake", array, index)
+    number, operation = futex.number(), futex.WAKE
+
+    def wake(array: Any, index: Any, count: Any) -> Any:
+        address = _address(array, index)
+        return _syscall(number, address, operation, count, 0, 0, 0)
+
+    return wake
+
+
+def _overload_pause() -> Any:
+    def pause() -> None:
+        _pause()
+
+    return pause
+
+
+def _overload_now_ns() -> Any:
+    def now_ns() -> Any:
+        found = _timespec(0)
+        _clock_gettime(CLOCK_MONOTONIC, found)
+        return found[0] * SECOND + found[1]
+
+    return now_ns
+
+
+overload(waiting.futex_wait)(_overload_wait)
+overload(waiting.futex_wake)(_overload_wake)
+overload(waiting.pause)(_overload_pause)
+overload(waiting.now_ns)(_overload_now_ns)

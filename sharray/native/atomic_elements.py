@@ -1,0 +1,141 @@
+"""Atomic operations called from Python: arguments checked, machine code called."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import operator
+from typing import TYPE_CHECKING, Any, SupportsIndex
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from .atomic_native import Operation
+
+Array = np.ndarray[Any, Any]
+Index = SupportsIndex | tuple[SupportsIndex, ...]
+
+_SIZES = {"i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "f": (4, 8)}
+INTEGERS = "integers of 8, 16, 32 or 64 bits"
+NUMBERS = f"{INTEGERS}, float32 or float64"
+
+
+def operate(
+    operation: str,
+    array: Array,
+    index: Index,
+    *values: Any,
+    bitwise: bool = False,
+    writes: bool = True,
+) -> Array:
+    """Run an atomic operation on one element.
+
+    Parameters
+    ----------
+    operation : str
+        Name of a function of `sharray.native.atomic`.
+    array : ndarray
+        The array.
+    index : int or tuple of int
+        Of the element, an integer for each dimension.
+    *values : int or float
+        What the operation takes.
+    bitwise : bool, default False
+        Whether elements must be integers.
+    writes : bool, default True
+        Whether the array must be writable.
+
+    Returns
+    -------
+    ndarray
+        The old value, followed by `values` as elements.
+
+    Raises
+    ------
+    TypeError, ValueError, IndexError, OverflowError
+        See `sharray.native.atomic.add`.
+    """
+    check_array(operation, array, bitwise=bitwise, writes=writes)
+    address = address_of(operation, array, index)
+    dtype = array.dtype
+    cells = np.zeros(3, dtype)
+    for position, value in enumerate(values, 1):
+        cells[position] = _as_element(operation, value, dtype)
+    run = _machine_function(operation, dtype.kind, dtype.itemsize)
+    run(address, _address(cells))
+    return cells
+
+
+@functools.cache
+def _machine_function(operation: str, kind: str, nbytes: int) -> Operation:
+    from . import atomic_native  # llvmlite is imported on first use only
+
+    return atomic_native.compile_operation(operation, kind, nbytes)
+
+
+def check_array(operation: str, array: Array, *, bitwise: bool, writes: bool) -> None:
+    """Refuse what has no elements that `operation` can be done on."""
+    if not isinstance(array, np.ndarray):
+        raise TypeError(
+            f"{operation}: expected an array, found {type(array).__name__}; pass the "
+            "array and the index of an element"
+        )
+    dtype = array.dtype
+    fits = dtype.isnative and dtype.itemsize in _SIZES.get(dtype.kind, ())
+    if not fits or (bitwise and dtype.kind == "f"):
+        raise TypeError(
+            f"{operation}: expected {INTEGERS if bitwise else NUMBERS} as elements, "
+            f"found {dtype}; use another dtype, or a field: records['count']"
+        )
+    if writes and not array.flags.writeable:
+        raise ValueError(
+            f"{operation}: expected an array that may be written, found a read-only "
+            "one; open it with mode='r+'"
+        )
+
+
+def address_of(operation: str, array: Array, index: Index) -> int:
+    """Where an element is, which must be aligned for atomic operations."""
+    indices = index if isinstance(index, tuple) else (index,)
+    if len(indices) != array.ndim:
+        raise IndexError(
+            f"{operation}: expected {array.ndim} indices, one for each dimension, "
+            f"found {len(indices)}"
+        )
+    # An ellipsis asks for the element as an array, which has an address.
+    key: Any = (*map(operator.index, indices), ...)
+    address = _address(np.asarray(array)[key])
+    if address % array.itemsize:
+        raise ValueError(misaligned(operation))
+    return address
+
+
+def _address(array: Array) -> int:
+    if array.flags.writeable:  # takes a tenth of the time of what follows
+        return ctypes.addressof(ctypes.c_char.from_buffer(array.data))
+    return int(array.ctypes.data)
+
+
+def misaligned(operation: str) -> str:
+    """What is wrong with an element that no processor changes in one step."""
+    return (
+        f"{operation}: expected an element whose address is a multiple of its size, "
+        "found one that is not aligned; make structured dtypes with align=True"
+    )
+
+
+def _as_element(operation: str, value: Any, dtype: np.dtype[Any]) -> Any:
+    """A value as NumPy would store it, but never cut off or wrapped around."""
+    if dtype.kind == "f":
+        if isinstance(value, (int, float, np.integer, np.floating, np.bool_)):
+            return value
+        expected = "a real number"
+    else:
+        plain = value.item() if isinstance(value, np.generic) else value
+        if isinstance(plain, int):
+            return plain
+        expected = "an integer"
+    raise TypeError(
+        f"{operation}: expected {expected} for elements of {dtype}, found "
+        f"{type(value).__name__}; convert it"
+    )

@@ -1,0 +1,85 @@
+"""The LLVM instruction of each atomic operation.
+
+Both compilers use it: numba's, for kernels, and `sharray.native.atomic_native`,
+for calls from Python. All are sequentially consistent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from llvmlite import ir
+
+_ORDER = "seq_cst"
+# What atomicrmw calls it for signed (i), unsigned (u) and real (f) elements.
+_UPDATES: dict[str, dict[str, str]] = {
+    "add": {"i": "add", "u": "add", "f": "fadd"},
+    "sub": {"i": "sub", "u": "sub", "f": "fsub"},
+    "min": {"i": "min", "u": "umin", "f": "fmin"},
+    "max": {"i": "max", "u": "umax", "f": "fmax"},
+    "and_": {"i": "and", "u": "and"},
+    "or_": {"i": "or", "u": "or"},
+    "xor": {"i": "xor", "u": "xor"},
+    "exchange": {"i": "xchg", "u": "xchg", "f": "xchg"},
+}
+
+
+def scalar_type(kind: str, nbytes: int) -> ir.Type:
+    """LLVM's type of an element of this kind (i, u, f) and size."""
+    if kind == "f":
+        return ir.FloatType() if nbytes == 4 else ir.DoubleType()
+    return ir.IntType(8 * nbytes)
+
+
+def emit(
+    builder: Any, operation: str, kind: str, pointer: Any, values: Sequence[Any]
+) -> tuple[Any, ...]:
+    """Append an operation on the element that `pointer` points to.
+
+    Parameters
+    ----------
+    builder : llvmlite.ir.IRBuilder
+        Where to append.
+    operation : str
+        Name of a function of `sharray.native.atomic`.
+    kind : {'i', 'u', 'f'}
+        Of the element.
+    pointer : llvmlite.ir.Value
+        To a scalar in memory, aligned to its size.
+    values : sequence of llvmlite.ir.Value
+        Of the element's type.
+
+    Returns
+    -------
+    tuple of llvmlite.ir.Value
+        The old value; for ``compare_exchange`` also whether it was replaced;
+        nothing for ``store``.
+    """
+    if operation in _UPDATES:
+        instruction = _UPDATES[operation][kind]
+        return (builder.atomic_rmw(instruction, pointer, values[0], _ORDER),)
+    # The others know no reals: take them as integers of the same bits.
+    real = pointer.type.pointee
+    nbytes = 4 if isinstance(real, ir.FloatType) else 8
+    if kind == "f":
+        bits = ir.IntType(8 * nbytes)
+        pointer = builder.bitcast(pointer, bits.as_pointer())
+        values = [builder.bitcast(value, bits) for value in values]
+    results = _emit_on_bits(builder, operation, pointer, values)
+    if kind == "f" and results:
+        return (builder.bitcast(results[0], real), *results[1:])
+    return results
+
+
+def _emit_on_bits(
+    builder: Any, operation: str, pointer: Any, values: Sequence[Any]
+) -> tuple[Any, ...]:
+    nbytes = pointer.type.pointee.width // 8
+    if operation == "load":
+        return (builder.load_atomic(pointer, _ORDER, nbytes),)
+    if operation == "store":
+        builder.store_atomic(values[0], pointer, _ORDER, nbytes)
+        return ()
+    pair = builder.cmpxchg(pointer, values[0], values[1], _ORDER, _ORDER)
+    return builder.extract_value(pair, 0), builder.extract_value(pair, 1)

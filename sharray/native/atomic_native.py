@@ -1,0 +1,77 @@
+"""Atomic operations for Python: one tiny machine function each, made by LLVM.
+
+Nothing in NumPy or in the standard library is atomic across processes. With
+llvmlite alone, a function takes some milliseconds to compile, and numba, which
+takes half a second to import, is not needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import binding, ir
+
+from . import atomic_ir
+
+# The address of the element, and of cells [old, value, desired] of its type.
+Operation = Callable[[int, int], None]
+
+# PYFUNCTYPE keeps the GIL: letting go of it would take longer than the operation.
+_SIGNATURE = ctypes.PYFUNCTYPE(None, ctypes.c_ssize_t, ctypes.c_ssize_t)
+# Machine code lives as long as its engine.
+_engines: list[Any] = []
+
+
+def compile_operation(operation: str, kind: str, nbytes: int) -> Operation:
+    """Make the machine function of an operation on elements of a type.
+
+    Parameters
+    ----------
+    operation : str
+        Name of a function of `sharray.native.atomic`.
+    kind : {'i', 'u', 'f'}
+        Of the elements.
+    nbytes : int
+        Their size.
+    """
+    name = f"{operation}_{kind}{nbytes}"
+    engine = _compile(str(_module(name, operation, kind, nbytes)))
+    _engines.append(engine)
+    return _SIGNATURE(engine.get_function_address(name))
+
+
+def _module(name: str, operation: str, kind: str, nbytes: int) -> ir.Module:
+    """What the machine function does, in LLVM's language."""
+    module = ir.Module(name)
+    word = ir.IntType(8 * ctypes.sizeof(ctypes.c_ssize_t))
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [word, word]), name)
+    builder = ir.IRBuilder(function.append_basic_block())
+    kind_of_pointer = atomic_ir.scalar_type(kind, nbytes).as_pointer()
+    element, cells = (builder.inttoptr(one, kind_of_pointer) for one in function.args)
+    value, desired = (
+        builder.load(builder.gep(cells, [word(position)])) for position in (1, 2)
+    )
+    results = atomic_ir.emit(builder, operation, kind, element, [value, desired])
+    if results:
+        builder.store(results[0], cells)
+    builder.ret_void()
+    return module
+
+
+def _compile(source: str) -> Any:
+    """Machine code for this machine."""
+    # Up to llvmlite 0.44 it had to be called, later ones refuse.
+    with contextlib.suppress(RuntimeError):
+        binding.initialize()
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    module = binding.parse_assembly(source)
+    machine = binding.Target.from_default_triple().create_target_machine(
+        cpu=binding.get_host_cpu_name()
+    )
+    engine = binding.create_mcjit_compiler(module, machine)
+    engine.finalize_object()
+    return engine

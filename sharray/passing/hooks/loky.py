@@ -1,0 +1,126 @@
+"""What stands in the place of loky's own functions; joblib has its own copy of loky."""
+
+from __future__ import annotations
+
+import functools
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from ...array.wholes import shared_view
+from ..options import State
+from ..starting import Starting
+from ..wire.collecting import Sources, has_buffers
+from ..wire.sending import write, written
+from .patches import Patches
+
+# What joblib has for arrays in results.
+_FOR_RESULTS = "reduce_array_memmap_backward"
+
+
+class LokyHooks:
+    """The hooks in loky, by itself or within joblib.
+
+    joblib's own way for arguments, files that all tasks map, is left alone.
+
+    Parameters
+    ----------
+    package : str
+        Its name.
+    """
+
+    def __init__(self, package: str) -> None:
+        self._queues: Any = import_module(f"{package}.backend.queues")
+        self._reduction: Any = import_module(f"{package}.backend.reduction")
+        self._process = import_module("multiprocessing.process").BaseProcess
+        self._patches = Patches()
+
+    def set(self) -> None:
+        """As `Hooks.set`."""
+        self._patches.patch(self._queues, "dumps", self._hooked_dumps)
+        self._patches.patch(self._reduction, "dump", self._hooked_dump)
+
+    def remove(self) -> None:
+        """As `Hooks.remove`."""
+        self._patches.remove()
+
+    def _hooked_dumps(self, original: Any) -> Any:
+        """The pickler of loky's queues."""
+        reduction = self._reduction
+
+        @functools.wraps(original)
+        def dumps(obj: Any, reducers: Any = None, protocol: Any = None) -> bytes:
+            options = State.options
+            if options is None or protocol is not None:
+                plain: bytes = original(obj, reducers, protocol)
+                return plain
+            collector = _collector_of(reduction.get_loky_pickler())
+            collect = functools.partial(collector, reducers or {})
+            return written(write(obj, options, collector=collect))
+
+        return dumps
+
+    def _hooked_dump(self, original: Any) -> Any:
+        """`reduction.dump`: what a new process is told."""
+        process = self._process
+
+        @functools.wraps(original)
+        def dump(obj: Any, *arguments: Any, **more: Any) -> None:
+            if State.options is not None and isinstance(obj, process):
+                obj = Starting(obj, State.options)
+            original(obj, *arguments, **more)
+
+        return dump
+
+
+@functools.cache
+def _collector_of(pickler: Any) -> Any:
+    """As `sharray.passing.wire.collecting.collector_of`, of a pickler of loky.
+
+    Which is a subclass of the one that loky was told: cloudpickle's without.
+    """
+    # That of the standard library has none.
+    inherited = getattr(pickler, "reducer_override", None)
+
+    class Collector(pickler):  # type: ignore[misc]  # any class
+        def __init__(self, reducers: Any, file: Any, sources: Sources) -> None:
+            super().__init__(file, reducers=reducers, protocol=None)
+            self._sources = sources
+
+        def reducer_override(self, obj: Any) -> Any:
+            """Arrays, unless they are mapped, or joblib would map them."""
+            found = NotImplemented
+            kind = type(obj)
+            if isinstance(obj, np.ndarray):
+                if not _is_for_joblib(obj, self.dispatch_table.get(kind)):
+                    found = self._sources.reduce(obj)
+            elif has_buffers(kind) and kind not in self.dispatch_table:
+                found = self._sources.reduce_buffers(obj)
+            if found is NotImplemented and inherited is not None:
+                return inherited(self, obj)
+            return found
+
+    return Collector
+
+
+def _is_for_joblib(array: Any, reducer: Any) -> bool:
+    """Whether what is registered for an array does more than pickle its values."""
+    if reducer is None:
+        return False
+    if getattr(reducer, "__name__", "") != _FOR_RESULTS:
+        # Larger arrays go to a file, which all tasks map; None: none do.
+        limit = getattr(reducer, "_max_nbytes", 0)
+        if limit is not None and array.nbytes > limit:
+            return True
+        # Views of shared arrays reach their workers in place.
+        if shared_view(array) is not None:
+            return True
+    return _is_mapped(array)
+
+
+def _is_mapped(array: Any) -> bool:
+    """Whether the memory of an array is that of a file."""
+    while array is not None and not isinstance(array, np.memmap):
+        array = getattr(array, "base", None)
+    return array is not None

@@ -1,0 +1,12 @@
+"""From an object to the bytes in a pipe, and back.
+
+============  =============================================
+module        what it is for
+============  =============================================
+`collecting`  pickling, with the memory of arrays set aside
+`packing`     the parts of a message in memory
+`sending`     from an object to the bytes in the pipe
+`receiving`   what unpickling a message calls
+`rebuilding`  arrays from the memory of a message
+============  =============================================
+"""

@@ -1,0 +1,102 @@
+"""Arrays from the memory of a message: what unpickling calls."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ...array.core import SharedArray
+from ...errors import DtypeError, HandleError
+from ...storage.dtypes import check_dtype
+
+
+class _Opening(threading.local):
+    """The parts of the message that this thread unpickles."""
+
+    parts: Sequence[Any] = ()
+
+
+_opening = _Opening()
+
+
+def load(pickled: Any, parts: Sequence[Any]) -> Any:
+    """Unpickle the rest of a message, which refers to its parts by number.
+
+    Unpickling one message may open another, so the parts of the outer one come back.
+
+    Parameters
+    ----------
+    pickled : buffer
+        What a pickler with `sharray.passing.wire.collecting.Sources` has written.
+    parts : sequence of buffer
+        The memory that was set aside.
+    """
+    outer, _opening.parts = _opening.parts, parts
+    try:
+        return pickle.loads(pickled)
+    finally:
+        _opening.parts = outer
+
+
+def take_part(number: Any, readonly: bool = False) -> Any:
+    """Return the memory with this number in the message that is being unpickled.
+
+    Parameters
+    ----------
+    number : int
+        Of the part.
+    readonly : bool
+        Whether the sender's was read-only.
+
+    Raises
+    ------
+    HandleError
+        The message has no such part.
+    """
+    parts = _opening.parts
+    if type(number) is not int or not 0 <= number < len(parts):
+        raise HandleError(
+            f"not a message of this library: expected one of its {len(parts)} parts"
+        )
+    part = parts[number]
+    return memoryview(part).toreadonly() if readonly else part
+
+
+def rebuild_array(part: int, dtype: Any, shape: tuple[int, ...], order: Any) -> Any:
+    """A contiguous array on a part of the message; shared if that is.
+
+    Parameters
+    ----------
+    part : int
+        With the elements, in C or Fortran order.
+    dtype : dtype or str
+        Of the array.
+    shape : tuple of int
+        Of the array.
+    order : {'C', 'F'}
+        That of the elements.
+    """
+    is_shared = isinstance(take_part(part), SharedArray) and _can_be_shared(dtype)
+    kind = SharedArray if is_shared else np.ndarray
+    return rebuild_subclass(part, kind, dtype, shape, order)
+
+
+def _can_be_shared(dtype: Any) -> bool:
+    """Whether a handle can be opened; those to objects cannot."""
+    try:
+        check_dtype(np.dtype(dtype))
+    except DtypeError:
+        return False
+    return True
+
+
+def rebuild_subclass(
+    part: int, kind: Any, dtype: Any, shape: tuple[int, ...], order: Any
+) -> Any:
+    """As `rebuild_array`, of a subclass that pickles as ndarray does."""
+    memory = take_part(part)
+    return np.ndarray.__new__(kind, shape, np.dtype(dtype), memory, order=order)

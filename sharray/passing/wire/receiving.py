@@ -1,0 +1,194 @@
+"""Opening messages: what unpickling one calls."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import sys
+import weakref
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from ...array.core import AnyArray, SharedArray
+from ...errors import HandleError, MessageError
+from ...storage.messages import inbox
+from ...storage.messages.incoming import Incoming, Places
+from ...storage.segment import IDENTITY_SIZE
+from ..options import Options, State
+from .packing import places_of, room_for
+from .rebuilding import load
+
+# Copying less than this costs no more than keeping it apart, and lets the sender
+# use the memory again at once.
+_WORTH_KEEPING = 256 << 10
+_LONGEST_PATH = 4096  # limits.h, PATH_MAX
+
+
+class Received(np.ndarray[Any, Any]):
+    """The memory of a message; as long as it lives, no other message has it."""
+
+    _guard: np.ndarray[Any, Any]
+
+
+def open_message(
+    path: str,
+    identity: bytes,
+    generation: int,
+    token: int,
+    sizes: tuple[int | AnyArray, ...],
+    pickled: bytes | None,
+    options: tuple[int, int | None],
+    family: int,
+) -> Any:
+    """The object that a message holds.
+
+    Parameters
+    ----------
+    path, identity, generation, token
+        See `sharray.storage.messages.inbox.receive`.
+    sizes : tuple of int or SharedArray
+        Bytes of each part in the file; of one that is shared anyway, its array.
+    pickled : bytes or None
+        The rest of the message; None: it is the last part.
+    options : (int, int or None)
+        `Options` of the sender.
+    family : int
+        See `sharray.system.processes.family_identity`.
+
+    Raises
+    ------
+    HandleError
+        It is no message.
+    MessageError
+        Its memory is gone or too short, or it was opened before.
+    """
+    _check(path, identity, generation, token, sizes)
+    _answer_alike(options, family)
+    own = [size for size in sizes if isinstance(size, int)]
+    source = path, identity, generation, token, places_of(own)
+    if sum(map(room_for, own)) < _WORTH_KEEPING or not inbox.has_room():
+        found: list[Any] = inbox.receive_copy(*source)
+    else:
+        found = _hold(inbox.receive(*source), source[-1])
+    parts = _in_order(sizes, found)
+    whole = pickled if pickled is not None else parts.pop()
+    try:
+        return load(whole, parts)
+    except EOFError as error:
+        # multiprocessing.Pool takes that for the end of its pipe, and waits.
+        text = f"a message ends too early ({error}); send it again"
+        raise MessageError(text, path) from error
+
+
+def _in_order(sizes: tuple[int | AnyArray, ...], found: list[Any]) -> list[Any]:
+    """All parts: those in the file, and shared arrays between them."""
+    own = iter(found)
+    return [next(own) if isinstance(size, int) else size for size in sizes]
+
+
+# What each message begins with, behind its protocol and the length of its frame.
+_BEGIN = slice(11, 60)
+_NAME = pickle.dumps(open_message, 5)[11:-2]
+
+
+def is_message(data: Any) -> bool:
+    """Whether bytes are a message whose arrays are in shared memory."""
+    view = memoryview(data)
+    if view.nbytes <= _BEGIN.stop:
+        return False
+    return bytes(view.cast("B")[_BEGIN]).startswith(_NAME)
+
+
+def take_values(data: Any) -> tuple[bytes | None, list[Any]]:
+    """The pickle and the parts of a message, copied, without unpickling any object.
+
+    Parameters
+    ----------
+    data : bytes
+        For which `is_message` holds.
+
+    Returns
+    -------
+    pickled : bytes or None
+        None: it is the last part.
+    parts : list of bytearray or SharedArray
+        All of them.
+
+    Raises
+    ------
+    HandleError, MessageError
+        As of `open_message`.
+    """
+    path, identity, generation, token, sizes, pickled, *_ = _Unopened(
+        io.BytesIO(data)
+    ).load()
+    _check(path, identity, generation, token, sizes)
+    places = places_of([size for size in sizes if isinstance(size, int)])
+    found = inbox.receive_copy(path, identity, generation, token, places)
+    return pickled, _in_order(sizes, list(found))
+
+
+class _Unopened(pickle.Unpickler):
+    """Gives what a message would open instead of opening it."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        found = super().find_class(module, name)
+        return _arguments if found is open_message else found
+
+
+def _arguments(*arguments: Any) -> Any:
+    return arguments
+
+
+def _check(path: Any, identity: Any, generation: Any, token: Any, sizes: Any) -> None:
+    """Refuse what no message says, before anything is taken."""
+    # What was found is not printed: it may be anything, and of any size.
+    if type(path) is not str or not path.startswith("/") or len(path) > _LONGEST_PATH:
+        problem = "an absolute path"
+    elif type(identity) is not bytes or len(identity) != IDENTITY_SIZE:
+        problem = f"an identity of {IDENTITY_SIZE} bytes"
+    elif type(generation) is not int or type(token) is not int:
+        problem = "integers as generation and token"
+    elif type(sizes) is not tuple or not all(map(_is_size, sizes)):
+        problem = "the bytes of each part"
+    else:
+        return
+    raise HandleError(f"not a message of this library: expected {problem}")
+
+
+def _is_size(size: Any) -> bool:
+    return isinstance(size, SharedArray) or (
+        type(size) is int and 0 <= size <= sys.maxsize
+    )
+
+
+def _hold(incoming: Incoming, places: Places) -> list[memoryview]:
+    """The parts where they are; the sender has them back when nothing uses them."""
+    segment = incoming.segment
+    first, end = segment.data_range
+    memory: Any = np.ndarray.__new__(
+        Received, (end - first,), np.uint8, segment.mapping, first
+    )
+    # Not of the memory itself; see `sharray.array.root.root_of`.
+    memory._guard = np.empty(0, np.uint8)
+    weakref.finalize(memory._guard, incoming.free).atexit = False
+    view = memoryview(memory)
+    return [view[begin:end] for begin, end in places]
+
+
+def open_inline(pickled: bytes, parts: list[Any]) -> Any:
+    """The object of a message for which there was no shared memory."""
+    return load(pickled, parts)
+
+
+def _answer_alike(options: tuple[int, int | None], family: int) -> None:
+    """Have a worker that was never told send as it is sent to."""
+    if not State.decided:
+        # Late, as installing needs what sends, and that this module. A process that
+        # has changed its user may not be able to import, and pickles as before.
+        with suppress(ImportError, OSError):
+            from ..installing import install_in_worker
+
+            install_in_worker(Options(*options), family)

@@ -1,0 +1,200 @@
+"""What a process does for anonymous arrays while it runs, and when it ends.
+
+The kernel frees everything that has no name. What has one is removed by its
+last holder; if that was killed, by the next process that comes along here.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from importlib import import_module
+
+from ...errors import SharrayError
+from ...system import clock, memory, processes
+from .. import location, naming
+from ..segment import Segment
+from . import lease, lost
+
+_SWEEP_INTERVAL = 60.0
+_AFTER_ALL_OTHERS = -1000
+
+# id to (segment, address) of each anonymous segment that is mapped here.
+_held: dict[int, tuple[Segment, int | None]] = {}
+_before_end: list[Callable[[], None]] = []
+_used_directories: set[str] = set()
+_next_sweep = 0.0
+_watched_pid = 0
+_has_forked = False
+_told_of_forks: set[str] = set()  # multiprocessing's modules
+
+
+def keep(segment: Segment, address: int | None) -> None:
+    """Look after an anonymous segment until `release`, or the end.
+
+    Without an address, who keeps it has said `at_end` what is to be done then.
+    """
+    _held[id(segment)] = segment, address
+    watch(os.path.dirname(segment.path))
+
+
+def watch(directory: str) -> None:
+    """There are arrays of this process in a directory: sweep it now and at the end."""
+    _used_directories.add(directory)
+    _watch_end()
+    global _next_sweep
+    now = clock.monotonic()
+    if now >= _next_sweep:
+        _next_sweep = now + _SWEEP_INTERVAL
+        sweep(directory)
+
+
+def at_end(act: Callable[[], None]) -> None:
+    """Have something done when the process ends, before what `end` does."""
+    _before_end.append(act)
+
+
+def forget(segment: Segment) -> None:
+    """Look after it no more; it is another process's."""
+    _held.pop(id(segment), None)
+
+
+def release(segment: Segment) -> None:
+    """Nothing in this process uses the segment any more."""
+    _held.pop(id(segment), None)
+    segment.release()
+
+
+def count_held() -> int:
+    """How many anonymous segments this process holds."""
+    return len(_held)
+
+
+def sweep(directory: str, *, ending: int = 0, dry_run: bool = False) -> list[str]:
+    """Remove the anonymous arrays in a directory that nobody holds.
+
+    Returns the paths that were removed, or with `dry_run` would have been.
+    """
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        return []
+    # What this process holds, nobody may remove: there is no need to ask the kernel.
+    held = {segment.path for segment, _ in list(_held.values())}
+    paths = [os.path.join(directory, name) for name in sorted(names)]
+    return [
+        path
+        for path in paths
+        if path not in held and lease.reap(path, ending=ending, dry_run=dry_run)
+    ]
+
+
+def sweep_unfinished(*, dry_run: bool = False) -> list[str]:
+    """Remove what killed processes were about to name ``shm://...``.
+
+    Returns the paths that were removed, or with `dry_run` would have been.
+    """
+    found = [
+        os.path.join(top, name)
+        for top, _, names in os.walk(location.ram_directory())
+        for name in names
+        if name.startswith(".") and name.endswith(naming.UNFINISHED)
+    ]
+    return [path for path in found if lease.reap(path, dry_run=dry_run)]
+
+
+def _watch_end() -> None:
+    """Have multiprocessing call `end`, besides atexit.
+
+    Forked workers leave by os._exit and run no atexit functions, nor finalizers
+    of `weakref`; multiprocessing's own are run in all of them. In the process that
+    started them they run after the workers have ended, which atexit functions
+    registered before multiprocessing was imported do not.
+    """
+    global _watched_pid
+    pid = os.getpid()
+    if _watched_pid == pid:
+        return
+    import_module("multiprocessing.util")  # 5 ms that not every program needs
+    # multiprocess is a copy of multiprocessing, with workers of its own.
+    for name in ("multiprocessing.util", "multiprocess.util"):
+        util = sys.modules.get(name)
+        if util is None:
+            continue
+        if name not in _told_of_forks:  # a fork inherits that
+            _told_of_forks.add(name)
+            util.register_after_fork(_watch_end_anew, lambda watch: watch())
+        util.Finalize(None, end, exitpriority=_AFTER_ALL_OTHERS)
+    _watched_pid = pid
+
+
+def _watch_end_anew() -> None:
+    """Register again what multiprocessing forgets when a child begins.
+
+    Which is after it has unpickled what it is to do, if that is not inherited.
+    """
+    global _watched_pid
+    _watched_pid = 0
+    _watch_end()
+
+
+def end() -> None:
+    """Let go of all anonymous arrays, whether objects still refer to them or not.
+
+    Runs when the interpreter ends, possibly twice: arrays stay usable even for
+    what runs later, and workers that still held them may have ended meanwhile.
+    """
+    ending = processes.own_identity() if processes.is_topmost() else 0
+    for act in _before_end:
+        with suppress(OSError):
+            act()
+    held = list(_held.values())
+    descriptors = memory.descriptors_of_mappings() if held else {}
+    for segment, address in held:
+        if address is not None:
+            with suppress(OSError):
+                segment.let_go(address, ending=ending, descriptors=descriptors)
+    _held.clear()
+    if _may_have_children():
+        with suppress(SharrayError):  # what a child has sent and nobody received
+            _used_directories.add(location.anonymous_directory())
+    for directory in _used_directories:
+        sweep(directory, ending=ending)
+        location.tidy_ram_directories(directory)
+    lost.warn()
+    # Programs may run multiprocessing's finalizers before their end, as CPython's tests
+    # do. Arrays that come after that are waited for again.
+    global _watched_pid
+    _watched_pid = 0
+
+
+def _may_have_children() -> bool:
+    """Whether processes of this one's family may have arrays that this one has not.
+
+    One that has only looked at arrays, as ``sharray ls`` does, removes nothing.
+    """
+    return _has_forked or any(
+        name in sys.modules for name in ("multiprocessing.util", "multiprocess.util")
+    )
+
+
+def _note_fork() -> None:
+    global _has_forked
+    _has_forked = True
+
+
+def _end_at_exit() -> None:
+    if _watched_pid != os.getpid():
+        end()
+
+
+# Both register at exit what the other has to precede: multiprocessing waits there
+# for children that may still be opening arrays. If it is here, it calls `end`; if
+# it is imported later, it runs before us.
+if "multiprocessing.util" in sys.modules:
+    _watch_end()
+atexit.register(_end_at_exit)
+os.register_at_fork(before=_note_fork)

@@ -1,0 +1,13 @@
+"""Files that carry messages between processes, and are used again.
+
+============  ===============================================
+module        what it is for
+============  ===============================================
+`states`      whose turn it is
+`outgoing`    one of them, in which this process sends
+`outbox`      all of those
+`incoming`    one of them, in which this process has received
+`inbox`       all of those, also at a fork
+`privileges`  processes that become another user
+============  ===============================================
+"""

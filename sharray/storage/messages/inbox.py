@@ -1,0 +1,198 @@
+"""The inbox: messages that arrive, and the files in which they do.
+
+The files stay mapped for the next message from the same sender. See
+`sharray.storage.messages.states` for who may do what when.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from ...errors import FormatError, HandleError, MessageError, StorageError
+from ...system import files
+from .. import location
+from ..attaching import attach_open
+from ..lifetime import ending
+from . import states as message
+from .incoming import Incoming, Places, freeing, held, kept
+
+# Held by who receives, so that a fork waits for that.
+_receiving = threading.RLock()
+
+
+def receive(
+    path: str, identity: bytes, generation: int, token: int, places: Places
+) -> Incoming:
+    """Take over the data of a message, where it is.
+
+    Parameters
+    ----------
+    path : str
+        Absolute path of the file.
+    identity : bytes
+        Device, inode and uuid of the file.
+    generation, token : int
+        From the message.
+    places : sequence of (int, int)
+        Begin and end of each part, from the start of the data.
+
+    Raises
+    ------
+    MessageError
+        It was received already, does not fit, or the file is gone.
+    """
+    with _receiving, _take(path, identity, places) as incoming:
+        if not incoming.hold(generation, token):
+            raise _received_before(path)
+        incoming.take_over()
+        return incoming
+
+
+def receive_copy(
+    path: str, identity: bytes, generation: int, token: int, places: Places
+) -> list[bytearray]:
+    """As `receive`, but copy it, so that the sender can use the file again at once."""
+    with _receiving, _take(path, identity, places) as incoming:
+        found = incoming.copy(generation, token, places)
+        if found is None:
+            raise _received_before(path)
+        incoming.keep()
+        return found
+
+
+@contextmanager
+def _take(path: str, identity: bytes, places: Places) -> Iterator[Incoming]:
+    """The file of a message; kept for the next one if anything goes wrong."""
+    incoming = kept.pop(identity, None) or _attach(path, identity)
+    try:
+        first, end = incoming.segment.data_range
+        needed = max((place[1] for place in places), default=0)
+        if needed > end - first:
+            raise MessageError(
+                f"a message does not fit its memory: expected at most {end - first} "
+                f"bytes, found {needed}; it is damaged, send it again",
+                path,
+            )
+        yield incoming
+    except BaseException:
+        incoming.keep()
+        raise
+
+
+def _received_before(path: str) -> MessageError:
+    return MessageError(
+        f"the arrays of a message are no longer in {path!r}: it was received before; "
+        "send it again instead of loading it twice",
+        path,
+    )
+
+
+def has_room() -> bool:
+    """Whether a message may stay where it is; otherwise it is better copied."""
+    return len(held) < message.most_files()
+
+
+def drop_orphans() -> None:
+    """Give up the files whose sender is gone or has given them up."""
+    with _receiving:
+        for identity in list(kept):
+            incoming = kept.pop(identity, None)
+            if incoming is not None and (
+                incoming.is_orphan(now=True)
+                or kept.setdefault(identity, incoming) is not incoming
+            ):
+                incoming.close()
+
+
+def keep_messages_of(family: int, directory: str) -> None:
+    """Map the messages of a family that are on their way, while that is permitted.
+
+    And have all owners look for the note before they send another one.
+    """
+    with _receiving:
+        for name in os.listdir(directory):
+            place = location.locate(os.path.join(directory, name))
+            with suppress(StorageError, FormatError):
+                segment, fd = attach_open(place, "r+")
+                incoming = Incoming(segment, fd)
+                incoming.have_owner_look()
+                if not incoming.is_message_of(family) or (
+                    kept.setdefault(segment.identity, incoming) is not incoming
+                ):
+                    incoming.drop()
+
+
+def _attach(path: str, identity: bytes) -> Incoming:
+    drop_orphans()
+    try:
+        place = location.locate(path)
+        try:
+            segment, fd = attach_open(place, "r+", identity=identity)
+        except StorageError as error:
+            # Descriptors or address space: the files that are kept have some to give.
+            if not files.is_exhausted(error) or not kept:
+                raise
+            _close_kept()
+            segment, fd = attach_open(place, "r+", identity=identity)
+    except (StorageError, ValueError) as error:
+        raise MessageError(
+            f"the arrays of a message cannot be read: {error}", path
+        ) from error
+    if not segment.anonymous or segment.trailer is None:
+        files.close(fd)
+        segment.release()
+        raise HandleError(f"{path!r} is not a file that carries messages", path)
+    try:
+        ending.watch(os.path.dirname(path))
+        return Incoming(segment, fd)
+    except BaseException:
+        files.close(fd)
+        segment.release()
+        raise
+
+
+def _end() -> None:
+    for key in list(held):
+        incoming = held.pop(key, None)
+        if incoming is not None:
+            incoming.leave()
+    _close_kept()
+
+
+def _close_kept() -> None:
+    with suppress(KeyError):
+        while True:
+            kept.popitem()[1].close()
+
+
+def _before_fork() -> None:
+    _receiving.acquire()
+    for key in list(held):
+        incoming = held.pop(key, None)
+        if incoming is not None:
+            incoming.make_own()
+
+
+def _after_fork_in_parent() -> None:
+    _receiving.release()
+
+
+def _after_fork_in_child() -> None:
+    global _receiving
+    _receiving = threading.RLock()
+    inherited = freeing | {id(incoming): incoming for incoming in kept.values()}
+    freeing.clear()
+    kept.clear()
+    for incoming in inherited.values():
+        incoming.drop()
+
+
+ending.at_end(_end)
+os.register_at_fork(
+    before=_before_fork,
+    after_in_parent=_after_fork_in_parent,
+    after_in_child=_after_fork_in_child,
+)

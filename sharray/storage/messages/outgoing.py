@@ -1,0 +1,172 @@
+"""A file of this process for messages, from one use to the next.
+
+See `sharray.storage.messages.states` for who may do what when.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from ...errors import NoSpaceError, StorageError
+from ...system import channels, clock, files, locks, memory, processes
+from .. import location, trailer
+from ..lifetime import ending
+from ..segment import Segment
+from . import privileges
+from . import states as message
+
+
+def no_room(problem: str) -> StorageError:
+    """What is raised when a message cannot go through shared memory."""
+    return NoSpaceError(problem, location.anonymous_directory())
+
+
+class Outgoing:
+    """One file of this process for messages.
+
+    Attributes
+    ----------
+    capacity : int
+        Bytes of data that it has room for.
+    """
+
+    __slots__ = (
+        "_abandoned",
+        "_fd",
+        "_lock_offset",
+        "_token",
+        "capacity",
+        "segment",
+        "used",
+    )
+
+    def __init__(self, segment: Segment) -> None:
+        self.segment = segment
+        self.capacity = segment.header.nbytes
+        self.used = clock.monotonic()
+        self._lock_offset = message.lock_offset(segment)
+        self._token = 0
+        self._abandoned = False
+        # Not the one of the mapping: whether others have locked a byte can be asked
+        # through another open file only.
+        self._fd = files.open_existing(segment.path, writable=True, follow=False)
+        segment.words[trailer.STATE_WORD] = message.WRITING
+        segment.words[trailer.LOOK_WORD] = 1
+        segment.words[trailer.OWNER_WORD] = processes.own_identity()
+
+    @property
+    def generation(self) -> int:
+        """Which use of the file this is."""
+        return self.segment.words[trailer.GENERATION_WORD]
+
+    def is_free(self) -> bool:
+        """Whether nobody needs the data of the last message any more."""
+        return self._is_returned() or self._is_abandoned()
+
+    def _is_returned(self) -> bool:
+        return self.segment.words[trailer.STATE_WORD] == message.FREE
+
+    def _is_abandoned(self) -> bool:
+        """Whether the receiver is gone without a word."""
+        held = self.segment.words[trailer.STATE_WORD] == message.HELD
+        return held and not locks.is_byte_locked(self._fd, self._lock_offset)
+
+    def is_lost(self) -> bool:
+        """Whether it is free, but no receiver would find it.
+
+        One that made the data its own has removed the name, and never says ``FREE``.
+        """
+        return self._is_abandoned() and files.status(self._fd).st_nlink == 0
+
+    def claim(self) -> None:
+        """Begin the next use of a file that is free."""
+        words = self.segment.words
+        words[trailer.STATE_WORD] = message.WRITING
+        words[trailer.GENERATION_WORD] = (self.generation + 1) % (1 << 64)
+        self.segment.record_received(self._token)  # the receiver may have been killed
+        words[trailer.CHANNEL_WORD] = 0
+        self._token = 0
+        self.used = clock.monotonic()
+
+    def send(self, *, to_strangers: bool = False) -> int | None:
+        """The data is complete, the message may leave; returns its token.
+
+        None if nobody could receive it: the process has ended so far, or one of its
+        family has become another user.
+        """
+        if self._abandoned:
+            return None
+        self._token = self.segment.record_sent(to_strangers=to_strangers)
+        self.segment.words[trailer.STATE_WORD] = message.IN_FLIGHT
+        if self.segment.words[trailer.LOOK_WORD] and self._must_use_pipe():
+            self.recall()
+            return None
+        return self._token
+
+    def _must_use_pipe(self) -> bool:
+        """`sharray.storage.messages.privileges` says why in this order."""
+        words = self.segment.words
+        words[trailer.LOOK_WORD] = 0
+        if not privileges.must_use_pipe():
+            return False
+        words[trailer.LOOK_WORD] = 1
+        return True
+
+    def recall(self) -> None:
+        """The message could not be sent, or not even be written."""
+        self.used = clock.monotonic()
+        self.segment.record_received(self._token)
+        self.segment.words[trailer.STATE_WORD] = message.FREE
+
+    def note_channel(self, fd: int) -> None:
+        """Note for everybody through which pipe or socket the message goes."""
+        words = self.segment.words
+        words[trailer.NAMESPACE_WORD] = channels.namespace()
+        words[trailer.CHANNEL_WORD] = channels.channel_of(fd)
+
+    def is_in_flight(self) -> bool:
+        """Whether the message has not been received yet."""
+        return self.segment.words[trailer.STATE_WORD] == message.IN_FLIGHT
+
+    def is_lost_in(self, in_use: set[int]) -> bool:
+        """Whether the message is under way, but in none of these channels.
+
+        Parameters
+        ----------
+        in_use : set of int
+            See `sharray.system.channels.channels_in_use`.
+        """
+        channel = self.segment.words[trailer.CHANNEL_WORD]
+        return channel != 0 and channel not in in_use and self.is_in_flight()
+
+    def abandon(self) -> None:
+        """Have it end with this process; another thread just writes to it."""
+        self._abandoned = True
+        with suppress(OSError):
+            files.unlink(self.segment.path)
+
+    def is_being_written(self) -> bool:
+        """Whether its data is not complete."""
+        return self.segment.words[trailer.STATE_WORD] == message.WRITING
+
+    def close(self) -> None:
+        """Use it no more.
+
+        The memory of a file that is free goes back at once, although receivers may
+        keep it mapped until they notice.
+        """
+        words = self.segment.words
+        words[trailer.OWNER_WORD] = 0
+        if self.is_free():
+            words[trailer.STATE_WORD] = message.RETIRED
+            first, end = self.segment.data_range
+            with suppress(OSError):
+                memory.discard(self.segment.mapping, first, end - first)
+        files.close(self._fd)
+        ending.release(self.segment)
+
+    def drop_in_child(self) -> None:
+        """Unmap what a fork has inherited; it is the parent's."""
+        files.close(self._fd)
+        ending.forget(self.segment)
+        self.segment.unmap()

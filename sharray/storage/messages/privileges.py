@@ -1,0 +1,73 @@
+"""Processes that drop their privileges, as the workers of daemons do.
+
+Messages lie in files that only their user may open, so a worker that was started by
+root and has become somebody else could receive none. Before it changes its user, it
+
+1. leaves a note for its family, an empty file that it holds locked: from then on root's
+   processes send through the pipe, until no such worker lives any more;
+2. maps all files for messages, has their owners look for the note, and keeps those with
+   messages of its family that are on their way.
+
+A look costs 6 us, so an owner looks only if its file says so, as each new one does. It
+does so after it has said ``IN_FLIGHT``. If there is no note yet, the worker comes to
+its second step later, and finds the message. In the other order, both could miss it.
+For the same reason an owner takes back the word that has it look before it looks.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from ...system import files, processes
+from .. import location
+from ..lifetime import lease
+from . import inbox
+
+# The note's descriptor: its lock ends with this process, or its last forked child.
+_note: int | None = None
+
+
+def must_use_pipe() -> bool:
+    """Whether a message of this process may go to one that cannot open its file."""
+    if os.geteuid() != 0:
+        return False  # nobody else can change the user
+    path = _note_path()
+    return os.path.lexists(path) and not lease.reap(path)
+
+
+def prepare_for_change() -> None:
+    """Make sure that messages arrive after this process has changed its user."""
+    global _note
+    directory = location.anonymous_directory()
+    location.make_ram_directories(directory)
+    path = _note_path()
+    while _note is None:
+        fd = _open(path)
+        lease.hold(fd, path)
+        if files.status(fd).st_nlink:
+            _note = fd
+        else:
+            files.close(fd)  # somebody reaped it before it was locked
+    inbox.keep_messages_of(processes.family_identity(), directory)
+
+
+def withdraw() -> None:
+    """The user is the same as before."""
+    global _note
+    if _note is not None:
+        files.close(_note)
+        _note = None
+        lease.reap(_note_path())
+
+
+def _open(path: str) -> int:
+    with suppress(FileExistsError):
+        return files.open_new(path)
+    return files.open_existing(path, writable=True, follow=False)
+
+
+def _note_path() -> str:
+    """Return where the note of this process's family is, if there is one."""
+    name = f"{processes.family_identity():016x}.dropped"
+    return os.path.join(location.anonymous_directory(), name)

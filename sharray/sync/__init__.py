@@ -1,0 +1,11 @@
+"""Cells in shared memory by which processes, threads and kernels work together.
+
+==================  =============================================
+module              what it is for
+==================  =============================================
+`cells`             the base: some integers in shared memory
+`counter`           `Counter`: a number that all count with
+`barrier`           `Barrier`: where all wait for each other
+`barrier_protocol`  how they do: Python that kernels compile, too
+==================  =============================================
+"""

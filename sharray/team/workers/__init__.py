@@ -1,0 +1,12 @@
+"""Worker processes of a team: started, told what they need, ended.
+
+=========  ========================================
+module     what it is for
+=========  ========================================
+`crew`     the workers together, and what they know
+`process`  one worker process, seen from outside
+`main`     the same, from inside
+`channel`  messages between both
+`tables`   numbers for programs and segments
+=========  ========================================
+"""

@@ -1,0 +1,144 @@
+"""A worker process of a team: what runs in it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pickle
+import signal
+import socket
+import threading
+from contextlib import suppress
+from typing import Any, cast
+
+import numpy as np
+
+from ...array.handle import root_for
+from ...array.root import Root
+from ...errors import KernelError
+from ...kernels.failures import Failure, call_native, capture
+from ...native.machine_code import MachineCode, load
+from ...storage.lifetime import ending
+from ...system import files, processes
+from ..control import layout as at
+from ..control.page import ControlBlock, own_words
+from .channel import Channel
+from .tables import MOST_PROGRAMS, MOST_SEGMENTS
+
+_SERVE = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * 4)
+
+
+def main(control_fd: int, channel_fd: int, parent: int) -> None:
+    """Serve a team until it is closed, or its process is gone.
+
+    Parameters
+    ----------
+    control_fd, channel_fd : int
+        Inherited descriptors of the control block and of the socket.
+    parent : int
+        Number of the team's process.
+    """
+    # Ctrl-C is for the team's process, which ends the run.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    channel = Channel(socket.socket(fileno=channel_fd))
+    try:
+        member, members, spin_ns, code = channel.receive()
+        worker = _Worker(ControlBlock(control_fd, members), channel, member, spin_ns)
+        files.close(control_fd)
+        worker.serve(code)
+    except (EOFError, ConnectionError):
+        pass  # the team is gone
+
+
+def _end_with(parent: int) -> None:
+    processes.wait_for_end_of_parent(parent)
+    # Even in the middle of a kernel. If the team's process was killed, its anonymous
+    # arrays end with the last worker.
+    with suppress(Exception):
+        ending.end()
+    os._exit(1)
+
+
+class _Worker:
+    def __init__(
+        self, control: ControlBlock, channel: Channel, member: int, spin_ns: int
+    ) -> None:
+        self.control = control
+        self.channel = channel
+        self.roots: dict[int, Root] = {}
+        self.keep: list[Any] = []
+        self.bases = np.zeros(MOST_SEGMENTS, np.int64)
+        self.programs = np.zeros(MOST_PROGRAMS, np.int64)
+        self.own = own_words()
+        self.own[at.MEMBER] = member
+        control.words[at.member(member) + at.PID] = os.getpid()
+        self.own[at.SPIN_NS] = spin_ns
+        self.own[at.LAST] = control.words[at.BELL]
+        self.own[at.SEEN] = control.words[at.COMMANDS]
+
+    def serve(self, code: MachineCode) -> None:
+        """Work until the team is closed."""
+        address, _ = load(code)
+        function = _SERVE(address)
+        words = (self.own, self.bases, self.programs)
+        addresses = [self.control.address, *(one.ctypes.data for one in words)]
+        self.channel.send("ready")
+        while True:
+            reason, raised = call_native(function, *addresses)
+            if reason == at.STOPPED:
+                return
+            if reason == at.COMMANDED:
+                self.obey()
+            elif reason == at.CROWDED:
+                processes.move_to_another_core()
+            else:
+                status, address = int(self.own[at.STATUS]), int(self.own[at.ERROR])
+                self.channel.send(_sendable(capture(status, address, raised)))
+
+    def obey(self) -> None:
+        """Carry out what the team has sent."""
+        self.own[at.SEEN] += 1
+        commands = self.channel.receive()
+        answers = [self._try(name, *arguments) for name, *arguments in commands]
+        self.channel.send(answers)
+
+    def _try(self, name: str, *arguments: Any) -> Exception | None:
+        try:
+            getattr(self, name)(*arguments)
+        except Exception as error:
+            return cast("Exception", _sendable(error))
+        return None
+
+    def load_program(self, number: int, code: MachineCode) -> None:
+        """Take a kernel as machine code."""
+        self.programs[number], _ = load(code)
+
+    def compile_program(self, number: int, pickled: bytes, keys: Any) -> None:
+        """Compile a kernel here, since its machine code cannot be sent."""
+        kernel, reducer = pickle.loads(pickled)
+        compiled = kernel.compiled_for(keys, reducer)
+        self.keep.append(compiled)
+        self.programs[number] = compiled.entry_address
+
+    def attach(self, number: int, path: str, identity: bytes, mode: str) -> None:
+        """Map a segment."""
+        root = root_for(path, identity, mode)
+        self.roots[number] = root
+        self.bases[number] = root.address
+
+    def forget(self, number: int) -> None:
+        """Unmap a segment; this may be the last process to have it."""
+        self.roots.pop(number, None)
+        self.bases[number] = 0
+
+
+def _sendable(value: Any) -> Any:
+    """The value, or something that can be pickled and says the same."""
+    try:
+        pickle.dumps(value)
+    except Exception:
+        error = value.error if isinstance(value, Failure) else value
+        plain = KernelError(f"{type(error).__name__}: {error}")
+        return Failure(b"", error=plain) if isinstance(value, Failure) else plain
+    return value
