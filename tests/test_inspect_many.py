@@ -147,19 +147,21 @@ def test_where_few_files_can_be_mapped_at_once_all_are_looked_at(
     names: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = one_by_one(names)
-    mapped, now = pages.mapped, []
+    map_to_look, unmap, now = pages.map_to_look, pages.unmap, []
 
-    @contextmanager
-    def limited(fd: int, nbytes: int) -> Iterator[int]:
+    def limited(fd: int, nbytes: int) -> int:
         if len(now) == 5:
             raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
         now.append(fd)
-        with mapped(fd, nbytes) as address:
-            yield address
+        return map_to_look(fd, nbytes)
+
+    def unmap_one(address: int, nbytes: int) -> None:
+        unmap(address, nbytes)
         now.pop()
 
     with monkeypatch.context() as patch:
-        patch.setattr(pages, "mapped", limited)
+        patch.setattr(pages, "map_to_look", limited)
+        patch.setattr(pages, "unmap", unmap_one)
         found = inspect_all(names)
     assert all(map(is_between, found, before, one_by_one(names)))
 

@@ -14,6 +14,8 @@ import weakref
 from collections import deque
 from typing import Generic, TypeVar
 
+from ..system import interrupts
+
 T = TypeVar("T")
 
 
@@ -54,7 +56,9 @@ class Addresses(Generic[T]):
                 return None
             self._is_busy = True
             try:
-                self._sort_in()
+                if self._added:
+                    with interrupts.deferred():  # else `_starts` and `_at` would differ
+                        self._sort_in()
                 return self._find(address)
             finally:
                 self._is_busy = False

@@ -7,14 +7,14 @@ import os
 from typing import TYPE_CHECKING
 
 from ..errors import ArrayNotFoundError, FormatError, SharrayError, explain
-from ..storage import location
+from ..storage import deaths, location
 from ..storage.attaching import attach, explain_open, read_layout
 from ..storage.lifetime import ending
 from ..storage.location import Location
 from ..storage.messages import inbox, outbox
 from ..storage.naming import UNFINISHED
 from ..storage.segment import identity_of
-from ..system import files
+from ..system import files, interrupts
 from .named import Path
 from .root import find_root
 
@@ -55,6 +55,7 @@ def list(place: Path = "shm://") -> builtins.list[Inspection]:
     """
     from ..storage.inspecting import inspect_files  # 3 ms that few programs need
 
+    deaths.act_for_the_dead()
     text = os.fspath(place)
     if text.startswith(location.SCHEME):
         paths = _paths_in_ram(text)
@@ -132,11 +133,17 @@ def unlink(path: Path) -> None:
     [0.0, 0.0, 0.0]
     """
     place = location.locate(path)
+    with interrupts.deferred():
+        _unlink(place)
+
+
+def _unlink(place: Location) -> None:
     try:
         fd = files.open_existing(place.path, writable=False, follow=not place.in_ram)
         try:
             status = files.status(fd)
             identity = identity_of(status, *read_layout(fd, status.st_size, place.path))
+            interrupts.check()  # from here on it has happened
             files.unlink(place.path)
             if files.status(fd).st_nlink == 0:
                 _note_unlinked(identity)
@@ -209,7 +216,8 @@ def clear_fault(path: Path) -> None:
     >>> sh.clear_fault("log.npy")
     """
     place = location.locate(path)
-    segment = attach(place, "r+")
+    with interrupts.deferred():
+        segment = attach(place, "r+")
     if segment.trailer is None:
         raise FormatError(
             f"{place.path!r} has no trailer, so no fault is kept in it (another "

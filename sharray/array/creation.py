@@ -8,6 +8,7 @@ import numpy as np
 
 from ..storage import header, making
 from ..storage.lifetime import ending
+from ..system import interrupts
 from . import filling
 from .arguments import Shape, check_dtype_and_shape, is_fortran
 from .core import AnyArray
@@ -250,5 +251,7 @@ def _like(
 
 
 def _map_anonymous(new: header.NewHeader, contents: making.Blocks | None) -> AnyArray:
-    segment = making.create_anonymous(new, contents, unnamed_so_far=ending.count_held())
-    return whole(root_of(segment))
+    with interrupts.deferred():
+        held = ending.count_held()
+        segment = making.create_anonymous(new, contents, unnamed_so_far=held)
+        return whole(root_of(segment))

@@ -10,6 +10,7 @@ from ..storage import header, making
 from ..storage.attaching import attach
 from ..storage.dtypes import has_metadata
 from ..storage.location import locate
+from ..system import interrupts
 from . import filling
 from .arguments import Shape, check_dtype_and_shape, is_fortran
 from .core import AnyArray
@@ -98,10 +99,17 @@ def create(
             UserWarning,
             stacklevel=2,
         )
-    segment = making.create(
-        place, new, contents, overwrite=overwrite, permissions=permissions
-    )
-    return whole(root_of(segment))
+    made = None
+    try:
+        with interrupts.deferred():
+            made = making.create(
+                place, new, contents, overwrite=overwrite, permissions=permissions
+            )
+            return whole(root_of(made.segment))
+    except BaseException:  # of a signal that came when the file had its name already
+        if made is not None:
+            making.undo(made)
+        raise
 
 
 def open(path: Path, mode: str = "r+") -> AnyArray:
@@ -142,4 +150,6 @@ def open(path: Path, mode: str = "r+") -> AnyArray:
             f"mode must be 'r', 'r+' or 'c', found {mode!r}; sharray.create makes "
             "new arrays"
         )
-    return whole(root_of(attach(locate(path), mode)))
+    place = locate(path)
+    with interrupts.deferred():
+        return whole(root_of(attach(place, mode)))

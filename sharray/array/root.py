@@ -18,10 +18,12 @@ from typing import Any
 
 import numpy as np
 
+from ..storage import deaths
 from ..storage.attaching import attach
 from ..storage.lifetime import ending
 from ..storage.location import Location
 from ..storage.segment import Segment
+from ..system import interrupts
 from .addresses import Addresses
 
 
@@ -78,18 +80,23 @@ _attaching = threading.RLock()
 
 
 def root_of(segment: Segment) -> Root:
-    """The root array of a segment that was just mapped."""
+    """The root array of a segment that was just mapped; call it with signals deferred.
+
+    What is done for an anonymous segment when its root dies belongs to the root.
+    """
+    deaths.act_for_the_dead()
     root = np.ndarray.__new__(Root, (segment.size,), np.uint8, segment.mapping)
     root.segment = segment
     if segment.mode != "c":
         _remember(root)
     if segment.anonymous:
-        ending.keep(segment, root.address)
         # Not of the root itself: garbage collection runs what waits for an object
         # before any __del__ of the same cycle, which may still read the array. An
         # ndarray it does not know, and that dies when nothing can read any more.
         root._guard = np.empty(0, np.uint8)
-        weakref.finalize(root._guard, ending.release, segment).atexit = False
+        deaths.at_death(root._guard, functools.partial(ending.release, segment))
+        # After that, as it looks at other files: an error there ends the root.
+        ending.keep(segment, root.address)
     return root
 
 
@@ -124,7 +131,8 @@ def find_root_at(address: int) -> Root | None:
 
 def attach_root(place: Location, mode: str, identity: bytes) -> Root:
     """Map the file that a handle names, once for all threads."""
-    with _attaching:
+    # In this order, so that Ctrl-C ends the wait for another thread.
+    with _attaching, interrupts.deferred():
         root = find_root(identity, mode)
         if root is None:
             root = root_of(attach(place, mode, identity=identity))

@@ -27,7 +27,7 @@ _OVERWRITES = 10
 def attach(
     place: location.Location, mode: str, *, identity: bytes | None = None
 ) -> Segment:
-    """Map an existing array file.
+    """Map an existing array file; call it with signals deferred.
 
     Parameters
     ----------

@@ -12,12 +12,12 @@ import os
 import struct
 from collections import deque
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from ..errors import FormatError, SharrayError, StorageError, explain
-from ..system import files, locks, mappings, pages
+from ..system import files, interrupts, locks, mappings, pages
 from ..system.mappings import FileKey, Mapping
 from . import attaching, location, trailer
 from .format import TRAILER_SIZE
@@ -45,6 +45,9 @@ _MOST_MAPPED = 4096
 
 # What is told of a file, but for who holds it, and what to look for them with.
 _Found = tuple[FileKey | None, Inspection]
+
+# Addresses and sizes of what is mapped for a look, to be unmapped after it.
+_Mapped = list[tuple[int, int]]
 
 
 class _Look(NamedTuple):
@@ -149,16 +152,18 @@ def _dirty_at(addresses: list[int | None]) -> dict[int, int]:
 def _look_at_next(waiting: deque[Location]) -> list[_Found | SharrayError]:
     """Look at as many files as may be mapped at the same time, and take them out."""
     looks: list[_Look | SharrayError] = []
-    with ExitStack() as mapped:
-        while waiting and len(looks) < _MOST_MAPPED:
-            look = _look_at_file(waiting[0], mapped)
-            if looks and isinstance(look, StorageError) and look.errno == errno.ENOMEM:
-                break  # once the others are not mapped any more there may be room
-            looks.append(look)
-            waiting.popleft()
-        done = [look for look in looks if isinstance(look, _Look)]
-        keys = _keys_at([look.address for look in done if look.address is not None])
-        dirty = _dirty_at([look.address for look in done if look.shown])
+    mapped: _Mapped = []
+    with interrupts.deferred():  # nobody else would unmap them
+        try:
+            _map_next(waiting, looks, mapped)
+            done = [look for look in looks if isinstance(look, _Look)]
+            with interrupts.allowed():
+                addresses = [look.address for look in done if look.address is not None]
+                keys = _keys_at(addresses)
+                dirty = _dirty_at([look.address for look in done if look.shown])
+        finally:
+            for address, nbytes in mapped:
+                pages.unmap(address, nbytes)
     return [
         (
             keys.get(look.address or 0),
@@ -170,7 +175,19 @@ def _look_at_next(waiting: deque[Location]) -> list[_Found | SharrayError]:
     ]
 
 
-def _look_at_file(place: Location, mapped: ExitStack) -> _Look | SharrayError:
+def _map_next(
+    waiting: deque[Location], looks: list[_Look | SharrayError], mapped: _Mapped
+) -> None:
+    while waiting and len(looks) < _MOST_MAPPED:
+        interrupts.check()
+        look = _look_at_file(waiting[0], mapped)
+        if looks and isinstance(look, StorageError) and look.errno == errno.ENOMEM:
+            break  # once the others are not mapped any more there may be room
+        looks.append(look)
+        waiting.popleft()
+
+
+def _look_at_file(place: Location, mapped: _Mapped) -> _Look | SharrayError:
     path = place.path
     try:
         if place.in_ram:
@@ -193,7 +210,7 @@ def _look_at_file(place: Location, mapped: ExitStack) -> _Look | SharrayError:
         return error
 
 
-def _look(fd: int, path: str, mapped: ExitStack) -> _Look:
+def _look(fd: int, path: str, mapped: _Mapped) -> _Look:
     status = files.status(fd)
     attaching.check_regular(status, path)
     files.do_not_read_ahead(fd)
@@ -217,14 +234,14 @@ def _look(fd: int, path: str, mapped: ExitStack) -> _Look:
 
 
 def _look_at_pages(
-    fd: int, path: str, status: os.stat_result, volatile: bool, mapped: ExitStack
+    fd: int, path: str, status: os.stat_result, volatile: bool, mapped: _Mapped
 ) -> tuple[int | None, int | None, bool]:
     """Map the file to look at its pages.
 
     Returns
     -------
     address : int or None
-        Where it is mapped, until `mapped` ends; None where that is not possible.
+        Where it is mapped, as noted in `mapped`; None where that is not possible.
     resident : int or None
         Bytes in memory; None if that cannot be told.
     shown : bool
@@ -232,12 +249,14 @@ def _look_at_pages(
     """
     address, resident, size = None, None, status.st_size
     try:
-        address = mapped.enter_context(pages.mapped(fd, size))
+        address = pages.map_to_look(fd, size)
+        mapped.append((address, size))
         if not files.may_see_pages(path, status):
             return address, None, False
-        runs = list(pages.resident_runs(address, size))
-        resident = min(sum(length for _, length in runs), size)
-        return address, resident, not volatile and pages.show(address, size, runs)
+        with interrupts.allowed():
+            runs = list(pages.resident_runs(address, size))
+            resident = min(sum(length for _, length in runs), size)
+            return address, resident, not volatile and pages.show(address, size, runs)
     except (OSError, NotImplementedError) as error:
         if isinstance(error, OSError) and error.errno == errno.ENOMEM:
             raise  # there may be room once the files before are not mapped any more

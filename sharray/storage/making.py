@@ -1,12 +1,18 @@
-"""Making array files: complete and leased before anybody can see them."""
+"""Making array files: complete and leased before anybody can see them.
+
+Descriptors, names and mappings are undone by blocks that a signal could skip, so the
+callers defer signals. They are let in while something takes long.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
+from typing import NamedTuple
 
 from ..errors import ArrayNotFoundError, StorageError, UnsafePathError, explain
-from ..system import files
+from ..system import files, interrupts
 from . import location, naming, replacing, room, trailer
 from .format import TRAILER_SIZE, round_up
 from .header import NewHeader
@@ -19,6 +25,21 @@ _MOST_UNNAMED = 64
 Blocks = Iterable[memoryview]
 
 
+class Made(NamedTuple):
+    """A new file with its name.
+
+    Attributes
+    ----------
+    segment : Segment
+        The file, mapped.
+    has_replaced : bool
+        Whether another file had the name before.
+    """
+
+    segment: Segment
+    has_replaced: bool
+
+
 def create(
     place: location.Location,
     new: NewHeader,
@@ -26,8 +47,10 @@ def create(
     *,
     overwrite: bool,
     permissions: int | None,
-) -> Segment:
+) -> Made:
     """Create the file of an array that has a name, and map it.
+
+    Call it with signals deferred until the array exists, and `undo` it if one came.
 
     Parameters
     ----------
@@ -52,7 +75,7 @@ def create(
     try:
         target, old = replacing.target(place, overwrite=overwrite)
         file = _NewFile(layout, target, old, overwrite=overwrite)
-        return file.create(contents, permissions)
+        return Made(file.create(contents, permissions), old is not None)
     except OSError as error:
         path = place.path if file is None else file.place.path
         explained = _explain(error, layout.size, path)
@@ -65,6 +88,22 @@ def create(
         if place.in_ram:
             location.tidy_ram_directories(os.path.dirname(place.path))
         raise
+
+
+def undo(made: Made) -> None:
+    """Remove a new file that nobody is told of.
+
+    What was replaced is gone for good, so the new file stays for it.
+    """
+    segment = made.segment
+    path = segment.path
+    if not made.has_replaced:
+        if files.names_same_file(path, segment.device, segment.inode, follow=False):
+            with suppress(OSError):
+                files.unlink(path)
+        if location.is_in_ram(path):
+            location.tidy_ram_directories(os.path.dirname(path))
+    segment.unmap()
 
 
 class _NewFile:
@@ -87,7 +126,8 @@ class _NewFile:
     def create(self, contents: Blocks | None, permissions: int | None) -> Segment:
         """Write it, map it, and give it its name."""
         try:
-            _write(self._fd, self._layout, contents, self.place.path)
+            with interrupts.allowed():
+                _write(self._fd, self._layout, contents, self.place.path)
             try:
                 return self._finish(permissions)
             except naming.NoLinksError:
@@ -104,7 +144,8 @@ class _NewFile:
             segment = self._layout.map(self._fd, self.place.path)
             self._give_name(segment)
             return segment
-        files.sync_file(self._fd)
+        with interrupts.allowed():
+            files.sync_file(self._fd)
         # Both can fail, so they come before it has its name.
         directory = files.open_directory(os.path.dirname(self.place.path))
         try:
@@ -128,7 +169,8 @@ class _NewFile:
         """Bring the name to the disk, and have the mapping know it."""
         try:
             if directory is not None:
-                files.sync_directory(directory)
+                with interrupts.allowed():
+                    files.sync_directory(directory)
             segment.map_by_name()
         except BaseException:
             # What was replaced is gone for good, so the new file stays for it.
@@ -142,7 +184,8 @@ class _NewFile:
         copy, self._temporary = naming.new_visible_file(self.place.path)
         original, self._fd = self._fd, copy
         try:
-            files.copy_contents(original, copy)
+            with interrupts.allowed():
+                files.copy_contents(original, copy)
         finally:
             files.close(original)
 
@@ -153,7 +196,7 @@ def create_anonymous(
     """Create an array in RAM that ends with its last holder, and map it.
 
     It has no name before it is published, or `unnamed_so_far` others in this
-    process have none.
+    process have none. Call it with signals deferred.
     """
     directory = location.anonymous_directory()
     layout = _Layout(new, anonymous=True)
@@ -165,7 +208,8 @@ def create_anonymous(
         named = fd is None
         if fd is None:
             fd = naming.new_file_in_ram(path)
-        _write(fd, layout, contents, path)
+        with interrupts.allowed():
+            _write(fd, layout, contents, path)
         segment = layout.map(fd, path)
         if named:
             return segment

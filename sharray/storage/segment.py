@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 
 from ..errors import ArrayGoneError, FlushError, explain
-from ..system import clock, files, mappings, memory
+from ..system import clock, files, interrupts, mappings, memory
 from ..system.optional import is_unsupported
 from . import location, trailer
 from .format import TRAILER_SIZE
@@ -222,8 +222,26 @@ class Segment:
             return
         if self.unlinked and self.find_path() is None:
             return
-        if not wait and self._start_writeback(start, nbytes):
-            return
+        if not wait:
+            with interrupts.deferred():
+                if self._start_writeback(start, nbytes):
+                    return
+        # The system tells of a loss once: Ctrl-C must not come before it is noted.
+        # It would not end msync in any case.
+        with interrupts.deferred():
+            self._sync(address, nbytes)
+        # Another process may have been told of a loss that we were not.
+        self._raise_fault()
+        # Not before: then the file could be replaced while we wait for the disk.
+        if self.find_path() is None:
+            raise ArrayGoneError(
+                f"cannot flush the array {self.path!r}: its file was removed or "
+                "replaced, and what this array holds is under no name; save it with "
+                "numpy.save, or open the new file and assign to that",
+                self.path,
+            )
+
+    def _sync(self, address: int, nbytes: int) -> None:
         try:
             memory.sync(address, nbytes)
         except OSError as error:
@@ -237,16 +255,6 @@ class Segment:
                 ) from error
             self.set_fault(error.errno or errno.EIO)
             self._raise_fault()
-        # Another process may have been told of a loss that we were not.
-        self._raise_fault()
-        # Not before: then the file could be replaced while we wait for the disk.
-        if self.find_path() is None:
-            raise ArrayGoneError(
-                f"cannot flush the array {self.path!r}: its file was removed or "
-                "replaced, and what this array holds is under no name; save it with "
-                "numpy.save, or open the new file and assign to that",
-                self.path,
-            )
 
     def _raise_fault(self) -> None:
         code = self.fault
@@ -286,7 +294,8 @@ class Segment:
         Until then the file has none, and even SIGKILL to its last holder frees
         the memory at once.
         """
-        with _publishing:
+        # In this order, so that Ctrl-C ends the wait for another thread.
+        with _publishing, interrupts.deferred():
             fd = self._unnamed_fd
             if fd is None:
                 return

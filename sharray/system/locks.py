@@ -14,7 +14,7 @@ import os
 import struct
 from contextlib import suppress
 
-from . import clock
+from . import clock, interrupts
 from .optional import is_unsupported
 
 _LONGEST_PAUSE = 0.01
@@ -44,6 +44,7 @@ def lock_shared(fd: int, timeout: float) -> bool:
         if waited >= timeout:
             return False
         clock.sleep(pause)
+        interrupts.check()  # also if signals are deferred, as for who locks new files
         waited += pause
         pause = min(2 * pause, _LONGEST_PAUSE)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import mmap
 import re
@@ -29,24 +28,26 @@ _madvise = c_function("madvise", _address, _size, ctypes.c_int)
 _mincore = c_function("mincore", _address, _size, ctypes.c_char_p)
 
 
-@contextlib.contextmanager
-def mapped(fd: int, nbytes: int) -> Iterator[int]:
-    """Map a file to look at its pages; gives the address, where nothing can be read.
+def map_to_look(fd: int, nbytes: int) -> int:
+    """Map a file to look at its pages; return the address, where nothing can be read.
 
     It is not among what `sharray.system.mappings.find` tells. A child that is forked
-    meanwhile does not have it, which would keep the file's memory.
+    before `unmap` does not have it, which would keep the file's memory.
     """
     if raw_mmap is None or _munmap is None:
         raise NotImplementedError("this platform's C library has no mmap")
     address = raw_mmap(None, nbytes, _PROT_NONE, mmap.MAP_SHARED, fd, 0)
     if address == _MAP_FAILED:
         raise_errno()
-    try:
-        if _madvise is not None and hasattr(mmap, "MADV_DONTFORK"):
-            _madvise(address, nbytes, mmap.MADV_DONTFORK)
-        yield address
-    finally:
-        _munmap(address, nbytes)
+    if _madvise is not None and hasattr(mmap, "MADV_DONTFORK"):
+        _madvise(address, nbytes, mmap.MADV_DONTFORK)
+    return int(address)
+
+
+def unmap(address: int, nbytes: int) -> None:
+    """Undo `map_to_look`."""
+    assert _munmap is not None
+    _munmap(address, nbytes)
 
 
 def resident_runs(address: int, nbytes: int) -> Iterator[tuple[int, int]]:

@@ -14,8 +14,8 @@ from contextlib import suppress
 from importlib import import_module
 
 from ...errors import SharrayError
-from ...system import clock, memory, processes
-from .. import location, naming
+from ...system import clock, interrupts, memory, processes
+from .. import deaths, location, naming
 from ..segment import Segment
 from . import lease, lost
 
@@ -63,9 +63,10 @@ def forget(segment: Segment) -> None:
 
 
 def release(segment: Segment) -> None:
-    """Nothing in this process uses the segment any more."""
-    _held.pop(id(segment), None)
-    segment.release()
+    """Nothing in this process uses the segment any more; may be called once more."""
+    with interrupts.deferred():
+        _held.pop(id(segment), None)
+        segment.release()
 
 
 def count_held() -> int:
@@ -78,6 +79,7 @@ def sweep(directory: str, *, ending: int = 0, dry_run: bool = False) -> list[str
 
     Returns the paths that were removed, or with `dry_run` would have been.
     """
+    deaths.act_for_the_dead()
     try:
         names = os.listdir(directory)
     except OSError:
@@ -147,6 +149,12 @@ def end() -> None:
     Runs when the interpreter ends, possibly twice: arrays stay usable even for
     what runs later, and workers that still held them may have ended meanwhile.
     """
+    with interrupts.deferred():  # nobody would do the rest
+        _end()
+
+
+def _end() -> None:
+    deaths.act_for_the_dead()
     ending = processes.own_identity() if processes.is_topmost() else 0
     for act in _before_end:
         with suppress(OSError):

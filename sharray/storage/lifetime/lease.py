@@ -22,7 +22,7 @@ a third answer: unknown. Nothing unknown is ever reaped.
 from __future__ import annotations
 
 from ...errors import BusyError
-from ...system import files, locks
+from ...system import files, interrupts, locks
 from ..format import TRAILER_SIZE
 from . import lost, transit
 
@@ -45,7 +45,7 @@ def hold(fd: int, path: str) -> None:
 def is_held(fd: int) -> bool | None:
     """Tell whether somebody holds an open file; None if that cannot be told.
 
-    Until `fd` is closed, whoever wants a lease waits.
+    Until `fd` is closed, whoever wants a lease waits. Call it with signals deferred.
     """
     is_free = locks.lock_exclusive(fd)
     if is_free is None:
@@ -85,16 +85,17 @@ def reap(path: str, *, ending: int = 0, dry_run: bool = False) -> bool:
     bool
         Whether it was removed by this call, or would have been.
     """
-    try:
-        fd = files.open_existing(path, writable=True, follow=False)
-    except OSError:
-        return False
-    try:
-        return _reap_open(fd, path, ending, dry_run)
-    except OSError:
-        return False  # what cannot be asked or removed stays
-    finally:
-        files.close(fd)
+    with interrupts.deferred():
+        try:
+            fd = files.open_existing(path, writable=True, follow=False)
+        except OSError:
+            return False
+        try:
+            return _reap_open(fd, path, ending, dry_run)
+        except OSError:
+            return False  # what cannot be asked or removed stays
+        finally:
+            files.close(fd)
 
 
 def _reap_open(fd: int, path: str, ending: int, dry_run: bool) -> bool:
