@@ -72,7 +72,7 @@ def attach_open(
             if not files.has_name(status, path):
                 files.close(fd)
                 continue  # removed or replaced between open and lock: look again
-            return _map_checked(fd, status, path, mode, identity), fd
+            return _map_checked(fd, status, place, mode, identity), fd
         except BaseException as error:
             files.close(fd)
             if not isinstance(error, OSError) or isinstance(error, StorageError):
@@ -117,8 +117,13 @@ def explain_open(
 
 
 def _map_checked(
-    fd: int, status: os.stat_result, path: str, mode: str, identity: bytes | None
+    fd: int,
+    status: os.stat_result,
+    place: location.Location,
+    mode: str,
+    identity: bytes | None,
 ) -> Segment:
+    path = place.path
     check_regular(status, path)
     header, found_trailer = read_layout(fd, status.st_size, path)
     if identity is not None and identity != identity_of(status, header, found_trailer):
@@ -128,7 +133,7 @@ def _map_checked(
             path,
         )
     try:
-        return Segment(fd, status, path, mode, header, found_trailer)
+        return Segment(fd, status, place, mode, header, found_trailer)
     except OSError as error:
         doing = "map a private copy of" if mode == "c" else "map the array"
         raise explain(error, doing, path) from error

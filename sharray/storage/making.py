@@ -22,6 +22,9 @@ from .segment import Segment, link_into_ram_directory
 # limit is 1024.
 _MOST_UNNAMED = 64
 
+# To let signals in meanwhile takes longer than they would wait.
+_SOON_ALLOCATED = 1 << 20
+
 Blocks = Iterable[memoryview]
 
 
@@ -126,8 +129,7 @@ class _NewFile:
     def create(self, contents: Blocks | None, permissions: int | None) -> Segment:
         """Write it, map it, and give it its name."""
         try:
-            with interrupts.allowed():
-                _write(self._fd, self._layout, contents, self.place.path)
+            _write(self._fd, self._layout, contents, self.place.path)
             try:
                 return self._finish(permissions)
             except naming.NoLinksError:
@@ -141,7 +143,7 @@ class _NewFile:
     def _finish(self, permissions: int | None) -> Segment:
         replacing.set_access(self._fd, self._old, permissions)
         if files.is_volatile(self._fd, files.status(self._fd).st_dev):
-            segment = self._layout.map(self._fd, self.place.path)
+            segment = self._layout.map(self._fd, self.place)
             self._give_name(segment)
             return segment
         with interrupts.allowed():
@@ -149,7 +151,7 @@ class _NewFile:
         # Both can fail, so they come before it has its name.
         directory = files.open_directory(os.path.dirname(self.place.path))
         try:
-            segment = self._layout.map(self._fd, self.place.path)
+            segment = self._layout.map(self._fd, self.place)
             self._give_name(segment)
             self._keep_name(segment, directory)
             return segment
@@ -208,9 +210,8 @@ def create_anonymous(
         named = fd is None
         if fd is None:
             fd = naming.new_file_in_ram(path)
-        with interrupts.allowed():
-            _write(fd, layout, contents, path)
-        segment = layout.map(fd, path)
+        _write(fd, layout, contents, path)
+        segment = layout.map(fd, location.Location(path, in_ram=True))
         if named:
             return segment
         if unnamed_so_far < _MOST_UNNAMED:
@@ -241,30 +242,38 @@ class _Layout:
         self.trailer_offset = len(self.block) + round_up(self.header.nbytes)
         self.size = self.trailer_offset + TRAILER_SIZE
 
-    def map(self, fd: int, path: str) -> Segment:
+    def map(self, fd: int, place: location.Location) -> Segment:
         """Map the finished file."""
         status = files.status(fd)
         try:
-            return Segment(fd, status, path, "r+", self.header, self.trailer)
+            return Segment(fd, status, place, "r+", self.header, self.trailer)
         except OSError as error:
-            raise explain(error, "map the new array", path) from error
+            raise explain(error, "map the new array", place.path) from error
 
 
 def _write(fd: int, layout: _Layout, contents: Blocks | None, path: str) -> None:
     """Write the whole file, so that no page of it can lack room later."""
     room.check_room(fd, layout.size, path)
-    if contents is None:
+    if contents is not None:
+        with interrupts.allowed():
+            _write_contents(fd, layout, contents)
+    elif layout.size < _SOON_ALLOCATED:
         files.allocate(fd, layout.size)
-    files.write_at(fd, layout.block, 0)
+    else:
+        with interrupts.allowed():
+            files.allocate(fd, layout.size)
+    files.write_at(fd, layout.block, 0)  # after the zeros that allocate may write
+    page = trailer.encode(layout.trailer).ljust(TRAILER_SIZE, b"\0")
+    files.write_at(fd, page, layout.trailer_offset)
+
+
+def _write_contents(fd: int, layout: _Layout, contents: Blocks) -> None:
     position = len(layout.block)
-    for part in contents or ():
+    for part in contents:
         # write(2) into fresh pages is twice as fast as faulting them in.
         files.write_at(fd, part, position)
         position += part.nbytes
-    if contents is not None:
-        files.write_at(fd, bytes(layout.trailer_offset - position), position)
-    page = trailer.encode(layout.trailer).ljust(TRAILER_SIZE, b"\0")
-    files.write_at(fd, page, layout.trailer_offset)
+    files.write_at(fd, bytes(layout.trailer_offset - position), position)
 
 
 def _explain(error: OSError, size: int, path: str) -> StorageError:

@@ -82,11 +82,12 @@ class Segment:
         self,
         fd: int,
         status: os.stat_result,
-        path: str,
+        place: location.Location,
         mode: str,
         header: Header,
         trailer: Trailer | None,
     ) -> None:
+        path, in_ram = place
         self.path = path
         self.mode = mode
         self.header = header
@@ -96,7 +97,6 @@ class Segment:
         self.data_range = header.data_offset, header.data_offset + header.nbytes
         self.device, self.inode = status.st_dev, status.st_ino
         self.identity = identity_of(status, header, trailer)
-        in_ram = location.is_in_ram(path)
         self.volatile = files.is_volatile(fd, status.st_dev, is_known=in_ram)
         # A copy of such a file elsewhere is its owner's, and not ours to remove.
         self.anonymous = (

@@ -63,10 +63,9 @@ def forget(segment: Segment) -> None:
 
 
 def release(segment: Segment) -> None:
-    """Nothing in this process uses the segment any more; may be called once more."""
-    with interrupts.deferred():
-        _held.pop(id(segment), None)
-        segment.release()
+    """Nothing uses the segment any more here; call it with signals deferred."""
+    _held.pop(id(segment), None)
+    segment.release()
 
 
 def count_held() -> int:
