@@ -39,6 +39,7 @@ import numpy as np
 from ..array.core import AnyArray, SharedArray
 from ..array.root import is_any_mapped
 from ..errors import NotSharedError
+from ..system import interrupts
 
 
 def register(sizeof: Any) -> None:
@@ -58,11 +59,12 @@ def register(sizeof: Any) -> None:
 
     def size_of_first_string(text: str) -> Any:
         if "distributed.comm.core" in sys.modules:
-            sizeof.register(str, size_of_string)
-            from .distributed import register_with_distributed
+            with interrupts.deferred():  # it is done once, so all or nothing
+                sizeof.register(str, size_of_string)
+                from .distributed import register_with_distributed
 
-            register_tokens()
-            register_with_distributed()
+                register_tokens()
+                register_with_distributed()
         return size_of_string(text)
 
     sizeof.register(str, size_of_first_string)

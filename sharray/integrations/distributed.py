@@ -97,11 +97,13 @@ def _for_recipient(dumps: Any) -> Any:
         if not is_any_mapped():
             return dumps(obj, context=context)
         before = _by_value.get()
-        token = _by_value.set(before or not _stays_on_host(obj, context))
+        by_value = before or not _stays_on_host(obj, context)
         try:
+            # In here: an interrupt before `try` would have all that comes go by value.
+            _by_value.set(by_value)
             return dumps(obj, context=context)
         finally:
-            _by_value.reset(token)
+            _by_value.set(before)
 
     return serialize
 

@@ -27,7 +27,14 @@ def when_imported(library: str, adapter: str) -> None:
     """
     if sys.modules.get(library) is not None:  # None forbids it
         _register(adapter)
-    sys.meta_path.insert(0, _Finder(library, adapter))
+    # An import of sharray that was interrupted, and made again, must not leave two:
+    # each would look for the library by the other.
+    if not any(_is_for(finder, library) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder(library, adapter))
+
+
+def _is_for(finder: Any, library: str) -> bool:
+    return isinstance(finder, _Finder) and finder.library == library
 
 
 def _register(adapter: str) -> None:
@@ -38,14 +45,14 @@ class _Finder:
     """Finds one library where the other finders find it."""
 
     def __init__(self, library: str, adapter: str) -> None:
-        self._library = library
+        self.library = library
         self._adapter = adapter
 
     def find_spec(
         self, name: str, path: Any = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """The library's own spec, which also runs the adapter; none for all else."""
-        if name != self._library:
+        if name != self.library:
             return None
         for finder in sys.meta_path:
             if finder is not self and hasattr(finder, "find_spec"):

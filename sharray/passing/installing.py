@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import SupportsIndex
+from contextlib import ContextDecorator
+from typing import NamedTuple, SupportsIndex
 
 from ..storage.messages import outbox
+from ..system import interrupts, locks, marks, processes
 from ..system import limits as _limits  # noqa: F401  # see below
-from ..system import locks, marks, processes
 from .hooks import standard as hooks
 from .options import Options, State, check
 
@@ -68,12 +67,13 @@ def install(
             "sharray.install needs open file description locks, fcntl(2), which this "
             "platform does not have; pass arrays of sharray instead, they work here"
         )
-    State.options = options
-    State.decided = True
-    State.warned = False
-    outbox.trim()  # the budget may have become smaller
-    marks.leave_mark()
-    hooks.set_hooks()
+    with interrupts.deferred():
+        State.options = options
+        State.decided = True
+        State.warned = False
+        outbox.trim()  # the budget may have become smaller
+        marks.leave_mark()
+        hooks.set_hooks()
 
 
 def uninstall() -> None:
@@ -86,16 +86,14 @@ def uninstall() -> None:
     >>> import sharray as sh
     >>> sh.uninstall()
     """
-    State.options = None
-    State.decided = True
-    hooks.remove_hooks()
-    outbox.trim()
+    with interrupts.deferred():
+        State.options = None
+        State.decided = True
+        hooks.remove_hooks()
+        outbox.trim()
 
 
-@contextmanager
-def installed(
-    threshold: SupportsIndex | None = None, budget: SupportsIndex | None = None
-) -> Iterator[None]:
+class installed(ContextDecorator):  # noqa: N801 - as `contextlib.suppress`
     """`install` for the length of a block, then restore what was before.
 
     Parameters
@@ -109,14 +107,56 @@ def installed(
     >>> with sh.installed():
     ...     pass  # pools that are made here
     """
-    before = State.options, State.decided, State.warned
-    hooked = hooks.hooked_packages()
-    try:
-        install(threshold, budget)
-        yield
-    finally:
-        State.options, State.decided, State.warned = before
-        hooks.set_hooks_of(hooked)
+
+    # A generator would restore it only with the end of the traceback, if it is
+    # interrupted between its `yield` and the block.
+
+    def __init__(
+        self,
+        threshold: SupportsIndex | None = None,
+        budget: SupportsIndex | None = None,
+    ) -> None:
+        self._options = threshold, budget
+        self._before: list[_Installed] = []
+
+    def __enter__(self) -> None:
+        try:
+            with interrupts.deferred():
+                self._before.append(_Installed.now())
+                install(*self._options)
+        except BaseException:
+            self._restore()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self._restore()
+
+    def __del__(self) -> None:
+        # An interrupt at the first instruction of __exit__ has left it out.
+        while getattr(self, "_before", None):  # __init__ may have been left out, too
+            self._restore()
+
+    def _restore(self) -> None:
+        with interrupts.deferred():
+            if self._before:
+                self._before.pop().restore()
+
+
+class _Installed(NamedTuple):
+    """What `install` and `uninstall` change."""
+
+    options: Options | None
+    decided: bool
+    warned: bool
+    packages: frozenset[str]
+
+    @classmethod
+    def now(cls) -> _Installed:
+        return cls(State.options, State.decided, State.warned, hooks.hooked_packages())
+
+    def restore(self) -> None:
+        State.options, State.decided, State.warned, packages = self
+        hooks.set_hooks_of(packages)
         outbox.trim()
 
 

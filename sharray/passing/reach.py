@@ -8,7 +8,7 @@ import stat
 import struct
 from typing import Any
 
-from ..system import marks
+from ..system import interrupts, marks
 
 NEAR = "a pipe, between processes of one family"
 NAMED = "a socket with a name, to a process that has sharray installed"
@@ -21,7 +21,10 @@ def reach_of(connection: Any) -> str:
     """`NEAR`, `NAMED` or `FAR`, for a `multiprocessing.connection.Connection`."""
     known = vars(connection).get("_sharray_reach")
     if known is None:
-        known = connection._sharray_reach = _find_reach(connection.fileno())
+        # An interrupt between making the second socket and giving it up would have
+        # that close the connection.
+        with interrupts.deferred():
+            known = connection._sharray_reach = _find_reach(connection.fileno())
     return str(known)
 
 

@@ -23,6 +23,8 @@ module                    what it wraps
 `sharray.system.clock`      clocks that a program cannot stop
 `sharray.system.marks`      a mark that other processes can see
 `sharray.system.futex`      futex
+`sharray.system.forks`      what runs at each fork
+`sharray.system.finalizing`  what runs when an object is gone
 `sharray.system.interrupts`  keep Ctrl-C out of steps that belong together
 ========================  ====================================================
 """

@@ -6,9 +6,12 @@ import contextlib
 import functools
 import glob
 import os
+import select
 import socket
 import stat
 import struct
+
+from . import interrupts
 
 # sock_diag(7): a request for one socket of AF_UNIX by its inode, and for its peer.
 _NETLINK_SOCK_DIAG = 4
@@ -64,6 +67,18 @@ def _peer_in(answer: bytes) -> int:
             return int.from_bytes(answer[position + 4 : position + 8], "little")
         position += max(4, -(-length // 4) * 4)
     return 0
+
+
+def wait_for_room(fd: int) -> None:
+    """Wait until a pipe or socket takes `select.PIPE_BUF` bytes; let signals in.
+
+    What is written right afterwards leaves as a whole, without waiting.
+    """
+    poll = select.poll()
+    poll.register(fd, select.POLLOUT)
+    if not poll.poll(0):
+        with interrupts.allowed():
+            poll.poll()
 
 
 def channels_in_use() -> set[int]:

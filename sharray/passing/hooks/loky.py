@@ -12,7 +12,7 @@ from ...array.wholes import shared_view
 from ..options import State
 from ..starting import Starting
 from ..wire.collecting import Sources, has_buffers
-from ..wire.sending import write, written
+from ..wire.sending import hooked_put, remember, write
 from .patches import Patches
 
 # What joblib has for arrays in results.
@@ -39,6 +39,7 @@ class LokyHooks:
     def set(self) -> None:
         """As `Hooks.set`."""
         self._patches.patch(self._queues, "dumps", self._hooked_dumps)
+        self._patches.patch(self._queues.SimpleQueue, "put", hooked_put)
         self._patches.patch(self._reduction, "dump", self._hooked_dump)
 
     def remove(self) -> None:
@@ -57,7 +58,7 @@ class LokyHooks:
                 return plain
             collector = _collector_of(reduction.get_loky_pickler())
             collect = functools.partial(collector, reducers or {})
-            return written(write(obj, options, collector=collect))
+            return write(obj, options, remember, collector=collect).data
 
         return dumps
 

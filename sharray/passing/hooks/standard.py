@@ -9,11 +9,20 @@ from importlib import import_module
 from typing import Any
 
 from ...storage.messages import inbox
+from ...system import interrupts
 from ..options import State
 from ..reach import FAR, NAMED, reach_of
 from ..starting import Starting
 from ..wire.collecting import collector_of
-from ..wire.sending import take_written, with_values, write, written
+from ..wire.sending import (
+    Message,
+    hooked_put,
+    put,
+    remember,
+    send_written,
+    with_values,
+    write,
+)
 from .loky import LokyHooks
 from .patches import Patches
 from .users import UserHooks
@@ -43,6 +52,7 @@ class Hooks:
         patch(self._connection, "send", self._hooked_send)
         patch(self._connection, "send_bytes", _hooked_send_bytes)
         patch(self._queues, "_ForkingPickler", self._hooked_pickler)
+        patch(self._queues.SimpleQueue, "put", hooked_put)
         patch(self._reduction, "dump", self._hooked_dump)
         patch(self._process, "join", _hooked_join)
 
@@ -63,8 +73,8 @@ class Hooks:
                 return
             self._check_closed()
             self._check_writable()
-            message = write(obj, options, to_strangers=reach == NAMED)
-            message.transmit(self.fileno(), self._send_bytes)
+            transmit = functools.partial(_transmit, self)
+            write(obj, options, transmit, to_strangers=reach == NAMED)
 
         return send
 
@@ -79,7 +89,7 @@ class Hooks:
                 if options is None or protocol is not None:
                     plain: bytes = super().dumps(obj, protocol)
                     return plain
-                return written(write(obj, options))
+                return write(obj, options, remember).data
 
         return MessagePickler
 
@@ -95,9 +105,13 @@ class Hooks:
                 return
             if isinstance(obj, process):
                 obj = Starting(obj, options)
-            file.write(write(obj, options).data)
+            put(lambda: file.write(write(obj, options, remember).data))
 
         return dump
+
+
+def _transmit(connection: Any, message: Message) -> None:
+    message.transmit(connection, connection._send_bytes)
 
 
 def _hooked_send_bytes(original: Any) -> Any:
@@ -108,12 +122,9 @@ def _hooked_send_bytes(original: Any) -> Any:
 
     @functools.wraps(original)
     def send_bytes(self: Any, buf: Any, *arguments: Any, **more: Any) -> None:
-        message = take_written(buf)
-        if message is None:
+        if not send_written(buf, self, functools.partial(original, self)):
             is_whole = State.options is not None and not arguments and not more
             original(self, with_values(buf) if is_whole else buf, *arguments, **more)
-        else:
-            message.transmit(self.fileno(), functools.partial(original, self))
 
     return send_bytes
 
@@ -166,11 +177,12 @@ def remove_hooks() -> None:
 
 def set_hooks_of(packages: Set[str]) -> None:
     """Have the hooks of these packages, and of no others."""
-    for package in _hooked - packages:
-        _hooks[package].remove()
-        _hooked.discard(package)
-    for package in packages:
-        if package not in _hooks:
-            _hooks[package] = _PACKAGES[package][1](package)
-        _hooks[package].set()
-        _hooked.add(package)
+    with interrupts.deferred():  # a hook that nobody knows of would stay for good
+        for package in _hooked - packages:
+            _hooks[package].remove()
+            _hooked.discard(package)
+        for package in packages:
+            if package not in _hooks:
+                _hooks[package] = _PACKAGES[package][1](package)
+            _hooks[package].set()
+            _hooked.add(package)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import pickle
 import sys
-import weakref
 from contextlib import suppress
 from typing import Any
 
@@ -16,6 +15,7 @@ from ...errors import HandleError, MessageError
 from ...storage.messages import inbox
 from ...storage.messages.incoming import Incoming, Places
 from ...storage.segment import IDENTITY_SIZE
+from ...system import interrupts
 from ..options import Options, State
 from .packing import places_of, room_for
 from .rebuilding import load
@@ -64,14 +64,15 @@ def open_message(
     MessageError
         Its memory is gone or too short, or it was opened before.
     """
-    _check(path, identity, generation, token, sizes)
-    _answer_alike(options, family)
-    own = [size for size in sizes if isinstance(size, int)]
-    source = path, identity, generation, token, places_of(own)
-    if sum(map(room_for, own)) < _WORTH_KEEPING or not inbox.has_room():
-        found: list[Any] = inbox.receive_copy(*source)
-    else:
-        found = _hold(inbox.receive(*source), source[-1])
+    with interrupts.deferred():
+        _check(path, identity, generation, token, sizes)
+        _answer_alike(options, family)
+        own = [size for size in sizes if isinstance(size, int)]
+        source = path, identity, generation, token, places_of(own)
+        if sum(map(room_for, own)) < _WORTH_KEEPING or not inbox.has_room():
+            found: list[Any] = inbox.receive_copy(*source, interruptible=True)
+        else:
+            found = _hold(inbox.receive(*source), source[-1])
     parts = _in_order(sizes, found)
     whole = pickled if pickled is not None else parts.pop()
     try:
@@ -126,7 +127,10 @@ def take_values(data: Any) -> tuple[bytes | None, list[Any]]:
     ).load()
     _check(path, identity, generation, token, sizes)
     places = places_of([size for size in sizes if isinstance(size, int)])
-    found = inbox.receive_copy(path, identity, generation, token, places)
+    # Whoever has the bytes can send them on once more: nothing may be lost.
+    found = inbox.receive_copy(
+        path, identity, generation, token, places, interruptible=False
+    )
     return pickled, _in_order(sizes, list(found))
 
 
@@ -173,7 +177,7 @@ def _hold(incoming: Incoming, places: Places) -> list[memoryview]:
     )
     # Not of the memory itself; see `sharray.array.root.root_of`.
     memory._guard = np.empty(0, np.uint8)
-    weakref.finalize(memory._guard, incoming.free).atexit = False
+    incoming.free_with(memory._guard)
     view = memoryview(memory)
     return [view[begin:end] for begin, end in places]
 

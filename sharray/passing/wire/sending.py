@@ -1,9 +1,21 @@
-"""Messages: from an object to the bytes that go through the pipe."""
+"""Messages: from an object to the bytes that go through the pipe.
+
+A file belongs to a message until its bytes have left: signals are deferred from the
+claim of the file to the write, so that Ctrl-C finds either no message, or one that has
+left as a whole. Let in are signals while arrays are copied, and while a full pipe is
+waited for; a file whose message does not leave then is free again.
+
+The pickler of a queue is called by a method that sends the bytes afterwards. There,
+the file belongs to the thread until `send_written`, and `put` frees it if the bytes
+were dropped.
+"""
 
 from __future__ import annotations
 
+import functools
 import io
 import pickle
+import select
 import sys
 import threading
 import warnings
@@ -15,7 +27,7 @@ from ...array.core import SharedArray
 from ...errors import NoSpaceError, SharrayError
 from ...storage.messages import outbox
 from ...storage.messages.outgoing import Outgoing
-from ...system import processes
+from ...system import channels, interrupts, processes
 from ..options import CROSSOVER, Options, State
 from .collecting import Sources, collector_of
 from .packing import Part, copy_parts, room_for, writable_bytes
@@ -23,6 +35,8 @@ from .receiving import is_message, open_inline, open_message, take_values
 
 # A shorter pickle goes through the pipe even if the arrays do not.
 _SHORT = 4096
+# With the length of its frame, a pipe takes it as a whole.
+_LEAVES_AT_ONCE = select.PIPE_BUF - 4
 
 
 class Message(NamedTuple):
@@ -39,12 +53,14 @@ class Message(NamedTuple):
     data: bytes
     outgoing: Outgoing | None = None
 
-    def transmit(self, fd: int, transmit: Callable[[bytes], None]) -> None:
+    def transmit(self, connection: Any, transmit: Callable[[bytes], None]) -> None:
         """Send it through a pipe, or have the file back if that fails.
+
+        Call it in the `interrupts.deferred` block that has made the message.
 
         Parameters
         ----------
-        fd : int
+        connection : multiprocessing.connection.Connection
             The pipe.
         transmit : callable
             Is called with `data`.
@@ -53,30 +69,97 @@ class Message(NamedTuple):
         if outgoing is None:
             transmit(self.data)
             return
-        outgoing.note_channel(fd)
         try:
-            transmit(self.data)
+            fd = connection.fileno()
+            outgoing.note_channel(fd)
+            channels.wait_for_room(fd)
+        except BaseException:
+            outgoing.recall()
+            raise
+        try:
+            if len(self.data) <= _LEAVES_AT_ONCE:
+                transmit(self.data)
+            else:
+                with interrupts.allowed():
+                    transmit(self.data)
         except OSError:
             # After any other exception, it may have left as a whole.
             outgoing.recall()
             raise
 
 
-# What was pickled last by the pickler of a queue, which sends it right afterwards.
-_unsent = threading.local()
+class _Unsent(threading.local):
+    """What the pickler of a queue has pickled last, which sends it right afterwards."""
+
+    message: Message | None = None
 
 
-def written(message: Message) -> bytes:
-    """Remember a message until `take_written` finds out through which pipe it goes."""
+_unsent = _Unsent()
+
+
+def remember(message: Message) -> None:
+    """Remember a message until `send_written` finds out through which pipe it goes."""
     _unsent.message = message
-    return message.data
 
 
-def take_written(data: Any) -> Message | None:
-    """The message that these bytes are, if this thread has just written it."""
-    message: Message | None = getattr(_unsent, "message", None)
+def send_written(data: Any, connection: Any, transmit: Callable[[bytes], None]) -> bool:
+    """Send bytes if they are the message that this thread has just written.
+
+    Parameters
+    ----------
+    data : bytes
+        What is to be sent.
+    connection, transmit
+        See `Message.transmit`.
+
+    Returns
+    -------
+    bool
+        Whether they were.
+    """
+    message = _unsent.message
+    if message is None or message.data is not data:
+        _unsent.message = None
+        return False
+    if message.outgoing is None:
+        _unsent.message = None
+        transmit(message.data)
+        return True
+    with interrupts.deferred():
+        _unsent.message = None  # not before: `put` frees what is still there
+        message.transmit(connection, transmit)
+    return True
+
+
+def put(put: Callable[..., None], *arguments: Any) -> None:
+    """Call what pickles a message and sends it; if it fails, the file is free again.
+
+    Parameters
+    ----------
+    put : callable
+        Calls `remember` and `send_written`.
+    *arguments
+        For it.
+    """
     _unsent.message = None
-    return message if message is not None and message.data is data else None
+    try:
+        put(*arguments)
+    except BaseException:
+        with interrupts.deferred():
+            message, _unsent.message = _unsent.message, None
+            if message is not None and message.outgoing is not None:
+                message.outgoing.recall()
+        raise
+
+
+def hooked_put(original: Any) -> Any:
+    """`SimpleQueue.put`: what its pickler has written and nobody sends is no more."""
+
+    @functools.wraps(original)
+    def put_or_recall(self: Any, obj: Any) -> None:
+        put(original, self, obj)
+
+    return put_or_recall
 
 
 # The last message that was sent on, and the same with its values.
@@ -99,8 +182,9 @@ def with_values(data: Any) -> Any:
         return data
     raw, last = bytes(data), _sent_on
     if last is None or last[0] != raw:
-        pickled, parts = take_values(raw)
-        last = _sent_on = raw, _without_memory(parts, pickled)
+        with interrupts.deferred():  # what was taken can be taken only once
+            pickled, parts = take_values(raw)
+            last = _sent_on = raw, _without_memory(parts, pickled)
     return last[1]
 
 
@@ -120,9 +204,14 @@ class _Call:
 Collector = Callable[[io.BytesIO, Sources], Any]
 
 
+def _keep(_: Message) -> None:
+    """Leave it to the caller to send a message."""
+
+
 def write(
     obj: Any,
     options: Options,
+    deliver: Callable[[Message], None] = _keep,
     *,
     to_strangers: bool = False,
     collector: Collector | None = None,
@@ -135,6 +224,8 @@ def write(
         What multiprocessing can pickle.
     options : Options
         From which size on, and how much memory.
+    deliver : callable
+        Is called with the message before an interrupt can lose it.
     to_strangers : bool
         Whether the receiver may outlive this process without being its parent.
     collector : callable
@@ -145,33 +236,46 @@ def write(
     sources = Sources(options.threshold)
     collector = collector or collector_of(ForkingPickler)
     collector(file, sources).dump(obj)
-    parts, pickled = sources.parts, file.getvalue()
-    if not parts and len(pickled) < max(options.threshold, CROSSOVER):
-        return Message(pickled)
-    if parts and len(pickled) < _SHORT:
-        return _with_memory(parts, pickled, options, to_strangers)
-    # Bytes, strings, many small arrays, classes that pickle arrays by themselves.
-    parts.append(memoryview(pickled))
-    return _with_memory(parts, None, options, to_strangers)
+    parts, whole = sources.parts, file.getvalue()
+    if not parts and len(whole) < max(options.threshold, CROSSOVER):
+        message = Message(whole)
+        deliver(message)
+        return message
+    pickled = whole if parts and len(whole) < _SHORT else None
+    if pickled is None:
+        # Bytes, strings, many small arrays, classes that pickle arrays by themselves.
+        parts.append(memoryview(whole))
+    with interrupts.deferred():
+        in_memory = _in_memory(parts, pickled, options, to_strangers)
+        if in_memory is not None:
+            deliver(in_memory)
+            return in_memory
+    message = Message(_without_memory(parts, pickled))
+    deliver(message)
+    return message
 
 
-def _with_memory(
+def _in_memory(
     parts: list[Part], pickled: bytes | None, options: Options, to_strangers: bool
-) -> Message:
-    """A message whose parts are in shared memory; the pickle is the last if None."""
+) -> Message | None:
+    """A message whose parts are in shared memory; the pickle is the last if None.
+
+    None if there is no memory for them.
+    """
     copied = [part for part in parts if not isinstance(part, SharedArray)]
     if not copied:
-        return Message(_without_memory(parts, pickled))
+        return None
     outgoing = None
     try:
         outgoing = outbox.take(sum(room_for(p.nbytes) for p in copied), options.budget)
         if outgoing is None:  # a queue that is not read: the pipe holds the sender up
-            return Message(_without_memory(parts, pickled))
+            return None
         segment = outgoing.segment
-        copy_parts(copied, segment.mapping, segment.data_range[0])
+        with interrupts.allowed():
+            copy_parts(copied, segment.mapping, segment.data_range[0])
         token = outgoing.send(to_strangers=to_strangers)
         if token is None:
-            return Message(_without_memory(parts, pickled))
+            return None
         call = _Call(
             open_message,
             segment.path,
@@ -189,7 +293,7 @@ def _with_memory(
         if outgoing is not None:
             outgoing.recall()
         _warn_once(error)
-        return Message(_without_memory(parts, pickled))
+        return None
     except BaseException:
         if outgoing is not None:
             outgoing.recall()

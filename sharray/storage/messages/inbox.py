@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from ...errors import FormatError, HandleError, MessageError, StorageError
-from ...system import files
+from ...system import files, forks, interrupts
 from .. import location
 from ..attaching import attach_open
 from ..lifetime import ending
 from . import states as message
-from .incoming import Incoming, Places, freeing, held, kept
+from .incoming import Incoming, Places, freeing, held, kept, unneeded
 
 # Held by who receives, so that a fork waits for that.
 _receiving = threading.RLock()
@@ -27,6 +27,9 @@ def receive(
     path: str, identity: bytes, generation: int, token: int, places: Places
 ) -> Incoming:
     """Take over the data of a message, where it is.
+
+    Call it in `interrupts.deferred`, and have `Incoming.free_with` called there, too:
+    else an interrupt in between would hold the memory for good.
 
     Parameters
     ----------
@@ -52,11 +55,21 @@ def receive(
 
 
 def receive_copy(
-    path: str, identity: bytes, generation: int, token: int, places: Places
+    path: str,
+    identity: bytes,
+    generation: int,
+    token: int,
+    places: Places,
+    *,
+    interruptible: bool,
 ) -> list[bytearray]:
-    """As `receive`, but copy it, so that the sender can use the file again at once."""
-    with _receiving, _take(path, identity, places) as incoming:
-        found = incoming.copy(generation, token, places)
+    """As `receive`, but copy it, so that the sender can use the file again at once.
+
+    If it may be interrupted, signals come in between its parts. The message is lost
+    then.
+    """
+    with interrupts.deferred(), _receiving, _take(path, identity, places) as incoming:
+        found = incoming.copy(generation, token, places, interruptible=interruptible)
         if found is None:
             raise _received_before(path)
         incoming.keep()
@@ -66,6 +79,7 @@ def receive_copy(
 @contextmanager
 def _take(path: str, identity: bytes, places: Places) -> Iterator[Incoming]:
     """The file of a message; kept for the next one if anything goes wrong."""
+    unneeded.run()  # what an interrupt has kept from it
     incoming = kept.pop(identity, None) or _attach(path, identity)
     try:
         first, end = incoming.segment.data_range
@@ -97,7 +111,8 @@ def has_room() -> bool:
 
 def drop_orphans() -> None:
     """Give up the files whose sender is gone or has given them up."""
-    with _receiving:
+    unneeded.run()
+    with interrupts.deferred(), _receiving:
         for identity in list(kept):
             incoming = kept.pop(identity, None)
             if incoming is not None and (
@@ -112,7 +127,7 @@ def keep_messages_of(family: int, directory: str) -> None:
 
     And have all owners look for the note before they send another one.
     """
-    with _receiving:
+    with interrupts.deferred(), _receiving:
         for name in os.listdir(directory):
             place = location.locate(os.path.join(directory, name))
             with suppress(StorageError, FormatError):
@@ -155,11 +170,13 @@ def _attach(path: str, identity: bytes) -> Incoming:
 
 
 def _end() -> None:
-    for key in list(held):
-        incoming = held.pop(key, None)
-        if incoming is not None:
-            incoming.leave()
-    _close_kept()
+    unneeded.run()
+    with interrupts.deferred():
+        for key in list(held):
+            incoming = held.pop(key, None)
+            if incoming is not None:
+                incoming.leave()
+        _close_kept()
 
 
 def _close_kept() -> None:
@@ -191,7 +208,7 @@ def _after_fork_in_child() -> None:
 
 
 ending.at_end(_end)
-os.register_at_fork(
+forks.at_fork(
     before=_before_fork,
     after_in_parent=_after_fork_in_parent,
     after_in_child=_after_fork_in_child,

@@ -7,8 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
-from ...system import clock, files, locks, memory, processes
+from ...system import (
+    clock,
+    files,
+    finalizing,
+    interrupts,
+    locks,
+    memory,
+    processes,
+)
 from .. import trailer
 from ..lifetime import transit
 from ..segment import Segment
@@ -59,7 +68,7 @@ class Incoming:
         return True
 
     def copy(
-        self, generation: int, token: int, places: Places
+        self, generation: int, token: int, places: Places, *, interruptible: bool
     ) -> list[bytearray] | None:
         """Copy the data of one message, and free it; None if it is not there.
 
@@ -68,10 +77,29 @@ class Incoming:
         if not self._has(generation):
             return None
         data = self.segment.data
-        found = [bytearray(data[begin:end]) for begin, end in places]
+        found = []
+        for begin, end in places:
+            if interruptible:
+                self._let_signals_in(token)
+            found.append(bytearray(data[begin:end]))
+        self._drop_message(token)
+        return found
+
+    def _let_signals_in(self, token: int) -> None:
+        """Copies of gigabytes can be interrupted between their parts.
+
+        Who was about to open the message then has its bytes no more: it is lost, as
+        any that is interrupted while it is received, but its memory is not.
+        """
+        try:
+            interrupts.check()
+        except BaseException:
+            self._drop_message(token)
+            raise
+
+    def _drop_message(self, token: int) -> None:
         self.segment.record_received(token)
         self.segment.words[trailer.STATE_WORD] = message.FREE
-        return found
 
     def _has(self, generation: int) -> bool:
         words = self.segment.words
@@ -84,6 +112,10 @@ class Incoming:
         """From now on `free` is due."""
         self._unneeded = False
         held[id(self)] = self
+
+    def free_with(self, guard: Any) -> None:
+        """Have `free` called when an object is gone."""
+        unneeded.watch(guard, self)
 
     def free(self) -> None:
         """Nothing in this process needs the data any more.
@@ -212,3 +244,5 @@ class Incoming:
 held: dict[int, Incoming] = {}
 kept: dict[bytes, Incoming] = {}
 freeing: dict[int, Incoming] = {}
+# Those whose arrays are gone.
+unneeded = finalizing.Finalizer(Incoming.free)

@@ -10,7 +10,7 @@ import threading
 from contextlib import suppress
 
 from ...errors import explain
-from ...system import channels, clock, files
+from ...system import channels, clock, files, forks, interrupts
 from .. import dtypes, header, location, making
 from ..lifetime import ending
 from . import states as message
@@ -35,7 +35,8 @@ _next_look_for_pipes = 0.0
 def take(nbytes: int, budget: int | None) -> Outgoing | None:
     """A file with room for `nbytes` that is ours to write; None: use the pipe.
 
-    Never waits. A sender that waited for a receiver could wait for itself.
+    Never waits. A sender that waited for a receiver could wait for itself. Call it in
+    `interrupts.deferred`, and there have the file sent or recalled.
 
     Parameters
     ----------
@@ -99,7 +100,7 @@ def _recall_all_lost() -> None:
 
 def trim() -> None:
     """Give back what is kept for the next message."""
-    with _choosing:
+    with interrupts.deferred(), _choosing:
         if _outgoing:
             _recall_all_lost()
         for outgoing in _free():
@@ -202,7 +203,7 @@ def _make_room(capacity: int, budget: int | None) -> bool:
 
 
 def _close_all() -> None:
-    with _choosing:
+    with interrupts.deferred(), _choosing:
         while _outgoing:
             outgoing = _outgoing.pop()
             with suppress(OSError):
@@ -229,7 +230,7 @@ def _after_fork_in_child() -> None:
 
 
 ending.at_end(_close_all)
-os.register_at_fork(
+forks.at_fork(
     before=_before_fork,
     after_in_parent=_after_fork_in_parent,
     after_in_child=_after_fork_in_child,

@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from ...system import files, processes
+from ...system import files, interrupts, processes
 from .. import location
 from ..lifetime import lease
 from . import inbox
@@ -42,23 +42,25 @@ def prepare_for_change() -> None:
     directory = location.anonymous_directory()
     location.make_ram_directories(directory)
     path = _note_path()
-    while _note is None:
-        fd = _open(path)
-        lease.hold(fd, path)
-        if files.status(fd).st_nlink:
-            _note = fd
-        else:
-            files.close(fd)  # somebody reaped it before it was locked
+    with interrupts.deferred():
+        while _note is None:
+            fd = _open(path)
+            lease.hold(fd, path)
+            if files.status(fd).st_nlink:
+                _note = fd
+            else:
+                files.close(fd)  # somebody reaped it before it was locked
     inbox.keep_messages_of(processes.family_identity(), directory)
 
 
 def withdraw() -> None:
     """The user is the same as before."""
     global _note
-    if _note is not None:
-        files.close(_note)
-        _note = None
-        lease.reap(_note_path())
+    with interrupts.deferred():
+        if _note is not None:
+            files.close(_note)
+            _note = None
+            lease.reap(_note_path())
 
 
 def _open(path: str) -> int:

@@ -1,0 +1,75 @@
+"""Functions that run at each fork, also if Ctrl-C arrives just then.
+
+CPython prints and drops what is raised in such a function, and forks all the same. An
+interrupt at the first instruction of one would leave it out: a child would write to
+its parent's memory, or a lock would stay locked. So each is registered twice, and the
+second call does what the first could not.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+
+from . import interrupts
+
+
+class _Fork:
+    """Runs each function once per fork, although each is called twice."""
+
+    def __init__(
+        self,
+        before: Callable[[], None],
+        after_in_parent: Callable[[], None],
+        after_in_child: Callable[[], None],
+    ) -> None:
+        self._before = before
+        self._after_in_parent = after_in_parent
+        self._after_in_child = after_in_child
+        self._forking: set[int] = set()  # threads
+
+    def begin(self) -> None:
+        with interrupts.deferred():
+            thread = threading.get_ident()
+            if thread not in self._forking:
+                # First: one that failed half way must not run twice.
+                self._forking.add(thread)
+                self._before()
+
+    def go_on_in_parent(self) -> None:
+        with interrupts.deferred():
+            thread = threading.get_ident()
+            if thread in self._forking:
+                self._forking.discard(thread)
+                self._after_in_parent()
+
+    def go_on_in_child(self) -> None:
+        with interrupts.deferred():
+            if self._forking:
+                self._forking.clear()
+                self._after_in_child()
+
+
+def at_fork(
+    *,
+    before: Callable[[], None],
+    after_in_parent: Callable[[], None],
+    after_in_child: Callable[[], None],
+) -> None:
+    """Have functions called at each fork, as by `os.register_at_fork`.
+
+    Parameters
+    ----------
+    before : callable
+        May take locks, which no other thread of the parent holds during the fork.
+    after_in_parent, after_in_child : callable
+        Undo what `before` did.
+    """
+    fork = _Fork(before, after_in_parent, after_in_child)
+    for _ in range(2):
+        os.register_at_fork(
+            before=fork.begin,
+            after_in_parent=fork.go_on_in_parent,
+            after_in_child=fork.go_on_in_child,
+        )

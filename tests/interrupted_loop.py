@@ -1,0 +1,78 @@
+"""A process that sends and receives arrays, interrupted at random moments.
+
+Its argument says how often. Fails if it does not work as before afterwards.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import threading
+from typing import Any
+
+import numpy as np
+from interrupting import belongings
+
+import sharray as sh
+from sharray.storage.messages import inbox, outbox
+from sharray.system import clock
+
+_inside = threading.Semaphore(0)
+
+
+def main(wanted: int) -> None:
+    """Exchange arrays until there were so many interrupts."""
+    sh.install(threshold=0)
+    forget_all()
+    before = belongings()
+    thread = threading.Thread(target=interrupt, args=(wanted,))
+    thread.start()
+    while thread.is_alive():
+        try:
+            _inside.release()
+            exchange_many()
+        except (KeyboardInterrupt, OSError):
+            pass
+    exchange_many()
+    forget_all()
+    assert belongings() == before
+
+
+def interrupt(times: int) -> None:
+    """Interrupt the main thread now and then."""
+    for _ in range(times):
+        _inside.acquire()
+        clock.sleep(random.uniform(0, 0.01))
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def exchange_many() -> None:
+    """Send and receive arrays of many values and sizes."""
+    reader, writer = multiprocessing.Pipe(False)
+    try:
+        for number in range(100):
+            exchange(reader, writer, number)
+    finally:
+        reader.close()
+        writer.close()
+
+
+def exchange(reader: Any, writer: Any, number: int) -> None:
+    """Send and receive an array."""
+    sent = np.arange(5000 + 40_000 * (number % 2)) + number
+    writer.send(sent)
+    if not np.array_equal(reader.recv(), sent):
+        raise AssertionError("wrong values")
+
+
+def forget_all() -> None:
+    """Give back what is kept for the next message."""
+    outbox.trim()
+    inbox.drop_orphans()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
