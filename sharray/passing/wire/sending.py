@@ -35,6 +35,8 @@ from .receiving import is_message, open_inline, open_message, take_values
 
 # A shorter pickle goes through the pipe even if the arrays do not.
 _SHORT = 4096
+# Copying less takes less than a millisecond; letting signals in, 2 us.
+_TAKES_LONG = 1 << 20
 # With the length of its frame, a pipe takes it as a whole.
 _LEAVES_AT_ONCE = select.PIPE_BUF - 4
 
@@ -267,12 +269,17 @@ def _in_memory(
         return None
     outgoing = None
     try:
-        outgoing = outbox.take(sum(room_for(p.nbytes) for p in copied), options.budget)
+        nbytes = sum(room_for(p.nbytes) for p in copied)
+        outgoing = outbox.take(nbytes, options.budget)
         if outgoing is None:  # a queue that is not read: the pipe holds the sender up
             return None
         segment = outgoing.segment
-        with interrupts.allowed():
+        if nbytes < _TAKES_LONG:
             copy_parts(copied, segment.mapping, segment.data_range[0])
+            interrupts.check()
+        else:
+            with interrupts.allowed():
+                copy_parts(copied, segment.mapping, segment.data_range[0])
         token = outgoing.send(to_strangers=to_strangers)
         if token is None:
             return None

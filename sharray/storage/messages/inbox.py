@@ -65,10 +65,10 @@ def receive_copy(
 ) -> list[bytearray]:
     """As `receive`, but copy it, so that the sender can use the file again at once.
 
-    If it may be interrupted, signals come in between its parts. The message is lost
-    then.
+    Call it in `interrupts.deferred`, too. If it may be interrupted, signals come in
+    between its parts. The message is lost then.
     """
-    with interrupts.deferred(), _receiving, _take(path, identity, places) as incoming:
+    with _receiving, _take(path, identity, places) as incoming:
         found = incoming.copy(generation, token, places, interruptible=interruptible)
         if found is None:
             raise _received_before(path)
