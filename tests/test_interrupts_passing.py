@@ -181,7 +181,12 @@ def test_a_queue_whose_put_was_interrupted(package: str, n: int) -> None:
 def simple_queue(package: str) -> Any:
     if package == "loky":
         loky = pytest.importorskip("loky.backend.queues")
-        return loky.SimpleQueue(ctx=FORK)  # its own locks start a process
+        queue = loky.SimpleQueue.__new__(loky.SimpleQueue)
+        # Without its own locks, which leave semaphores.
+        queue._reader, queue._writer = FORK.Pipe(False)
+        queue._rlock, queue._wlock = FORK.Lock(), FORK.Lock()
+        queue._reducers, queue._poll = None, queue._reader.poll
+        return queue
     return pytest.importorskip(package).get_context("fork").SimpleQueue()
 
 
