@@ -18,7 +18,7 @@ from interrupting import belongings
 
 import sharray as sh
 from sharray.storage.messages import inbox, outbox
-from sharray.system import clock
+from sharray.system import clock, interrupts
 
 _inside = threading.Semaphore(0)
 
@@ -38,7 +38,8 @@ def main(wanted: int) -> None:
             pass
     exchange_many()
     forget_all()
-    assert belongings() == before
+    after = belongings()
+    assert after == before, (before, after)
 
 
 def interrupt(times: int) -> None:
@@ -51,13 +52,16 @@ def interrupt(times: int) -> None:
 
 def exchange_many() -> None:
     """Send and receive arrays of many values and sizes."""
-    reader, writer = multiprocessing.Pipe(False)
+    # multiprocessing itself would leave descriptors.
+    with interrupts.deferred():
+        reader, writer = multiprocessing.Pipe(False)
     try:
         for number in range(100):
             exchange(reader, writer, number)
     finally:
-        reader.close()
-        writer.close()
+        with interrupts.deferred():
+            reader.close()
+            writer.close()
 
 
 def exchange(reader: Any, writer: Any, number: int) -> None:

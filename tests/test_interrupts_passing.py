@@ -288,6 +288,23 @@ def test_bytes_that_are_sent_on() -> None:
     forget_all()
 
 
+def test_a_look_at_a_socket_leaves_it_open() -> None:
+    def call() -> None:
+        vars(writer).pop("_sharray_reach", None)
+        writer.send(1)
+
+    def check(outcome: Interrupted) -> None:
+        assert outcome.raised
+        os.fstat(writer.fileno())
+        while is_there(reader):
+            assert reader.recv() == 1
+
+    reader, writer = FORK.Pipe(True)
+    interrupt_everywhere(call, check)
+    assert reader.recv() == 1
+    close(reader, writer)
+
+
 # -- receiving ------------------------------------------------------------------
 
 # Here the message is not opened yet, and multiprocessing drops its bytes.

@@ -121,9 +121,8 @@ class installed(ContextDecorator):  # noqa: N801 - as `contextlib.suppress`
 
     def __enter__(self) -> None:
         try:
-            with interrupts.deferred():
-                self._before.append(_Installed.now())
-                install(*self._options)
+            self._before.append(_Installed.now())
+            install(*self._options)
         except BaseException:
             self._restore()
             raise
