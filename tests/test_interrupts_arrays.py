@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
+import functools
+import io
 import os
 import pickle
+import signal
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +20,20 @@ import pytest
 from interrupting import Interrupted, belongings, interrupt_everywhere
 
 import sharray as sh
-from sharray.storage import deaths, trailer
+from sharray.array.addresses import Addresses
+from sharray.storage import deaths, location, trailer
 from sharray.storage.lifetime import ending
-from sharray.system import mappings, memory, pages
+from sharray.system import clock, mappings, memory, pages
+
+# Creating files on a disk waits for it, so not each point is visited each time.
+on_disk_and_in_ram = pytest.mark.parametrize(
+    ("name", "step"),
+    [
+        ("a.npy", 3),
+        ("shm://dir/a", 1),
+        pytest.param("a.npy", 1, marks=pytest.mark.torture),
+    ],
+)
 
 
 def none_is_lost(
@@ -78,8 +94,8 @@ def test_an_interrupt_outside_of_finalizers_is_raised() -> None:
     interrupt_everywhere(call, check)
 
 
-@pytest.mark.parametrize("name", ["a.npy", "shm://dir/a"])
-def test_create_leaves_no_file_or_returns(name: str) -> None:
+@on_disk_and_in_ram
+def test_create_leaves_no_file_or_returns(name: str, step: int) -> None:
     def call() -> Any:
         return sh.create(name, 3, fill_value=1.5)
 
@@ -95,12 +111,12 @@ def test_create_leaves_no_file_or_returns(name: str) -> None:
     sh.create(name, 3)
     sh.unlink(name)
     before = belongings()
-    interrupt_everywhere(call, check)
+    interrupt_everywhere(call, check, step=step)
     sh.unlink(name)
 
 
-@pytest.mark.parametrize("name", ["a.npy", "shm://a"])
-def test_overwrite_leaves_the_old_file_or_the_new(name: str) -> None:
+@on_disk_and_in_ram
+def test_overwrite_leaves_the_old_file_or_the_new(name: str, step: int) -> None:
     def call() -> Any:
         return sh.create(name, 3, fill_value=2, overwrite=True)
 
@@ -116,7 +132,7 @@ def test_overwrite_leaves_the_old_file_or_the_new(name: str) -> None:
     sh.create(name, 3, fill_value=1)
     sh.create(name, 3, fill_value=1, overwrite=True)
     before = belongings()
-    interrupt_everywhere(call, check)
+    interrupt_everywhere(call, check, step=step)
     sh.unlink(name)
 
 
@@ -194,24 +210,23 @@ def test_a_flush_that_failed_is_known_although_interrupted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     a = sh.create("a.npy", 3)
-    failed = []
-
-    def msync(*_: Any) -> int:
-        failed.append(True)
-        ctypes.set_errno(errno.EIO)
-        return -1
-
-    monkeypatch.setattr(memory, "_msync", msync)
+    called = io.StringIO()
+    # In C, as msync: after a function in Python no signals are looked for.
+    msync = memory._msync
+    monkeypatch.setattr(memory, "_msync", functools.partial(print, file=called))
 
     def call() -> None:
+        ctypes.set_errno(errno.EIO)
         with pytest.raises(sh.FlushError):
             a.flush()
 
     def check(outcome: Interrupted) -> None:
-        if failed:
-            with pytest.raises(sh.FlushError):
-                a.flush()
-        failed.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(memory, "_msync", msync)
+            if called.getvalue():
+                with pytest.raises(sh.FlushError, match="did not reach"):
+                    a.flush()
+        called.truncate(0)
         sh.clear_fault("a.npy")
 
     interrupt_everywhere(call, check)
@@ -247,12 +262,25 @@ def test_unlink_tells_the_arrays_of_this_process() -> None:
         arrays.clear()
 
     arrays: list[Any] = []
-    interrupt_everywhere(call, check)
+    interrupt_everywhere(call, check, step=3)
 
 
 def test_gc_and_clear_fault() -> None:
     a = sh.create("a.npy", 3)
-    none_is_lost(sh.gc)
+    directory = Path(location.anonymous_directory())
+
+    def collect() -> None:
+        (directory / "orphan.npy").write_bytes(b"")
+        sh.gc()
+
+    def check(outcome: Interrupted) -> None:
+        sh.gc()
+        assert belongings() == before
+
+    sh.zeros(1)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    before = belongings()
+    interrupt_everywhere(collect, check)
     none_is_lost(lambda: sh.clear_fault("a.npy"))
     del a
 
@@ -269,3 +297,82 @@ def test_list_and_inspect(monkeypatch: pytest.MonkeyPatch) -> None:
     none_is_lost(lambda: sh.inspect(b))
     sh.unlink("shm://a")
     del a
+
+
+def test_end_lets_go_of_all_arrays_or_none() -> None:
+    def make() -> list[Any]:
+        arrays = [sh.zeros(3), sh.zeros(3)]
+        for a in arrays:
+            a._root.segment.publish()
+        return arrays
+
+    def check(outcome: Interrupted) -> None:
+        paths = [a._root.segment.path for a in arrays]
+        assert [os.path.exists(path) for path in paths] in ([True] * 2, [False] * 2)
+        assert (ending.count_held() > 0) == os.path.exists(paths[0])
+        ending.end()
+        assert ending.count_held() == 0
+        arrays[:] = make()
+
+    arrays = make()
+    interrupt_everywhere(ending.end, check)
+
+
+def test_addresses_find_each_root() -> None:
+    class Thing:
+        pass
+
+    def check(outcome: Interrupted) -> None:
+        assert [table.find(start) for start in range(len(things))] == things
+        things.append(Thing())
+        table.add(things[-1], len(things) - 1, 1)
+
+    table: Addresses[Thing] = Addresses()
+    things: list[Thing] = []
+    check(None)  # type: ignore[arg-type]
+    table._added.append(table._added[0])
+    interrupt_everywhere(lambda: table.find(0), check)
+
+
+class Interrupting:
+    """A value that is interrupted while it is converted."""
+
+    reached = False
+
+    def __float__(self) -> float:
+        signal.raise_signal(signal.SIGINT)
+        self.reached = True
+        return 1.0
+
+
+@pytest.mark.parametrize("name", ["a.npy", "shm://a"])
+def test_contents_are_interrupted_at_once(name: str) -> None:
+    before = belongings()
+    values = np.array([Interrupting(), Interrupting()])
+    with pytest.raises(KeyboardInterrupt):
+        sh.create(name, 2, fill_value=values)
+    assert not values[0].reached
+    del values
+    assert os.listdir() == []
+    assert belongings() == before
+
+
+def test_waiting_for_a_lock_is_interrupted_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sh.create("a.npy", 3)
+    before = belongings()
+    other = os.open("a.npy", os.O_RDWR)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    pauses = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(clock, "sleep", sleep)
+    with pytest.raises(KeyboardInterrupt):
+        sh.open("a.npy")
+    os.close(other)
+    assert len(pauses) == 1
+    assert belongings() == before

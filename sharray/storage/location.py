@@ -160,11 +160,13 @@ def make_ram_directories(directory: str) -> None:
         whoever controls a directory can replace what lies in it.
     """
     root = ram_directory()
-    below = os.path.relpath(directory, root)
-    parts = [] if below == os.curdir else below.split(os.sep)
+    if directory.startswith(root + os.sep):
+        below = directory[len(root) :]
+    else:  # the root itself, or one from before the environment has changed
+        below = os.sep + os.path.relpath(directory, root)
     path = root
-    for part in ["", *parts]:
-        path = os.path.join(path, part) if part else path
+    for part in below.split(os.sep):
+        path = os.path.join(path, part) if part not in ("", os.curdir) else path
         try:
             directories.make_private_directory(path)
             fault = directories.private_directory_fault(path)

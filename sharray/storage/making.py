@@ -200,13 +200,12 @@ def create_anonymous(
     It has no name before it is published, or `unnamed_so_far` others in this
     process have none. Call it with signals deferred.
     """
-    directory = location.anonymous_directory()
     layout = _Layout(new, anonymous=True)
     path = location.anonymous_path(layout.trailer.uuid)
     fd = None
     named = True
     try:
-        fd = naming.new_nameable_file(directory, path)
+        fd = naming.new_nameable_file(os.path.dirname(path), path)
         named = fd is None
         if fd is None:
             fd = naming.new_file_in_ram(path)
