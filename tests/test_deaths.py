@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from interrupting import Interrupted, interrupt_everywhere
 
-from sharray.storage import deaths
-from sharray.system import interrupts
+from sharray.system import finalizing, interrupts
 
 
 class Mortal:
@@ -21,7 +20,7 @@ class Mortal:
 def mortal(act: Callable[[], Any]) -> Mortal:
     made = Mortal()
     with interrupts.deferred():
-        deaths.at_death(made, act)
+        finalizing.at_death(made, act)
     return made
 
 
@@ -31,7 +30,7 @@ def test_each_act_is_done_once_wherever_its_object_is_interrupted() -> None:
         os.getpid()  # where what came in the finalizer arrives
 
     def check(outcome: Interrupted) -> None:
-        deaths.act_for_the_dead()
+        finalizing.act_for_the_dead()
         assert done == ["act"]
         assert outcome.raised or outcome.dropped
         done.clear()
@@ -40,8 +39,8 @@ def test_each_act_is_done_once_wherever_its_object_is_interrupted() -> None:
     done: list[str] = []
     living = [mortal(lambda: done.append("act"))]
     interrupt_everywhere(call, check)
-    assert not deaths._dead
-    assert not deaths._watched
+    assert not finalizing._dead
+    assert not finalizing._watched
 
 
 def test_an_interrupt_while_the_act_is_done_arrives_after_it() -> None:
@@ -50,7 +49,7 @@ def test_an_interrupt_while_the_act_is_done_arrives_after_it() -> None:
         os.getpid()
 
     def act() -> None:
-        deaths._thread.interrupt_main()
+        finalizing._thread.interrupt_main()
         done.append(interrupts.is_waiting())
 
     done: list[bool] = []
@@ -63,13 +62,15 @@ def test_an_interrupt_while_the_act_is_done_arrives_after_it() -> None:
 def test_what_an_interrupt_has_left_is_done_with_the_next_death() -> None:
     done: list[str] = []
     first = mortal(lambda: done.append("first"))
-    death = next(iter(deaths._watched.values()))
-    deaths._note(death)  # as if the other callback had been interrupted at its start
+    death = next(iter(finalizing._watched.values()))
+    finalizing._note(
+        death
+    )  # as if the other callback had been interrupted at its start
     second = mortal(lambda: done.append("second"))
     del second
     assert done == ["first", "second"]
     del first
-    deaths._dead.clear()
+    finalizing._dead.clear()
 
 
 def test_objects_that_die_in_acts_and_in_other_threads() -> None:
@@ -84,7 +85,7 @@ def test_objects_that_die_in_acts_and_in_other_threads() -> None:
     thread.start()
     thread.join()
     assert done == ["outer", "inner"]
-    assert not deaths._watched
+    assert not finalizing._watched
 
 
 def test_a_forked_child_acts_for_its_own_copies() -> None:

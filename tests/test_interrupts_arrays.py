@@ -21,9 +21,9 @@ from interrupting import Interrupted, belongings, interrupt_everywhere
 
 import sharray as sh
 from sharray.array.addresses import Addresses
-from sharray.storage import deaths, location, trailer
+from sharray.storage import location, trailer
 from sharray.storage.lifetime import ending
-from sharray.system import clock, mappings, memory, pages
+from sharray.system import clock, finalizing, mappings, memory, pages
 
 # Creating files on a disk waits for it, so not each point is visited each time.
 on_disk_and_in_ram = pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def none_is_lost(
         verify(outcome)
         is_told = outcome.raised or bool(outcome.dropped)
         outcome.value = None
-        deaths.act_for_the_dead()
+        finalizing.act_for_the_dead()
         assert belongings() == before
         assert ending.count_held() == held
         assert is_told or outcome.error is None

@@ -30,6 +30,7 @@ from passing_ends import LARGE, SMALL, close, numbered
 import sharray as sh
 from sharray.passing.wire import sending
 from sharray.storage.messages import inbox, incoming, outbox
+from sharray.system import finalizing
 
 FORK = multiprocessing.get_context("fork")
 SIZES = {"copied": SMALL, "kept": LARGE}
@@ -324,7 +325,7 @@ def test_a_receive_leaves_no_file_in_use(is_first: bool, step: int, n: int) -> N
         assert is_received(channels[0], sent)
 
     def check(outcome: Interrupted) -> None:
-        incoming.unneeded.run()
+        finalizing.act_for_the_dead()
         if files_in_use():
             assert outcome.raised
             assert outcome.where.endswith(_BEFORE)
@@ -357,7 +358,7 @@ def test_a_receive_that_was_not_begun_can_be_made_again(n: int) -> None:
 
     def check(outcome: Interrupted) -> None:
         nonlocal message
-        incoming.unneeded.run()
+        finalizing.act_for_the_dead()
         if files_in_use():
             again.append(is_loaded())
         assert files_in_use() == 0
@@ -376,10 +377,10 @@ def test_a_receive_that_was_not_begun_can_be_made_again(n: int) -> None:
 def test_an_interrupt_while_the_last_array_of_a_message_goes() -> None:
     def call() -> None:
         found.clear()
+        os.getpid()  # where an interrupt arrives that came in the finalizer
 
     def check(outcome: Interrupted) -> None:
-        assert not outcome.raised
-        assert outcome.dropped  # by CPython, as in all finalizers
+        assert outcome.raised or outcome.dropped  # by CPython, as in all finalizers
         found.append(exchange(reader, writer, 1))  # frees the last one, too
         assert files_in_use() == 1
 
@@ -405,7 +406,7 @@ def exchange(reader: Any, writer: Any, number: int, n: int = LARGE) -> Any:
 def test_nested_messages_after_an_interrupt() -> None:
     # The parts of the outer message come back, wherever the inner one was interrupted.
     def check(outcome: Interrupted) -> None:
-        incoming.unneeded.run()
+        finalizing.act_for_the_dead()
         writer.send([numbered(1), numbered(2)])
         found = reader.recv()
         assert not any(ends.is_wrong(found, (1, 2)))

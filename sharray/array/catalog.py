@@ -7,14 +7,14 @@ import os
 from typing import TYPE_CHECKING
 
 from ..errors import ArrayNotFoundError, FormatError, SharrayError, explain
-from ..storage import deaths, location
+from ..storage import location
 from ..storage.attaching import attach, explain_open, read_layout
 from ..storage.lifetime import ending
 from ..storage.location import Location
 from ..storage.messages import inbox, outbox
 from ..storage.naming import UNFINISHED
 from ..storage.segment import identity_of
-from ..system import files, interrupts
+from ..system import files, finalizing, interrupts
 from .named import Path
 from .root import find_root
 
@@ -55,7 +55,7 @@ def list(place: Path = "shm://") -> builtins.list[Inspection]:
     """
     from ..storage.inspecting import inspect_files  # 3 ms that few programs need
 
-    deaths.act_for_the_dead()
+    finalizing.act_for_the_dead()
     text = os.fspath(place)
     if text.startswith(location.SCHEME):
         paths = _paths_in_ram(text)

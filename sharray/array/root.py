@@ -18,12 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from ..storage import deaths
 from ..storage.attaching import attach
 from ..storage.lifetime import ending
 from ..storage.location import Location
 from ..storage.segment import Segment
-from ..system import interrupts
+from ..system import finalizing, interrupts
 from .addresses import Addresses
 
 
@@ -84,7 +83,7 @@ def root_of(segment: Segment) -> Root:
 
     What is done for an anonymous segment when its root dies belongs to the root.
     """
-    deaths.act_for_the_dead()
+    finalizing.act_for_the_dead()
     root = np.ndarray.__new__(Root, (segment.size,), np.uint8, segment.mapping)
     root.segment = segment
     if segment.mode != "c":
@@ -94,7 +93,7 @@ def root_of(segment: Segment) -> Root:
         # before any __del__ of the same cycle, which may still read the array. An
         # ndarray it does not know, and that dies when nothing can read any more.
         root._guard = np.empty(0, np.uint8)
-        deaths.at_death(root._guard, functools.partial(ending.release, segment))
+        finalizing.at_death(root._guard, functools.partial(ending.release, segment))
         # After that, as it looks at other files: an error there ends the root.
         ending.keep(segment, root.address)
     return root

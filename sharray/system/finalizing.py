@@ -1,66 +1,81 @@
-"""Act when objects are gone, also if Ctrl-C arrives just then.
+"""Acts that an object's death brings about, also if Ctrl-C arrives just then.
 
-CPython prints and drops what is raised in a callback of garbage collection. An
-interrupt at its first instruction would mean that its work is never done. So each
-object has two weak references. The one made last is called first: it is C code, which
-nothing interrupts, and notes what is due. The other does what is due. What an
-interrupt kept it from is done at the end of the next object, or by `run`.
+CPython drops what is raised in a finalizer. Were the finalizer a function written in
+Python, as that of `weakref.finalize` is, an interrupt at its first instruction would
+mean that its work is never done. So an object gets two weak references. The callback
+of the one that was made last runs first, and is C code: it puts the act into a queue.
+That of the other one does what is in the queue. If an interrupt arrives there, the acts
+stay for the next call of `act_for_the_dead`.
+
+Invariant: an act is in `_watched`, in `_dead`, or being done with signals deferred. A
+forked child has both, as it has the mappings: what is left in the queue is done by each
+of the two processes, for its own.
 """
 
 from __future__ import annotations
 
+import _thread
+import signal
 import sys
 import weakref
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from . import interrupts
 
-T = TypeVar("T")
+
+class _Death(weakref.ref[Any]):
+    """The reference whose callback is C code, and what is to be done."""
+
+    __slots__ = ("act", "others_callback")
+
+    act: Callable[[], None]
+    others_callback: weakref.ref[Any]
 
 
-class _Note(weakref.ref[Any]):
-    """A weak reference that knows what is due, and the other one."""
-
-    __slots__ = ("item", "second")
-
-    item: Any
-    second: Any
+# References must live longer than their object. By `id`: they hash as the object does.
+_watched: dict[int, _Death] = {}
+_dead: deque[_Death] = deque()
+_note = _dead.append
 
 
-class Finalizer(Generic[T]):
-    """Calls a function with an item for each object that is gone.
-
-    Not at the end of the interpreter, like `weakref.finalize` with ``atexit=False``.
+def at_death(mortal: Any, act: Callable[[], None]) -> None:
+    """Have something done once when an object is gone; call it with signals deferred.
 
     Parameters
     ----------
+    mortal : object
+        With support for weak references, and none in a cycle of garbage.
     act : callable
-        Is called with the item, by any thread, and takes no lock that others wait for.
+        Refers to `mortal` in no way.
     """
+    others_callback = weakref.ref(mortal, act_for_the_dead)
+    death = _Death(mortal, _note)  # last, so that its callback is the first
+    death.act, death.others_callback = act, others_callback
+    _watched[id(death)] = death
 
-    def __init__(self, act: Callable[[T], None]) -> None:
-        self._act = act
-        self._watched: dict[int, _Note] = {}  # keeps the references alive
-        self._due: deque[_Note] = deque()
 
-    def watch(self, obj: Any, item: T) -> None:
-        """Act on an item when an object is gone; call it in `interrupts.deferred`."""
-        second = weakref.ref(obj, self.run)
-        note = _Note(obj, self._due.append)
-        note.item, note.second = item, second
-        self._watched[id(note)] = note
-
-    def run(self, _: object = None, *, is_ending: Any = sys.is_finalizing) -> None:
-        """Do what is due."""
-        if not self._due or is_ending():
-            return
+def act_for_the_dead(_: object = None) -> None:
+    """Do what an interrupt has kept finalizers from doing, and what is due now."""
+    if not _dead or sys.is_finalizing():
+        return
+    try:
         with interrupts.deferred():
-            while self._due:
-                try:
-                    note = self._due.popleft()
-                except IndexError:  # another thread was faster
-                    return
-                self._watched.pop(id(note), None)
-                self._act(note.item)
+            _act_for_all()
+    except KeyboardInterrupt:
+        if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+            raise
+        # A finalizer's exceptions are dropped: let it arrive once more, in the program.
+        # By unpacking, since after a call it would arrive here.
+        (_,) = map(_thread.interrupt_main, (signal.SIGINT,))
+
+
+def _act_for_all() -> None:
+    while _dead:
+        try:
+            death = _dead.popleft()
+        except IndexError:  # another thread was faster
+            return
+        _watched.pop(id(death), None)
+        death.act()

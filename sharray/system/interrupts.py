@@ -13,9 +13,9 @@ state of this package that has to be undone uses one of them:
 - `deferred` for everything else: system calls that return a descriptor, locks of
   files, words in shared memory, conversations with a worker.
 
-No ``while`` may stand in a ``with`` or ``try`` block: since CPython 3.12, the block does
-not cover its jump back, and what arrives there leaves without the undoing. ``for`` is
-covered, and so is a function with a loop that the block calls.
+No ``while`` may stand in a ``with`` or ``try`` block: since CPython 3.12, the block
+does not cover its jump back, and what arrives there leaves without the undoing. ``for``
+is covered, and so is a function with a loop that the block calls.
 
 ::
 

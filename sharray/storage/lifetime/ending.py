@@ -14,8 +14,8 @@ from contextlib import suppress
 from importlib import import_module
 
 from ...errors import SharrayError
-from ...system import clock, interrupts, memory, processes
-from .. import deaths, location, naming
+from ...system import clock, finalizing, interrupts, memory, processes
+from .. import location, naming
 from ..segment import Segment
 from . import lease, lost
 
@@ -78,7 +78,7 @@ def sweep(directory: str, *, ending: int = 0, dry_run: bool = False) -> list[str
 
     Returns the paths that were removed, or with `dry_run` would have been.
     """
-    deaths.act_for_the_dead()
+    finalizing.act_for_the_dead()
     try:
         names = os.listdir(directory)
     except OSError:
@@ -153,7 +153,7 @@ def end() -> None:
 
 
 def _end() -> None:
-    deaths.act_for_the_dead()
+    finalizing.act_for_the_dead()
     ending = processes.own_identity() if processes.is_topmost() else 0
     for act in _before_end:
         with suppress(OSError):

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from ...errors import FormatError, HandleError, MessageError, StorageError
-from ...system import files, forks, interrupts
+from ...system import files, finalizing, forks, interrupts
 from .. import location
 from ..attaching import attach_open
 from ..lifetime import ending
 from . import states as message
-from .incoming import Incoming, Places, freeing, held, kept, unneeded
+from .incoming import Incoming, Places, freeing, held, kept
 
 # Held by who receives, so that a fork waits for that.
 _receiving = threading.RLock()
@@ -79,7 +79,7 @@ def receive_copy(
 @contextmanager
 def _take(path: str, identity: bytes, places: Places) -> Iterator[Incoming]:
     """The file of a message; kept for the next one if anything goes wrong."""
-    unneeded.run()  # what an interrupt has kept from it
+    finalizing.act_for_the_dead()  # what an interrupt has kept from it
     incoming = kept.pop(identity, None) or _attach(path, identity)
     try:
         first, end = incoming.segment.data_range
@@ -111,7 +111,7 @@ def has_room() -> bool:
 
 def drop_orphans() -> None:
     """Give up the files whose sender is gone or has given them up."""
-    unneeded.run()
+    finalizing.act_for_the_dead()
     with interrupts.deferred(), _receiving:
         for identity in list(kept):
             incoming = kept.pop(identity, None)
@@ -170,7 +170,7 @@ def _attach(path: str, identity: bytes) -> Incoming:
 
 
 def _end() -> None:
-    unneeded.run()
+    finalizing.act_for_the_dead()
     with interrupts.deferred():
         for key in list(held):
             incoming = held.pop(key, None)

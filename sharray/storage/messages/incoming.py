@@ -115,7 +115,7 @@ class Incoming:
 
     def free_with(self, guard: Any) -> None:
         """Have `free` called when an object is gone."""
-        unneeded.watch(guard, self)
+        finalizing.at_death(guard, self.free)
 
     def free(self) -> None:
         """Nothing in this process needs the data any more.
@@ -244,5 +244,3 @@ class Incoming:
 held: dict[int, Incoming] = {}
 kept: dict[bytes, Incoming] = {}
 freeing: dict[int, Incoming] = {}
-# Those whose arrays are gone.
-unneeded = finalizing.Finalizer(Incoming.free)
