@@ -137,7 +137,7 @@ def test_a_child_forked_in_a_block_can_be_interrupted() -> None:
 
 def test_a_block_restores_the_handlers_wherever_it_is_interrupted() -> None:
     def call() -> None:
-        with interrupts.deferred(), interrupts.allowed():
+        with interrupts.deferred(), interrupts.allowed(), interrupts.deferred():
             pass
         with interrupts.deferred():
             steps.extend(["first"])

@@ -101,7 +101,12 @@ class allowed:  # noqa: N801
         self._is_deferred = bool(_before) and _is_main_thread()
         if self._is_deferred:
             check()
-            _give_back()
+            try:
+                _give_back()
+                _deliver()  # what came after `check`
+            except BaseException:
+                _take_over()  # the block does not begin
+                raise
 
     def __exit__(self, *_: object) -> None:
         if self._is_deferred:
