@@ -123,13 +123,12 @@ class Kernel:
     @property
     def _dispatcher(self) -> Any:
         if self._made_dispatcher is None:
-            from .numba.compiling import dispatcher_of
-
+            compiler = _compiler()
             with locks.compiling():
                 if self._made_dispatcher is None:
                     if not is_disabled():
                         self._watched = watched_by(self._source)
-                    made = dispatcher_of(self._source, self._options)
+                    made = compiler.dispatcher_of(self._source, self._options)
                     self._made_dispatcher = made
         return self._made_dispatcher
 
@@ -177,9 +176,7 @@ class Kernel:
     @property
     def _numba_type_(self) -> Any:
         """What lets other kernels call this one; numba asks for it."""
-        from .numba.compiling import type_of_function
-
-        return type_of_function(self._dispatcher)
+        return _compiler().type_of_function(self._dispatcher)
 
     # -- calling -------------------------------------------------------------
 
@@ -227,7 +224,9 @@ class Kernel:
             code, value = self._received[keys]
             if why_not_loadable(code):
                 return None
-            with locks.loading():  # two first calls load it once
+            # Two first calls load it once, as does one after an interrupt: LLVM takes
+            # no symbol twice.
+            with locks.loading(), interrupts.deferred():
                 found = self._compiled.get((keys, None))
                 if found is None:
                     found = self._compiled[keys, None] = Compiled.loaded(code, value)
@@ -321,10 +320,9 @@ class Kernel:
         >>> scale.compile(np.zeros(1), 2.0).shipped
         {'array(float64, 1d, C), float64': Shipping(machine_code=True, reason='')}
         """
-        from .numba.compiling import keys_of_types
-
         if not is_disabled():
-            self.compiled_for(keys_of_types(self.bind(arguments, {})))
+            keys = _compiler().keys_of_types(self.bind(arguments, {}))
+            self.compiled_for(keys)
         return self
 
     def compiled_for(self, keys: Keys, reducer: str | Kernel | None = None) -> Compiled:
@@ -333,8 +331,7 @@ class Kernel:
         found = self._compiled.get((keys, identity))
         if found is not None:
             return found
-        from .numba.compiling import compile_entry
-
+        compiler = _compiler()
         # LLVM calls back into Python, where a KeyboardInterrupt would be dropped.
         with locks.compiling(), interrupts.deferred():
             found = self._compiled.get((keys, identity))
@@ -342,7 +339,7 @@ class Kernel:
                 combine = reducer
                 if isinstance(reducer, Kernel):
                     combine = reducer._dispatcher
-                found = compile_entry(
+                found = compiler.compile_entry(
                     self.__name__, self._dispatcher, keys, combine, self.may_split
                 )
                 self._compiled[keys, identity] = found
@@ -365,8 +362,8 @@ class Kernel:
         being = _pickling.__dict__.setdefault("identities", set())
         if self._identity in being:  # it refers to itself
             return _receive, (self._identity, self.__name__, self.signature, [], None)
-        being.add(self._identity)
         try:
+            being.add(self._identity)  # within: Ctrl-C may come right after it
             name, codes = self.__name__, self._codes()
             return (
                 _receive,
@@ -390,25 +387,30 @@ class Kernel:
         overloads = getattr(self._made_dispatcher, "overloads", {})
         if not overloads:
             return
-        from .numba.compiling import NumbaError, keys_of_types
-
+        compiler = _compiler()
         for arguments in list(overloads):
             # What numba takes and returns cannot always be sent: lists, say.
-            with suppress(TypeError, NumbaError):
-                self.compiled_for(keys_of_types(arguments))
+            with suppress(TypeError, compiler.NumbaError):
+                self.compiled_for(compiler.keys_of_types(arguments))
 
     def pickled(self) -> bytes | None:
         """The function by value; None if it cannot be pickled."""
         if self._pickled is None and self._function is not None:
-            from .numba.compiling import pickle_function
-
+            compiler = _compiler()
             try:
-                self._pickled = pickle_function(self._function, self._options)
+                self._pickled = compiler.pickle_function(self._function, self._options)
             except Exception:
                 # What it refers to raises what it likes; machine code will do for the
                 # types compiled so far.
                 return None
         return self._pickled
+
+
+def _compiler() -> Any:
+    """Import what compiles: all of it, since numba does not survive half an import."""
+    with interrupts.deferred():
+        from .numba import compiling
+    return compiling
 
 
 def _bare_signature(function: Function) -> inspect.Signature:

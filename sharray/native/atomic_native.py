@@ -14,6 +14,7 @@ from typing import Any
 
 from llvmlite import binding, ir
 
+from ..system import interrupts
 from . import atomic_ir
 
 # The address of the element, and of cells [old, value, desired] of its type.
@@ -38,9 +39,10 @@ def compile_operation(operation: str, kind: str, nbytes: int) -> Operation:
         Their size.
     """
     name = f"{operation}_{kind}{nbytes}"
-    engine = _compile(str(_module(name, operation, kind, nbytes)))
-    _engines.append(engine)
-    return _SIGNATURE(engine.get_function_address(name))
+    with interrupts.deferred():  # see `sharray.native.machine_code.host`
+        engine = _compile(str(_module(name, operation, kind, nbytes)))
+        _engines.append(engine)
+        return _SIGNATURE(engine.get_function_address(name))
 
 
 def _module(name: str, operation: str, kind: str, nbytes: int) -> ir.Module:

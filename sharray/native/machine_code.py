@@ -18,6 +18,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from ..errors import KernelError
+from ..system import interrupts
 from . import locks
 from .object_file import is_supported, undefined_symbols
 
@@ -96,8 +97,10 @@ def host() -> str:
     """The processor of this machine, with all that it can do."""
     import llvmlite.binding as llvm
 
-    features = llvm.get_host_cpu_features().flatten()
-    return " ".join([llvm.get_process_triple(), llvm.get_host_cpu_name(), features])
+    # llvmlite's own lock stays locked if an interrupt comes right after its `acquire`.
+    with interrupts.deferred():
+        features = llvm.get_host_cpu_features().flatten()
+        return " ".join([llvm.get_process_triple(), llvm.get_host_cpu_name(), features])
 
 
 def why_not_loadable(code: MachineCode) -> str:
@@ -122,7 +125,7 @@ def load(code: MachineCode) -> tuple[int, int]:
     """
     import llvmlite.binding as llvm
 
-    with locks.loading():
+    with locks.loading(), interrupts.deferred():
         reason = why_not_loadable(code)
         if reason:
             raise KernelError(f"cannot load machine code: {reason}")

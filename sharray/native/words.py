@@ -22,6 +22,7 @@ from typing import Any
 from llvmlite import binding, ir
 
 from ..errors import KernelError
+from ..system import interrupts
 from . import atomic
 from .atomic_ir import emit
 from .machine_code import MachineCode, host
@@ -65,6 +66,11 @@ def compile_words(function: Callable[..., int]) -> MachineCode:
     KernelError
         It uses more than is translated.
     """
+    with interrupts.deferred():  # see `sharray.native.machine_code.host`
+        return _compile(function)
+
+
+def _compile(function: Callable[..., int]) -> MachineCode:
     name = f"sharray_words_{uuid.uuid4().hex}"
     module = ir.Module(name)
     module.triple = binding.get_process_triple()

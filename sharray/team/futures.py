@@ -7,6 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from ..system import interrupts
+
 
 class RunFuture(Future[Any]):
     """A future that refuses to be waited for by a thread that holds it up.
@@ -66,11 +68,31 @@ class Background:
     ) -> RunFuture:
         """Call a function in the background."""
         future = RunFuture(self._refuse)
-        self._executor.submit(_fulfil, future, function, args, kwargs)
+        try:
+            with interrupts.deferred():  # of the executor, a task and its thread
+                self._executor.submit(_fulfil, future, function, args, kwargs)
+        except BaseException:
+            future.cancel()  # nobody has it; if it has not begun, it never does
+            raise
         return future
 
-    def finish(self) -> None:
-        """Wait until all that was submitted is done."""
+    def wait(self) -> None:
+        """Wait until all that was submitted is done; more can be submitted."""
+        done = threading.Lock()
+        done.acquire()
+        try:
+            with interrupts.deferred():
+                self._executor.submit(done.release)
+        except RuntimeError:
+            return  # the interpreter ends, and the thread has ended before
+        done.acquire()
+
+    def end(self) -> None:
+        """Let the thread end when all that was submitted is done."""
+        self._executor.shutdown(wait=False)
+
+    def join(self) -> None:
+        """Wait until the thread has ended."""
         self._executor.shutdown(wait=True)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import WorkerDied
 from ..kernels import outcome
 from ..kernels.failures import Failure, call_native, capture, python_error
-from ..system import clock
+from ..system import clock, interrupts
 from .control import layout as at
 from .control.page import own_words
 from .control.protocol import lead_here
@@ -27,6 +27,11 @@ _STATIC_LOOK_INTERVAL = 0.001
 
 class Run:
     """Executes plans, one at a time.
+
+    An interrupt may come at any moment, also at the first instruction of `clean_up`, so
+    that this is not called. Stores alone mark what is under way: `_under_way` and
+    `_number` a run, `_looked` of 0.0 a conversation with workers. The next run sees the
+    marks, and cleans up first. Workers begin no further chunk until then.
 
     Parameters
     ----------
@@ -53,8 +58,11 @@ class Run:
             ctypes.c_void_p(crew.segments.bases.ctypes.data),
         ]
         self._bases = int(crew.segments.bases.ctypes.data)
-        self._looked = 0.0
+        self._looked = 0.0  # when workers were looked at; 0.0 if that has to be done
         self._written: tuple[Plan | None, Chunking | None] = None, None
+        self._under_way: Plan | None = None
+        self._number = 0  # of its run; 0 if its gate was not opened
+        self._aside: threading.Thread | None = None
 
     def execute(
         self, plan: Plan, deadline: float | None, show: ShowProgress | None
@@ -66,7 +74,9 @@ class Run:
         object
             The value of the kernel.
         """
-        run = 0
+        if self._under_way is not None:
+            self.clean_up()
+        self._number, self._under_way = 0, plan
         try:
             # Static runs wait for all; others do without one that has died.
             often = _STATIC_LOOK_INTERVAL if plan.static else _LOOK_INTERVAL
@@ -79,23 +89,34 @@ class Run:
             chunking = plan.chunking(self._members, length)
             if plan.barriers:
                 self._check_barriers(plan, chunking)
-            run = self._crew.next_number()
+            self._number = run = self._crew.next_number()
             self._write(plan, chunking, run)
             failure = self._work(plan, chunking, run, deadline, show)
             if self._words[at.CANCEL]:
                 raise self._first_error(plan, chunking, failure)
         except WorkerGone as gone:
-            self._give_up(plan, run)
+            self.clean_up()
             raise self._died(gone.worker, plan, None) from None
         except BaseException:
-            self._give_up(plan, run)
+            self._words[at.CANCEL] = 1  # even if the next line is interrupted
+            self.clean_up()
             raise
+        self._under_way = None
         return self._value(plan)
+
+    def forget_gone(self) -> None:
+        """Have workers unmap what this process has unmapped."""
+        looked, self._looked = self._looked, 0.0
+        self._crew.forget_gone()
+        self._looked = looked
 
     def _count(self, plan: Plan, deadline: float | None) -> int:
         """Count the iterations of a loop over `prange`: here, or by a worker."""
         if plan.counting is not None and self._crew.workers:
-            return int(self.execute(plan.counting, deadline, None))
+            self._under_way = None  # nothing is, until the run that counts begins
+            count = int(self.execute(plan.counting, deadline, None))
+            self._number, self._under_way = 0, plan
+            return count
         return plan.count(self._bases)
 
     def _prepare(self, plan: Plan) -> None:
@@ -103,7 +124,6 @@ class Run:
         try:
             self._crew.prepare(plan)
         except WorkerGone:
-            self._crew.kill_the_stuck(0)
             self._crew.replace_the_dead()
             self._crew.prepare(plan)
 
@@ -187,16 +207,13 @@ class Run:
         thread = threading.Thread(
             target=lambda: found.append(call_native(self._lead, *self._addresses))
         )
-        thread.start()
-        try:
-            while thread.is_alive():
-                thread.join(_LOOK_INTERVAL)
-                self._look_around(plan, chunking, run, deadline)
-        except BaseException:
-            self._crew.control.cancel()
-            self._release_barriers(plan)
-            thread.join()
-            raise
+        with interrupts.deferred():  # it is started and known, or neither
+            thread.start()
+            self._aside = thread
+        while thread.is_alive():
+            thread.join(_LOOK_INTERVAL)
+            self._look_around(plan, chunking, run, deadline)
+        self._aside = None
         return found[0]
 
     def _look_around(
@@ -296,27 +313,48 @@ class Run:
         self._crew.replace_the_dead()
         self._looked = clock.monotonic()
 
+    def clean_up(self) -> None:
+        """Give up a run that did not come to its end, so that another one can begin.
+
+        No-op if there is none.
+        """
+        plan = self._under_way
+        if plan is not None:
+            with interrupts.deferred():
+                self._give_up(plan, self._number)
+                self._under_way = None  # last: what was interrupted is done once more
+
     def _give_up(self, plan: Plan, run: int) -> None:
-        """Leave everything so that another run can begin."""
         control = self._crew.control
-        if run != 0 and not control.is_finished:
-            control.cancel()
-            self._release_barriers(plan)
+        if run != 0:
+            self._wait_for_thread(plan)
+            if not control.is_finished:
+                control.cancel()
+                self._release_barriers(plan)
             until = clock.monotonic() + _PATIENCE
-            while not control.is_finished and clock.monotonic() < until:
-                if self._only_the_dead_are_inside(run):
-                    break
+            while self._is_somebody_inside(run) and clock.monotonic() < until:
                 clock.sleep(0.001)
         with suppress(WorkerGone, TimeoutError):
             for worker in self._crew.workers:
                 if worker.has_raised and not worker.has_ended:
-                    worker.failure()
+                    worker.failure(_PATIENCE)
         self._crew.kill_the_stuck(run)
         for barrier in plan.barriers if run != 0 else ():
             barrier.reset()  # nobody is there any more
         self._written = None, None
         self._looked = 0.0
 
-    def _only_the_dead_are_inside(self, run: int) -> bool:
-        inside = [worker for worker in self._crew.workers if worker.is_inside(run)]
-        return bool(inside) and all(worker.has_ended for worker in inside)
+    def _wait_for_thread(self, plan: Plan) -> None:
+        """Wait for the thread that `_step_aside` has started, if it has."""
+        thread = self._aside
+        while thread is not None and thread.is_alive():
+            # Again and again: perhaps it has not opened the gate yet.
+            self._crew.control.cancel()
+            self._release_barriers(plan)
+            with interrupts.allowed():  # its chunk may take long
+                thread.join(_LOOK_INTERVAL)
+        self._aside = None
+
+    def _is_somebody_inside(self, run: int) -> bool:
+        workers = self._crew.workers
+        return any(one.is_inside(run) and not one.has_ended for one in workers)

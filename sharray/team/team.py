@@ -14,7 +14,7 @@ from typing import Any, Self
 from ..errors import KernelError, TeamError
 from ..kernels.jit import is_disabled
 from ..kernels.kernel import Kernel
-from ..system import clock
+from ..system import clock, interrupts
 from . import serial
 from .arguments import look_at
 from .copying import Copies
@@ -87,17 +87,27 @@ class Team:
         self._caller_works = caller_works
         self._members = count + caller_works
         self._plans: dict[Any, Plan] = {}
-        self._lock = threading.Lock()
+        # It knows its owner: `release` by another thread is refused. So it can be
+        # released without knowing whether an interrupt came before or after `acquire`.
+        self._lock = threading.RLock()
         self._runner = 0  # the thread that holds the lock, and what it runs
         self._running: Kernel | None = None
         self._submitting = threading.Lock()
         self._background: Background | None = None
         self._ended = ""  # why it cannot be used any more
         self._crew = Crew(count, first=int(caller_works))
-        self._finalizer = weakref.finalize(self, self._crew.end)
         self._crew.segments.when_gone = _forgetter(weakref.ref(self))
-        self._run = Run(self._crew, self._members, caller_works)
-        _teams.add(self)
+        # Twice: an interrupt at the beginning of a finalizer is dropped, and nobody
+        # calls that finalizer again. Without the other one, workers would stay.
+        weakref.finalize(self, self._crew.end)
+        weakref.finalize(self, self._crew.end)
+        try:
+            self._crew.start()
+            self._run = Run(self._crew, self._members, caller_works)
+            _teams.add(self)
+        except BaseException:
+            self._crew.end()
+            raise
 
     def __repr__(self) -> str:
         return f"<sharray team, {self._ended or f'{self._members} members'}>"
@@ -265,12 +275,15 @@ class Team:
         me = _this_thread()
         if self._runner == me:
             self._check_not_inside(f"run kernel {kernel.__name__!r}")
-        if not self._lock.acquire(timeout=seconds_until(deadline)):
-            raise TimeoutError(
-                f"kernel {kernel.__name__!r} did not begin in time, since the team was "
-                "busy with another run"
-            )
+        seconds = seconds_until(deadline)
         try:
+            # Within the `try`, where an interrupt right after it releases the lock. And
+            # first: before it, `release` might undo what a caller further up has done.
+            if not self._lock.acquire(timeout=seconds):
+                raise TimeoutError(
+                    f"kernel {kernel.__name__!r} did not begin in time, since the team "
+                    "was busy with another run"
+                )
             self._runner, self._running = me, kernel
             self._check_open()  # it may have been closed while this waited
             plan = self._plan(kernel, arguments, options)
@@ -281,8 +294,14 @@ class Team:
             with Bar(kernel.__name__) as bar:
                 return self._run.execute(plan, deadline, bar.show)
         finally:
-            self._runner = 0
-            self._lock.release()
+            # No function in Python: an interrupt at its first instruction would leave
+            # the lock as it is.
+            if self._runner == me:
+                self._runner = 0
+            try:  # noqa: SIM105 - not `suppress`, for the same reason
+                self._lock.release()
+            except RuntimeError:
+                pass  # it was not acquired
             if self._crew.segments.gone:  # arrays that were dropped meanwhile
                 self._forget_gone()
 
@@ -335,12 +354,29 @@ class Team:
         if self._ended:
             return
         self._check_not_inside("close the team")
-        if self._background is not None:
-            self._background.finish()
+        background = self._background
+        if background is not None:
+            background.wait()
         with self._lock:
-            self._ended = "is closed"
-            self._plans.clear()
-            self._finalizer()
+            self._end()
+        if background is not None:
+            background.join()
+
+    def _end(self) -> None:
+        """End the worker processes; the calling thread holds the lock."""
+        with interrupts.deferred():
+            if self._ended:
+                return
+            self._runner, self._running = _this_thread(), None
+            try:
+                self._run.clean_up()
+                self._ended = "is closed"
+                self._plans.clear()
+                if self._background is not None:
+                    self._background.end()
+                self._crew.end()
+            finally:
+                self._runner = 0
 
     def __enter__(self) -> Self:
         return self
@@ -351,17 +387,38 @@ class Team:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        except BaseException:
+            self._end_if_idle()  # nobody calls `close` again
+            raise
+
+    def _end_if_idle(self) -> None:
+        with interrupts.deferred():
+            if self._runner != _this_thread() and self._lock.acquire(blocking=False):
+                try:
+                    self._end()
+                finally:
+                    self._lock.release()
 
     def _forget_gone(self) -> None:
         # From a garbage collection, so perhaps in the middle of a run of this very
-        # thread; the next run sees to it then.
-        if not self._ended and self._lock.acquire(blocking=False):
+        # thread, which its lock would let in; the next run sees to it then.
+        me = _this_thread()
+        if self._ended or self._runner == me:
+            return
+        with interrupts.deferred():
+            if not self._lock.acquire(blocking=False):
+                return  # another thread is about to do it
+            self._runner, self._running = me, None
             try:
-                self._crew.forget_gone()
+                if not self._ended:
+                    with interrupts.allowed():
+                        self._run.forget_gone()
             except Exception:
                 pass  # a worker has died: the next run finds out
             finally:
+                self._runner = 0
                 self._lock.release()
 
 

@@ -23,7 +23,7 @@ class Channel:
     ----------
     in_doubt : bool
         Whether sending or receiving has not come to its end: after Ctrl-C, part of a
-        message may be under way.
+        message may be under way, or a message has been read and is lost.
     """
 
     def __init__(self, connection: socket.socket) -> None:
@@ -61,9 +61,10 @@ class Channel:
         deadline = None if timeout is None else clock.monotonic() + timeout
         self.in_doubt = True
         (length,) = _LENGTH.unpack(self._read(_LENGTH.size, deadline))
-        data = self._read(length, deadline)
+        message = pickle.loads(self._read(length, deadline))
+        # Last: if Ctrl-C came before, nobody would know that the message was read.
         self.in_doubt = False
-        return pickle.loads(data)
+        return message
 
     def _read(self, count: int, deadline: float | None) -> bytes:
         data = bytearray()

@@ -6,19 +6,24 @@ import pickle
 from typing import Any
 
 from ...errors import KernelError
-from ...system import files, processes
+from ...system import clock, files, interrupts, processes
 from ..control import layout as at
-from ..control.page import create
+from ..control.page import ControlBlock, create
 from ..control.protocol import lead_here, serve_code
 from ..plan import Plan
 from .process import Worker, WorkerGone
 from .tables import Programs, Segments
 
 _SPIN_NS = 25_000  # about what falling asleep and being woken takes
+_END_SECONDS = 2.0
+_END_SECONDS_AFTER_AN_INTERRUPT = 0.2
 
 
 class Crew:
     """The workers, and what they know.
+
+    It begins without any; `start` starts them, and `end` ends them, also if `start`
+    did not come to its end.
 
     Parameters
     ----------
@@ -39,31 +44,38 @@ class Crew:
         self.state = 0
         self.programs = Programs()
         self.segments = Segments()
+        self._first = first
         self._members = first + count
         busy = self._members > processes.count_cores()
         self.spin_ns = 0 if busy else _SPIN_NS
         self._run = 0
         self._left_behind: list[Worker] = []
-        self._control_fd, self.control = create(max(self._members, 1))
-        self.control.words[at.GATE] = at.CLOSED
+        self._control_fd = -1
+        self.control: ControlBlock
         self.workers: list[Worker] = []
-        try:
-            self.workers = self._start(range(first, self._members))
-        except BaseException:
-            self.end(at_once=True)
-            raise
+
+    def start(self) -> None:
+        """Start all workers."""
+        with interrupts.deferred():
+            self._control_fd, self.control = create(max(self._members, 1))
+            self.control.words[at.GATE] = at.CLOSED
+            self.workers = self._start(range(self._first, self._members))
 
     def _start(self, members: Any) -> list[Worker]:
-        """Start worker processes at the same time, and wait until all are ready."""
+        """Start worker processes at the same time, and wait until all are ready.
+
+        To be called while signals are deferred.
+        """
         started: list[Worker] = []
         try:
             for member in members:
                 started.append(Worker(member, self._control_fd, self.control))
-            for worker in started:
-                worker.greet(self._members, self.spin_ns, serve_code())
-            lead_here()  # compiled while they start
-            for worker in started:
-                worker.wait_until_ready()
+            with interrupts.allowed():
+                for worker in started:
+                    worker.greet(self._members, self.spin_ns, serve_code())
+                lead_here()  # compiled while they start
+                for worker in started:
+                    worker.wait_until_ready()
         except BaseException:
             for worker in started:
                 worker.kill()
@@ -119,21 +131,25 @@ class Crew:
 
     def forget_gone(self) -> None:
         """Have workers unmap what this process has unmapped."""
-        gone = []
-        while self.segments.gone:
-            gone.append(self.segments.gone.popleft())
+        gone = self.segments.numbers_gone()
         commands: dict[Worker, list[tuple[Any, ...]]] = {}
         for worker in self.workers:
             known = worker.segments.intersection(gone)
-            worker.segments -= known
             commands[worker] = [("forget", number) for number in known]
-        for number in gone:
-            self.segments.free(number)
         if any(commands.values()):
             self._command(commands)  # the answers are read before the next ones
+        # After an interrupt until here, workers are told once more, which does no harm.
+        with interrupts.deferred():
+            for worker in self.workers:
+                worker.segments.difference_update(gone)
+            self.segments.free(len(gone))
 
     def _command(self, commands: dict[Worker, list[tuple[Any, ...]]]) -> None:
         """Send each worker its commands; all of them listen."""
+        # Before they are woken: one that waits for a message that was never sent, since
+        # an interrupt came, would take the next one for it, and join no run.
+        for worker in self.workers:
+            worker.announce()
         # First wake them, so that a long message does not wait for a sleeper.
         self.control.words[at.COMMANDS] += 1
         self.control.ring(self.next_number())
@@ -159,40 +175,60 @@ class Crew:
     # -- when things go wrong ------------------------------------------------
 
     def replace_the_dead(self) -> None:
-        """Start new workers for those that have ended."""
-        ended = [worker for worker in self.workers if worker.has_ended]
-        if not ended:
-            return
-        for worker in ended:
-            worker.forget()
-        members = [worker.member for worker in ended]
-        remaining = [worker for worker in self.workers if worker not in ended]
-        self.workers = sorted(
-            remaining + self._start(members), key=lambda worker: worker.member
-        )
-        self.state += 1
+        """Start new workers for those that have ended or are in mid-conversation."""
+        with interrupts.deferred():
+            self.kill_the_stuck(0)
+            ended = [worker for worker in self.workers if worker.has_ended]
+            if not ended:
+                return
+            for worker in ended:
+                worker.forget()
+            members = [worker.member for worker in ended]
+            remaining = [worker for worker in self.workers if worker not in ended]
+            self.workers = sorted(
+                remaining + self._start(members), key=lambda worker: worker.member
+            )
+            self.state += 1
 
     def kill_the_stuck(self, run: int) -> None:
-        """End those that are still inside a run, or in the middle of a message."""
+        """End those that are still inside a run, or in the middle of a message.
+
+        To be called while signals are deferred.
+        """
         for worker in self.workers:
             if worker.is_inside(run) or not worker.is_in_sync:
                 worker.kill()
         if not self.control.is_finished:
             self.control.words[at.GATE] = run << 32 | at.CLOSED
 
-    def end(self, *, at_once: bool = False) -> None:
-        """End all workers; nothing is left behind."""
-        if self._control_fd < 0:
-            return
-        self.control.words[at.CALLER] = 0  # whoever looks sees no team any more
-        self.control.words[at.STOP] = 1
-        self.control.ring(self.next_number())
+    def end(self) -> None:
+        """End all workers; nothing is left behind, also after an interrupt.
+
+        No-op if they have ended, or have never been started.
+        """
+        with interrupts.deferred():
+            if self._control_fd < 0:
+                return
+            self.control.words[at.CALLER] = 0  # whoever looks sees no team any more
+            self.control.words[at.STOP] = 1
+            self.control.ring(self.next_number())
+            try:
+                with interrupts.allowed():
+                    self._wait_for_ends(_END_SECONDS)
+            except BaseException:
+                self._wait_for_ends(_END_SECONDS_AFTER_AN_INTERRUPT)
+                raise
+            finally:
+                for worker in self.workers:
+                    worker.kill()  # no-op on those that have ended
+                self._close()
+                # A finalizer that was interrupted keeps this crew for ever.
+                del self.control
+
+    def _wait_for_ends(self, seconds: float) -> None:
+        until = clock.monotonic() + seconds
         for worker in self.workers:
-            if at_once:
-                worker.kill()
-            else:
-                worker.end()
-        self._close()
+            worker.wait_for_end(max(0.0, until - clock.monotonic()))
 
     def disown(self) -> None:
         """Let go of all workers in a fork of the team's process."""

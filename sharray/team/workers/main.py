@@ -112,7 +112,10 @@ class _Worker:
 
     def load_program(self, number: int, code: MachineCode) -> None:
         """Take a kernel as machine code."""
-        self.programs[number], _ = load(code)
+        # It is sent twice if the team's process was interrupted in between, and LLVM
+        # takes no symbol twice.
+        if not self.programs[number]:
+            self.programs[number], _ = load(code)
 
     def compile_program(self, number: int, pickled: bytes, keys: Any) -> None:
         """Compile a kernel here, since its machine code cannot be sent."""

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,6 @@ from .channel import Channel
 START_METHODS = ("spawn",)
 _START_SECONDS = 120
 _ANSWER_SECONDS = 600  # a worker may have to compile
-_END_SECONDS = 2
 _PACKAGE_PARENT = str(Path(__file__).parents[3])
 _CODE = (
     "import sys; sys.path[:] = {path!r}; from sharray.team.workers.main import main; "
@@ -42,7 +41,8 @@ class WorkerGone(Exception):  # noqa: N818  # never leaves the package
 class Worker:
     """One worker process, as seen from the team's process.
 
-    Starts at once; `wait_until_ready` is to be called before anything else.
+    Starts at once; `wait_until_ready` is to be called before anything else. To be made
+    and ended while signals are deferred, so that no process or descriptor is lost.
 
     Parameters
     ----------
@@ -105,23 +105,27 @@ class Worker:
 
     # -- messages ------------------------------------------------------------
 
+    def announce(self) -> None:
+        """Note that it is about to wait for a message, until that is sent."""
+        self._channel.in_doubt = True
+
     def request(self, commands: list[tuple[Any, ...]]) -> None:
         """Send commands; the bell must have been rung."""
         self._send(commands)
         self._unread += 1
 
-    def answers(self) -> list[Exception | None]:
+    def answers(self, timeout: float = _ANSWER_SECONDS) -> list[Exception | None]:
         """What became of the commands that were sent last."""
         found: list[Exception | None] = []
         while self._unread:
-            found = self._receive(_ANSWER_SECONDS)
+            found = self._receive(timeout)
             self._unread -= 1
         return found
 
-    def failure(self) -> Any:
+    def failure(self, timeout: float = _ANSWER_SECONDS) -> Any:
         """What its kernel raised; once."""
-        self.answers()
-        found = self._receive(_ANSWER_SECONDS)
+        self.answers(timeout)
+        found = self._receive(timeout)
         self._control.words[self._first_word + at.RAISED] = 0
         return found
 
@@ -187,13 +191,10 @@ class Worker:
         self._process.wait()
         self.forget()
 
-    def end(self) -> None:
-        """Wait for it to end, which it was told to, or end it."""
-        try:
-            self._process.wait(_END_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.kill()
-        self.forget()
+    def wait_for_end(self, timeout: float) -> None:
+        """Wait for it to end, which it was told to."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout)
 
     def disown(self) -> None:
         """Let go of it in a fork of the team's process, which is not its parent."""

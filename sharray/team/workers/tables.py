@@ -5,12 +5,14 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from ...array.root import Root
 from ...errors import TeamError
 from ...kernels.compiled import Compiled
+from ...system import interrupts
 
 MOST_PROGRAMS = 1 << 16
 MOST_SEGMENTS = 1 << 16
@@ -40,26 +42,30 @@ class Segments:
     ----------
     bases : ndarray of int64
         Where each is in this process.
-    gone : deque of int
-        Numbers of those that were unmapped here, and that workers should unmap too.
+    gone : deque of weakref
+        Those that were unmapped here, and that workers should unmap too.
     when_gone : callable
-        Is called then.
+        Is called then, unless an interrupt comes in between.
     """
 
     def __init__(self) -> None:
         self.bases = np.zeros(MOST_SEGMENTS, np.int64)
-        self.gone: deque[int] = deque()
+        self.gone: deque[_Numbered] = deque()
         self.when_gone: Callable[[], None] = _nothing
-        self._numbers: dict[int, tuple[int, weakref.ref[Root]]] = {}
-        self._roots: dict[int, weakref.ref[Root]] = {}
+        self._by_id: dict[int, _Numbered] = {}
+        self._by_number: dict[int, _Numbered] = {}
         self._free: list[int] = []
         self._next = 0
 
     def number(self, root: Root) -> int:
         """The number of a segment, a new one at first."""
-        known = self._numbers.get(id(root))
-        if known is not None and known[1]() is root:
-            return known[0]
+        known = self._by_id.get(id(root))
+        if known is not None and known() is root:
+            return known.number
+        with interrupts.deferred():  # a number is taken and used, or neither
+            return self._take_number(root)
+
+    def _take_number(self, root: Root) -> int:
         if self._free:
             number = self._free.pop()
         else:
@@ -75,35 +81,53 @@ class Segments:
         return number
 
     def _watch(self, root: Root, number: int) -> None:
-        key = id(root)
         segments = weakref.ref(self)
 
-        def forget(_: object) -> None:
+        def tell(_: object) -> None:
             found = segments()
             if found is not None:
-                found._forget(key, number)
+                found.when_gone()
 
-        reference = weakref.ref(root, forget)
-        self._numbers[key] = number, reference
-        self._roots[number] = reference
-
-    def _forget(self, key: int, number: int) -> None:
-        known = self._numbers.get(key)
-        if known is not None and known[0] == number:
-            del self._numbers[key]
-        self.gone.append(number)
-        self.when_gone()
+        # An interrupt may keep a callback in Python from running, for good, but not one
+        # in C, which notes that the segment is gone. That somebody is told at once is
+        # not needed. Callbacks are called from the last one on, so `tell` is first.
+        teller = weakref.ref(root, tell)
+        note: Callable[[Any], None] = self.gone.append
+        reference = _Numbered(root, note)
+        reference.number, reference.key, reference.teller = number, id(root), teller
+        self._by_id[reference.key] = reference
+        self._by_number[number] = reference
 
     def root(self, number: int) -> Root:
         """The segment with a number."""
-        root = self._roots[number]()
+        root = self._by_number[number]()
         assert root is not None, "a plan's arrays keep it"
         return root
 
-    def free(self, number: int) -> None:
-        """Use a number again, after all workers have forgotten what it meant."""
-        self._roots.pop(number, None)
-        self._free.append(number)
+    def numbers_gone(self) -> list[int]:
+        """The numbers of those that were unmapped here, the first ones first."""
+        return [reference.number for reference in list(self.gone)]
+
+    def free(self, count: int) -> None:
+        """Use the first numbers of `gone` again, which all workers have forgotten.
+
+        To be called while signals are deferred.
+        """
+        for _ in range(count):
+            reference = self.gone.popleft()
+            if self._by_id.get(reference.key) is reference:
+                del self._by_id[reference.key]
+            del self._by_number[reference.number]
+            self._free.append(reference.number)
+
+
+class _Numbered(weakref.ref[Root]):
+    """A weak reference that knows the number of its segment."""
+
+    __slots__ = ("key", "number", "teller")
+    key: int
+    number: int
+    teller: weakref.ref[Root]
 
 
 def _nothing() -> None:
