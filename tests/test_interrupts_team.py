@@ -20,7 +20,7 @@ from sharray.team.workers.tables import Segments
 
 pytestmark = team_tools.needs_jit
 
-SOON = 10.0  # seconds; a team that is locked for good raises TimeoutError
+SOON = 60.0  # seconds; a team that is locked for good raises TimeoutError
 
 
 @sh.kernel
@@ -414,7 +414,7 @@ def test_the_default_team() -> None:
 
     call()
     try:
-        interrupt_everywhere(call, check, step=101)
+        interrupt_everywhere(call, check, step=301)
     finally:
         close_default_team()
 
@@ -440,3 +440,52 @@ def test_replacing_a_worker() -> None:
 
 def nothing_more(workers: int) -> None:
     assert len(workers_of_this_process()) == workers
+
+
+STORM = """
+import os, random, signal, sys, threading
+import sharray as sh
+from team_kernels import add
+
+def interrupt() -> None:
+    chance = random.Random(1)
+    for _ in range(300):
+        done.wait(chance.random() * 0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+    over.append(True)
+
+def handle(*_) -> None:
+    if inside[0]:
+        inside[0] = False
+        raise KeyboardInterrupt
+
+signal.signal(signal.SIGINT, handle)
+sys.unraisablehook = lambda _: None  # CPython drops what is raised in finalizers
+done, over, inside, caught = threading.Event(), [], [False], 0
+team, x = sh.Team(1), sh.zeros(1000)
+team.run(add, x, 1.0)
+threading.Thread(target=interrupt).start()
+while not over:
+    try:
+        inside[0] = True
+        team.run(add, x, 1.0)
+        inside[0] = False
+    except KeyboardInterrupt:
+        caught += 1
+before = x.tolist()
+team.run(add, x, 1.0, timeout=60)
+assert x.tolist() == [n + 1 for n in before]
+team.close()
+print(caught > 100, team)
+"""
+
+
+@pytest.mark.torture
+def test_a_storm_of_interrupts() -> None:
+    with team_tools.program(STORM) as process:
+        out, err = process.communicate(timeout=300)
+    assert (process.returncode, out, err) == (
+        0,
+        "True <sharray team, is closed>\n",
+        "",
+    )

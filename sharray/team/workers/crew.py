@@ -12,7 +12,7 @@ from ..control.page import ControlBlock, create
 from ..control.protocol import lead_here, serve_code
 from ..plan import Plan
 from .process import Worker, WorkerGone
-from .tables import Programs, Segments
+from .tables import Programs, Segments, nothing
 
 _SPIN_NS = 25_000  # about what falling asleep and being woken takes
 _END_SECONDS = 2.0
@@ -222,6 +222,7 @@ class Crew:
                 for worker in self.workers:
                     worker.kill()  # no-op on those that have ended
                 self._close()
+                self.segments.when_gone = nothing  # nor at the end of the interpreter
                 # A finalizer that was interrupted keeps this crew for ever.
                 del self.control
 

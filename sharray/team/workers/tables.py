@@ -51,7 +51,7 @@ class Segments:
     def __init__(self) -> None:
         self.bases = np.zeros(MOST_SEGMENTS, np.int64)
         self.gone: deque[_Numbered] = deque()
-        self.when_gone: Callable[[], None] = _nothing
+        self.when_gone: Callable[[], None] = nothing
         self._by_id: dict[int, _Numbered] = {}
         self._by_number: dict[int, _Numbered] = {}
         self._free: list[int] = []
@@ -130,5 +130,5 @@ class _Numbered(weakref.ref[Root]):
     teller: weakref.ref[Root]
 
 
-def _nothing() -> None:
-    pass
+def nothing() -> None:
+    """Tell nobody that a segment is gone."""
