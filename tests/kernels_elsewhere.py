@@ -26,8 +26,8 @@ def as_received(kernel: sh.Kernel, may_compile: bool = False) -> sh.Kernel:
     """
     message = pickle.dumps(kernel)
     stranger = os.urandom(16).hex().encode()
-    assert message.count(kernel._identity.encode()) > 0
-    found = pickle.loads(message.replace(kernel._identity.encode(), stranger))
+    assert message.count(kernel.identity.encode()) > 0
+    found = pickle.loads(message.replace(kernel.identity.encode(), stranger))
     assert found is not kernel
     if not may_compile:
         found._made_dispatcher = _refuse

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -177,3 +180,32 @@ def test_a_point_after_each_call_is_found() -> None:
     interrupt_everywhere(names["call"], check)
     assert (True, True) in found
     assert (True, False) in found
+
+
+def _blocks_around_loops(tree: ast.AST) -> Iterator[tuple[ast.While, list[ast.AST]]]:
+    """Yield each ``while``, and the ``with`` and ``try`` of its function around it."""
+    ahead: list[tuple[ast.AST, list[ast.AST]]] = [(tree, [])]
+    while ahead:
+        node, around = ahead.pop()
+        if isinstance(node, ast.While):
+            yield node, around
+        if isinstance(node, (ast.FunctionDef, ast.Lambda)):
+            around = []
+        elif isinstance(node, (ast.With, ast.Try)):
+            around = [*around, node]
+        ahead += [(child, around) for child in ast.iter_child_nodes(node)]
+
+
+def test_no_block_that_undoes_something_has_a_while_loop() -> None:
+    # Since CPython 3.12, the block does not cover the jump back of the loop.
+    harmless = ("interrupts.deferred()", "suppress(")
+    found = [
+        f"{path}:{loop.lineno}"
+        for path in Path(interrupts.__file__).parents[1].rglob("*.py")
+        for loop, around in _blocks_around_loops(ast.parse(path.read_text()))
+        if around
+        and not ast.unparse(around[-1]).startswith(
+            tuple(f"with {name}" for name in harmless)
+        )
+    ]
+    assert found == []

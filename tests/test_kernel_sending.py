@@ -95,9 +95,7 @@ def test_machine_code_that_comes_later_is_used_too() -> None:
     there = as_received(add.compile(1), may_compile=True)
     assert there(1.5) == 2.5  # compiles
     add.compile(1j)
-    message = pickle.dumps(add).replace(
-        add._identity.encode(), there._identity.encode()
-    )
+    message = pickle.dumps(add).replace(add.identity.encode(), there.identity.encode())
     assert pickle.loads(message) is there
     assert defined.call_counting(there, 1j) == (1 + 1j, 0)
 

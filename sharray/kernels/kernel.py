@@ -70,12 +70,12 @@ class Kernel:
         The function as it was written.
     signature : inspect.Signature
         Its parameters, with their defaults.
-    version : int
-        How often it was renewed, since something that it refers to was replaced.
+    identity : str
+        Another one for each kernel, and after something that it refers to was replaced.
     """
 
     def __init__(self, function: Function, options: dict[str, Any]) -> None:
-        self._identity = os.urandom(16).hex()
+        self.identity = os.urandom(16).hex()
         self._function: Function | None = function
         self._options = options
         self._pickled: bytes | None = None
@@ -85,12 +85,11 @@ class Kernel:
         self._may_split: bool | None = None
         self._checked_for_run = False
         self._watched: tuple[Watched, ...] = ()
-        self.version = 0
         plain = getattr(function, "py_func", function)
         functools.update_wrapper(self, plain)
         self.__name__: str = plain.__name__
         self._take_signature(_bare_signature(plain))
-        _known[self._identity] = self
+        _known[self.identity] = self
 
     def _take_signature(self, signature: inspect.Signature) -> None:
         self.signature = signature
@@ -282,13 +281,12 @@ class Kernel:
 
     def _renew(self) -> None:
         with locks.compiling():
-            self._identity = os.urandom(16).hex()  # others know the old one's code
-            _known[self._identity] = self
+            self.identity = os.urandom(16).hex()  # others know the old one's code
+            _known[self.identity] = self
             self._watched = ()
             self._made_dispatcher = self._pickled = self._may_split = None
             self._checked_for_run = False
             self._compiled = {}
-            self.version += 1
 
     def compile(self, *arguments: Any) -> Kernel:
         """Compile it now, for arguments of these types.
@@ -327,7 +325,7 @@ class Kernel:
 
     def compiled_for(self, keys: Keys, reducer: str | Kernel | None = None) -> Compiled:
         """The entry for arguments of some types, compiled if it is not yet."""
-        identity = reducer._identity if isinstance(reducer, Kernel) else reducer
+        identity = reducer.identity if isinstance(reducer, Kernel) else reducer
         found = self._compiled.get((keys, identity))
         if found is not None:
             return found
@@ -360,17 +358,17 @@ class Kernel:
         if self._watched:
             self.check_watched()
         being = _pickling.__dict__.setdefault("identities", set())
-        if self._identity in being:  # it refers to itself
-            return _receive, (self._identity, self.__name__, self.signature, [], None)
+        if self.identity in being:  # it refers to itself
+            return _receive, (self.identity, self.__name__, self.signature, [], None)
         try:
-            being.add(self._identity)  # within: Ctrl-C may come right after it
+            being.add(self.identity)  # within: Ctrl-C may come right after it
             name, codes = self.__name__, self._codes()
             return (
                 _receive,
-                (self._identity, name, self.signature, codes, self.pickled()),
+                (self.identity, name, self.signature, codes, self.pickled()),
             )
         finally:
-            being.discard(self._identity)
+            being.discard(self.identity)
 
     def _codes(self) -> _Codes:
         """Machine code for all types that it was compiled for, or called with."""
@@ -436,7 +434,7 @@ def _receive(
     found = _known.get(identity)
     if found is None:
         found = Kernel.__new__(Kernel)
-        found._identity = identity
+        found.identity = identity
         found._function = None
         found._options = {}
         found._pickled = pickled
@@ -447,7 +445,6 @@ def _receive(
         found._may_split = None
         found._checked_for_run = False
         found._watched = ()
-        found.version = 0
         found._take_signature(signature)
         found = _known.setdefault(identity, found)
         _arrived[identity] = found

@@ -38,6 +38,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from threading import get_ident
 from typing import Any
 
 try:
@@ -58,6 +59,7 @@ _SIGNALS = tuple(
 _noted: dict[int, Any] = {}
 _note = _noted.__setitem__
 _before: dict[int, Callable[[int, Any], Any]] = {}
+_main_thread = threading.main_thread().ident
 
 
 class deferred:  # noqa: N801 - a context manager, like contextlib.suppress
@@ -72,7 +74,7 @@ class deferred:  # noqa: N801 - a context manager, like contextlib.suppress
 
     def __enter__(self) -> None:
         self._is_outermost = False
-        if _before or not _is_main_thread():
+        if _before or get_ident() != _main_thread:
             return
         _noted.clear()
         self._is_outermost = True
@@ -85,7 +87,8 @@ class deferred:  # noqa: N801 - a context manager, like contextlib.suppress
     def __exit__(self, *_: object) -> None:
         if self._is_outermost:
             _give_back()
-            _deliver()
+            if _noted:
+                _deliver()
 
 
 class allowed:  # noqa: N801
@@ -129,7 +132,7 @@ def is_waiting() -> bool:
 
 
 def _is_main_thread() -> bool:
-    return _thread.get_ident() == threading.main_thread().ident
+    return get_ident() == _main_thread
 
 
 def _take_over() -> None:
@@ -142,10 +145,10 @@ def _take_over() -> None:
 
 def _give_back() -> None:
     try:
-        for number, handler in list(_before.items()):
+        for number, handler in _before.items():
             if _handlers.getsignal(number) is _note:
                 _handlers.signal(number, handler)
-            _before.pop(number, None)  # last: what is left here is not restored yet
+        _before.clear()  # last: what is left here may not be restored yet
     except BaseException:  # of a handler that was
         _give_back()
         raise
@@ -159,6 +162,8 @@ def _deliver() -> None:
 
 
 def _restore_after_fork() -> None:
+    global _main_thread
+    _main_thread = threading.main_thread().ident
     _give_back()
     _noted.clear()
 

@@ -199,11 +199,11 @@ def plan_key(
     kernel: Kernel, options: tuple[Any, ...], arguments: tuple[Any, ...]
 ) -> Any:
     """What a plan is kept under; None if it cannot be used again."""
-    parts: list[Any] = [kernel, kernel.version, options]
+    parts: list[Any] = [kernel.identity, options]
     reducer = options[-1]
     if type(reducer) is Kernel:
         reducer.check_watched()
-        parts.append(reducer.version)
+        parts.append(reducer.identity)
     for argument in arguments:
         if isinstance(argument, np.ndarray):
             parts.append(id(argument))
