@@ -17,9 +17,15 @@ from hypothesis.extra import numpy as hnp
 
 import sharray as sh
 from sharray.cli import main
-from sharray.cli.demo import elevation, measure, pickled
-from sharray.cli.demo.terrain import Grid, Terrain, hillshade, shade_rows, split
-from sharray.cli.steps import show_steps
+from sharray.cli.commands.demo import elevation, measure, pickled
+from sharray.cli.commands.demo.steps import show_steps
+from sharray.cli.commands.demo.terrain import (
+    Grid,
+    Terrain,
+    hillshade,
+    shade_rows,
+    split,
+)
 from sharray.team.workers.channel import Channel
 
 pytestmark = pytest.mark.slow
@@ -212,7 +218,7 @@ sh.Team.run = run
 """,
         """
 import os
-from sharray.cli.demo import pickled
+from sharray.cli.commands.demo import pickled
 pickled.run = lambda pool, *_: pool.submit(os._exit, 3).result()
 """,
     ],
@@ -231,8 +237,9 @@ def test_ctrl_c_leaves_no_file_and_no_process(run, where: str) -> None:
     code = f"""
 import os, signal
 import sharray
-from sharray.cli import demo, main
-from sharray.cli.demo import pickled
+from sharray.cli import main
+from sharray.cli.commands import demo
+from sharray.cli.commands.demo import pickled
 work = {where}
 def work_and_interrupt(*arguments):
     work(*arguments)
@@ -255,7 +262,7 @@ def test_ctrl_c_while_a_pool_starts_is_not_heard(run) -> None:
     # It would leave the semaphores that are not yet registered with the tracker.
     code = """
 import os, signal
-from sharray.cli.demo import pickled
+from sharray.cli.commands.demo import pickled
 make = pickled.ProcessPoolExecutor
 def interrupt_and_make(*arguments):
     os.kill(os.getpid(), signal.SIGINT)
@@ -274,7 +281,7 @@ def test_workers_end_when_the_parent_is_killed(run, start: str) -> None:
     code = f"""
 import os, signal
 import sharray
-from sharray.cli.demo import pickled
+from sharray.cli.commands.demo import pickled
 with {start}:
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -285,7 +292,7 @@ with {start}:
 def test_result_that_differs_is_an_error(run) -> None:
     code = """
 from sharray.cli import main
-from sharray.cli.demo import command
+from sharray.cli.commands.demo import command
 command._TOLERANCE = -1
 main()
 """
@@ -371,7 +378,7 @@ def test_demo_keeps_no_files_of_a_run_that_fails(
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("sharray.cli.demo.command.measure", fail)
+    monkeypatch.setattr("sharray.cli.commands.demo.command.measure", fail)
     message = refusal(monkeypatch, "demo", "--size", "20", "--directory", ".")
     assert "No space left" in message
     assert os.listdir() == []

@@ -26,7 +26,7 @@ from workers import start_python
 
 import sharray as sh
 from sharray.cli import main
-from sharray.cli.doctor import probes, trial
+from sharray.cli.commands.doctor import probes, trial
 from sharray.storage.location import ram_directory
 
 pytestmark = pytest.mark.slow
@@ -155,7 +155,7 @@ def test_a_directory_that_is_not_there_is_one_line(
 
 
 def test_without_packaging(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if "cli.doctor" in name]:
+    for name in [name for name in sys.modules if "commands.doctor" in name]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "packaging.requirements", None)
     monkeypatch.setattr(sys, "argv", ["sharray", "doctor"])
@@ -381,7 +381,7 @@ def test_a_process_that_ends_or_hangs_fails_the_trial(
     monkeypatch.setenv("SHARRAY_RAM_DIR", tmp_ram)
     code = """
 import operator
-from sharray.cli.doctor import trial
+from sharray.cli.commands.doctor import trial
 if __name__ == "__main__":
     patience, trial._PATIENCE = trial._PATIENCE, 0
     print(trial.try_in_ram().fault)
@@ -404,7 +404,7 @@ def test_an_interrupted_trial_leaves_no_file_and_no_process(
     code = f"""
 import os, sys
 from sharray.cli import main
-from sharray.cli.doctor import trial
+from sharray.cli.commands.doctor import trial
 await_answer = trial._await_answer
 def await_and_interrupt(*arguments):
     await_answer(*arguments)

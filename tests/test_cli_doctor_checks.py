@@ -6,12 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from sharray.cli.doctor import memory, place, quotas, ram, software
-from sharray.cli.doctor.facts import MemoryFacts, Quotas, RamDirectory, Software
-from sharray.cli.doctor.finding import Finding, Verdict, worst
-from sharray.cli.doctor.host import Host
-from sharray.cli.doctor.probes import Contents, Locks, Package
-from sharray.cli.doctor.trial import Trial
+from sharray.cli.commands.doctor import memory, place, quotas, ram, software
+from sharray.cli.commands.doctor.facts import (
+    MemoryFacts,
+    Quotas,
+    RamDirectory,
+    Software,
+)
+from sharray.cli.commands.doctor.finding import Finding, Verdict, worst
+from sharray.cli.commands.doctor.host import Host
+from sharray.cli.commands.doctor.probes import Contents, Locks, Package
+from sharray.cli.commands.doctor.trial import Trial
 from sharray.system.limits import GroupLimit, HugePages, Limit, Memory
 from sharray.system.mounts import FileSystem
 

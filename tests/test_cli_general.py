@@ -113,7 +113,8 @@ from sharray.cli import main
 try:
     main()
 finally:
-    heavy = ("numba", "matplotlib", "multiprocessing", "sharray.cli.demo", "benchmarks")
+    heavy = ("numba", "matplotlib", "multiprocessing", "benchmarks")
+    heavy += ("sharray.cli.commands.demo",)
     print([name for name in heavy if name in sys.modules])
 """
     done = subprocess.run(

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import sharray as sh
-from sharray.cli.doctor import calls as doctor_calls
+from sharray.cli.commands.doctor import calls as doctor_calls
 from sharray.storage import location
 from sharray.system import files, memory
 

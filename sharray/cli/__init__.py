@@ -1,27 +1,17 @@
 """The command ``sharray``.
 
-One command a file or package, registered in `sharray.cli.app`.
+The command ``sharray ls`` is `sharray.cli.commands.ls`, and so on.
 
-=======================  =====================================================
-module                   what it is for
-=======================  =====================================================
-`sharray.cli.app`          the commands, and the options of ``sharray`` itself
-`sharray.cli.listing`      ``sharray ls``
-`sharray.cli.info`         ``sharray info``
-`sharray.cli.verify`       ``sharray verify``
-`sharray.cli.checks`       what it checks
-`sharray.cli.removing`     ``sharray rm``
-`sharray.cli.collecting`   ``sharray gc``
-`sharray.cli.top`          ``sharray top``
-`sharray.cli.doctor`       ``sharray doctor``
-`sharray.cli.bench`        ``sharray bench``
-`sharray.cli.demo`         ``sharray demo``
-`sharray.cli.describing`   arrays in words, and as JSON
-`sharray.cli.output`       tables and JSON
-`sharray.cli.completion`   array names for the shell to complete
-`sharray.cli.problem`      the error that ends a command with one line
-`sharray.cli.steps`        progress bars
-=======================  =====================================================
+========================  ====================================================
+module                    what it is for
+========================  ====================================================
+`sharray.cli.app`         the list of commands, the options of ``sharray`` itself
+`sharray.cli.commands`    one module or package for each command
+`sharray.cli.describing`  arrays in words, and as JSON
+`sharray.cli.output`      tables and JSON
+`sharray.cli.completion`  array names for the shell to complete
+`sharray.cli.problem`     the error that ends a command with one line
+========================  ====================================================
 
 Exit status: 0 if all is well; 1 if the command could not do what it was asked to, or
 has found damage; 2 if it was not called as it should be; 130 after Ctrl-C.

@@ -11,17 +11,18 @@ from typer.main import get_command
 
 import sharray as sh
 
-# Each command's module, imported when it is called: some need a quarter of a second.
+# Modules in `.commands`, each imported when its command is called: some need a quarter
+# of a second.
 _COMMANDS = {
-    "ls": ".listing",
-    "info": ".info",
-    "verify": ".verify",
-    "rm": ".removing",
-    "gc": ".collecting",
-    "top": ".top",
-    "doctor": ".doctor.command",
-    "bench": ".bench",
-    "demo": ".demo.command",
+    "ls": "ls",
+    "info": "info",
+    "verify": "verify.command",
+    "rm": "rm",
+    "gc": "gc",
+    "top": "top",
+    "doctor": "doctor.command",
+    "bench": "bench",
+    "demo": "demo.command",
 }
 
 
@@ -32,7 +33,7 @@ class _Commands(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in _COMMANDS:
             return None
-        module = import_module(_COMMANDS[cmd_name], __package__)
+        module = import_module(f".commands.{_COMMANDS[cmd_name]}", __package__)
         examples = getattr(module, "EXAMPLES", None)
         # \b keeps the lines of what follows as they are.
         epilog = None if examples is None else "\b\n" + examples.strip()

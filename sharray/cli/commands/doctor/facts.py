@@ -8,9 +8,9 @@ import stat
 import sys
 from dataclasses import dataclass, replace
 
-from ...errors import SharrayError
-from ...storage import location
-from ...system import limits, mounts, processes
+from ....errors import SharrayError
+from ....storage import location
+from ....system import limits, mounts, processes
 from . import probes
 from .host import Host
 

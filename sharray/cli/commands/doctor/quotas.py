@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ...system.limits import Limit
-from ..output import size
+from ....system.limits import Limit
+from ...output import size
 from .facts import Quotas
 from .finding import Finding, Verdict, count
 from .host import Host

@@ -12,9 +12,9 @@ import typer
 
 import sharray as sh
 
-from . import describing
-from .completion import complete_name
-from .output import Column, Json, Row, age, console, print_json, print_table, size
+from .. import describing
+from ..completion import complete_name
+from ..output import Column, Json, Row, age, console, print_json, print_table, size
 
 EXAMPLES = """
 Examples:

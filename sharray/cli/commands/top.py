@@ -23,11 +23,11 @@ from rich.text import Text
 
 import sharray as sh
 
-from ..storage import location
-from . import describing
-from .listing import rows
-from .output import Column, Json, Row, console, print_json, print_table, size, table
-from .output import print_text as say
+from ...storage import location
+from .. import describing
+from ..output import Column, Json, Row, console, print_json, print_table, size, table
+from ..output import print_text as say
+from .ls import rows
 
 _OTHER_LINES = 6  # than those of arrays and teams
 _TEAMS = (

@@ -6,12 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from . import describing
+from ... import describing
+from ...completion import complete_name
+from ...output import Column, Json, escape, print_json, print_table
+from ...output import print_text as say
+from ...problem import ProblemError
 from .checks import DAMAGED, GOOD, WARNING, Check, check_file
-from .completion import complete_name
-from .output import Column, Json, escape, print_json, print_table
-from .output import print_text as say
-from .problem import ProblemError
 
 EXAMPLES = """
 Examples:

@@ -11,8 +11,8 @@ import numpy as np
 
 import sharray as sh
 
-from ..steps import Steps
 from . import pickled
+from .steps import Steps
 from .terrain import Grid, Terrain, hillshade, shade_rows, split
 
 _REPEATS = 3

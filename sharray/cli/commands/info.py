@@ -9,12 +9,12 @@ import typer
 
 import sharray as sh
 
-from . import describing
-from .completion import complete_name
-from .output import NOTHING, Column, Json, console, escape, print_json, print_table
-from .output import print_text as say
-from .output import size as short_size
-from .problem import ProblemError
+from .. import describing
+from ..completion import complete_name
+from ..output import NOTHING, Column, Json, console, escape, print_json, print_table
+from ..output import print_text as say
+from ..output import size as short_size
+from ..problem import ProblemError
 
 EXAMPLES = """
 Examples:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import shlex
 
-from ...system.limits import GroupLimit
-from ...system.mounts import FileSystem
-from ..output import size
+from ....system.limits import GroupLimit
+from ....system.mounts import FileSystem
+from ...output import size
 from .facts import MemoryFacts
 from .finding import Finding, Verdict
 from .host import Host

@@ -20,7 +20,7 @@ import numpy as np
 
 import sharray as sh
 
-from ..problem import ProblemError
+from ...problem import ProblemError
 from .terrain import Chunk, Grid, Terrain, shade_rows
 
 Call = tuple[sh.Kernel, Terrain, int, int]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
-from ...system import files, memory
+from ....system import files, memory
 from .finding import Finding, Verdict
 
 _NBYTES = memory.PAGE_SIZE

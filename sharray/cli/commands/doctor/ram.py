@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 
-from ...storage.location import ENVIRONMENT_VARIABLE
-from ...system.mounts import FileSystem
-from ..output import size
+from ....storage.location import ENVIRONMENT_VARIABLE
+from ....system.mounts import FileSystem
+from ...output import size
 from .calls import check_calls
 from .facts import MemoryFacts, RamDirectory
 from .finding import Finding, Verdict, count

@@ -6,9 +6,9 @@ import os
 import tempfile
 from dataclasses import dataclass
 
-from ...system import mounts
-from ..output import size
-from ..problem import ProblemError
+from ....system import mounts
+from ...output import size
+from ...problem import ProblemError
 from . import calls, probes, trial
 from .finding import Finding, Verdict
 

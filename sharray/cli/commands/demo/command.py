@@ -13,12 +13,12 @@ import typer
 
 import sharray as sh
 
-from ...system.processes import count_cores
-from ..output import Json, console, print_json
-from ..problem import ProblemError
-from ..steps import Steps, show_steps
+from ....system.processes import count_cores
+from ...output import Json, console, print_json
+from ...problem import ProblemError
 from . import elevation, picture, report
 from .measure import SharedGrid, check, measure
+from .steps import Steps, show_steps
 from .terrain import Terrain
 
 _ELEVATION, _SHADE = "elevation.npy", "hillshade.npy"

@@ -9,12 +9,12 @@ from typing import Annotated
 
 import typer
 
-from .output import Json
-from .problem import ProblemError
+from ..output import Json
+from ..problem import ProblemError
 
 # Beside the package in a checkout, in it in a wheel.
 _NAMES = ("sharray.benchmarks", "benchmarks")
-_PACKAGE = Path(__file__).parents[1]
+_PACKAGE = Path(__file__).parents[2]
 
 EXAMPLES = """
 Examples:

@@ -17,20 +17,20 @@ import numpy as np
 
 import sharray as sh
 
-from ..storage import header, location, trailer
-from ..storage.attaching import explain_open
-from ..storage.format import (
+from ....storage import header, location, trailer
+from ....storage.attaching import explain_open
+from ....storage.format import (
     BLOCK,
     DATA_ALIGNMENT,
     LONGEST_HEADER,
     TRAILER_SIZE,
     round_up,
 )
-from ..storage.header import Header
-from ..storage.lifetime import lease, transit
-from ..storage.messages import states as message
-from ..storage.trailer import Trailer
-from ..system import files
+from ....storage.header import Header
+from ....storage.lifetime import lease, transit
+from ....storage.messages import states as message
+from ....storage.trailer import Trailer
+from ....system import files
 
 GOOD, WARNING, DAMAGED = "good", "warning", "damaged"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
-from .. import output
-from ..output import console, escape
+from ... import output
+from ...output import console, escape
 from .finding import Finding, Verdict, count, worst
 
 Sections = dict[str, list[Finding]]

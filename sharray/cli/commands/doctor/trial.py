@@ -17,7 +17,7 @@ import numpy as np
 
 import sharray as sh
 
-from ...system import limits
+from ....system import limits
 from .probes import trial_path
 
 Array = sh.SharedArray[Any, Any]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ..output import Json
+from ...output import Json
 from . import facts, place, trial
 from .finding import Finding, Verdict, worst
 from .memory import check_memory

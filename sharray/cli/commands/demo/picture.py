@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 
-from ..problem import ProblemError
+from ...problem import ProblemError
 from .terrain import Grid
 
 _LONGEST_SIDE = 1200  # pixels

@@ -13,11 +13,11 @@ import typer
 
 import sharray as sh
 
-from . import describing
-from .completion import complete_name
-from .output import Json, escape, print_json, size
-from .output import print_text as say
-from .problem import ProblemError, one_line
+from .. import describing
+from ..completion import complete_name
+from ..output import Json, escape, print_json, size
+from ..output import print_text as say
+from ..problem import ProblemError, one_line
 
 EXAMPLES = """
 Examples:

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import sharray as sh
 
-from ...errors import SharrayError
-from ...storage import location
-from ...system import files, locks, memory
-from ..problem import ProblemError
+from ....errors import SharrayError
+from ....storage import location
+from ....system import files, locks, memory
+from ...problem import ProblemError
 from . import calls
 
 try:

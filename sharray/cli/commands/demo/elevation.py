@@ -10,7 +10,7 @@ import numpy as np
 
 import sharray as sh
 
-from ..problem import ProblemError
+from ...problem import ProblemError
 from .terrain import Grid
 
 _METRES_PER_DEGREE = 111_200

@@ -9,9 +9,9 @@ import typer
 
 import sharray as sh
 
-from ..system import files
-from .output import Json, print_json, print_text
-from .removing import tell
+from ...system import files
+from ..output import Json, print_json, print_text
+from .rm import tell
 
 
 def gc(
