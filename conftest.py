@@ -21,27 +21,6 @@ import sharray as sh
 from sharray.passing.options import State
 from sharray.team.default import close_default_team
 
-# What these test is hardly other with another version of Python; most compile much.
-_SLOW = (
-    "test_atomic",
-    "test_counter_barrier",
-    "test_hostile_",
-    "test_kernel_c",
-    "test_kernel_f",
-    "test_kernel_pr",
-    "test_kernel_s",
-    "test_kernel_t",
-    "test_kernel_v",
-    "test_passing_limits",
-    "test_passing_memory",
-    "test_passing_objects",
-    "test_power_cut",
-    "test_share",
-    "test_team_",
-    "test_views_sent",
-    "test_words",
-)
-
 _PATIENCE = 60.0  # seconds; a machine may be busy
 
 
@@ -52,9 +31,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run what takes long first, so that no processor waits for the others' end."""
-    for item in items:
-        if item.path.stem.startswith(_SLOW):
-            item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: item.get_closest_marker("torture") is None)
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 import workers
+from repository import ROOT
 
-ROOT = Path(__file__).parent.parent
 OPTIONAL = ["numba", "llvmlite", "joblib", "matplotlib", "rich", "typer", "dask"]
 
 

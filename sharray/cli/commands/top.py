@@ -163,12 +163,16 @@ def _show_live(interval: float) -> None:
         _single_keys() as keys,
         Live(console=screen, screen=True, auto_refresh=False) as live,
     ):
-        until = time.monotonic()
-        while True:
-            live.update(_screen(_look(), screen), refresh=True)
-            until = max(until + interval, time.monotonic())
-            if _quits(keys, until):
-                return
+        _refresh(live, screen, keys, interval)
+
+
+def _refresh(live: Live, screen: Console, keys: int | None, interval: float) -> None:
+    until = time.monotonic()
+    while True:
+        live.update(_screen(_look(), screen), refresh=True)
+        until = max(until + interval, time.monotonic())
+        if _quits(keys, until):
+            return
 
 
 def _screen(seen: _Seen, screen: Console) -> RenderableType:

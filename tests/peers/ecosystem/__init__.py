@@ -1,1 +1,1 @@
-"""Calls of other libraries on shared arrays; the table is in `ecosystem`."""
+"""Calls of other libraries on shared arrays; the table is in `calls`."""

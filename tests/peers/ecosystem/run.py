@@ -12,7 +12,7 @@ import sys
 import tempfile
 import warnings
 
-import ecosystem
+from . import calls as ecosystem
 
 
 def main() -> int:

@@ -1,0 +1,423 @@
+"""The benchmarks run; how fast things are is not tested, machines differ."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from repository import ROOT
+
+from benchmarks import markdown, publish
+from benchmarks import results as results_module
+from benchmarks.errors import BenchmarkError
+from benchmarks.harness import Contender
+from benchmarks.passing import ARGUMENT, BOTH, table_name
+from benchmarks.results import Results, summarize
+from benchmarks.tables import Table
+from benchmarks.topics import TOPICS
+
+pytestmark = pytest.mark.slow
+
+REPOSITORY = ROOT
+TABLES = [
+    "opening",
+    "handles",
+    "handle sizes",
+    "a[5]",
+    "a[5:9]",
+    "a + 1",
+    "flushing",
+    "stalls",
+    "creating",
+    "creating and reading",
+    "importing",
+    "dispatch",
+    "dispatch after a pause",
+    "elementwise",
+    "stencil",
+    "transcendental",
+    "sum",
+    "histogram",
+    "scatter-add",
+    "starting",
+    "compiling",
+    "atomics",
+    "growth",
+    "many arrays",
+    "small",
+    "argument, 1 MB",
+    "argument and result, 1 MB",
+    "argument, read",
+    "same array",
+    "crossover, argument",
+    "crossover, argument and result",
+    "memory of workers",
+    "memory of messages",
+]
+WITHOUT_CONTEST = {
+    *("handle sizes", "importing", "small", "memory of messages"),
+    *("growth", "many arrays"),
+    *("crossover, argument", "crossover, argument and result"),
+}
+
+
+def start(*options: str, **more: Any) -> subprocess.Popen[str]:
+    # A process of its own: it leaves a resource tracker behind, as does all that
+    # uses multiprocessing.shared_memory.
+    return subprocess.Popen(
+        [sys.executable, "-m", "benchmarks", *options],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **more,
+    )
+
+
+def run(*options: str) -> tuple[int, str]:
+    with start(*options) as process:
+        _, said = process.communicate(timeout=500)
+    return process.returncode, said
+
+
+def leftovers() -> set[str]:
+    """What benchmarks have left that do not run any more."""
+    return {
+        name
+        for directory in ("/dev/shm", "/var/tmp")
+        for name in os.listdir(directory)
+        if name.startswith("sharray-benchmark-")
+        and not os.path.exists(f"/proc/{name.split('-')[2]}")
+    }
+
+
+# -- a quick run of everything -----------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("benchmarks") / "new" / "output"
+    before = leftovers()
+    assert run("--quick", "--output", str(path)) == (0, "")
+    assert leftovers() - before == set()
+    return path
+
+
+@pytest.fixture(scope="module")
+def results(output: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((output / "results.json").read_text("utf-8"))
+    return found
+
+
+def test_results_say_what_they_were_measured_on(results: dict[str, Any]) -> None:
+    assert results["quick"] is True
+    for fact in ("cpu", "cores", "kernel", "python", "numpy", "numba", "date"):
+        assert results["machine"][fact]
+
+
+def test_every_contender_was_measured(results: dict[str, Any]) -> None:
+    assert [table["name"] for table in results["tables"]] == TABLES
+    assert tuple(dict.fromkeys(one["topic"] for one in results["tables"])) == TOPICS
+    for table in results["tables"]:
+        assert len(table["rows"]) >= 3
+        for row in table["rows"]:
+            if row["missing"]:
+                assert row["missing"] == "not installed"
+                assert row["name"].startswith("SharedArray.")
+                continue
+            assert row["samples"] >= 1
+            low, median, high = (row["found"][n] for n in ("low", "median", "high"))
+            assert 0 < low <= median <= high <= row["found"]["worst"]
+
+
+def test_every_topic_has_goals(results: dict[str, Any]) -> None:
+    without = [table["name"] for table in results["tables"] if not table["goals"]]
+    assert without == [
+        "creating and reading",
+        "crossover, argument",
+        "crossover, argument and result",
+    ]
+
+
+def test_every_table_with_peers_names_them(results: dict[str, Any]) -> None:
+    for table in results["tables"]:
+        contest = table["contest"]
+        assert (contest is None) is (table["name"] in WITHOUT_CONTEST)
+        if contest is not None:
+            names = {row["name"] for row in table["rows"]}
+            assert contest["peers"]
+            assert {contest["ours"], *contest["peers"], *contest["floors"]} <= names
+
+
+def test_a_file_of_results_is_read_as_it_was_written(output: Path) -> None:
+    results_module.write(results_module.read(output / "results.json"), Path("again"))
+    assert Path("again").read_text() == (output / "results.json").read_text()
+
+
+def test_tables_and_plots_are_written_beside_the_results(output: Path) -> None:
+    # That over sizes needs more than the one size of a quick run.
+    names = ["ratios.svg", "results.json", "tables.md"]
+    assert sorted(os.listdir(output)) == names
+    text = (output / "tables.md").read_text("utf-8")
+    for table in results_module.read(output / "results.json").tables:
+        assert text.count(f"**{table.title}**\n") == 1
+    assert "](./ratios.svg)" in text
+
+
+# -- a table -----------------------------------------------------------------
+
+
+def table_of(**medians: float | None) -> Table:
+    contenders = [
+        Contender(name, None if median is None else lambda median=median: median)
+        for name, median in medians.items()
+    ]
+    return Table.measured("name", "title", contenders, rounds=2)
+
+
+def run_of(*tables: Table) -> Results:
+    facts: dict[str, Any] = {"cpu": "a cpu", "cores": 2, "kernel": "a kernel"}
+    facts |= {"python": "CPython 3", "date": "a day", "load": 0}
+    return Results(facts, False, [summarize("opening", one) for one in tables])
+
+
+def test_a_peer_that_is_not_installed_is_shown_as_such() -> None:
+    table = table_of(here=1.0, missing=None)
+    table.demand("missing", 2, times="here")
+    found = summarize("opening", table)
+    assert [row.missing for row in found.rows] == ["", "not installed"]
+    assert found.goals == []
+    assert "| missing | not installed |" in markdown.every_table(run_of(table), ".")
+
+
+def test_a_contender_that_is_not_measured_says_why() -> None:
+    missing = Contender("slow", None, "not measured: 9 s a call expected")
+    here = Contender("here", lambda: 1.0)
+    table = Table.measured("name", "title", [here, missing], rounds=2)
+    text = markdown.every_table(run_of(table), ".")
+    assert "| slow | not measured: 9 s a call expected |" in text
+
+
+def test_a_slow_contender_gets_fewer_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    def taking(seconds: float) -> Contender:
+        def sample() -> float:
+            nonlocal now
+            now += seconds
+            return seconds
+
+        return Contender(str(seconds), sample)
+
+    monkeypatch.setattr("benchmarks.harness.time.perf_counter", lambda: now)
+    cases = [taking(seconds) for seconds in (0.5, 2.0, 6.0, 30.0)]
+    table = Table.measured("name", "title", cases, rounds=8, budget=5)
+    assert {name: len(found or ()) for name, found in table.samples.items()} == {
+        "0.5": 8,
+        "2.0": 3,
+        "6.0": 1,
+        "30.0": 1,  # the first, as it is so slow
+    }
+    ratio = table.ratio("30.0", "0.5")
+    assert ratio is not None
+    assert ratio.median == 60
+
+
+def row_of(text: str, task: str) -> list[str]:
+    line = next(one for one in text.splitlines() if one.startswith(f"| {task} |"))
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+@pytest.mark.parametrize(
+    ("ours", "peer", "expected"),
+    [
+        (1.0, 20.0, ["**1 s**", "99 s, usual: 99x faster", "20 s, peer: 20x faster"]),
+        (3.0, 2.0, ["3 s", "99 s, usual: 33x faster", "**2 s**, peer: 1.5x slower"]),
+        (
+            1.02,
+            1.0,
+            ["**1.02 s**", *("99 s, usual: 97x faster", "**1 s**, peer: the same")],
+        ),
+        (200.0, 100.0, ["200 s", "**99 s**, usual: 2x slower", ""]),
+    ],
+)
+def test_the_summary_shows_who_wins(
+    ours: float, peer: float, expected: list[str]
+) -> None:
+    table = table_of(ours=ours, usual=99.0, peer=peer, floor=0.5, missing=None)
+    table.compare("to do it", "ours", group="it", floors=("floor",))
+    text = markdown.summary(run_of(table), ".")
+    assert row_of(text, "to do it") == ["to do it", *expected, "500 ms, floor"]
+    details = markdown.every_table(run_of(table), ".")
+    bold = [f"| **{name}** |" in details for name in ("ours", "usual", "peer")]
+    assert bold == ["**" in cell for cell in expected]
+
+
+def test_without_the_usual_way_the_best_peer_is_still_there() -> None:
+    table = table_of(ours=1.0, usual=None, peer=2.0)
+    table.compare("to do it", "ours", group="it")
+    text = markdown.summary(run_of(table), ".")
+    assert row_of(text, "to do it")[1:4] == ["**1 s**", "", "2 s, peer: 2x faster"]
+
+
+def test_of_a_group_the_summary_shows_where_sharray_does_worst() -> None:
+    tables = [table_of(ours=ours, peer=10.0) for ours in (5.0, 15.0, 2.0)]
+    for number, table in enumerate(tables):
+        table.compare(f"task {number}", "ours", group="it")
+    text = markdown.summary(run_of(*tables), ".")
+    assert [n for n in range(3) if f"| task {n} |" in text] == [1]
+
+
+# -- plots -------------------------------------------------------------------
+
+
+def in_another_process(code: str) -> None:
+    # matplotlib keeps the files of its fonts open.
+    subprocess.run(
+        [sys.executable, "-c", f"from pathlib import Path; {code}"],
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        check=True,
+        timeout=500,
+    )
+
+
+def test_plots_name_every_contender() -> None:
+    tables = []
+    for what in (ARGUMENT, BOTH):
+        for nbytes in (1_000, 1_000_000):
+            table = table_of(**{"sharray.install()": 1.0, "joblib": nbytes / 1e5})
+            tables.append(replace(table, name=table_name(what, nbytes)))
+            tables[-1].compare(table.name, "sharray.install()", group="it")
+    results_module.write(run_of(*tables), Path("results.json"))
+    draw = "plots.draw(results.read(Path('results.json')), Path())"
+    in_another_process(f"from benchmarks import plots, results; {draw}")
+    assert sorted(os.listdir()) == ["passing.svg", "ratios.svg", "results.json"]
+    for name in ("passing.svg", "ratios.svg"):
+        texts = {one.text for one in ElementTree.parse(name).iter() if one.text}
+        assert any("joblib" in text for text in texts)
+        assert {"1 kB", "1 MB", "1 s"} <= texts or name == "ratios.svg"
+
+
+# -- publishing --------------------------------------------------------------
+
+
+def test_what_is_published_is_what_the_committed_results_say() -> None:
+    found = results_module.read(REPOSITORY / publish.RESULTS)
+    for page, text in publish.rewritten(found, REPOSITORY).items():
+        assert page.read_text("utf-8") == text, (
+            "these figures are not edited by hand: run python -m benchmarks.publish "
+            f"{Path(publish.RESULTS).parent}"
+        )
+
+
+@pytest.mark.parametrize("name", publish.PAGES)
+def test_published_pages_show_pictures_that_exist(name: str) -> None:
+    page = REPOSITORY / name
+    shown = [
+        part.partition(")")[0]
+        for part in page.read_text("utf-8").split("](")[1:]
+        if part.partition(")")[0].endswith(".svg")
+    ]
+    assert shown
+    for picture in shown:
+        ElementTree.parse(page.parent / picture)
+
+
+def test_publishing_rewrites_pages_and_draws_plots(output: Path) -> None:
+    os.mkdir("docs")
+    page = (
+        "Before.\n<!-- benchmarks: {} -->\nBy hand.\n"
+        "<!-- end of benchmarks -->\nAfter.\n"
+    )
+    Path("README.md").write_text(page.format("summary"))
+    Path("docs/performance.md").write_text(page.format("all"))
+    done = f"publish(Path({str(output)!r}), Path())"
+    in_another_process(f"from benchmarks.publish import publish; {done}")
+    copied = Path("benchmarks/results/results.json")
+    assert copied.read_bytes() == (output / "results.json").read_bytes()
+    assert os.listdir("docs/images/benchmarks") == ["ratios.svg"]
+    for name, picture in (
+        ("README.md", None),
+        ("docs/performance.md", "images/benchmarks/ratios.svg"),
+    ):
+        text = Path(name).read_text("utf-8")
+        assert text.startswith("Before.\n<!-- benchmarks: ")
+        assert text.endswith("\n<!-- end of benchmarks -->\nAfter.\n")
+        assert "By hand." not in text
+        assert picture is None or f"]({picture})" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("<!-- benchmarks: fast -->\n<!-- end of benchmarks -->\n", "named 'fast'"),
+        ("<!-- benchmarks: summary -->\n", "without a line <!-- end of benchmarks"),
+        ("<!-- end of benchmarks -->\n", "or the other way round"),
+    ],
+)
+def test_a_page_with_wrong_markers_is_refused(
+    output: Path, text: str, expected: str
+) -> None:
+    Path("README.md").write_text(text)
+    with pytest.raises(BenchmarkError, match=r"README\.md") as refused:
+        publish.publish(output, Path())
+    assert expected in str(refused.value)
+    assert os.listdir() == ["README.md"]
+    assert Path("README.md").read_text() == text
+
+
+def test_what_holds_no_results_is_refused() -> None:
+    Path("results.json").write_text('{"tables": [{"name": "opening"}]}')
+    with pytest.raises(BenchmarkError, match=r"results\.json does not hold results"):
+        publish.publish(Path(), REPOSITORY)
+
+
+# -- what goes wrong ---------------------------------------------------------
+
+
+def test_nothing_is_left_behind_after_an_error() -> None:
+    before = leftovers()
+    status, said = run("--quick", "--only", "flushing", "--disk", "/dev/shm")
+    assert status == 1
+    assert said == "benchmarks: /dev/shm is not on a disk: name one with --disk\n"
+    assert leftovers() - before == set()
+
+
+def processes_with(variable: str) -> list[str]:
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            environment = Path(f"/proc/{pid}/environ").read_bytes()
+        except OSError:
+            continue
+        if variable.encode() in environment:
+            found.append(Path(f"/proc/{pid}/cmdline").read_text())
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_nothing_is_left_behind_when_stopped(number: signal.Signals) -> None:
+    before, mark = leftovers(), f"SHARRAY_TEST={uuid.uuid4()}"
+    environment = os.environ | dict([mark.split("=")])
+    options = ("--quick", "--only", "passing")
+    with start(*options, env=environment, start_new_session=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "Pool.apply with small arrays" in line:
+                break
+        assert len(processes_with(mark)) > 5
+        os.kill(process.pid, number)
+        _, said = process.communicate(timeout=500)
+    assert process.returncode == 128 + number
+    assert "Traceback" not in said
+    assert processes_with(mark) == []
+    assert leftovers() - before == set()

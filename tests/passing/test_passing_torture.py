@@ -1,0 +1,39 @@
+"""Processes send each other arrays while many of them are killed, at any line.
+
+And the same with each safeguard of the messages removed in turn: a torture that
+does not notice would prove nothing.
+"""
+
+from __future__ import annotations
+
+import pytest
+from repository import SUPPORT
+from torture.correspondents import VIOLATIONS
+from torture.message_mutants import BY_NAME, MUTANTS
+from torture.messages import KILLS, LONGEST, SEEN, SIGHTS
+from torture.running import run
+
+SECONDS = 30  # at least; a busy machine takes longer to see as much
+
+
+@pytest.fixture(autouse=True)
+def _own_directories(tmp_ram: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHARRAY_RAM_DIR", tmp_ram)
+    monkeypatch.setenv("PYTHONPATH", str(SUPPORT), prepend=":")
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")  # no threads before a fork
+
+
+@pytest.mark.torture
+def test_no_message_is_lost_wrong_or_left_by_five_hundred_kills() -> None:
+    found = run("messages", str(SECONDS))
+    assert found["errors"] == []
+    assert {what: found[what] for what in VIOLATIONS} == dict.fromkeys(VIOLATIONS, 0)
+    assert found["kills"] >= KILLS
+    assert min(found[what] for what in SIGHTS) > SEEN
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("mutant", BY_NAME)
+def test_the_torture_notices_when_a_safeguard_is_missing(mutant: str) -> None:
+    found = run("messages", str(LONGEST), mutant)
+    assert found[MUTANTS[BY_NAME[mutant]]] > 0

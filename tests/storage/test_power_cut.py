@@ -1,0 +1,68 @@
+"""Flushed is durable: what is left after a power cut, on a real file system."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import disks
+import numpy as np
+import pytest
+
+import sharray as sh
+from sharray.array.core import SharedArray
+from sharray.system import files
+
+pytestmark = [pytest.mark.slow, disks.needs_disks]
+PAGES = 64
+PAGE = 4096
+
+
+def after_flushing_half(directory: Path) -> np.ndarray:
+    """Flush half of an array, cut the power, and read what is there."""
+    with disks.disk(directory) as disk:
+        a = sh.create(disk.path / "a.npy", (PAGES, PAGE), "u1", fill_value=1)
+        a[...] = 2
+        a[: PAGES // 2].flush()
+        del a
+        disk.cut_power()
+        return np.load(disk.path / "a.npy")
+
+
+def test_flushed_pages_survive_and_others_need_not(tmp_path: Path) -> None:
+    found = after_flushing_half(tmp_path)
+    assert (found[: PAGES // 2] == 2).all()
+    # That some are lost shows that the power cut is one; the kernel writes
+    # neighbours along with what it must.
+    assert (found[PAGES // 2 :] == 1).any()
+
+
+def test_without_msync_they_would_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SharedArray, "flush", lambda self: None)
+    assert (after_flushing_half(tmp_path) == 1).all()
+
+
+def created_before_the_cut(directory: Path) -> list[str]:
+    """Create arrays, one over another, cut the power; which values are there."""
+    with disks.disk(directory) as disk:
+        sh.create(disk.path / "a.npy", 10, fill_value=1)
+        sh.create(disk.path / "a.npy", 10, fill_value=2, overwrite=True)
+        sh.create(disk.path / "b.npy", 10, fill_value=3)
+        disk.cut_power()
+        return [
+            f"{name}={int(np.load(disk.path / name)[9])}"
+            for name in ("a.npy", "b.npy")
+            if (disk.path / name).exists()
+        ]
+
+
+def test_created_names_and_values_survive(tmp_path: Path) -> None:
+    assert created_before_the_cut(tmp_path) == ["a.npy=2", "b.npy=3"]
+
+
+def test_without_syncing_the_directory_names_are_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "sync_directory", lambda path: None)
+    assert created_before_the_cut(tmp_path) != ["a.npy=2", "b.npy=3"]

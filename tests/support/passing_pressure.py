@@ -1,0 +1,167 @@
+"""Messages under pressure: what the tests and the processes they start share."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import resource
+import subprocess
+import sys
+import threading
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from repository import PYTHON_PATH
+
+from sharray.passing.options import Options, State
+from sharray.passing.wire.receiving import Received
+from sharray.passing.wire.sending import write
+from sharray.storage.messages import outbox
+
+MIB = 1 << 20
+# Larger than what the receiver copies at once, so that it holds the memory.
+HELD = 300_000
+_kept: list[Any] = []
+
+
+def payload(seed: int, nbytes: int = HELD) -> np.ndarray[Any, Any]:
+    """Bytes that no other seed gives."""
+    return np.random.default_rng(seed).integers(0, 256, nbytes, np.uint8)
+
+
+def checksum(x: Any) -> int:
+    """Of all bytes of an array, in C order."""
+    return zlib.crc32(np.ascontiguousarray(x))
+
+
+def keep(x: Any) -> int:
+    """Hold what arrives for as long as the process lives."""
+    _kept.append(x)
+    return checksum(x)
+
+
+def sums_of_kept(_: Any) -> list[int]:
+    """What the arrays hold now that `keep` was given."""
+    return [checksum(x) for x in _kept]
+
+
+def echo(x: Any) -> Any:
+    """The same data in another array."""
+    return x.copy()
+
+
+def sent(obj: Any) -> bytes:
+    """The bytes that would go through the pipe."""
+    return bytes(write(obj, State.options or Options()).data)
+
+
+def passed(obj: Any) -> Any:
+    """An object after its way through a message, in this process."""
+    return pickle.loads(sent(obj))
+
+
+def is_in_shared_memory(x: Any) -> bool:
+    """Whether an array that was received lies in the memory of its message."""
+    while x is not None:
+        if isinstance(x, Received):
+            return True
+        x = x.obj if isinstance(x, memoryview) else getattr(x, "base", None)
+    return False
+
+
+def files_in_ram() -> list[str]:
+    """Every file in the RAM directory."""
+    top = os.environ["SHARRAY_RAM_DIR"]
+    return [os.path.join(d, name) for d, _, names in os.walk(top) for name in names]
+
+
+def bytes_in_ram() -> int:
+    """How much memory these files take."""
+    return sum(os.stat(path).st_blocks * 512 for path in files_in_ram())
+
+
+def limit_descriptors(most: int = 40) -> None:
+    """Let this process open no more."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def answer_with_twice(connection: Connection) -> None:
+    """Send back the double of each array, holding neither."""
+    while True:
+        x = connection.recv()
+        if x is None:
+            return
+        double = x * 2
+        del x
+        connection.send(double)
+        del double
+
+
+def answer_in_threads(connections: list[Connection]) -> None:
+    """As many threads as connections; each sends back what it gets."""
+    sys.setswitchinterval(1e-6)
+    threads = [
+        threading.Thread(target=answer_with_twice, args=(c,)) for c in connections
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def send_with_few_descriptors(connection: Connection, count: int) -> None:
+    """Send arrays to somebody who holds all of them."""
+    limit_descriptors()
+    for seed in range(count):
+        connection.send(payload(seed))
+
+
+def receive_with_few_descriptors(connection: Connection, count: int) -> None:
+    """Receive and hold arrays, then tell their checksums."""
+    limit_descriptors()
+    held = [connection.recv() for _ in range(count)]
+    connection.send([checksum(x) for x in held])
+
+
+def forget_outbox() -> None:
+    """Start with no file to send in, whatever a test has sent that nobody read."""
+    outbox._close_all()
+
+
+def start_program(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a program from a file, as multiprocessing's spawn needs; none may hang."""
+    path = Path("pressed.py")
+    path.write_text(code)
+    return subprocess.run(
+        [sys.executable, str(path)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": PYTHON_PATH} | environment,
+        timeout=500,
+        check=False,
+    )
+
+
+@contextmanager
+def warnings_counted() -> Iterator[list[warnings.WarningMessage]]:
+    """All warnings, also those that come twice from one place."""
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        yield found
+
+
+class Unloadable:
+    """What cannot be unpickled."""
+
+    def __reduce__(self) -> Any:
+        return _refuse, ()
+
+
+def _refuse() -> None:
+    raise RuntimeError("refused")

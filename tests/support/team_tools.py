@@ -1,0 +1,159 @@
+"""What the tests of teams have in common: waiting, and looking at processes."""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from signal import SIGCONT, SIGSTOP
+from typing import Any
+
+import pytest
+from repository import PYTHON_PATH
+
+import sharray as sh
+from sharray.kernels.jit import is_disabled
+from sharray.team.control import layout as at
+
+__all__ = ["SIGCONT", "SIGSTOP", "is_disabled"]
+
+# Long enough for any machine: no test waits so long unless something is wrong.
+LONG = 200.0
+
+needs_jit = pytest.mark.skipif(is_disabled(), reason="runs where numba compiles")
+
+
+def team_of(workers: int, **options: Any) -> Any:
+    """A fixture: a team that serves all tests of a module."""
+
+    @pytest.fixture(scope="module", name="team")
+    def started() -> Iterator[sh.Team]:
+        with sh.Team(workers, **options) as team:
+            yield team
+
+    return started
+
+
+@pytest.fixture(autouse=True)
+def settled(_no_leaks: None) -> Iterator[None]:
+    """Give workers the time to let go of what a test has dropped.
+
+    They are told at once, but nobody waits until they have done it, and whoever is
+    last removes the file. A module that uses this has it among its names.
+    """
+    yield
+    gc.collect()
+    end = time.monotonic() + LONG
+    while files_in_ram() and time.monotonic() < end:
+        time.sleep(0.001)
+
+
+def files_in_ram() -> list[str]:
+    """Files of arrays."""
+    tops = os.walk(os.environ["SHARRAY_RAM_DIR"])
+    return [os.path.join(top, name) for top, _, names in tops for name in names]
+
+
+def until(condition: Callable[[], object], seconds: float = LONG) -> None:
+    """Wait until something is so."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited for too long"
+        time.sleep(0.001)
+
+
+def until_inside(gate: Any, n: int = 1) -> None:
+    """Wait until so many chunks of `hold` have begun."""
+    until(lambda: sh.atomic.load(gate, 0) >= n)
+
+
+def let_go(gate: Any) -> None:
+    """Let all chunks of `hold` end."""
+    sh.atomic.store(gate, 1, 1)
+
+
+def path_of(array: Any) -> str:
+    """The file of an array, which may be anonymous."""
+    return str(array._root.segment.path)
+
+
+def maps(pid: int, path: str) -> bool:
+    """Whether a process has a file mapped."""
+    return path in Path(f"/proc/{pid}/maps").read_text()
+
+
+def state_of(pid: int) -> str:
+    """One letter: see proc(5)."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def ticks_of(pid: int) -> int:
+    """Time that a process has computed."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def wait_for_end(pid: int, seconds: float = LONG) -> bool:
+    """Wait for the end of any process; it may be a zombie then."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([fd], [], [], seconds)[0])
+    finally:
+        os.close(fd)
+
+
+def kill(pid: int, signal_number: int = 9) -> None:
+    """Kill a worker, and wait until it is dead, but leave it to the team to reap it."""
+    os.kill(pid, signal_number)
+    assert wait_for_end(pid)
+
+
+@contextmanager
+def stopped_from_hanging(gate: Any) -> Iterator[None]:
+    """Let `hold` go after a while whatever happens, so that a failing test ends."""
+    timer = threading.Timer(LONG, let_go, [gate])
+    timer.start()
+    try:
+        yield
+    finally:
+        let_go(gate)
+        timer.cancel()
+        timer.join()
+
+
+def start(code: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    """Start a program that sees the tests' modules."""
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", code, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": PYTHON_PATH} | environment,
+    )
+
+
+@contextmanager
+def program(code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Such a program, killed at the end if it still runs."""
+    with start(code, *arguments) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def until_open(team: Any) -> None:
+    """Wait until a run of the team has begun: its gate is open."""
+    words = team._crew.control.words
+    until(lambda: words[at.GATE] & at.CLOSED == 0)

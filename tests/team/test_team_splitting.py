@@ -1,0 +1,148 @@
+"""How the work of a run is cut into chunks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import sharray as sh
+from sharray.team.splitting import SINGLE, Chunking, split
+
+pytestmark = pytest.mark.slow
+
+
+lengths = st.integers(0, 5000) | st.integers(0, 2**40)
+members = st.integers(1, 64)
+chunks = st.none() | st.integers(1, 300) | st.integers(1, 2**41)
+
+
+def check_partition(chunking: Chunking) -> None:
+    """Chunks follow each other, from 0 to the end, and none is empty."""
+    assert chunking.chunks >= 1
+    edges = [chunking.bounds(number) for number in edge_numbers(chunking.chunks)]
+    assert edges[0][0] == 0
+    assert chunking.bounds(chunking.chunks - 1)[1] == chunking.length
+    for number in edge_numbers(chunking.chunks):
+        begin, end = chunking.bounds(number)
+        assert begin < end or chunking.length == 0
+        if number + 1 < chunking.chunks:
+            assert chunking.bounds(number + 1)[0] == end
+
+
+def edge_numbers(count: int) -> list[int]:
+    """Numbers of all chunks, or of the first and last if there are many."""
+    return (
+        list(range(count)) if count < 2000 else [*range(99), *range(count - 99, count)]
+    )
+
+
+@given(length=lengths, members=members, static=st.booleans(), chunk=chunks)
+def test_ranges_are_covered_once_and_in_order(
+    length: int, members: int, static: bool, chunk: int | None
+) -> None:
+    chunking = split(length, members, static=static, chunk=chunk, arrays=[])
+    check_partition(chunking)
+    if chunk is not None:
+        begin, end = chunking.bounds(0)
+        assert end - begin == min(chunk, length)
+    elif static:
+        assert chunking.chunks <= members
+        sizes = [
+            end - begin for begin, end in map(chunking.bounds, range(chunking.chunks))
+        ]
+        assert max(sizes) == -(-length // members)
+
+
+@st.composite
+def arrays(draw: Any) -> tuple[int, list[Any]]:
+    """Arrays of one length along an axis, which begin anywhere."""
+    length = draw(st.integers(0, 3000))
+    found = []
+    for _ in range(draw(st.integers(1, 3))):
+        dtype = np.dtype(draw(st.sampled_from(["u1", "i2", "f4", "f8", "c16", "S3"])))
+        across = draw(st.sampled_from([None, 1, 2, 5, 16]))
+        room = np.zeros((length + 9) * dtype.itemsize * (across or 1) + 64, "u1")
+        start = draw(st.integers(0, 8)) * dtype.itemsize + (-room.ctypes.data) % 64
+        n = length * (across or 1)
+        array = room[start : start + n * dtype.itemsize].view(dtype)
+        axis = 0
+        if across is not None:
+            axis = draw(st.integers(0, 1))
+            array = array.reshape((length, across) if axis == 0 else (across, length))
+        if draw(st.booleans()):
+            array = array[::-1]
+        found.append((array, axis))
+    return length, found
+
+
+@given(both=arrays(), members=members, static=st.booleans(), chunk=chunks)
+def test_arrays_are_covered_once_and_in_order(
+    both: Any, members: int, static: bool, chunk: int | None
+) -> None:
+    length, found = both
+    chunking = split(length, members, static=static, chunk=chunk, arrays=found)
+    check_partition(chunking)
+    if static and chunk is None:
+        assert chunking.chunks <= members
+    if chunk is not None:
+        assert chunking.bounds(0) == (0, min(chunk, length))
+
+
+@given(
+    length=st.integers(2000, 10_000),
+    start=st.integers(0, 20),
+    dtype=st.sampled_from(["u1", "i2", "f4", "f8", "c16"]),
+    members=st.integers(1, 8),
+)
+def test_dynamic_chunks_begin_where_a_cache_line_does(
+    length: int, start: int, dtype: str, members: int
+) -> None:
+    array = sh.zeros(length + start, dtype)[start:]
+    chunking = split(length, members, static=False, chunk=None, arrays=[(array, 0)])
+    address = array.__array_interface__["data"][0]
+    for number in range(1, chunking.chunks):
+        assert (address + chunking.bounds(number)[0] * array.itemsize) % 64 == 0
+
+
+@given(
+    length=st.integers(100, 10_000),
+    dtype=st.sampled_from(["u1", "i2", "f4", "f8", "c16"]),
+    members=st.integers(1, 5),
+)
+def test_static_chunks_of_an_array_from_its_start_are_aligned(
+    length: int, dtype: str, members: int
+) -> None:
+    array = sh.zeros(length, dtype)
+    chunking = split(length, members, static=True, chunk=None, arrays=[(array, 0)])
+    for number in range(1, chunking.chunks):
+        begin = chunking.bounds(number)[0]
+        assert (
+            begin * array.itemsize % 64 == 0
+            or length * array.itemsize < 8 * 64 * members
+        )
+
+
+@pytest.mark.parametrize("static", [True, False])
+@pytest.mark.parametrize("length", [0, 1, 2])
+def test_few_elements_make_few_chunks(length: int, static: bool) -> None:
+    array = np.zeros(length)
+    chunking = split(length, 4, static=static, chunk=None, arrays=[(array, 0)])
+    covered = [chunking.bounds(number) for number in range(chunking.chunks)]
+    assert sum(end - begin for begin, end in covered) == length
+    assert len(covered) == max(1, length if static else 1)
+
+
+def test_a_kernel_that_is_not_split_has_one_chunk() -> None:
+    assert [SINGLE.bounds(number) for number in range(SINGLE.chunks)] == [(0, 1)]
+
+
+def test_large_arrays_have_chunks_of_moderate_size() -> None:
+    array = np.broadcast_to(np.zeros(1), (2**40,))
+    chunking = split(2**40, 4, static=False, chunk=None, arrays=[(array, 0)])
+    assert chunking.size <= 2**16
+    wide = np.broadcast_to(np.zeros(1), (1000, 2**20))
+    assert split(1000, 4, static=False, chunk=None, arrays=[(wide, 0)]).size == 1
