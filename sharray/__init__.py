@@ -8,8 +8,10 @@ A map of the package; each layer imports only from those below it:
 - ``sharray.passing``: ordinary arrays between processes
 - ``sharray.team``: worker processes that run kernels together
 - ``sharray.kernels``: functions that numba compiles once for all processes
+- ``sharray.sync``: counters and barriers in shared memory
 - ``sharray.array``: `SharedArray`, its constructors, its handles
 - ``sharray.storage``: the file format, and how long a file lives
+- ``sharray.native``: machine code without numba, and `sharray.atomic`
 - ``sharray.system``: the operating system's calls
 - ``sharray.errors``: every error that is raised on purpose
 - ``sharray.hints``: what the system's errors mean, and what to do about them

@@ -16,6 +16,7 @@ from peers.cpython import suites
 from peers.reporting import shuffled
 from peers.running import Runner
 from peers.suite import Record, Records, Suite, of_pytest
+from repository import TESTS
 
 FAILING = """
 import os, unittest
@@ -316,7 +317,7 @@ def test_the_command_ends_all_processes_when_it_is_told_to_end(tmp_path: Path) -
     child = subprocess.Popen(
         [sys.executable, "-c", program],
         env=os.environ | {"TMPDIR": str(tmp_path / "tmp")},
-        cwd=Path(__file__).parent,
+        cwd=TESTS,
         stdout=subprocess.DEVNULL,
     )
     pids = [int(pid) for pid in fifo.read_text().split()]
