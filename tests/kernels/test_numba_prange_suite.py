@@ -6,13 +6,13 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import team_tools
+from repository import TESTS
 
 pytestmark = team_tools.needs_jit
-RUN = Path(__file__).parent / "peers" / "numba_prange" / "run.py"
+RUN = TESTS / "peers" / "numba_prange" / "run.py"
 
 
 def run(*arguments: str) -> str:
