@@ -156,11 +156,8 @@ def _look_at_next(waiting: deque[Location]) -> list[_Found | SharrayError]:
     with interrupts.deferred():  # nobody else would unmap them
         try:
             _map_next(waiting, looks, mapped)
-            done = [look for look in looks if isinstance(look, _Look)]
             with interrupts.allowed():
-                addresses = [look.address for look in done if look.address is not None]
-                keys = _keys_at(addresses)
-                dirty = _dirty_at([look.address for look in done if look.shown])
+                keys, dirty = _told_by_the_system(looks)
         finally:
             for address, nbytes in mapped:
                 pages.unmap(address, nbytes)
@@ -173,6 +170,15 @@ def _look_at_next(waiting: deque[Location]) -> list[_Found | SharrayError]:
         else look
         for look in looks
     ]
+
+
+def _told_by_the_system(
+    looks: list[_Look | SharrayError],
+) -> tuple[dict[int, FileKey], dict[int, int]]:
+    """Return how the tables of mappings name files, and how much of them is dirty."""
+    done = [look for look in looks if isinstance(look, _Look)]
+    keys = _keys_at([look.address for look in done if look.address is not None])
+    return keys, _dirty_at([look.address for look in done if look.shown])
 
 
 def _map_next(

@@ -13,9 +13,10 @@ state of this package that has to be undone uses one of them:
 - `deferred` for everything else: system calls that return a descriptor, locks of
   files, words in shared memory, conversations with a worker.
 
-No ``while`` may stand in a ``with`` or ``try`` block: since CPython 3.12, the block
-does not cover its jump back, and what arrives there leaves without the undoing. ``for``
-is covered, and so is a function with a loop that the block calls.
+A ``with`` or ``try`` block that undoes something has no ``while``, no loop whose body
+begins with an ``if``, and no comprehension with one, unless signals are deferred: since
+CPython 3.12, the block does not cover their jump back, and what arrives there leaves
+without the undoing. A function with the loop, called by the block, is covered.
 
 ::
 
@@ -146,12 +147,16 @@ def _take_over() -> None:
 def _give_back() -> None:
     try:
         for number, handler in _before.items():
-            if _handlers.getsignal(number) is _note:
-                _handlers.signal(number, handler)
+            _restore(number, handler)
         _before.clear()  # last: what is left here may not be restored yet
     except BaseException:  # of a handler that was
         _give_back()
         raise
+
+
+def _restore(number: int, handler: Callable[[int, Any], Any]) -> None:
+    if _handlers.getsignal(number) is _note:  # else the program has set another one
+        _handlers.signal(number, handler)
 
 
 def _deliver() -> None:

@@ -6,7 +6,7 @@ import ctypes
 import mmap
 import re
 import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from .c_library import c_function, raise_errno
 from .memory import PAGE_SIZE, raw_mmap
@@ -127,19 +127,25 @@ def dirty_bytes(addresses: Collection[int]) -> dict[int, int]:
     found: dict[int, int] = {}
     if not wanted:
         return found
-    address = None
     with open("/proc/self/smaps", "rb") as table:
-        for line in table:
-            name, _, value = line.partition(b":")
-            if name in (b"Shared_Dirty", b"Private_Dirty"):
-                if address is not None:
-                    nbytes = int(value.split()[0]) * 1024
-                    found[address] = found.get(address, 0) + nbytes
-            elif b"-" in name.split()[0]:  # the line that begins a mapping
-                if len(found) == len(wanted):
-                    break
-                address = wanted.get(name.partition(b"-")[0])
+        _add_dirty_bytes(table, wanted, found)
     return found
+
+
+def _add_dirty_bytes(
+    table: Iterable[bytes], wanted: dict[bytes, int], found: dict[int, int]
+) -> None:
+    address = None
+    for line in table:
+        name, _, value = line.partition(b":")
+        if name in (b"Shared_Dirty", b"Private_Dirty"):
+            if address is not None:
+                nbytes = int(value.split()[0]) * 1024
+                found[address] = found.get(address, 0) + nbytes
+        elif b"-" in name.split()[0]:  # the line that begins a mapping
+            if len(found) == len(wanted):
+                return
+            address = wanted.get(name.partition(b"-")[0])
 
 
 def frame(pid: int, address: int) -> int | None:
