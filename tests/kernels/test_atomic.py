@@ -184,7 +184,10 @@ def test_loads_in_a_loop_see_what_others_store() -> None:
 def test_importing_loads_no_compiler_and_calling_no_numba() -> None:
     code = """
 import sys, numpy
-from sharray import atomic, barrier, counter, extension, waiting
+from sharray import atomic
+from sharray.kernels.numba import extension
+from sharray.native import waiting
+from sharray.sync import barrier, counter
 print([name for name in ("numba", "llvmlite") if name in sys.modules])
 atomic.add(numpy.zeros(3), 0, 1)
 print([name for name in ("numba", "llvmlite") if name in sys.modules])

@@ -80,7 +80,7 @@ print(child_does(lambda: None))
 """
 
 OURS = """
-from sharray.kernels import locks
+from sharray.native import locks
 held(locks.compiling())
 held(locks.loading())
 x = np.zeros(3)

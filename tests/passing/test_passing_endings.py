@@ -8,7 +8,7 @@ import subprocess
 import ends
 import pytest
 from ends import names_in_ram
-from repository import SUPPORT
+from repository import PYTHON_PATH
 
 import sharray as sh
 from sharray.storage.lifetime import transit
@@ -28,7 +28,7 @@ reader, writer = fork.Pipe(False)
 @pytest.fixture(autouse=True)
 def _own_ram_directory(tmp_ram: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHARRAY_RAM_DIR", tmp_ram)
-    monkeypatch.setenv("PYTHONPATH", str(SUPPORT), prepend=":")
+    monkeypatch.setenv("PYTHONPATH", PYTHON_PATH, prepend=":")
 
 
 def start(program: str) -> subprocess.Popen[str]:

@@ -7,7 +7,7 @@ does not notice would prove nothing.
 from __future__ import annotations
 
 import pytest
-from repository import SUPPORT
+from repository import PYTHON_PATH
 from torture.correspondents import VIOLATIONS
 from torture.message_mutants import BY_NAME, MUTANTS
 from torture.messages import KILLS, LONGEST, SEEN, SIGHTS
@@ -19,7 +19,7 @@ SECONDS = 30  # at least; a busy machine takes longer to see as much
 @pytest.fixture(autouse=True)
 def _own_directories(tmp_ram: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHARRAY_RAM_DIR", tmp_ram)
-    monkeypatch.setenv("PYTHONPATH", str(SUPPORT), prepend=":")
+    monkeypatch.setenv("PYTHONPATH", PYTHON_PATH, prepend=":")
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")  # no threads before a fork
 
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 import pytest
-from repository import SUPPORT
+from repository import PYTHON_PATH
 from torture.deaths import lives_to_end
 from torture.dying import MOMENTS
 
@@ -25,7 +25,7 @@ def test_death_at_each_step_leaves_nothing_half_done(
     moment: str, tmp_ram: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SHARRAY_RAM_DIR", tmp_ram)
-    monkeypatch.setenv("PYTHONPATH", str(SUPPORT), prepend=":")
+    monkeypatch.setenv("PYTHONPATH", PYTHON_PATH, prepend=":")
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")  # no threads before a fork
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "torture.deaths", moment],

@@ -130,7 +130,7 @@ print(sum(len(names) for _, _, names in os.walk(os.environ["SHARRAY_RAM_DIR"])))
 
 def test_every_handle_on_its_way_keeps_its_array_whichever_thread_sent_it() -> None:
     program = """
-from sharray.storage import transit
+from sharray.storage.lifetime import transit
 sys.setswitchinterval(1e-6)
 
 def send(array, barrier, tokens):

@@ -8,4 +8,6 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 TESTS = ROOT / "tests"
 SUPPORT = TESTS / "support"
-PYTHON_PATH = os.pathsep.join(map(str, (SUPPORT, TESTS, ROOT)))
+# Programs may import the module of a test as well, from its folder.
+_FOLDERS = sorted({path.parent for path in TESTS.glob("*/test_*.py")})
+PYTHON_PATH = os.pathsep.join(map(str, (SUPPORT, TESTS, ROOT, *_FOLDERS)))

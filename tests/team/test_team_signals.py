@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import team_tools
+from repository import ROOT, TESTS
 from team_tools import program, state_of, until, wait_for_end
 
 settled = team_tools.settled
@@ -163,9 +164,9 @@ sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "--tb=short", *sys.argv[1:
 @pytest.mark.slow
 def test_without_numba_plain_python_does_the_same() -> None:
     files = ["arguments", "prange", "reduce", "random", "plans"]
-    paths = [str(team_tools.TESTS / f"test_team_{name}.py") for name in files]
+    paths = [str(TESTS / "team" / f"test_team_{name}.py") for name in files]
     process = team_tools.start(
-        PLAIN, "--rootdir", str(team_tools.TESTS.parent), *paths, NUMBA_DISABLE_JIT="1"
+        PLAIN, "--rootdir", str(ROOT), *paths, NUMBA_DISABLE_JIT="1"
     )
     out, err = process.communicate(timeout=500)
     assert process.returncode == 0, out[-5000:] + err

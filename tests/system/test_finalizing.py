@@ -37,10 +37,12 @@ def test_each_act_is_done_once_wherever_its_object_is_interrupted() -> None:
         living.append(mortal(lambda: done.append("act")))
 
     done: list[str] = []
+    before = len(finalizing._watched)
     living = [mortal(lambda: done.append("act"))]
     interrupt_everywhere(call, check)
+    living.clear()
     assert not finalizing._dead
-    assert not finalizing._watched
+    assert len(finalizing._watched) == before
 
 
 def test_an_interrupt_while_the_act_is_done_arrives_after_it() -> None:
@@ -62,10 +64,9 @@ def test_an_interrupt_while_the_act_is_done_arrives_after_it() -> None:
 def test_what_an_interrupt_has_left_is_done_with_the_next_death() -> None:
     done: list[str] = []
     first = mortal(lambda: done.append("first"))
-    death = next(iter(finalizing._watched.values()))
-    finalizing._note(
-        death
-    )  # as if the other callback had been interrupted at its start
+    death = list(finalizing._watched.values())[-1]
+    # As if the other callback had been interrupted at its start.
+    finalizing._note(death)
     second = mortal(lambda: done.append("second"))
     del second
     assert done == ["first", "second"]
@@ -78,6 +79,7 @@ def test_objects_that_die_in_acts_and_in_other_threads() -> None:
         done.append("outer")
         inner.clear()
 
+    before = len(finalizing._watched)
     done: list[str] = []
     inner = [mortal(lambda: done.append("inner"))]
     outer = [mortal(act)]
@@ -85,7 +87,7 @@ def test_objects_that_die_in_acts_and_in_other_threads() -> None:
     thread.start()
     thread.join()
     assert done == ["outer", "inner"]
-    assert not finalizing._watched
+    assert len(finalizing._watched) == before
 
 
 def test_a_forked_child_acts_for_its_own_copies() -> None:
