@@ -47,6 +47,11 @@ def extent(
     return low, high + itemsize
 
 
+def has_handle(mode: str | None) -> bool:
+    """Whether arrays of a mode pickle as handles, and not by value."""
+    return mode in ("r", "r+")
+
+
 def find_place(array: np.ndarray[Any, Any], root: Root) -> tuple[int, int, int] | None:
     """Where an array lies in a file, from its address; None if it does not.
 

@@ -37,6 +37,7 @@ from typing import Any
 import numpy as np
 
 from ..array.core import AnyArray, SharedArray
+from ..array.handle import has_handle
 from ..array.root import is_any_mapped
 from ..errors import NotSharedError
 from ..system import interrupts
@@ -97,14 +98,9 @@ def size_of(array: AnyArray) -> int:
     >>> size_of(a) < 500, size_of(a[[1, 2]])
     (True, 16)
     """
-    if has_handle(array):
+    if has_handle(array.mode):
         return sys.getsizeof(array)
     return np.asarray(array).nbytes
-
-
-def has_handle(array: AnyArray) -> bool:
-    """Whether an array pickles as a handle, not by value."""
-    return array.mode in ("r", "r+")
 
 
 def register_tokens() -> None:
@@ -215,7 +211,7 @@ def to_dask(array: AnyArray, chunks: Any = "auto") -> Any:
     >>> float(blocks.sum().compute())
     33.0
     """
-    if not has_handle(array):
+    if not has_handle(array.mode):
         raise NotSharedError(
             "this array is a private copy, which dask's workers cannot see; pass a "
             "shared one, or use dask.array.from_array, which copies"

@@ -28,9 +28,9 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from ..array.core import AnyArray, SharedArray
+from ..array.handle import has_handle
 from ..array.root import is_any_mapped
 from ..storage import location
-from .dask import has_handle
 
 ENVIRONMENT_VARIABLE = "SHARRAY_HOST"
 _HOST = "sharray-host"  # in what processes tell each other when they connect
@@ -66,7 +66,7 @@ def serialize_array(
     """The values of an array, unless its pickle, a handle, is enough."""
     from distributed.protocol.numpy import serialize_numpy_ndarray
 
-    if has_handle(array) and not _by_value.get():
+    if has_handle(array.mode) and not _by_value.get():
         raise NotImplementedError  # dask's word for: pickle it
     found: tuple[dict[str, Any], list[Any]] = serialize_numpy_ndarray(
         np.asarray(array), context

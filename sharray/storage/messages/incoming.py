@@ -51,7 +51,7 @@ class Incoming:
         self.segment = segment
         self._address = memory.address_of(segment.mapping)
         self._fd = fd
-        self._lock_offset = message.lock_offset(segment)
+        self._lock_offset = message.lock_offset(segment.size)
         self._looked = 0.0
         # After a fork, the memory is this process's copy and no more the file.
         self._own = False

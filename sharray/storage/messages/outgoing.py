@@ -44,7 +44,7 @@ class Outgoing:
         self.segment = segment
         self.capacity = segment.header.nbytes
         self.used = clock.monotonic()
-        self._lock_offset = message.lock_offset(segment)
+        self._lock_offset = message.lock_offset(segment.size)
         self._token = 0
         self._abandoned = False
         # Not the one of the mapping: whether others have locked a byte can be asked

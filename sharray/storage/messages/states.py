@@ -28,14 +28,9 @@ the file mapped at all, if only to use it for the next message.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...system import processes
 from .. import trailer
 from ..format import TRAILER_SIZE
-
-if TYPE_CHECKING:
-    from ..segment import Segment
 
 FREE = 0
 WRITING = 1
@@ -54,6 +49,6 @@ def most_files() -> int:
     return min(_MOST, processes.descriptor_limit() // _PART_OF_DESCRIPTORS)
 
 
-def lock_offset(segment: Segment) -> int:
-    """The byte of the file that a receiver locks."""
-    return segment.size - TRAILER_SIZE + trailer.STATE_WORD * 8
+def lock_offset(size: int) -> int:
+    """The byte that a receiver locks, of a file of some size."""
+    return size - TRAILER_SIZE + trailer.STATE_WORD * 8
