@@ -159,9 +159,10 @@ def test_a_run_with_a_barrier(team: sh.Team) -> None:
 
     x, barrier = sh.zeros(2), sh.Barrier(2)
     call()
+    before = threading.active_count()  # other tests may have left some
     check = both(is_raised, check_runs(team), lambda _: call())
     interrupt_everywhere(call, check, step=3)
-    assert threading.active_count() == 1 + (team._background is not None)
+    assert threading.active_count() <= before
 
 
 def test_a_run_that_does_not_begin_in_time() -> None:
