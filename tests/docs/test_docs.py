@@ -259,3 +259,9 @@ def test_the_build_fails_on_what_leads_nowhere(
     assert done.returncode != 0
     for complaint in complaints:
         assert re.search(rf"^(WARNING|ERROR) .*{complaint}", done.stderr, re.MULTILINE)
+
+
+def test_files_that_the_walks_name_are_there() -> None:
+    names = re.findall(r"`([\w/]+\.py)`", (DOCS / "internals.md").read_text("utf-8"))
+    assert len(names) > 40
+    assert [one for one in names if not (REPOSITORY / "sharray" / one).is_file()] == []

@@ -14,6 +14,22 @@ state           meaning                                     who may change it
 ``RETIRED``     the owner has given its memory back         nobody
 ==============  ==========================================  ====================
 
+::
+
+              owner: claim            owner: all is copied
+      FREE  --------------->  WRITING  ------------------->  IN_FLIGHT
+       ^                                                      |     |
+       |             receiver has copied the data out         |     |
+       +<-----------------------------------------------------+     |
+       |             owner has the file back: the pipe is gone      |
+       |                                                            |
+       +<-----------------------  HELD  <---------------------------+
+         receiver: arrays are gone     receiver: locks, then takes over
+
+A process that is killed leaves: as the owner, a file that the next process sweeps once
+nobody has it mapped; as a receiver before it has taken over, IN_FLIGHT until the pipe
+is gone; after that, HELD without a lock, which means free.
+
 Each use has a generation of its own. A message names it, so one that is delivered
 twice, or late, is recognised and never shows the data of another.
 

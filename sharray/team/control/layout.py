@@ -4,9 +4,50 @@ All words are int64, in one block of memory that all processes map. Words that
 different processes write at the same time are in cache lines (8 words) of their own.
 
 The gate says which run is open, and how many workers are inside: the number of the
-run in the upper 32 bits, then one bit for closed, then a count. A worker that comes
-late finds it closed and does not hold up anybody. A run is over when the gate is
-closed and nobody is inside.
+run in the upper 32 bits, then one bit for closed, then a count::
+
+                caller: run << 32              member without a chunk,
+                                               or whoever cancels
+    closed, 0  ------------------->  open, n  --------------------->  closed, n
+        ^                             ^   |                               |
+        |                             +---+                               |
+        |                  worker joins: n + 1                            |
+        |                  worker leaves: n - 1                           |
+        +-----------------------------------------------------------------+
+                  last worker leaves, adds 1 to FINISHED, wakes the caller
+
+A worker that comes late finds the gate closed and holds up nobody. A run is over when
+the gate is closed and nobody is inside.
+
+Invariants: the words of a run are written while the gate is closed and nobody is
+inside; a worker counts itself before it reads them; every chunk has one owner, who got
+its number from NEXT, or by its own number in a static run.
+
+====================  ======================================================
+word                  who writes it
+====================  ======================================================
+GATE                  the caller opens, workers count, anybody closes
+NEXT                  members, by adding; the caller before it opens the gate
+BELL, COMMANDS, STOP  the caller
+SLEEPERS              workers; the caller for one that was killed asleep
+FINISHED              the last worker that leaves
+CALLER_SLEEPS         the caller
+CANCEL                a member whose kernel raised, the caller
+words of the run      the caller, before it opens the gate
+words of a member     that member; the caller, before it opens the gate
+====================  ======================================================
+
+What a worker leaves that is killed
+
+- asleep: it counts in SLEEPERS, so ringing costs a system call until the caller
+  replaces it.
+- between INSIDE and the count: nothing was done, but the caller, who cannot know,
+  reports its death.
+- inside: the count stays above 0. The caller looks every 50 ms, finds INSIDE and no
+  process, and gives up the run.
+- between the count and INSIDE when it leaves: the run is over, and the worker is
+  replaced before the next.
+- before it wakes the caller: who looks every 50 ms all the same.
 """
 
 from __future__ import annotations
