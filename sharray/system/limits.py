@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 from .mounts import mounts, read
 
-_LAST_SYSTEM_USER = 999
 _CAP_SYS_ADMIN = 21  # capabilities(7)
 _NO_LIMIT = 1 << 62  # cgroup version 1 writes the largest number of pages instead
 # Version of control groups, files, and what names in memory.stat begin with.
@@ -252,50 +251,6 @@ def container(root: str = "/") -> str | None:
     if os.path.exists(os.path.join(root, "run/.containerenv")):
         return "podman"
     return None
-
-
-def logout_removes_files(root: str = "/", user: int | None = None) -> bool:
-    """Whether files in /dev/shm go when the user logs out: logind.conf(5), RemoveIPC.
-
-    That holds for whom is no system user, and does not linger.
-    """
-    user = os.getuid() if user is None else user
-    at = Path(root)
-    if user <= _LAST_SYSTEM_USER or not (at / "run/systemd/users").is_dir():
-        return False
-    lingers = read(str(at / f"run/systemd/users/{user}"))
-    if "\nLINGER=yes" in lingers or _user_name(user) in _names(
-        str(at / "var/lib/systemd/linger")
-    ):
-        return False
-    value = "yes"
-    for path in _settings_of_logind(at):
-        for line in read(str(path)).splitlines():
-            name, _, given = line.partition("=")
-            if name.strip() == "RemoveIPC":
-                value = given.strip().lower() or "yes"
-    return value in ("yes", "y", "true", "t", "on", "1")
-
-
-def _settings_of_logind(at: Path) -> list[Path]:
-    """The main file, then what is dropped in, by name; /etc precedes the others."""
-    places = [at / place / "systemd" for place in ("etc", "run", "usr/lib")]
-    main = [place / "logind.conf" for place in places]
-    dropped: dict[str, Path] = {}
-    for place in places:
-        for path in (place / "logind.conf.d").glob("*.conf"):
-            dropped.setdefault(path.name, path)
-    first = [path for path in main if path.exists()][:1]
-    return first + [dropped[name] for name in sorted(dropped)]
-
-
-def _user_name(user: int) -> str:
-    import pwd
-
-    try:
-        return pwd.getpwuid(user).pw_name
-    except KeyError:
-        return ""
 
 
 def _names(directory: str) -> list[str]:

@@ -46,7 +46,6 @@ RAM = RamDirectory(
     file_system=SHM,
     locks=Locks.WORK,
     contents=Contents(),
-    lost_at_logout=False,
     other_place="",
 )
 NO_LIMIT = Limit(None, None)
@@ -260,11 +259,6 @@ def test_what_killed_processes_left_is_counted() -> None:
     says(finding, NOTE, "2 named arrays (3.0 MiB, 1 in use); 1 anonymous", "sharray gc")
     assert "1 anonymous array (5.0 MiB) that nobody holds" in finding.found
     assert "2 unfinished files (4.0 KiB)." in finding.found
-
-
-def test_log_out_removes_arrays() -> None:
-    finding = ram.check_logout(replace(RAM, lost_at_logout=True))
-    says(finding, NOTE, "RemoveIPC", "loginctl enable-linger")
 
 
 # -- memory ------------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import disks
@@ -313,43 +312,6 @@ def test_a_container_is_known_by_what_it_has(
     assert limits.container(str(tmp_path)) == "docker"
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     assert limits.container(str(tmp_path)) == "kubernetes"
-
-
-def test_files_go_at_log_out_unless_logind_is_told_otherwise(tmp_path: Path) -> None:
-    def lost(user: int = 1000) -> bool:
-        return limits.logout_removes_files(str(tmp_path), user)
-
-    def write(path: str, content: str) -> None:
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).write_text(content)
-
-    assert not lost()  # no logind
-    write("run/systemd/users/1000", "NAME=someone\nSTATE=active\n")
-    assert lost()
-    assert not lost(999)
-    write("etc/systemd/logind.conf", "[Login]\n#RemoveIPC=yes\nRemoveIPC=no\n")
-    assert not lost()
-    write("usr/lib/systemd/logind.conf.d/50-ipc.conf", "[Login]\nRemoveIPC = yes\n")
-    assert lost()
-    write("etc/systemd/logind.conf.d/50-ipc.conf", "")  # in place of the other
-    assert not lost()
-    write("etc/systemd/logind.conf", "[Login]\nRemoveIPC=yes\n")
-    assert lost()
-    write("run/systemd/users/1000", "NAME=someone\nLINGER=yes\n")
-    assert not lost()
-
-
-def test_a_user_who_lingers_loses_nothing(tmp_path: Path) -> None:
-    name = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True)
-    (tmp_path / "run/systemd/users").mkdir(parents=True)
-    (tmp_path / "var/lib/systemd/linger").mkdir(parents=True)
-    (tmp_path / "var/lib/systemd/linger" / name.stdout.strip()).touch()
-    # A system user would lose nothing anyway.
-    user = os.getuid()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(limits, "_LAST_SYSTEM_USER", -1)
-        assert not limits.logout_removes_files(str(tmp_path), user)
-        assert limits.logout_removes_files(str(tmp_path), user + 1)
 
 
 LIMITED = """

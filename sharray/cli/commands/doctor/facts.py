@@ -47,7 +47,6 @@ class RamDirectory:
     file_system: mounts.FileSystem | None
     locks: probes.Locks | None
     contents: probes.Contents
-    lost_at_logout: bool
     other_place: str
     missing_calls: tuple[str, ...] = ()
 
@@ -117,7 +116,6 @@ def ram_directory() -> RamDirectory:
         file_system=None,
         locks=None,
         contents=probes.Contents(),
-        lost_at_logout=False,
         other_place=_runtime_directory(),
     )
     try:
@@ -130,7 +128,6 @@ def ram_directory() -> RamDirectory:
         path=path,
         parent=parent,
         file_system=mounts.file_system(parent),
-        lost_at_logout=parent == "/dev/shm" and limits.logout_removes_files(),
     )
     if os.path.lexists(path):
         status = os.lstat(path)

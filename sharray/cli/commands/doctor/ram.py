@@ -36,7 +36,6 @@ def check_ram(facts: RamDirectory, memory: MemoryFacts, host: Host) -> list[Find
             check_locks(facts),
             check_calls("calls in RAM", facts.missing_calls),
             check_contents(facts),
-            check_logout(facts),
         ]
     return found
 
@@ -213,19 +212,3 @@ def check_contents(facts: RamDirectory) -> Finding:
     )
     found = f"{found}; {' and '.join(left)}."
     return Finding("arrays in RAM", Verdict.NOTE, found, why, ("sharray gc",))
-
-
-def check_logout(facts: RamDirectory) -> Finding:
-    """Whether arrays outlive the session."""
-    if not facts.lost_at_logout:
-        found = "Named arrays in RAM outlast the session of their user."
-        why = "systemd-logind would remove them (RemoveIPC), which does not apply here."
-        return Finding("log-out", Verdict.OK, found, why)
-    return Finding(
-        "log-out",
-        Verdict.NOTE,
-        "systemd-logind removes this user's files in /dev/shm at the last log-out.",
-        "That is its setting RemoveIPC: named arrays are lost then, also those that "
-        "jobs in the background use. A user that lingers keeps them.",
-        ("loginctl enable-linger",),
-    )
