@@ -200,10 +200,9 @@ def plan_key(
 ) -> Any:
     """What a plan is kept under; None if it cannot be used again."""
     parts: list[Any] = [kernel.identity, options]
-    reducer = options[-1]
-    if type(reducer) is Kernel:
-        reducer.check_watched()
-        parts.append(reducer.identity)
+    if options[3] is not None and isinstance(options[3], Kernel):
+        options[3].check_watched()
+        parts.append(options[3].identity)
     for argument in arguments:
         if isinstance(argument, np.ndarray):
             parts.append(id(argument))
