@@ -99,7 +99,7 @@ def _for_recipient(dumps: Any) -> Any:
         before = _by_value.get()
         by_value = before or not _stays_on_host(obj, context)
         try:
-            # In here: an interrupt before `try` would have all that comes go by value.
+            # Inside `try`: an interrupt before it would send all later arrays by value.
             _by_value.set(by_value)
             return dumps(obj, context=context)
         finally:

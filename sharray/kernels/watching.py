@@ -75,9 +75,10 @@ def replaced(watched: tuple[Watched, ...]) -> list[Watched]:
 
 
 def _is_same_number(now: Any, before: Any) -> bool:
-    """A cell that was run again has made the same number, as another object."""
+    """Return whether a cell that was run again has made an equal number."""
     simple = type(before) in (int, float, complex, bool, str)
-    return simple and type(now) is type(before) and now == before
+    # Not ==, for which 0.0 and -0.0 are the same.
+    return simple and type(now) is type(before) and repr(now) == repr(before)
 
 
 def _variables(function: FunctionType) -> Iterator[Watched]:

@@ -6,7 +6,7 @@ module       what it is for
 `team`       `Team`: what users call
 `default`    the team behind `sharray.run`
 `options`    what the options of a run can be
-`arguments`  what is split, what is whole, what is refused
+`arguments`  which arguments are split, passed whole or refused
 `copying`    shared copies of ordinary arrays
 `splitting`  how large chunks are
 `plan`       what stays the same from run to run

@@ -84,6 +84,17 @@ def test_what_was_replaced_counts_for_all_types(
         assert values(team, book["g"], way, dtype) == [expected]
 
 
+def test_the_sign_of_zero_counts(team: Any) -> None:
+    book = Notebook()
+    book.run("zero = 0.0\n@sh.kernel\ndef k(x):\n    x[0] = np.copysign(1.0, zero)")
+    x = sh.zeros(1)
+    team.run(book["k"], x)
+    assert x[0] == 1
+    book.run("zero = -0.0")
+    team.run(book["k"], x)
+    assert x[0] == -1
+
+
 def test_what_a_kernel_that_is_called_refers_to_counts(team: Any) -> None:
     book = Notebook()
     book.run("step = 1\n@sh.kernel\ndef h(v):\n    return v + step")
