@@ -20,6 +20,7 @@ from hostile import refused
 from hypothesis import given
 from hypothesis import strategies as st
 from torture.dying import die_at, system_functions
+from torture.remains import arrays_below, still_locked_below
 
 import sharray as sh
 from sharray.storage import naming, replacing
@@ -349,7 +350,9 @@ def _killed(moment: str, n: int, *, overwrite: bool) -> bool:
             _create(overwrite=overwrite)
         finally:
             os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert not still_locked_below(os.getcwd())
+    return status == -signal.SIGKILL
 
 
 @pytest.mark.usefixtures("_lacking")
@@ -399,9 +402,9 @@ def test_killed_while_it_tries_links_it_leaves_nothing(moment: str) -> None:
             finally:
                 os._exit(0)
         died = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+        assert not still_locked_below(ram_directory())
         sh.gc()
-        left = [name for _, _, names in os.walk(ram_directory()) for name in names]
-        assert left == []
+        assert arrays_below(ram_directory()) == {}
     assert n > 10
 
 

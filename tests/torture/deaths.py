@@ -20,7 +20,7 @@ from sharray.storage.lifetime import ending, transit
 
 from . import lives
 from .dying import die_at
-from .remains import arrays_below, locked_files
+from .remains import arrays_below, still_locked_below
 
 # A life, and what becomes of the process that made the array it attaches.
 LIVES: dict[str, tuple[lives.Life, str]] = {
@@ -120,11 +120,10 @@ def visible() -> dict[str, int]:
 def what_is_wrong_when_all_are_dead() -> list[str]:
     """Look at the remains as the next process does, which tidies up."""
     wrong = []
-    left = visible()
-    if locked_files() & set(left.values()):
+    if still_locked_below(location.ram_directory(), os.getcwd()):
         wrong.append("a lock has remained")
     try:
-        for path in left:
+        for path in visible():
             lives.open_what_is_visible(path)
         sh.gc()
         # Whoever overwrites next uses the names that a dead process has left.

@@ -25,7 +25,7 @@ from sharray.storage.lifetime import transit
 
 from .actors import COUNTS, HANDLES, NAMED, Actor, N
 from .mutants import BY_NAME, MUTANTS
-from .remains import arrays_below, locked_files
+from .remains import arrays_below, still_locked_below
 
 _ACTORS = 6
 _LONGEST_PAUSE = 0.015
@@ -106,8 +106,7 @@ def count_what_is_left() -> int:
     ram = location.ram_directory()
     for name in os.listdir(HANDLES):
         os.unlink(os.path.join(HANDLES, name))
-    left = arrays_below(ram) | arrays_below(os.getcwd())
-    wrong += len(locked_files() & set(left.values()))
+    wrong += len(still_locked_below(ram, os.getcwd()))
     sh.gc()
     wrong += len(arrays_below(location.anonymous_directory()))
     for name in NAMED:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
+
+_PATIENCE = 30.0  # seconds, on a busy machine
 
 
 def arrays_below(directory: str) -> dict[str, str]:
@@ -31,3 +34,19 @@ def locked_files() -> set[str]:
         # 1: FLOCK  ADVISORY  READ 7317 00:1a:1182 0 EOF
         lines = [line.replace("->", "").split() for line in table]
     return {fields[5] for fields in lines}
+
+
+def still_locked_below(*directories: str) -> set[str]:
+    """Wait until no file there is locked; returns those that somebody still locks.
+
+    A dead process usually lets go before waitpid(2) returns. But whoever reads
+    ``/proc/PID/maps`` or the like of it holds on to its memory meanwhile, with the
+    mappings and their locks: monitors, and tests that run beside this one.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        files = {name for path in directories for name in arrays_below(path).values()}
+        locked = files & locked_files()
+        if not locked or time.monotonic() > deadline:
+            return locked
+        time.sleep(0.0005)  # there is no event to wait for
