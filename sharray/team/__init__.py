@@ -8,7 +8,7 @@ module       what it is for
 `options`    what the options of a run can be
 `arguments`  which arguments are split, passed whole or refused
 `copying`    shared copies of ordinary arrays
-`splitting`  how large chunks are
+`schedule`   how work is cut into chunks, and who takes which
 `plan`       what stays the same from run to run
 `running`    one run, and how it can end
 `futures`    runs in the background

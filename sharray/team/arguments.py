@@ -22,6 +22,8 @@ from ..kernels.arguments import (
 from ..kernels.jit import is_disabled
 from ..kernels.kernel import Kernel
 from ..sync.cells import Cells
+from .options import Reducer, RunOptions
+from .schedule import SplitArrays
 
 
 class Whole:
@@ -82,7 +84,7 @@ class Arguments(NamedTuple):
     length: int | None
 
     @property
-    def split_arrays(self) -> list[tuple[np.ndarray[Any, Any], int]]:
+    def split_arrays(self) -> SplitArrays:
         """Arrays that are split, and along which axis."""
         pairs = zip(self.values, self.axes, strict=True)
         return [(value, axis) for value, axis in pairs if axis != WHOLE]
@@ -159,8 +161,7 @@ def _roots_of(value: Any) -> list[Root]:
 def look_at(
     kernel: Kernel,
     arguments: tuple[Any, ...],
-    axis: int,
-    reducer: str | Kernel | None,
+    options: RunOptions,
 ) -> Arguments:
     """Decide what is split, and refuse what cannot be worked on.
 
@@ -173,6 +174,7 @@ def look_at(
     KernelError, TypeError
         Something else does not fit.
     """
+    axis, _, reducer = options
     kernel.check_for_run()
     names = list(kernel.signature.parameters)
     splits = not _splits_range(kernel, names, arguments, reducer)
@@ -209,7 +211,7 @@ def _splits_range(
     kernel: Kernel,
     names: list[str],
     arguments: tuple[Any, ...],
-    reducer: str | Kernel | None,
+    reducer: Reducer,
 ) -> bool:
     """Whether it is a loop over `prange` that is split, and not the arrays."""
     if not kernel.may_split or is_disabled():

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import operator
-from typing import Any
+from typing import NamedTuple, SupportsIndex
 
 from ..kernels.kernel import Kernel
 from ..kernels.reducing import ITEMWISE
 from ..system import clock, processes
+from .schedule import Schedule
+
+Reducer = str | Kernel | None
 
 
 def seconds_until(deadline: float | None) -> float:
@@ -33,10 +36,28 @@ def worker_count(workers: int | None, caller_works: bool) -> int:
     return workers
 
 
+class RunOptions(NamedTuple):
+    """The options of a run, checked.
+
+    Attributes
+    ----------
+    axis : int
+        The axis along which arrays are split.
+    schedule : Schedule
+        How the members share the chunks.
+    reducer : {'sum', 'min', 'max'} or Kernel or None
+        How the values of the chunks are combined.
+    """
+
+    axis: int
+    schedule: Schedule
+    reducer: Reducer
+
+
 def check_options(
-    axis: int, schedule: str, chunk: int | None, reducer: str | Kernel | None
-) -> tuple[Any, ...]:
-    """The options of a run, as they are used.
+    axis: SupportsIndex, schedule: str, chunk: SupportsIndex | None, reduce: Reducer
+) -> RunOptions:
+    """Check the options of a run, as `Team.run` takes them.
 
     Raises
     ------
@@ -44,19 +65,10 @@ def check_options(
         One of them is wrong.
     """
     axis = operator.index(axis)
-    if schedule not in ("dynamic", "static"):
-        raise ValueError(f"expected schedule='dynamic' or 'static', found {schedule!r}")
-    if chunk is not None:
-        try:
-            size = operator.index(chunk)
-        except TypeError:
-            size = 0
-        if size < 1:
-            raise ValueError(f"expected a positive integer as chunk=, found {chunk!r}")
-        chunk = size
-    if not isinstance(reducer, Kernel) and reducer not in (None, *ITEMWISE):
+    found = Schedule.named(schedule, chunk)
+    if not isinstance(reduce, Kernel) and reduce not in (None, *ITEMWISE):
         raise ValueError(
-            f"expected reduce='sum', 'min', 'max' or a kernel of two values, found "
-            f"{reducer!r}"
+            "expected reduce='sum', 'min', 'max' or a kernel of two values, got "
+            f"{reduce!r}"
         )
-    return axis, schedule, chunk, reducer
+    return RunOptions(axis, found, reduce)

@@ -22,11 +22,10 @@ from ..native.machine_code import RangeLoop
 from ..sync.barrier import Barrier
 from .arguments import Arguments, Whole, check_value
 from .control import layout as at
-from .splitting import NOT_REACHED, SINGLE, Chunking, split
+from .options import RunOptions
+from .schedule import DYNAMIC, NOT_REACHED, SINGLE, Chunking
 
 _LIMIT = 1 << 63
-
-Reducer = str | Kernel | None
 
 
 class Plan:
@@ -36,12 +35,10 @@ class Plan:
         self,
         kernel: Kernel,
         found: Arguments,
-        *,
-        reducer: Reducer,
-        static: bool,
-        chunk: int | None,
+        options: RunOptions,
         segment_number: Callable[[Root], int],
     ) -> None:
+        _, schedule, reducer = options
         self.kernel = kernel
         self.reducer = reducer
         self.keys = found.keys
@@ -53,8 +50,8 @@ class Plan:
             )
         self._repeats = "" if self.loop is None else _repeated(self.loop, found)
         self.is_split = found.length is not None or self.loop is not None
-        # What runs once is for whoever comes first.
-        self.static = static and self.is_split
+        # Whoever comes first does what runs once.
+        self.schedule = schedule if self.is_split else DYNAMIC
         has_value = self.compiled.value is not None
         check_value(kernel, has_value, self.is_split, reducer)
         slots, starts = found.slots(segment_number)
@@ -80,7 +77,6 @@ class Plan:
             for position, value in enumerate(found.values)
             if isinstance(value, np.ndarray)
         ]
-        self._chunk = chunk
         self._split_arrays = [
             (weakref.ref(array), axis) for array, axis in found.split_arrays
         ]
@@ -126,7 +122,7 @@ class Plan:
         plan = copy.copy(self)
         plan.compiled, plan.loop, plan.reducer = count, None, None
         plan.counting = None
-        plan.static = plan.is_split = False
+        plan.schedule, plan.is_split = DYNAMIC, False
         plan.barriers = []
         return plan
 
@@ -158,13 +154,7 @@ class Plan:
             if repeats and members == 1:
                 chunking = Chunking(length, max(length, 1), 0, 1)
             else:
-                chunking = split(
-                    length,
-                    members,
-                    static=self.static,
-                    chunk=self._chunk,
-                    arrays=arrays,
-                )
+                chunking = self.schedule.split(length, members, arrays)
             if repeats and chunking.chunks > 1:
                 raise KernelError(
                     f"kernel {self.kernel.__name__!r} {repeats}, which each of its "

@@ -16,7 +16,7 @@ from .control.page import own_words
 from .control.protocol import lead_here
 from .plan import Plan
 from .progress import ShowProgress
-from .splitting import NOT_REACHED, Chunking
+from .schedule import NOT_REACHED, Chunking
 from .workers.crew import Crew
 from .workers.process import Worker, WorkerGone
 
@@ -79,7 +79,7 @@ class Run:
         self._number, self._under_way = 0, plan
         try:
             # Static runs wait for all; others do without one that has died.
-            often = _STATIC_LOOK_INTERVAL if plan.static else _LOOK_INTERVAL
+            often = _STATIC_LOOK_INTERVAL if plan.schedule.is_static else _LOOK_INTERVAL
             if clock.monotonic() > self._looked + often:
                 self._look_for_the_dead()
             self._prepare(plan)
@@ -145,7 +145,7 @@ class Run:
         words[at.CHUNK] = chunking.size
         words[at.SHIFT] = chunking.shift
         words[at.CHUNKS] = chunking.chunks
-        words[at.STATIC] = plan.static
+        words[at.STATIC] = plan.schedule.is_static
         words[at.MEMBERS] = self._members
         own[at.ENTRY] = plan.compiled.entry_address
         # What runs only once is for a worker: it can be interrupted there.
@@ -231,7 +231,7 @@ class Run:
         for worker in self._crew.workers:
             if not worker.has_ended:
                 alive += 1
-            elif worker.is_inside(run) or plan.static:
+            elif worker.is_inside(run) or plan.schedule.is_static:
                 raise self._died(worker, plan, chunking)
         if not alive and not self._own[at.TAKES_PART]:
             raise self._died(self._crew.workers[0], plan, None)
@@ -243,7 +243,7 @@ class Run:
 
     def _check_barriers(self, plan: Plan, chunking: Chunking) -> None:
         for barrier in plan.barriers:
-            together = plan.static and chunking.chunks <= self._members
+            together = plan.schedule.is_static and chunking.chunks <= self._members
             if not plan.is_split or not together or barrier.parties != chunking.chunks:
                 raise ValueError(
                     f"kernel {plan.kernel.__name__!r} has a barrier for "

@@ -14,19 +14,18 @@ from ..kernels.arguments import WHOLE
 from ..kernels.kernel import Kernel
 from ..kernels.reducing import combine
 from .arguments import Arguments, check_value
-from .splitting import SINGLE, split
+from .options import RunOptions
+from .schedule import SINGLE
 
 
 def run_here(
     kernel: Kernel,
     found: Arguments,
-    reducer: Any,
-    *,
+    options: RunOptions,
     members: int,
-    static: bool,
-    chunk: int | None,
 ) -> Any:
     """Run a kernel chunk by chunk."""
+    _, schedule, reducer = options
     function = kernel.py_func
     values = [
         value.view(np.ndarray) if isinstance(value, np.ndarray) else value
@@ -36,9 +35,7 @@ def run_here(
     is_split = length is not None or kernel.may_split
     chunking = SINGLE
     if length is not None:
-        chunking = split(
-            length, members, static=static, chunk=chunk, arrays=found.split_arrays
-        )
+        chunking = schedule.split(length, members, found.split_arrays)
     outcome = None
     for number in range(chunking.chunks):
         begin, end = chunking.bounds(number)

@@ -318,15 +318,9 @@ class Team:
         if plan is None or not plan.fits(arguments):
             if is_disabled():
                 return None
-            axis, schedule, chunk, reducer = check_options(*options)
-            plan = Plan(
-                kernel,
-                look_at(kernel, arguments, axis, reducer),
-                reducer=reducer,
-                static=schedule == "static",
-                chunk=chunk,
-                segment_number=self._crew.segments.number,
-            )
+            checked = check_options(*options)
+            found = look_at(kernel, arguments, checked)
+            plan = Plan(kernel, found, checked, self._crew.segments.number)
             if key is not None:
                 if len(self._plans) >= _MOST_PLANS:
                     self._plans.clear()
@@ -337,15 +331,9 @@ class Team:
     def _run_here(
         self, kernel: Kernel, arguments: tuple[Any, ...], options: tuple[Any, ...]
     ) -> Any:
-        axis, schedule, chunk, reducer = check_options(*options)
-        return serial.run_here(
-            kernel,
-            look_at(kernel, arguments, axis, reducer),
-            reducer,
-            members=self._members,
-            static=schedule == "static",
-            chunk=chunk,
-        )
+        checked = check_options(*options)
+        found = look_at(kernel, arguments, checked)
+        return serial.run_here(kernel, found, checked, self._members)
 
     # -- its end -------------------------------------------------------------
 

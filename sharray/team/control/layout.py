@@ -68,7 +68,7 @@ CALLER = 58  # the process that the team belongs to: see sharray.system.processe
 # The run: written before the gate opens.
 PROGRAM = 40
 LENGTH = 41
-CHUNK = 42  # see sharray.team.splitting.Chunking
+CHUNK = 42  # see sharray.team.schedule.Chunking
 SHIFT = 43
 CHUNKS = 44
 STATIC = 45

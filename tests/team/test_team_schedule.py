@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sharray as sh
-from sharray.team.splitting import SINGLE, Chunking, split
+from sharray.team.schedule import SINGLE, Chunking, Schedule
 
 pytestmark = pytest.mark.slow
 
@@ -44,7 +44,7 @@ def edge_numbers(count: int) -> list[int]:
 def test_ranges_are_covered_once_and_in_order(
     length: int, members: int, static: bool, chunk: int | None
 ) -> None:
-    chunking = split(length, members, static=static, chunk=chunk, arrays=[])
+    chunking = Schedule(static, chunk).split(length, members, [])
     check_partition(chunking)
     if chunk is not None:
         begin, end = chunking.bounds(0)
@@ -84,7 +84,7 @@ def test_arrays_are_covered_once_and_in_order(
     both: Any, members: int, static: bool, chunk: int | None
 ) -> None:
     length, found = both
-    chunking = split(length, members, static=static, chunk=chunk, arrays=found)
+    chunking = Schedule(static, chunk).split(length, members, found)
     check_partition(chunking)
     if static and chunk is None:
         assert chunking.chunks <= members
@@ -102,7 +102,7 @@ def test_dynamic_chunks_begin_where_a_cache_line_does(
     length: int, start: int, dtype: str, members: int
 ) -> None:
     array = sh.zeros(length + start, dtype)[start:]
-    chunking = split(length, members, static=False, chunk=None, arrays=[(array, 0)])
+    chunking = Schedule(False, None).split(length, members, [(array, 0)])
     address = array.__array_interface__["data"][0]
     for number in range(1, chunking.chunks):
         assert (address + chunking.bounds(number)[0] * array.itemsize) % 64 == 0
@@ -117,7 +117,7 @@ def test_static_chunks_of_an_array_from_its_start_are_aligned(
     length: int, dtype: str, members: int
 ) -> None:
     array = sh.zeros(length, dtype)
-    chunking = split(length, members, static=True, chunk=None, arrays=[(array, 0)])
+    chunking = Schedule(True, None).split(length, members, [(array, 0)])
     for number in range(1, chunking.chunks):
         begin = chunking.bounds(number)[0]
         assert (
@@ -130,7 +130,7 @@ def test_static_chunks_of_an_array_from_its_start_are_aligned(
 @pytest.mark.parametrize("length", [0, 1, 2])
 def test_few_elements_make_few_chunks(length: int, static: bool) -> None:
     array = np.zeros(length)
-    chunking = split(length, 4, static=static, chunk=None, arrays=[(array, 0)])
+    chunking = Schedule(static, None).split(length, 4, [(array, 0)])
     covered = [chunking.bounds(number) for number in range(chunking.chunks)]
     assert sum(end - begin for begin, end in covered) == length
     assert len(covered) == max(1, length if static else 1)
@@ -142,7 +142,7 @@ def test_a_kernel_that_is_not_split_has_one_chunk() -> None:
 
 def test_large_arrays_have_chunks_of_moderate_size() -> None:
     array = np.broadcast_to(np.zeros(1), (2**40,))
-    chunking = split(2**40, 4, static=False, chunk=None, arrays=[(array, 0)])
+    chunking = Schedule(False, None).split(2**40, 4, [(array, 0)])
     assert chunking.size <= 2**16
     wide = np.broadcast_to(np.zeros(1), (1000, 2**20))
-    assert split(1000, 4, static=False, chunk=None, arrays=[(wide, 0)]).size == 1
+    assert Schedule(False, None).split(1000, 4, [(wide, 0)]).size == 1

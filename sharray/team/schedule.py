@@ -1,12 +1,16 @@
-"""Chunks: how the work of a run is cut into parts."""
+"""Schedules: how the work of a run is cut into chunks, and who takes which."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+import operator
+from typing import Any, NamedTuple, SupportsIndex
 
 import numpy as np
 
+SplitArrays = list[tuple[np.ndarray[Any, Any], int]]
+
+_NAMES = ("dynamic", "static")
 _CHUNKS_PER_MEMBER = 8
 # Fewer elements do not pay for taking a chunk; with more, Ctrl-C takes effect late.
 _FEWEST_ELEMENTS = 512
@@ -53,51 +57,79 @@ SINGLE = Chunking(1, 1, 0, 1)
 NOT_REACHED = Chunking(-1, 1, 0, 1)
 
 
-def split(
-    length: int,
-    members: int,
-    *,
-    static: bool,
-    chunk: int | None,
-    arrays: list[tuple[np.ndarray[Any, Any], int]],
-) -> Chunking:
-    """Decide on chunks.
+class Schedule(NamedTuple):
+    """How the members of a team share the chunks of a run.
 
-    Parameters
+    Attributes
     ----------
-    length : int
-        What is to be split: elements along an axis, or iterations of a `prange`.
-    members : int
-        How many will work.
-    static : bool
-        One chunk for each member if its size is not given.
-    chunk : int, optional
-        The size that was asked for.
-    arrays : list of (ndarray, int)
-        The arrays that are split, and along which axis. Chunks of these begin where
-        a cache line does, so that two processes do not write to the same one.
-
-    Examples
-    --------
-    >>> split(1000, 4, static=True, chunk=None, arrays=[])
-    Chunking(length=1000, size=0, shift=1, chunks=4)
+    is_static : bool
+        Each member has its own chunks from the start. Otherwise a member takes the
+        next one when it is ready.
+    chunk : int or None
+        Elements or iterations in a chunk, if the user chose that.
     """
-    shift = 0
-    if chunk is not None:
-        size = min(chunk, max(length, 1))
-    elif static:
-        return _fair(length, members, arrays)
-    else:
-        size = _round_up(_dynamic_size(length, members, arrays), arrays)
-        shift = _shift(size, arrays)
-    size = max(size, 1)
-    # A kernel is called for nothing too, as if it were called directly.
-    return Chunking(length, size, shift, max(1, -(-(length + shift) // size)))
+
+    is_static: bool = False
+    chunk: int | None = None
+
+    @classmethod
+    def named(cls, name: str, chunk: SupportsIndex | None) -> Schedule:
+        """Check the options `schedule` and `chunk` of a run.
+
+        Raises
+        ------
+        ValueError
+            One of them is wrong.
+        """
+        if name not in _NAMES:
+            raise ValueError(f"expected schedule='dynamic' or 'static', got {name!r}")
+        return cls(name == "static", None if chunk is None else _positive(chunk))
+
+    def split(self, length: int, members: int, arrays: SplitArrays) -> Chunking:
+        """Decide on chunks.
+
+        Parameters
+        ----------
+        length : int
+            How many elements along an axis, or iterations of a `prange`.
+        members : int
+            How many processes work.
+        arrays : list of (ndarray, int)
+            The arrays that are split, and along which axis. Their chunks begin at
+            cache lines, so that two processes do not write to the same one.
+
+        Examples
+        --------
+        >>> Schedule(is_static=True).split(1000, 4, arrays=[])
+        Chunking(length=1000, size=0, shift=1, chunks=4)
+        """
+        shift = 0
+        if self.chunk is not None:
+            size = min(self.chunk, max(length, 1))
+        elif self.is_static:
+            return _fair(length, members, arrays)
+        else:
+            size = _round_up(_dynamic_size(length, members, arrays), arrays)
+            shift = _shift(size, arrays)
+        size = max(size, 1)
+        # A kernel is called for an empty array too, as a direct call does.
+        return Chunking(length, size, shift, max(1, -(-(length + shift) // size)))
 
 
-def _fair(
-    length: int, members: int, arrays: list[tuple[np.ndarray[Any, Any], int]]
-) -> Chunking:
+DYNAMIC = Schedule()
+
+
+def _positive(chunk: SupportsIndex) -> int:
+    try:
+        size = operator.index(chunk)
+    except TypeError:
+        size = 0
+    if size < 1:
+        raise ValueError(f"expected a positive integer as chunk=, got {chunk!r}")
+    return size
+
+
+def _fair(length: int, members: int, arrays: SplitArrays) -> Chunking:
     """One chunk for each member, or for each element if there are fewer."""
     granule = max((_granule(array, axis) for array, axis in arrays), default=1)
     if length < _WORTH_ALIGNING * granule * members:
@@ -105,9 +137,7 @@ def _fair(
     return Chunking(length, 0, granule, min(members, max(length, 1)))
 
 
-def _dynamic_size(
-    length: int, members: int, arrays: list[tuple[np.ndarray[Any, Any], int]]
-) -> int:
+def _dynamic_size(length: int, members: int, arrays: SplitArrays) -> int:
     fair = length // (members * _CHUNKS_PER_MEMBER)
     if not arrays:
         return min(max(fair, 1), _MOST_ITERATIONS)
@@ -121,13 +151,13 @@ def _granule(array: np.ndarray[Any, Any], axis: int) -> int:
     return _CACHE_LINE // math.gcd(_CACHE_LINE, abs(array.strides[axis]))
 
 
-def _round_up(size: int, arrays: list[tuple[np.ndarray[Any, Any], int]]) -> int:
+def _round_up(size: int, arrays: SplitArrays) -> int:
     # Powers of two, so the largest is a multiple of the others.
     granule = max((_granule(array, axis) for array, axis in arrays), default=1)
     return size if size < granule else -(-size // granule) * granule
 
 
-def _shift(size: int, arrays: list[tuple[np.ndarray[Any, Any], int]]) -> int:
+def _shift(size: int, arrays: SplitArrays) -> int:
     """How much shorter the first chunk is, if an array begins within a cache line."""
     for array, axis in arrays:
         stride = array.strides[axis]
