@@ -141,7 +141,7 @@ def and_(array: Array, index: Index, value: Any) -> Any:
     >>> atomic.and_(flags, 0, 0b0110), flags[0]
     (np.uint32(12), np.uint32(4))
     """
-    return operate("and_", array, index, value, bitwise=True)[0]
+    return operate("and_", array, index, value)[0]
 
 
 def or_(array: Array, index: Index, value: Any) -> Any:
@@ -155,7 +155,7 @@ def or_(array: Array, index: Index, value: Any) -> Any:
     >>> atomic.or_(flags, 0, 0b0110), flags[0]
     (np.uint32(12), np.uint32(14))
     """
-    return operate("or_", array, index, value, bitwise=True)[0]
+    return operate("or_", array, index, value)[0]
 
 
 def xor(array: Array, index: Index, value: Any) -> Any:
@@ -169,7 +169,7 @@ def xor(array: Array, index: Index, value: Any) -> Any:
     >>> atomic.xor(flags, 0, 0b0110), flags[0]
     (np.uint32(12), np.uint32(10))
     """
-    return operate("xor", array, index, value, bitwise=True)[0]
+    return operate("xor", array, index, value)[0]
 
 
 def exchange(array: Array, index: Index, value: Any) -> Any:
@@ -264,7 +264,7 @@ def load(array: Array, index: Index) -> Any:
     >>> atomic.load(sh.full(3, 2.5), 1)
     np.float64(2.5)
     """
-    return operate("load", array, index, writes=False)[0]
+    return operate("load", array, index)[0]
 
 
 def store(array: Array, index: Index, value: Any) -> None:

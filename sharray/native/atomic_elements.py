@@ -9,25 +9,16 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 
+from .atomic_operations import ON_ELEMENTS
+
 if TYPE_CHECKING:
     from .atomic_native import Operation
 
 Array = np.ndarray[Any, Any]
 Index = SupportsIndex | tuple[SupportsIndex, ...]
 
-_SIZES = {"i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "f": (4, 8)}
-INTEGERS = "integers of 8, 16, 32 or 64 bits"
-NUMBERS = f"{INTEGERS}, float32 or float64"
 
-
-def operate(
-    operation: str,
-    array: Array,
-    index: Index,
-    *values: Any,
-    bitwise: bool = False,
-    writes: bool = True,
-) -> Array:
+def operate(operation: str, array: Array, index: Index, *values: Any) -> Array:
     """Run an atomic operation on one element.
 
     Parameters
@@ -40,10 +31,6 @@ def operate(
         Of the element, an integer for each dimension.
     *values : int or float
         What the operation takes.
-    bitwise : bool, default False
-        Whether elements must be integers.
-    writes : bool, default True
-        Whether the array must be writable.
 
     Returns
     -------
@@ -55,7 +42,7 @@ def operate(
     TypeError, ValueError, IndexError, OverflowError
         See `sharray.native.atomic.add`.
     """
-    check_array(operation, array, bitwise=bitwise, writes=writes)
+    check_array(operation, array)
     address = address_of(operation, array, index)
     dtype = array.dtype
     cells = np.zeros(3, dtype)
@@ -73,21 +60,21 @@ def _machine_function(operation: str, kind: str, nbytes: int) -> Operation:
     return atomic_native.compile_operation(operation, kind, nbytes)
 
 
-def check_array(operation: str, array: Array, *, bitwise: bool, writes: bool) -> None:
-    """Refuse what has no elements that `operation` can be done on."""
+def check_array(operation: str, array: Array) -> None:
+    """Refuse an array whose elements `operation` does not work on."""
+    known = ON_ELEMENTS[operation]
     if not isinstance(array, np.ndarray):
         raise TypeError(
             f"{operation}: expected an array, found {type(array).__name__}; pass the "
             "array and the index of an element"
         )
     dtype = array.dtype
-    fits = dtype.isnative and dtype.itemsize in _SIZES.get(dtype.kind, ())
-    if not fits or (bitwise and dtype.kind == "f"):
+    if not dtype.isnative or not known.takes(dtype.kind, dtype.itemsize):
         raise TypeError(
-            f"{operation}: expected {INTEGERS if bitwise else NUMBERS} as elements, "
+            f"{operation}: expected {known.elements} as elements, "
             f"found {dtype}; use another dtype, or a field: records['count']"
         )
-    if writes and not array.flags.writeable:
+    if known.writes and not array.flags.writeable:
         raise ValueError(
             f"{operation}: expected an array that may be written, found a read-only "
             "one; open it with mode='r+'"

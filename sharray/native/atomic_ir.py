@@ -11,18 +11,9 @@ from typing import Any
 
 from llvmlite import ir
 
+from .atomic_operations import OPERATIONS
+
 _ORDER = "seq_cst"
-# What atomicrmw calls it for signed (i), unsigned (u) and real (f) elements.
-_UPDATES: dict[str, dict[str, str]] = {
-    "add": {"i": "add", "u": "add", "f": "fadd"},
-    "sub": {"i": "sub", "u": "sub", "f": "fsub"},
-    "min": {"i": "min", "u": "umin", "f": "fmin"},
-    "max": {"i": "max", "u": "umax", "f": "fmax"},
-    "and_": {"i": "and", "u": "and"},
-    "or_": {"i": "or", "u": "or"},
-    "xor": {"i": "xor", "u": "xor"},
-    "exchange": {"i": "xchg", "u": "xchg", "f": "xchg"},
-}
 
 
 def scalar_type(kind: str, nbytes: int) -> ir.Type:
@@ -56,8 +47,8 @@ def emit(
         The old value; for ``compare_exchange`` also whether it was replaced;
         nothing for ``store``.
     """
-    if operation in _UPDATES:
-        instruction = _UPDATES[operation][kind]
+    instruction = OPERATIONS[operation].instructions.get(kind)
+    if instruction is not None:
         return (builder.atomic_rmw(instruction, pointer, values[0], _ORDER),)
     # The others know no reals: take them as integers of the same bits.
     real = pointer.type.pointee

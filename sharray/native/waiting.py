@@ -8,8 +8,6 @@ from __future__ import annotations
 import ctypes
 import os
 
-import numpy as np
-
 from ..system import clock, futex
 from .atomic_elements import Array, Index, address_of, check_array
 
@@ -66,9 +64,5 @@ def now_ns() -> int:
 
 
 def _address(operation: str, array: Array, index: Index) -> int:
-    check_array(operation, array, bitwise=True, writes=False)
-    if array.dtype not in (np.int32, np.int64):
-        raise TypeError(
-            f"{operation}: expected int32 or int64 as elements, found {array.dtype}"
-        )
+    check_array(operation, array)
     return address_of(operation, array, index)

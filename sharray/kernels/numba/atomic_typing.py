@@ -11,15 +11,12 @@ from numba.extending import intrinsic, overload
 from numba.np.arrayobj import make_array
 
 from ...native import atomic, atomic_ir
-from ...native.atomic_elements import INTEGERS, NUMBERS, misaligned
+from ...native.atomic_elements import misaligned
+from ...native.atomic_operations import ON_ELEMENTS, OPERATIONS
 
-_BITS = {types.Integer: (8, 16, 32, 64), types.Float: (32, 64)}
 
-
-def check_element(
-    operation: str, array: Any, index: Any, *, bitwise: bool, writes: bool
-) -> None:
-    """Refuse types that have no element which `operation` can be done on.
+def check_element(operation: str, array: Any, index: Any) -> None:
+    """Refuse types of arrays and indices that `operation` does not work on.
 
     Whether it is aligned is not known here: numba takes every array argument for
     an aligned one, and every field of a structured array without ``align=True``
@@ -30,12 +27,13 @@ def check_element(
             f"{operation}: expected an array, found {array}; pass the array and the "
             "index of an element"
         )
-    if not _is_number(array.dtype) or (bitwise and _kind(array.dtype) == "f"):
+    known = ON_ELEMENTS[operation]
+    if not _is_number(array.dtype) or not known.takes(*_element(array.dtype)):
         raise TypingError(
-            f"{operation}: expected {INTEGERS if bitwise else NUMBERS} as elements, "
+            f"{operation}: expected {known.elements} as elements, "
             f"found {array.dtype}; use another dtype, or a field: records['count']"
         )
-    if writes and not array.mutable:
+    if known.writes and not array.mutable:
         raise TypingError(
             f"{operation}: expected an array that may be written, found {array}; "
             "open it with mode='r+'"
@@ -52,9 +50,11 @@ def check_element(
 def check_value(operation: str, array: Any, value: Any) -> None:
     """Refuse a value that would have to be cut off to become an element."""
     integral = isinstance(value, (types.Integer, types.Boolean))
-    real = isinstance(value, types.Float) and _kind(array.dtype) == "f"
+    real = isinstance(value, types.Float) and isinstance(array.dtype, types.Float)
     if not integral and not real:
-        expected = "a real number" if _kind(array.dtype) == "f" else "an integer"
+        expected = (
+            "a real number" if isinstance(array.dtype, types.Float) else "an integer"
+        )
         raise TypingError(
             f"{operation}: expected {expected} for elements of {array.dtype}, found "
             f"{value}; convert it"
@@ -62,16 +62,13 @@ def check_value(operation: str, array: Any, value: Any) -> None:
 
 
 def _is_number(dtype: Any) -> bool:
-    return any(
-        isinstance(dtype, kind) and dtype.bitwidth in sizes
-        for kind, sizes in _BITS.items()
-    )
+    return isinstance(dtype, (types.Integer, types.Float))
 
 
-def _kind(dtype: Any) -> str:
-    if isinstance(dtype, types.Float):
-        return "f"
-    return "i" if dtype.signed else "u"
+def _element(dtype: Any) -> tuple[str, int]:
+    """The kind and size of a number, as in `sharray.native.atomic_operations`."""
+    kind = "f" if isinstance(dtype, types.Float) else "i" if dtype.signed else "u"
+    return kind, dtype.bitwidth // 8
 
 
 def element_pointer(
@@ -139,7 +136,7 @@ def _intrinsic(operation: str) -> Any:
                 context.cast(builder, value, kind, dtype)
                 for value, kind in zip(given, values, strict=True)
             ]
-            kind = _kind(dtype)
+            kind, _ = _element(dtype)
             found = atomic_ir.emit(builder, operation, kind, pointer, elements)
             if len(found) == 2:
                 return context.make_tuple(builder, signature.return_type, found)
@@ -150,25 +147,25 @@ def _intrinsic(operation: str) -> Any:
     return intrinsic(type_operation)
 
 
-def _overload_load() -> None:
-    operate = _intrinsic("load")
+def _overload_reading(operation: str) -> None:
+    operate = _intrinsic(operation)
 
-    def type_load(array: Any, index: Any) -> Any:
-        check_element("load", array, index, bitwise=False, writes=False)
+    def type_reading(array: Any, index: Any) -> Any:
+        check_element(operation, array, index)
 
-        def load(array: Any, index: Any) -> Any:
+        def read(array: Any, index: Any) -> Any:
             return operate(array, index, ())
 
-        return load
+        return read
 
-    overload(atomic.load)(type_load)
+    overload(getattr(atomic, operation))(type_reading)
 
 
-def _overload_update(operation: str, *, bitwise: bool = False) -> None:
+def _overload_update(operation: str) -> None:
     operate = _intrinsic(operation)
 
     def type_update(array: Any, index: Any, value: Any) -> Any:
-        check_element(operation, array, index, bitwise=bitwise, writes=True)
+        check_element(operation, array, index)
         check_value(operation, array, value)
 
         def update(array: Any, index: Any, value: Any) -> Any:
@@ -179,26 +176,22 @@ def _overload_update(operation: str, *, bitwise: bool = False) -> None:
     overload(getattr(atomic, operation))(type_update)
 
 
-def _overload_compare_exchange() -> None:
-    name = "compare_exchange"
-    operate = _intrinsic(name)
+def _overload_exchange(operation: str) -> None:
+    operate = _intrinsic(operation)
 
     def type_exchange(array: Any, index: Any, expected: Any, desired: Any) -> Any:
-        check_element(name, array, index, bitwise=False, writes=True)
-        check_value(name, array, expected)
-        check_value(name, array, desired)
+        check_element(operation, array, index)
+        check_value(operation, array, expected)
+        check_value(operation, array, desired)
 
         def exchange(array: Any, index: Any, expected: Any, desired: Any) -> Any:
             return operate(array, index, (expected, desired))
 
         return exchange
 
-    overload(atomic.compare_exchange)(type_exchange)
+    overload(getattr(atomic, operation))(type_exchange)
 
 
-_overload_load()
-_overload_compare_exchange()
-for _operation in ("add", "sub", "min", "max", "exchange", "store"):
-    _overload_update(_operation)
-for _operation in ("and_", "or_", "xor"):
-    _overload_update(_operation, bitwise=True)
+_BY_VALUES = [_overload_reading, _overload_update, _overload_exchange]
+for _name, _operation in OPERATIONS.items():
+    _BY_VALUES[_operation.values](_name)

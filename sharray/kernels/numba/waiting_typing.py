@@ -11,7 +11,6 @@ from typing import Any
 
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.core.errors import TypingError
 from numba.extending import intrinsic, overload
 
 from ...native import waiting
@@ -83,16 +82,8 @@ _timespec = intrinsic(_type_timespec)
 _pause = intrinsic(_type_pause)
 
 
-def _check_word(operation: str, array: Any, index: Any) -> None:
-    check_element(operation, array, index, bitwise=True, writes=False)
-    if array.dtype not in (types.int32, types.int64):
-        raise TypingError(
-            f"{operation}: expected int32 or int64 as elements, found {array.dtype}"
-        )
-
-
 def _overload_wait(array: Any, index: Any, expected: Any, timeout_ns: Any) -> Any:
-    _check_word("futex_wait", array, index)
+    check_element("futex_wait", array, index)
     number, timed_out, operation = futex.number(), errno.ETIMEDOUT, futex.WAIT
 
     def wait(array: Any, index: Any, expected: Any, timeout_ns: Any) -> Any:
@@ -106,7 +97,7 @@ def _overload_wait(array: Any, index: Any, expected: Any, timeout_ns: Any) -> An
 
 
 def _overload_wake(array: Any, index: Any, count: Any) -> Any:
-    _check_word("futex_wake", array, index)
+    check_element("futex_wake", array, index)
     number, operation = futex.number(), futex.WAKE
 
     def wake(array: Any, index: Any, count: Any) -> Any:
