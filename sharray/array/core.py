@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import numpy as np
 
 from ..errors import HandleError, NotSharedError, SharrayError
+from ..storage import flushing
 from . import display, handle, pickling
 from .root import Root, root_below
 
@@ -204,7 +205,7 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
                 "file; assign to a slice of the shared array instead"
             )
         _, low, high = place
-        root.segment.flush(root.address + low, low, high - low, wait=wait)
+        flushing.flush(root.segment, root.address + low, low, high - low, wait=wait)
 
     def __enter__(self) -> SharedArray[_ShapeT_co, _DTypeT_co]:
         return self

@@ -8,6 +8,7 @@ module        what it is for
 ============  =============================================
 `decorator`   `sharray.kernel`
 `kernel`      `Kernel`: called, compiled, pickled
+`source`      the function, here or pickled by its sender
 `jit`         whether numba is switched off
 `arguments`   types of arguments, and arguments as words
 `tuples`      named tuples

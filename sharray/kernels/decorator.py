@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any, overload
 
 from ..errors import KernelError
-from .kernel import Function, Kernel
+from .kernel import Kernel
+from .source import Function
 
 # Options of `sharray.Team.run`. A parameter of the same name could not be passed to
 # the kernel by keyword: the run would take it for itself.

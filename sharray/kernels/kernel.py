@@ -5,10 +5,8 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-import pickle
 import threading
 import weakref
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -24,10 +22,9 @@ from .compiled import Compiled
 from .failures import Failure, describe, rebuild
 from .jit import is_disabled
 from .outcome import ValueType
-from .references import foreign_function, may_use_prange, thread_function
+from .source import Function, Source
 from .watching import Watched, replaced, watched_by
 
-Function = Callable[..., Any]
 _Codes = list[tuple[Keys, MachineCode, ValueType | None]]
 
 # Kernels of this process by their identity: one that comes back is the same.
@@ -72,24 +69,25 @@ class Kernel:
         Its parameters, with their defaults.
     identity : str
         Another one for each kernel, and after something that it refers to was replaced.
+    source : Source
+        The function, here or pickled.
     """
 
     def __init__(self, function: Function, options: dict[str, Any]) -> None:
-        self.identity = os.urandom(16).hex()
-        self._function: Function | None = function
-        self._options = options
-        self._pickled: bytes | None = None
-        self._received: dict[Keys, tuple[MachineCode, ValueType | None]] = {}
-        self._compiled: dict[Any, Compiled] = {}
-        self._made_dispatcher: Any = None
-        self._may_split: bool | None = None
-        self._checked_for_run = False
-        self._watched: tuple[Watched, ...] = ()
         plain = getattr(function, "py_func", function)
         functools.update_wrapper(self, plain)
         self.__name__: str = plain.__name__
+        self._begin(os.urandom(16).hex(), Source(self.__name__, function, options))
         self._take_signature(_bare_signature(plain))
         _known[self.identity] = self
+
+    def _begin(self, identity: str, source: Source) -> None:
+        self.identity = identity
+        self.source = source
+        self._received: dict[Keys, tuple[MachineCode, ValueType | None]] = {}
+        self._compiled: dict[Any, Compiled] = {}
+        self._made_dispatcher: Any = None
+        self._watched: tuple[Watched, ...] = ()
 
     def _take_signature(self, signature: inspect.Signature) -> None:
         self.signature = signature
@@ -103,19 +101,7 @@ class Kernel:
     @property
     def py_func(self) -> Function:
         """The function as it was written."""
-        return getattr(self._source, "py_func", self._source)
-
-    @property
-    def _source(self) -> Function:
-        """The function, or what ``numba.njit`` made of it."""
-        if self._function is None:
-            if self._pickled is None:
-                raise KernelError(
-                    f"kernel {self.__name__!r} came without its source, which could "
-                    "not be pickled; compile it for these types before it is sent"
-                )
-            self._function, self._options = pickle.loads(self._pickled)
-        return self._function
+        return self.source.py_func
 
     # Not functools.cached_property here: before Python 3.12 it holds a lock, which a
     # fork may leave locked in the child.
@@ -126,51 +112,19 @@ class Kernel:
             with locks.compiling():
                 if self._made_dispatcher is None:
                     if not is_disabled():
-                        self._watched = watched_by(self._source)
-                    made = compiler.dispatcher_of(self._source, self._options)
+                        self._watched = watched_by(self.source.function)
+                    function = self.source.function
+                    made = compiler.dispatcher_of(function, self.source.options)
                     self._made_dispatcher = made
         return self._made_dispatcher
 
     @property
     def may_split(self) -> bool:
         """Whether there may be a loop over `sharray.prange`; numba knows for sure."""
-        if self._may_split is None:
-            codes = [code for code, _ in self._received.values()]
-            if codes and self._function is None:
-                self._may_split = any(code.loop is not None for code in codes)
-            else:
-                self._may_split = may_use_prange(self.py_func)
-        return self._may_split
-
-    def check_for_run(self) -> None:
-        """Refuse what is different in each process.
-
-        Raises
-        ------
-        KernelError
-            It uses the threads of numba, of which each process has its own.
-        """
-        if self._checked_for_run or (self._function is None and self._pickled is None):
-            return
-        name = thread_function(self.py_func)
-        if name:
-            raise KernelError(
-                f"kernel {self.__name__!r} uses numba.{name}, which is about numba's "
-                "threads in one process, and the same in all members of a team; use "
-                "sharray.Counter to number the parts, or pass what tells them apart"
-            )
-        self._checked_for_run = True
-
-    def why_not_sent(self) -> str:
-        """What is in the way of sending its source, and the remedy."""
-        name = foreign_function(self.py_func)
-        if name:
-            return (
-                f"it calls {name!r}, a callback of ctypes or a function of cffi, with "
-                "an address of this process; declare a function of the C library by "
-                "numba.types.ExternalFunction, or write it in Python"
-            )
-        return "what it refers to cannot be pickled; pass that as arguments"
+        codes = [code for code, _ in self._received.values()]
+        if codes and not self.source.is_open:
+            return any(code.loop is not None for code in codes)
+        return self.source.may_split()
 
     @property
     def _numba_type_(self) -> Any:
@@ -284,8 +238,8 @@ class Kernel:
             self.identity = os.urandom(16).hex()  # others know the old one's code
             _known[self.identity] = self
             self._watched = ()
-            self._made_dispatcher = self._pickled = self._may_split = None
-            self._checked_for_run = False
+            self._made_dispatcher = None
+            self.source = self.source.renewed()
             self._compiled = {}
 
     def compile(self, *arguments: Any) -> Kernel:
@@ -393,15 +347,12 @@ class Kernel:
 
     def pickled(self) -> bytes | None:
         """The function by value; None if it cannot be pickled."""
-        if self._pickled is None and self._function is not None:
-            compiler = _compiler()
-            try:
-                self._pickled = compiler.pickle_function(self._function, self._options)
-            except Exception:
-                # What it refers to raises what it likes; machine code will do for the
-                # types compiled so far.
-                return None
-        return self._pickled
+        return self.source.pickled(_pickle)
+
+
+def _pickle(function: Function, options: dict[str, Any]) -> bytes:
+    found: bytes = _compiler().pickle_function(function, options)
+    return found
 
 
 def _compiler() -> Any:
@@ -434,21 +385,12 @@ def _receive(
     found = _known.get(identity)
     if found is None:
         found = Kernel.__new__(Kernel)
-        found.identity = identity
-        found._function = None
-        found._options = {}
-        found._pickled = pickled
-        found._received = {}
-        found._compiled = {}
         found.__name__ = name
-        found._made_dispatcher = None
-        found._may_split = None
-        found._checked_for_run = False
-        found._watched = ()
+        found._begin(identity, Source(name, None, {}, pickled))
         found._take_signature(signature)
         found = _known.setdefault(identity, found)
         _arrived[identity] = found
     if identity in _arrived:
-        found._pickled = found._pickled or pickled
+        found.source.add_pickle(pickled)
         found._received.update({keys: (code, value) for keys, code, value in codes})
     return found

@@ -10,7 +10,8 @@ module        what it is for
 `literal`     its text, a Python literal
 `dtypes`      which dtypes there are, and how they are written down
 `trailer`     the trailer page: identity, fault, transit
-`segment`     one mapped file: flush, publish, release
+`segment`     one mapped file: where it is, publish, release
+`flushing`    bringing it to the disk, and what failed
 `making`      new files, complete before anybody sees them
 `naming`      how a new file gets its name
 `replacing`   what a new file replaces, and who may use it

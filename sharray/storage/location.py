@@ -11,7 +11,8 @@ from __future__ import annotations
 import functools
 import os
 import re
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 from ..errors import (
     ArrayNameError,
@@ -20,13 +21,16 @@ from ..errors import (
     StorageError,
     UnsafePathError,
 )
-from ..system import directories
+from ..system import directories, files
 from . import room
+
+T = TypeVar("T")
 
 SCHEME = "shm://"
 ENVIRONMENT_VARIABLE = "SHARRAY_RAM_DIR"
 _LIKE_A_SCHEME = re.compile(r"[a-z]+://|shm:", re.IGNORECASE)
 ANONYMOUS = ".anonymous"
+_ATTEMPTS = 1000  # to use a directory that others remove, 50 us each
 _OURS = f"sharray-{os.getuid()}"
 
 
@@ -217,3 +221,20 @@ def tidy_ram_directories(directory: str) -> None:
     remove = directories.remove_directory_if_empty
     while len(directory) >= len(root) and remove(directory):
         directory = os.path.dirname(directory)
+
+
+def link_into_ram_directory(fd: int, path: str) -> None:
+    """Name an unnamed file in RAM, creating its directories as needed."""
+    in_ram_directory(os.path.dirname(path), lambda: files.link_unnamed(fd, path))
+
+
+def in_ram_directory(directory: str, act: Callable[[], T]) -> T:
+    """Do something in a directory in RAM, which is created as needed."""
+    for _ in range(_ATTEMPTS):
+        try:
+            make_ram_directories(directory)
+            return act()
+        except FileNotFoundError:
+            pass  # a process that ended has removed the empty directory meanwhile
+    make_ram_directories(directory)
+    return act()

@@ -16,7 +16,7 @@ from ..system import files, interrupts
 from . import location, naming, replacing, room, trailer
 from .format import TRAILER_SIZE, round_up
 from .header import NewHeader
-from .segment import Segment, link_into_ram_directory
+from .segment import Segment
 
 # Each array without a name needs a descriptor until it gets one; the usual
 # limit is 1024.
@@ -217,7 +217,7 @@ def create_anonymous(
             segment.keep_unnamed(fd)
             fd = None
         else:
-            link_into_ram_directory(fd, path)
+            location.link_into_ram_directory(fd, path)
         return segment
     except BaseException as error:
         if fd is not None and named:

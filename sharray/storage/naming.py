@@ -29,7 +29,6 @@ from ..errors import StorageError
 from ..system import files
 from . import location
 from .lifetime import lease
-from .segment import in_ram_directory, link_into_ram_directory
 
 # How names end that a file has only until it gets its own.
 UNFINISHED = ".new"
@@ -78,12 +77,14 @@ def new_nameable_file(directory: str, path: str) -> int | None:
 
 def new_file_in_ram(path: str) -> int:
     """Open a leased file in RAM that has its name from the beginning."""
-    return in_ram_directory(os.path.dirname(path), lambda: open_visible(path))
+    return location.in_ram_directory(os.path.dirname(path), lambda: open_visible(path))
 
 
 def _open_unnamed(directory: str, in_ram: bool) -> int | None:
     if in_ram:
-        return in_ram_directory(directory, lambda: files.open_unnamed(directory))
+        return location.in_ram_directory(
+            directory, lambda: files.open_unnamed(directory)
+        )
     return files.open_unnamed(directory)
 
 
@@ -97,7 +98,7 @@ def _try_to_name(directory: str) -> bool:
         root = location.ram_directory()
         _claim_beside(
             os.path.join(root, "trial"),
-            lambda name: in_ram_directory(
+            lambda name: location.in_ram_directory(
                 root, lambda: files.try_link_unnamed(fd, name)
             ),
         )
@@ -174,7 +175,7 @@ def give_name(
 
 def _link(fd: int, path: str, in_ram: bool) -> None:
     if in_ram:
-        link_into_ram_directory(fd, path)
+        location.link_into_ram_directory(fd, path)
     else:
         files.link_unnamed(fd, path)
 

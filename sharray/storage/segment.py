@@ -7,24 +7,19 @@ import mmap
 import os
 import struct
 import threading
-from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeVar
 
 import numpy as np
 
-from ..errors import ArrayGoneError, FlushError, explain
+from ..errors import ArrayGoneError, explain
 from ..system import clock, files, interrupts, mappings, memory
-from ..system.optional import is_unsupported
 from . import location, trailer
 from .format import TRAILER_SIZE
 from .header import Header
 from .lifetime import lease, transit
 from .trailer import Trailer
 
-T = TypeVar("T")
 _LOOK_INTERVAL = 0.01
-_ATTEMPTS = 1000  # to use a directory that others remove, 50 us each
 IDENTITY_SIZE = 32  # what `identity_of` returns
 _LARGEST_ERRNO = 4095  # errno(3); the word may hold anything
 # Names that NFS and FUSE give to a removed file until its last user lets go of it.
@@ -179,8 +174,6 @@ class Segment:
         view = np.frombuffer(self._pin, np.uint8)
         return int(view.__array_interface__["data"][0])
 
-    # -- faults and flushing -------------------------------------------------
-
     @property
     def fault(self) -> int:
         """The errno of the first flush that failed since the last `clear_fault`."""
@@ -195,92 +188,6 @@ class Segment:
             self._local_fault = code
         else:
             self.words[trailer.FAULT_WORD] = code
-
-    def flush(self, address: int, start: int, nbytes: int, *, wait: bool) -> None:
-        """Write a range of the file to the disk.
-
-        Parameters
-        ----------
-        address : int
-            Where the range begins in memory.
-        start, nbytes : int
-            The range in the file.
-        wait : bool
-            False only starts the writing, where the system can.
-
-        Raises
-        ------
-        FlushError
-            It failed, now or at any time since the last `clear_fault`.
-        ArrayGoneError
-            Somebody else has removed or replaced the file.
-        """
-        if self.mode == "c":
-            return
-        self._raise_fault()
-        if self.mode == "r" or self.volatile or self.anonymous or nbytes == 0:
-            return
-        if self.unlinked and self.find_path() is None:
-            return
-        if not wait:
-            with interrupts.deferred():
-                if self._start_writeback(start, nbytes):
-                    return
-        # The system tells of a loss once: Ctrl-C must not come before it is noted.
-        # It would not end msync in any case.
-        with interrupts.deferred():
-            self._sync(address, nbytes)
-        # Another process may have been told of a loss that we were not.
-        self._raise_fault()
-        # Not before: then the file could be replaced while we wait for the disk.
-        if self.find_path() is None:
-            raise ArrayGoneError(
-                f"cannot flush the array {self.path!r}: its file was removed or "
-                "replaced, and what this array holds is under no name; save it with "
-                "numpy.save, or open the new file and assign to that",
-                self.path,
-            )
-
-    def _sync(self, address: int, nbytes: int) -> None:
-        try:
-            memory.sync(address, nbytes)
-        except OSError as error:
-            if is_unsupported(error):  # nothing was lost, so nothing is remembered
-                raise FlushError(
-                    f"{self.path!r}: its file system cannot flush ({error.strerror}), "
-                    "so a power cut may lose what is not on the disk yet; keep the "
-                    "array on another disk",
-                    self.path,
-                    error.errno,
-                ) from error
-            self.set_fault(error.errno or errno.EIO)
-            self._raise_fault()
-
-    def _raise_fault(self) -> None:
-        code = self.fault
-        if code:
-            raise FlushError(
-                f"{self.path!r}: data did not reach the disk "
-                f"({os.strerror(code)}), and what is in memory may differ from "
-                "what a restart finds; save the array elsewhere, repair the "
-                "disk, then call sharray.clear_fault(path)",
-                self.path,
-                code,
-            )
-
-    def _start_writeback(self, start: int, nbytes: int) -> bool:
-        # The descriptor was closed after mapping; only the same file will do.
-        try:
-            fd = files.open_existing(self.path, writable=True)
-        except OSError:
-            return False
-        try:
-            status = files.status(fd)
-            if (status.st_dev, status.st_ino) != (self.device, self.inode):
-                return False
-            return memory.start_writeback(fd, start, nbytes)
-        finally:
-            files.close(fd)
 
     # -- anonymous arrays ----------------------------------------------------
 
@@ -300,7 +207,7 @@ class Segment:
             if fd is None:
                 return
             try:
-                link_into_ram_directory(fd, self.path)
+                location.link_into_ram_directory(fd, self.path)
             except FileExistsError:
                 pass  # a forked child or parent has published the same file
             except OSError as error:
@@ -419,23 +326,6 @@ class Segment:
         finally:
             files.close(fd)
         lease.reap(self.path, ending=ending)
-
-
-def link_into_ram_directory(fd: int, path: str) -> None:
-    """Name an unnamed file in RAM, creating its directories as needed."""
-    in_ram_directory(os.path.dirname(path), lambda: files.link_unnamed(fd, path))
-
-
-def in_ram_directory(directory: str, act: Callable[[], T]) -> T:
-    """Do something in a directory in RAM, which is created as needed."""
-    for _ in range(_ATTEMPTS):
-        try:
-            location.make_ram_directories(directory)
-            return act()
-        except FileNotFoundError:
-            pass  # a process that ended has removed the empty directory meanwhile
-    location.make_ram_directories(directory)
-    return act()
 
 
 def identity_of(

@@ -175,7 +175,7 @@ def look_at(
         Something else does not fit.
     """
     axis, _, reducer = options
-    kernel.check_for_run()
+    kernel.source.check_for_run()
     names = list(kernel.signature.parameters)
     splits = not _splits_range(kernel, names, arguments, reducer)
     values, axes, lengths = [], [], {}

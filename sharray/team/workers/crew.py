@@ -119,7 +119,7 @@ class Crew:
             raise KernelError(
                 f"kernel {plan.kernel.__name__!r} cannot be sent to workers: its "
                 f"machine code cannot, since {compiled.reason}, nor its source, since "
-                f"{plan.kernel.why_not_sent()}"
+                f"{plan.kernel.source.why_not_sent()}"
             )
         sent = pickle.dumps((plan.kernel, plan.reducer))
         return "compile_program", number, sent, plan.keys
