@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from ..errors import FormatError, SharrayError, StorageError, explain
-from ..system import files, interrupts, locks, mappings, pages
+from ..system import file_systems, files, interrupts, locks, mappings, pages
 from ..system.mappings import FileKey, Mapping
 from . import attaching, location, trailer
 from .format import TRAILER_SIZE
@@ -225,7 +225,7 @@ def _look(fd: int, path: str, mapped: _Mapped) -> _Look:
     page = None
     if found_trailer is not None:
         page = files.read_at(fd, TRAILER_SIZE, size - TRAILER_SIZE)
-    volatile = files.is_volatile(fd, status.st_dev)
+    volatile = file_systems.is_volatile(fd, status.st_dev)
     address, resident, shown = _look_at_pages(fd, path, status, volatile, mapped)
     found = _describe(path, header, found_trailer, size, page)._replace(
         durable=not volatile,

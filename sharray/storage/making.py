@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from ..errors import ArrayNotFoundError, StorageError, UnsafePathError, explain
-from ..system import files, interrupts
+from ..system import file_systems, files, interrupts
 from . import location, naming, replacing, room, trailer
 from .format import TRAILER_SIZE, round_up
 from .header import NewHeader
@@ -142,7 +142,7 @@ class _NewFile:
 
     def _finish(self, permissions: int | None) -> Segment:
         replacing.set_access(self._fd, self._old, permissions)
-        if files.is_volatile(self._fd, files.status(self._fd).st_dev):
+        if file_systems.is_volatile(self._fd, files.status(self._fd).st_dev):
             segment = self._layout.map(self._fd, self.place)
             self._give_name(segment)
             return segment

@@ -7,7 +7,7 @@ import os
 import sys
 
 from ..errors import NoSpaceError, StorageError, explain
-from ..system import files
+from ..system import file_systems, files
 
 # Asking how much memory there is costs 50 us, too much for small arrays.
 _WORTH_ASKING = 64 << 20
@@ -20,13 +20,13 @@ def check_room(fd: int, size: int, path: str) -> None:
     kernel kills somebody. Beyond the limit on the size of files (ulimit -f), it
     kills this process, unless SIGXFSZ is ignored.
     """
-    if size > files.size_limit():
+    if size > file_systems.size_limit():
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     if size < _WORTH_ASKING:
         return
-    if size > files.free_bytes(os.path.dirname(path)):
+    if size > file_systems.free_bytes(os.path.dirname(path)):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    if not files.is_volatile(fd, files.status(fd).st_dev):
+    if not file_systems.is_volatile(fd, files.status(fd).st_dev):
         return
     from ..system import limits  # 2 ms that only large arrays need
 
@@ -73,7 +73,7 @@ def _missing(code: int, size: int, directory: str, in_ram: bool) -> tuple[str, s
     """The problem and the remedy."""
     needed, free = f"it needs {size} bytes", _free_bytes(directory)
     if code == errno.EFBIG:
-        limit = files.size_limit()
+        limit = file_systems.size_limit()
         if size > limit:
             return (
                 f"{needed}, and files of this process may have at most {limit}",
@@ -89,7 +89,7 @@ def _missing(code: int, size: int, directory: str, in_ram: bool) -> tuple[str, s
             f"({_told(free, ' bytes')} in {directory!r})",
             "remove what is not needed (see quota -s), or choose another directory",
         )
-    if files.free_inodes(directory) == 0:
+    if file_systems.free_inodes(directory) == 0:
         more = " (mount -o remount,nr_inodes=...)" if in_ram else ""
         return (
             f"all inodes of {directory!r} are used up: its file system holds no more "
@@ -114,7 +114,7 @@ def _missing(code: int, size: int, directory: str, in_ram: bool) -> tuple[str, s
 def _free_bytes(directory: str) -> int:
     while True:
         try:
-            return files.free_bytes(directory)
+            return file_systems.free_bytes(directory)
         except OSError:
             # It may be one of those that could not be made.
             if directory == os.path.dirname(directory):

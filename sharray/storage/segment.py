@@ -12,7 +12,7 @@ from contextlib import suppress
 import numpy as np
 
 from ..errors import ArrayGoneError, explain
-from ..system import clock, files, interrupts, mappings, memory
+from ..system import clock, file_systems, files, interrupts, mappings, memory
 from . import location, trailer
 from .format import TRAILER_SIZE
 from .header import Header
@@ -92,7 +92,7 @@ class Segment:
         self.data_range = header.data_offset, header.data_offset + header.nbytes
         self.device, self.inode = status.st_dev, status.st_ino
         self.identity = identity_of(status, header, trailer)
-        self.volatile = files.is_volatile(fd, status.st_dev, is_known=in_ram)
+        self.volatile = file_systems.is_volatile(fd, status.st_dev, is_known=in_ram)
         # A copy of such a file elsewhere is its owner's, and not ours to remove.
         self.anonymous = (
             trailer is not None and trailer.anonymous and location.is_anonymous(path)

@@ -7,7 +7,8 @@ that is tested; where a capability is missing, its function says so or raises
 ========================  ====================================================
 module                    what it wraps
 ========================  ====================================================
-`sharray.system.files`      open, fallocate, linkat, fsync, statfs
+`sharray.system.files`      open, fallocate, linkat, fsync
+`sharray.system.file_systems`  statfs, statvfs: room, and whether it is a disk
 `sharray.system.directories`  directories of one user
 `sharray.system.optional`   which errors mean that a call is missing here
 `sharray.system.c_library`  functions of the C library

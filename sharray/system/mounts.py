@@ -7,7 +7,7 @@ import re
 import sys
 from typing import NamedTuple
 
-from . import files
+from . import file_systems
 from .optional import is_unsupported
 
 
@@ -88,7 +88,7 @@ def file_system(directory: str) -> FileSystem:
         *about,
         # A tmpfs made with size=0 says 0, too.
         found.f_blocks * found.f_frsize or None,
-        files.free_bytes(directory),
+        file_systems.free_bytes(directory),
         found.f_files if counts_files else None,
         found.f_favail if counts_files else None,
     )

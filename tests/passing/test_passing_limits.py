@@ -24,7 +24,7 @@ from passing_pressure import (
 
 import sharray as sh
 from sharray.passing.wire import sending
-from sharray.system import files
+from sharray.system import file_systems
 
 pytestmark = pytest.mark.slow
 
@@ -251,8 +251,8 @@ def small_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
 def fill(place: Path) -> None:
     """Leave no free block on a disk."""
     with open(place / "filler", "ab", buffering=0) as file:
-        file.write(bytes(files.free_bytes(str(place))))
-    assert files.free_bytes(str(place)) == 0
+        file.write(bytes(file_systems.free_bytes(str(place))))
+    assert file_systems.free_bytes(str(place)) == 0
 
 
 @needs_root

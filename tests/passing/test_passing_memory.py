@@ -30,7 +30,7 @@ from passing_pressure import (
 import sharray as sh
 from sharray.storage.messages import outbox, outgoing
 from sharray.storage.messages.outgoing import Outgoing
-from sharray.system import files, limits
+from sharray.system import file_systems, limits
 
 # Python 3.12 and later warn of forks in a process with threads, which pools have.
 pytestmark = [
@@ -176,7 +176,7 @@ def test_a_quarter_of_the_free_memory_is_the_budget(
 ) -> None:
     taken: list[Outgoing] = []
     free = 8 * MIB
-    monkeypatch.setattr(files, "free_bytes", lambda _: 1 << 40)
+    monkeypatch.setattr(file_systems, "free_bytes", lambda _: 1 << 40)
     monkeypatch.setattr(
         limits, "available_memory", lambda: free - sum(o.capacity for o in taken)
     )

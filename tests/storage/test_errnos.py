@@ -18,7 +18,7 @@ import sharray as sh
 from sharray.errors import explain
 from sharray.storage import location, naming
 from sharray.storage.messages import inbox
-from sharray.system import directories, files, locks, memory
+from sharray.system import directories, file_systems, files, locks, memory
 
 CODES = sorted(set(errno.errorcode) - {errno.EINTR})
 _OPEN: dict[str, Callable[[], Any]] = {
@@ -48,7 +48,7 @@ CALLS: list[tuple[ModuleType, str]] = [
     *((files, name) for name in ("open_unnamed", "open_new", "link_unnamed", "link")),
     *((files, name) for name in ("rename", "unlink", "set_permissions", "allocate")),
     *((files, name) for name in ("sync_file", "sync_directory", "open_directory")),
-    (files, "free_bytes"),
+    (file_systems, "free_bytes"),
     (directories, "make_private_directory"),
     *((locks, name) for name in ("lock_shared", "lock_exclusive")),
     (memory, "map_file"),

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import sharray as sh
-from sharray.system import files, memory
+from sharray.system import file_systems, memory
 
 PAGE = memory.PAGE_SIZE
 
@@ -79,7 +79,7 @@ def test_disk_with_the_number_of_a_former_ram_disk_is_flushed(
 ) -> None:
     np.save("a.npy", np.zeros(3))
     device = os.stat("a.npy").st_dev
-    monkeypatch.setattr(files, "_volatile_by_device", {device: True})
+    monkeypatch.setattr(file_systems, "_volatile_by_device", {device: True})
     a = sh.open("a.npy")
     a[:] = 1
     a.flush()

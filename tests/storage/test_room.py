@@ -18,7 +18,7 @@ from hostile import refused
 from workers import start_python
 
 import sharray as sh
-from sharray.system import files, limits
+from sharray.system import file_systems, files, limits
 
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root may mount")
 needs_unshare = pytest.mark.skipif(
@@ -139,7 +139,7 @@ def test_a_file_system_that_does_not_tell_takes_large_arrays(
         return os.statvfs_result((*real(path)[:2], 0, 0, 0, 0, 0, 0, *real(path)[8:10]))
 
     monkeypatch.setattr(os, "statvfs", told)
-    assert files.free_bytes(".") == sys.maxsize
+    assert file_systems.free_bytes(".") == sys.maxsize
     monkeypatch.setattr(files, "write_at", lambda *_: None)
     with faults.failing({"fallocate": errno.ENOSPC}, os.getcwd()):
         error = refused(sh.NoSpaceError, lambda: sh.create("a.npy", 1 << 30))

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from sharray.storage import naming
-from sharray.system import files, memory, pages
+from sharray.system import file_systems, files, memory, pages
 
 ENOTSUPP = 524
 MISSING = {
@@ -84,7 +84,7 @@ CALLS: dict[str, tuple[Any, str, Callable[..., str]]] = {
 # Functions of the C library: they return an errno's sign, whatever the path.
 _C_CALLS: dict[str, tuple[Any, str]] = {
     "renameat2": (files, "_renameat2"),
-    "fstatfs": (files, "_fstatfs"),
+    "fstatfs": (file_systems, "_fstatfs"),
     "mincore": (pages, "_mincore"),
     "madvise": (pages, "_madvise"),
     "sync_file_range": (memory, "_sync_file_range"),
@@ -97,7 +97,7 @@ def failing(codes: dict[str, int], *directories: str) -> Iterator[None]:
     """Have calls fail with these errors on files in or below directories."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(naming, "_can_name", {})
-        patch.setattr(files, "_volatile_by_device", {})
+        patch.setattr(file_systems, "_volatile_by_device", {})
         for name, code in codes.items():
             if name in _C_CALLS:
                 patch.setattr(*_C_CALLS[name], _failing_c_function(code))

@@ -10,7 +10,7 @@ import threading
 from contextlib import suppress
 
 from ...errors import explain
-from ...system import channels, clock, files, forks, interrupts
+from ...system import channels, clock, file_systems, forks, interrupts
 from .. import dtypes, header, location, making
 from ..lifetime import ending
 from . import states as message
@@ -175,7 +175,7 @@ def _make_room(capacity: int, budget: int | None) -> bool:
 
     directory = os.path.dirname(location.ram_directory())
     try:
-        free = files.free_bytes(directory)
+        free = file_systems.free_bytes(directory)
     except OSError as error:
         raise explain(error, "use for messages", directory) from error
     free = min(free, limits.available_memory() or free)
