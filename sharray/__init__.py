@@ -20,7 +20,7 @@ A map of the package; each layer imports only from those below it:
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .array.catalog import clear_fault, gc, unlink
+from .array.catalog import clear_fault, gc, inspect, unlink
 from .array.catalog import list as list
 from .array.core import SharedArray
 from .array.creation import (
@@ -61,7 +61,6 @@ from .errors import (
 from .integrations import await_libraries
 
 if TYPE_CHECKING:
-    from .array.inspection import inspect
     from .integrations.dask import to_dask
     from .kernels.decorator import kernel
     from .kernels.kernel import Kernel, Shipping
@@ -69,7 +68,7 @@ if TYPE_CHECKING:
     from .native import atomic
     from .passing.installing import install, installed, uninstall
     from .passing.sharing import share, unshare
-    from .storage.inspection import Holder, Inspection, PageView
+    from .storage.inspection.result import Holder, Inspection, PageView
     from .sync.barrier import Barrier
     from .sync.counter import Counter
     from .system.mappings import Mapping
@@ -148,16 +147,15 @@ __all__ = [
 _LATE = {
     "Barrier": ".sync.barrier",
     "Counter": ".sync.counter",
-    "Holder": ".storage.inspection",
-    "Inspection": ".storage.inspection",
+    "Holder": ".storage.inspection.result",
+    "Inspection": ".storage.inspection.result",
     "Kernel": ".kernels.kernel",
-    "PageView": ".storage.inspection",
+    "PageView": ".storage.inspection.result",
     "Shipping": ".kernels.kernel",
     "Mapping": ".system.mappings",
     "MemberStatus": ".team.survey",
     "Team": ".team.team",
     "TeamStatus": ".team.survey",
-    "inspect": ".array.inspection",
     "kernel": ".kernels.decorator",
     "install": ".passing.installing",
     "installed": ".passing.installing",

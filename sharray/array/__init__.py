@@ -13,8 +13,7 @@ module                    what it is for
 `sharray.array.root`        the mapping as one array of bytes, base of all views
 `sharray.array.addresses`   which of them an address belongs to
 `sharray.array.wholes`      arrays on all the data of a file
-`sharray.array.catalog`     `list`, `unlink`, `gc`, `clear_fault`
-`sharray.array.inspection`  `inspect`: who holds an array, and how much is in memory
+`sharray.array.catalog`     `list`, `inspect`, `unlink`, `gc`, `clear_fault`
 `sharray.array.display`     how an array presents itself
 ========================  ====================================================
 """

@@ -1,12 +1,19 @@
-"""Arrays by name: what there is, removing it, and forgetting faults."""
+"""The arrays of this user: list, inspect and remove them, and forget faults."""
 
 from __future__ import annotations
 
 import builtins
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ..errors import ArrayNotFoundError, FormatError, SharrayError, explain
+from ..errors import (
+    ArrayNotFoundError,
+    FormatError,
+    NotSharedError,
+    SharrayError,
+    explain,
+)
 from ..storage import location
 from ..storage.attaching import attach, explain_open, read_layout
 from ..storage.lifetime import ending
@@ -15,11 +22,12 @@ from ..storage.messages import inbox, outbox
 from ..storage.naming import UNFINISHED
 from ..storage.segment import identity_of
 from ..system import files, finalizing, interrupts
+from .core import AnyArray, SharedArray
 from .named import Path
 from .root import find_root
 
 if TYPE_CHECKING:
-    from ..storage.inspection import Inspection
+    from ..storage.inspection.result import Inspection
 
 
 def list(place: Path = "shm://") -> builtins.list[Inspection]:
@@ -53,7 +61,7 @@ def list(place: Path = "shm://") -> builtins.list[Inspection]:
     [('shm://run7/velocity', (100,), True)]
     >>> sh.unlink("shm://run7/velocity")
     """
-    from ..storage.inspecting import inspect_files  # 3 ms that few programs need
+    from ..storage.inspection.inspector import inspect_files
 
     finalizing.act_for_the_dead()
     text = os.fspath(place)
@@ -101,6 +109,83 @@ def _paths_in_ram(name: str) -> builtins.list[str]:
         for name in names
         if not _is_unfinished(name)
     ]
+
+
+def inspect(array: AnyArray | Path, /) -> Inspection:
+    """Tell what the file of an array is, who holds it, and what of it is in memory.
+
+    Looking neither reads the data nor holds the array.
+
+    Parameters
+    ----------
+    array : SharedArray, str or PathLike
+        An array, of which the whole file is inspected also if it is a view; or the
+        path of a ``.npy`` file, or ``shm://name``.
+
+    Returns
+    -------
+    Inspection
+        See there.
+
+    Raises
+    ------
+    NotSharedError
+        The array is a private copy, which has no file.
+    ArrayNotFoundError, AccessError, FormatError, StorageError
+        The file cannot be inspected.
+
+    Notes
+    -----
+    Mappings are told by ``/proc/PID/maps``, pages in memory by mincore(2), dirty ones
+    by ``/proc/self/smaps``.
+
+    Examples
+    --------
+    >>> import os
+    >>> import sharray as sh
+    >>> a = sh.create("field.npy", (500, 1000))
+    >>> a[:] = 1
+    >>> found = sh.inspect(a)
+    >>> found.shape, found.durable, found.fault
+    ((500, 1000), True, None)
+    >>> [holder.pid == os.getpid() for holder in found.holders]
+    [True]
+    >>> a.flush()
+    >>> sh.inspect("field.npy").dirty
+    0
+    """
+    # Here, since it takes 3 ms and few programs need it.
+    from ..storage.inspection.inspector import inspect_file, inspect_segment
+
+    if not isinstance(array, SharedArray):
+        return inspect_file(location.locate(array))
+    root = array._root
+    if root is None or not array.is_shared:
+        raise NotSharedError(
+            "cannot inspect an array that is not shared: it is a copy (as by "
+            "a[[1, 2]] or numpy.zeros_like), which has no file; inspect the array "
+            "that it was made from"
+        )
+    return inspect_segment(root.segment, root.address)
+
+
+def inspect_all(paths: Iterable[Path]) -> builtins.list[Inspection | SharrayError]:
+    """Inspect many files at once: what each is, or why it cannot be told.
+
+    To `inspect` one after the other would read /proc for each of them.
+    """
+    from ..storage.inspection.inspector import inspect_each
+
+    places = [_locate(path) for path in paths]
+    found = iter(inspect_each(one for one in places if isinstance(one, Location)))
+    return [next(found) if isinstance(one, Location) else one for one in places]
+
+
+def _locate(path: Path) -> Location | SharrayError:
+    try:
+        return location.locate(path)
+    except SharrayError as error:
+        return error
 
 
 def unlink(path: Path) -> None:

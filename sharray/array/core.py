@@ -294,7 +294,7 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
         return str(np.asarray(self))
 
     def _repr_html_(self) -> str:
-        from ..storage.inspecting import inspect_segment  # 3 ms, and few show cards
+        from ..storage.inspection.inspector import inspect_segment  # takes 3 ms
 
         root, found = self._root, None
         if root is not None and self.is_shared:

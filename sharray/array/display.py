@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..storage import location
 
 if TYPE_CHECKING:
-    from ..storage.inspection import Holder, Inspection
+    from ..storage.inspection.result import Holder, Inspection
     from ..storage.segment import Segment
 
 _MOST_HOLDERS = 5

@@ -12,7 +12,7 @@ from numpy.lib.format import dtype_to_descr
 
 import sharray as sh
 
-from ..array import inspection
+from ..array import catalog
 from ..storage import location
 from .output import NOTHING
 from .problem import ProblemError
@@ -52,7 +52,7 @@ def locate(name: str) -> str:
 def inspect_all(names: Iterable[str]) -> list[sh.Inspection | Exception]:
     """What is known of arrays that `locate` knows, or why nothing is."""
     paths = [_try_to_locate(name) for name in names]
-    found = iter(inspection.inspect_all(one for one in paths if isinstance(one, str)))
+    found = iter(catalog.inspect_all(one for one in paths if isinstance(one, str)))
     return [next(found) if isinstance(one, str) else one for one in paths]
 
 

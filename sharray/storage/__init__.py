@@ -18,8 +18,7 @@ module        what it is for
 `room`        room for a new file, and what to say without it
 `attaching`   existing files, checked before they are mapped
 `location`    paths and ``shm://`` names, the RAM directory
-`inspection`  what is told of a file to who wants to see it
-`inspecting`  who holds it, what of it is in memory
+`inspection`  who holds a file, how much of it is in memory
 `lifetime`    how long anonymous arrays live
 `messages`    files that carry messages
 ============  =====================================================

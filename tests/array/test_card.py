@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import sharray as sh
-from sharray.storage import inspecting
+from sharray.storage.inspection import inspector
 
 HOLD = "import sharray as sh, sys\na = sh.open('a.npy')\nprint(flush=True)\n"
 HOLD += "sys.stdin.read()  # <script>alert(1)</script> "
@@ -103,7 +103,7 @@ def test_of_many_holders_some_are_counted(monkeypatch: pytest.MonkeyPatch) -> No
     own = sh.inspect(a)
     others = [sh.Holder(pid, "x" * 1000, ()) for pid in range(2**31, 2**31 + 9)]
     crowded = own._replace(holders=(*others, *own.holders))
-    monkeypatch.setattr(inspecting, "inspect_segment", lambda *_: crowded)
+    monkeypatch.setattr(inspector, "inspect_segment", lambda *_: crowded)
     found = rows(a._repr_html_())["held by"]
     assert found.startswith(f"{os.getpid()}, this process{2**31} x")
     assert found.endswith("and 5 more processes")
@@ -117,7 +117,7 @@ def test_what_cannot_be_found_out_is_left_out(
     def fail(*_: Any) -> None:
         raise error("no")
 
-    monkeypatch.setattr(inspecting, "inspect_segment", fail)
+    monkeypatch.setattr(inspector, "inspect_segment", fail)
     a = sh.ones(3)
     assert "held by" not in rows(a._repr_html_())
     assert rows(a._repr_html_())["dtype"] == "float64"

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 import sharray as sh
-from sharray.array.inspection import inspect_all
-from sharray.storage import inspecting
+from sharray.array.catalog import inspect_all
+from sharray.storage import inspection
 from sharray.system import files, locks, mappings, pages
 
 COUNT = 12
@@ -57,7 +57,7 @@ def test_it_is_what_a_look_at_each_finds(
     for number, array in enumerate(held):
         array.flush()
         array[: number * 500] = 1
-    monkeypatch.setattr(inspecting, "_MOST_MAPPED", most)
+    monkeypatch.setattr(inspection.looking, "_MOST_MAPPED", most)
     before = one_by_one(names)
     inspected, listed = inspect_all(names), sh.list(os.path.dirname(names[0]))
     after = one_by_one(names)

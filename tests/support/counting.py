@@ -25,7 +25,8 @@ import pyarrow
 import sharray as sh
 from sharray.passing.options import Options
 from sharray.passing.wire import sending
-from sharray.storage import inspecting, location
+from sharray.storage import location
+from sharray.storage.inspection import inspector
 from sharray.storage.lifetime import ending
 from sharray.system import mappings
 
@@ -146,7 +147,7 @@ def count_files(counts: Counts, n: int, directory: str) -> None:
         location.locate(os.path.join(directory, f"{number}.npy")) for number in range(n)
     ]
     with counts.of("inspect each"):
-        assert len(inspecting.inspect_each(places)) == n
+        assert len(inspector.inspect_each(places)) == n
 
 
 def count_other_process(counts: Counts, handles: list[bytes]) -> None:

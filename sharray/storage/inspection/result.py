@@ -1,4 +1,4 @@
-"""What is told of a file: `sharray.storage.inspecting` finds it out."""
+"""What is told of a file: `sharray.storage.inspection.inspector` finds it out."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..system import pages
-from ..system.mappings import Mapping
-from ..system.memory import PAGE_SIZE
+from ...system import pages
+from ...system.mappings import Mapping
+from ...system.memory import PAGE_SIZE
 
 
 class Holder(NamedTuple):

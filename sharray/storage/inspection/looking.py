@@ -1,33 +1,26 @@
-"""Finding out who holds a file, and how much of it is in memory and on the disk.
-
-Nothing here takes a lease, which would keep alive what is only looked at, and no
-data is read: a file may be truncated at any time.
-"""
+"""Look at files: what header and trailer say, and which pages are in memory."""
 
 from __future__ import annotations
 
 import errno
-import functools
 import os
 import struct
 from collections import deque
-from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from ..errors import FormatError, SharrayError, StorageError, explain
-from ..system import file_systems, files, interrupts, locks, mappings, pages
-from ..system.mappings import FileKey, Mapping
-from . import attaching, location, trailer
-from .format import TRAILER_SIZE
-from .header import Header
-from .inspection import Holder, Inspection
-from .lifetime import lease, transit
-from .location import Location
-from .messages import states as message
-from .segment import Segment
-from .trailer import Trailer
+from ...errors import FormatError, SharrayError, StorageError, explain
+from ...system import file_systems, files, interrupts, locks, mappings, pages
+from ...system.mappings import FileKey
+from .. import attaching, location, trailer
+from ..format import TRAILER_SIZE
+from ..header import Header
+from ..lifetime import lease, transit
+from ..location import Location
+from ..messages import states as message
+from ..trailer import Trailer
+from .result import Inspection
 
 _STATES = {
     message.FREE: "clean",
@@ -44,7 +37,7 @@ _LARGEST_ERRNO = 4095
 _MOST_MAPPED = 4096
 
 # What is told of a file, but for who holds it, and what to look for them with.
-_Found = tuple[FileKey | None, Inspection]
+Found = tuple[FileKey | None, Inspection]
 
 # Addresses and sizes of what is mapped for a look, to be unmapped after it.
 _Mapped = list[tuple[int, int]]
@@ -68,74 +61,7 @@ class _Look(NamedTuple):
     found: Inspection
 
 
-def inspect_file(place: Location) -> Inspection:
-    """Inspect one file.
-
-    Raises
-    ------
-    ArrayNotFoundError, AccessError, StorageError
-        It cannot be opened.
-    FormatError
-        It is no array file.
-    """
-    (found,) = inspect_each([place])
-    if isinstance(found, Inspection):
-        return found
-    raise found
-
-
-def inspect_files(places: Iterable[Location]) -> list[Inspection]:
-    """Inspect files, and pass over those that are gone, or no arrays.
-
-    Raises
-    ------
-    StorageError
-        This process has no descriptor or no memory left to look at them.
-    """
-    inspected = []
-    for one in inspect_each(places):
-        if isinstance(one, Inspection):
-            inspected.append(one)
-        elif isinstance(one, StorageError) and files.is_exhausted(one):
-            raise one
-    return inspected
-
-
-def inspect_each(places: Iterable[Location]) -> list[Inspection | SharrayError]:
-    """Inspect files, each with what it is or why it cannot be told.
-
-    The tables of processes are read for all of them at once: this process's own once
-    for every `_MOST_MAPPED` files, those of all processes once.
-    """
-    looks: list[_Found | SharrayError] = []
-    waiting = deque(places)
-    while waiting:
-        looks += _look_at_next(waiting)
-    found = iter(_with_holders([look for look in looks if isinstance(look, tuple)]))
-    return [next(found) if isinstance(look, tuple) else look for look in looks]
-
-
-def inspect_segment(segment: Segment, address: int) -> Inspection:
-    """Inspect what this process has mapped at an address, even if it has no name."""
-    path = segment.find_path()
-    if path is not None:
-        return inspect_file(Location(path, location.is_in_ram(path)))
-    found = _describe(
-        segment.path,
-        segment.header,
-        segment.trailer,
-        segment.size,
-        None if segment.trailer is None else bytes(segment.words),
-    )
-    resident = None
-    with suppress(OSError, NotImplementedError):
-        runs = pages.resident_runs(address, segment.size)
-        resident = min(sum(length for _, length in runs), segment.size)
-    found = found._replace(path=None, durable=False, resident=resident)
-    return _with_holders([(_keys_at([address]).get(address), found)])[0]
-
-
-def _keys_at(addresses: list[int]) -> dict[int, FileKey]:
+def keys_at(addresses: list[int]) -> dict[int, FileKey]:
     """How the table of mappings names what is mapped there; empty without /proc."""
     with suppress(OSError):
         return mappings.files_at(addresses)
@@ -149,7 +75,7 @@ def _dirty_at(addresses: list[int | None]) -> dict[int, int]:
     return {}
 
 
-def _look_at_next(waiting: deque[Location]) -> list[_Found | SharrayError]:
+def look_at_next(waiting: deque[Location]) -> list[Found | SharrayError]:
     """Look at as many files as may be mapped at the same time, and take them out."""
     looks: list[_Look | SharrayError] = []
     mapped: _Mapped = []
@@ -177,7 +103,7 @@ def _told_by_the_system(
 ) -> tuple[dict[int, FileKey], dict[int, int]]:
     """Return how the tables of mappings name files, and how much of them is dirty."""
     done = [look for look in looks if isinstance(look, _Look)]
-    keys = _keys_at([look.address for look in done if look.address is not None])
+    keys = keys_at([look.address for look in done if look.address is not None])
     return keys, _dirty_at([look.address for look in done if look.shown])
 
 
@@ -227,7 +153,7 @@ def _look(fd: int, path: str, mapped: _Mapped) -> _Look:
         page = files.read_at(fd, TRAILER_SIZE, size - TRAILER_SIZE)
     volatile = file_systems.is_volatile(fd, status.st_dev)
     address, resident, shown = _look_at_pages(fd, path, status, volatile, mapped)
-    found = _describe(path, header, found_trailer, size, page)._replace(
+    found = describe(path, header, found_trailer, size, page)._replace(
         durable=not volatile,
         modified=_time(status.st_mtime_ns),
         allocated=files.allocated_bytes(status),
@@ -269,7 +195,7 @@ def _look_at_pages(
         return address, resident, False
 
 
-def _describe(
+def describe(
     path: str, header: Header, found: Trailer | None, size: int, page: bytes | None
 ) -> Inspection:
     """What header and trailer say."""
@@ -315,29 +241,3 @@ def _fault(word: int) -> str | None:
     if word == 0:
         return None
     return os.strerror(word) if word <= _LARGEST_ERRNO else f"unknown ({word})"
-
-
-def _with_holders(looks: list[_Found]) -> list[Inspection]:
-    """Look for the holders of all of them at once."""
-    if not looks:
-        return []
-    found = mappings.find({key for key, _ in looks if key is not None})
-    command = functools.cache(mappings.command)  # one process may hold them all
-    return [
-        _with(one, _holders(found.get(key, []) if key else [], command))
-        for key, one in looks
-    ]
-
-
-def _with(found: Inspection, holders: tuple[Holder, ...]) -> Inspection:
-    """Add the holders; without locks, seeing one is the only proof of use."""
-    if found.in_use is None and holders:
-        found = found._replace(in_use=True)
-    return found._replace(holders=holders)
-
-
-def _holders(found: list[Mapping], command: Callable[[int], str]) -> tuple[Holder, ...]:
-    by_pid: dict[int, list[Mapping]] = {}
-    for mapping in found:
-        by_pid.setdefault(mapping.pid, []).append(mapping)
-    return tuple(Holder(pid, command(pid), tuple(ones)) for pid, ones in by_pid.items())

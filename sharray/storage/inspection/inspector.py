@@ -1,0 +1,114 @@
+"""Inspect files: what they are, who holds them, and how much is in memory.
+
+Nothing here takes a lease, which would keep an array alive for being looked at, and
+no data is read: a file may be truncated at any time.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from ...errors import SharrayError, StorageError
+from ...system import files, mappings, pages
+from ...system.mappings import Mapping
+from .. import location
+from ..location import Location
+from ..segment import Segment
+from .looking import Found, describe, keys_at, look_at_next
+from .result import Holder, Inspection
+
+
+def inspect_file(place: Location) -> Inspection:
+    """Inspect one file.
+
+    Raises
+    ------
+    ArrayNotFoundError, AccessError, StorageError
+        It cannot be opened.
+    FormatError
+        It is no array file.
+    """
+    (found,) = inspect_each([place])
+    if isinstance(found, Inspection):
+        return found
+    raise found
+
+
+def inspect_files(places: Iterable[Location]) -> list[Inspection]:
+    """Inspect files, and pass over those that are gone, or no arrays.
+
+    Raises
+    ------
+    StorageError
+        This process has no descriptor or no memory left to look at them.
+    """
+    inspected = []
+    for one in inspect_each(places):
+        if isinstance(one, Inspection):
+            inspected.append(one)
+        elif isinstance(one, StorageError) and files.is_exhausted(one):
+            raise one
+    return inspected
+
+
+def inspect_each(places: Iterable[Location]) -> list[Inspection | SharrayError]:
+    """Inspect files, each with what it is or why it cannot be told.
+
+    The tables of processes are read for all of them at once: this process's own once
+    for every `_MOST_MAPPED` files, those of all processes once.
+    """
+    looks: list[Found | SharrayError] = []
+    waiting = deque(places)
+    while waiting:
+        looks += look_at_next(waiting)
+    found = iter(_with_holders([look for look in looks if isinstance(look, tuple)]))
+    return [next(found) if isinstance(look, tuple) else look for look in looks]
+
+
+def inspect_segment(segment: Segment, address: int) -> Inspection:
+    """Inspect what this process has mapped at an address, even if it has no name."""
+    path = segment.find_path()
+    if path is not None:
+        return inspect_file(Location(path, location.is_in_ram(path)))
+    found = describe(
+        segment.path,
+        segment.header,
+        segment.trailer,
+        segment.size,
+        None if segment.trailer is None else bytes(segment.words),
+    )
+    resident = None
+    with suppress(OSError, NotImplementedError):
+        runs = pages.resident_runs(address, segment.size)
+        resident = min(sum(length for _, length in runs), segment.size)
+    found = found._replace(path=None, durable=False, resident=resident)
+    return _with_holders([(keys_at([address]).get(address), found)])[0]
+
+
+def _with_holders(looks: list[Found]) -> list[Inspection]:
+    """Look for the holders of all of them at once."""
+    if not looks:
+        return []
+    found = mappings.find({key for key, _ in looks if key is not None})
+    command = functools.cache(mappings.command)  # one process may hold them all
+    return [
+        _with(one, _holders(found.get(key, []) if key else [], command))
+        for key, one in looks
+    ]
+
+
+def _with(found: Inspection, holders: tuple[Holder, ...]) -> Inspection:
+    """Add the holders; without locks, seeing one is the only proof of use."""
+    if found.in_use is None and holders:
+        found = found._replace(in_use=True)
+    return found._replace(holders=holders)
+
+
+def _holders(found: list[Mapping], command: Callable[[int], str]) -> tuple[Holder, ...]:
+    by_pid: dict[int, list[Mapping]] = {}
+    for mapping in found:
+        by_pid.setdefault(mapping.pid, []).append(mapping)
+    return tuple(Holder(pid, command(pid), tuple(ones)) for pid, ones in by_pid.items())
