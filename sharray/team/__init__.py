@@ -10,7 +10,8 @@ module       what it is for
 `copying`    shared copies of ordinary arrays
 `schedule`   how work is cut into chunks, and who takes which
 `plan`       what stays the same from run to run
-`running`    one run, and how it can end
+`running`    one run, from its beginning to its end
+`results`    its value, or the error to raise
 `futures`    runs in the background
 `serial`     a run while numba is switched off
 `progress`   the bar

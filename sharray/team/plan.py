@@ -17,15 +17,17 @@ from ..array.root import Root
 from ..errors import KernelError
 from ..kernels.arguments import NumberKey, number_slots
 from ..kernels.compiled import Compiled
+from ..kernels.jit import is_disabled
 from ..kernels.kernel import Kernel
 from ..native.machine_code import RangeLoop
 from ..sync.barrier import Barrier
-from .arguments import Arguments, Whole, check_value
+from .arguments import Arguments, Whole, check_value, look_at
 from .control import layout as at
-from .options import RunOptions
+from .options import RunOptions, check_options
 from .schedule import DYNAMIC, NOT_REACHED, SINGLE, Chunking
 
 _LIMIT = 1 << 63
+_MOST_PLANS = 256
 
 
 class Plan:
@@ -164,6 +166,63 @@ class Plan:
             self._last_chunking = chunking
         return chunking
 
+    def check_barriers(self, chunking: Chunking, members: int) -> None:
+        """Refuse barriers to which not all members come, each once."""
+        for barrier in self.barriers:
+            together = self.schedule.is_static and chunking.chunks <= members
+            if not self.is_split or not together or barrier.parties != chunking.chunks:
+                raise ValueError(
+                    f"kernel {self.kernel.__name__!r} has a barrier for "
+                    f"{barrier.parties} as argument, and would run in "
+                    f"{chunking.chunks} chunks by {members} members, which do "
+                    "not all come there; use schedule='static', without chunk=, on at "
+                    "least as many elements as members, and a Barrier(team.size)"
+                )
+
+
+class Plans:
+    """The plans of a team, kept for the next run on the same arguments.
+
+    Parameters
+    ----------
+    segment_number : callable
+        Gives the number by which workers know a mapped file.
+    """
+
+    def __init__(self, segment_number: Callable[[Root], int]) -> None:
+        self._segment_number = segment_number
+        self._kept: dict[Any, Plan] = {}
+
+    def find(
+        self, kernel: Kernel, arguments: tuple[Any, ...], options: tuple[Any, ...]
+    ) -> Plan | None:
+        """Return the plan of a run, a kept one if it fits.
+
+        None if numba is switched off, so that there is no machine code.
+        """
+        key = _plan_key(kernel, options, arguments)
+        try:
+            plan = self._kept.get(key)
+        except TypeError:  # an option that is not hashable, so it is wrong
+            check_options(*options)
+            raise
+        if plan is None or not plan.fits(arguments):
+            if is_disabled():
+                return None
+            checked = check_options(*options)
+            found = look_at(kernel, arguments, checked)
+            plan = Plan(kernel, found, checked, self._segment_number)
+            if key is not None:
+                if len(self._kept) >= _MOST_PLANS:
+                    self._kept.clear()
+                self._kept[key] = plan
+        plan.take_numbers(arguments)
+        return plan
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        self._kept.clear()
+
 
 def _repeated(loop: RangeLoop, found: Arguments) -> str:
     """What each of several parts would do again; empty if nothing."""
@@ -185,7 +244,7 @@ def _identify(array: np.ndarray[Any, Any]) -> tuple[Any, ...]:
     )
 
 
-def plan_key(
+def _plan_key(
     kernel: Kernel, options: tuple[Any, ...], arguments: tuple[Any, ...]
 ) -> Any:
     """What a plan is kept under; None if it cannot be used again."""

@@ -7,18 +7,17 @@ import threading
 from contextlib import suppress
 from typing import Any
 
-from ..errors import WorkerDied
-from ..kernels import outcome
 from ..kernels.failures import Failure, call_native, capture, python_error
 from ..system import clock, interrupts
+from . import results
 from .control import layout as at
 from .control.page import own_words
 from .control.protocol import lead_here
 from .plan import Plan
 from .progress import ShowProgress
-from .schedule import NOT_REACHED, Chunking
+from .schedule import Chunking
 from .workers.crew import Crew
-from .workers.process import Worker, WorkerGone
+from .workers.process import WorkerGone
 
 _PATIENCE = 0.1  # seconds for workers to end their chunk when a run was given up
 _LOOK_INTERVAL = 0.05
@@ -87,22 +86,21 @@ class Run:
             if plan.loop is not None:
                 length = self._count(plan, deadline)
             chunking = plan.chunking(self._members, length)
-            if plan.barriers:
-                self._check_barriers(plan, chunking)
+            plan.check_barriers(chunking, self._members)
             self._number = run = self._crew.next_number()
             self._write(plan, chunking, run)
             failure = self._work(plan, chunking, run, deadline, show)
             if self._words[at.CANCEL]:
-                raise self._first_error(plan, chunking, failure)
+                raise results.first_error(self._crew, plan, chunking, failure)
         except WorkerGone as gone:
             self.clean_up()
-            raise self._died(gone.worker, plan, None) from None
+            raise results.death_of(gone.worker, plan, None) from None
         except BaseException:
             self._words[at.CANCEL] = 1  # even if the next line is interrupted
             self.clean_up()
             raise
         self._under_way = None
-        return self._value(plan)
+        return results.value_of(self._crew, plan, self._members)
 
     def forget_gone(self) -> None:
         """Have workers unmap what this process has unmapped."""
@@ -232,82 +230,14 @@ class Run:
             if not worker.has_ended:
                 alive += 1
             elif worker.is_inside(run) or plan.schedule.is_static:
-                raise self._died(worker, plan, chunking)
+                raise results.death_of(worker, plan, chunking)
         if not alive and not self._own[at.TAKES_PART]:
-            raise self._died(self._crew.workers[0], plan, None)
+            raise results.death_of(self._crew.workers[0], plan, None)
 
     def _chunks_done(self) -> int:
         return sum(
             self._words[at.member(number) + at.DONE] for number in range(self._members)
         )
-
-    def _check_barriers(self, plan: Plan, chunking: Chunking) -> None:
-        for barrier in plan.barriers:
-            together = plan.schedule.is_static and chunking.chunks <= self._members
-            if not plan.is_split or not together or barrier.parties != chunking.chunks:
-                raise ValueError(
-                    f"kernel {plan.kernel.__name__!r} has a barrier for "
-                    f"{barrier.parties} as argument, and would run in "
-                    f"{chunking.chunks} chunks by {self._members} members, which do "
-                    "not all come there; use schedule='static', without chunk=, on at "
-                    "least as many elements as members, and a Barrier(team.size)"
-                )
-
-    # -- how it ended --------------------------------------------------------
-
-    def _value(self, plan: Plan) -> Any:
-        """Combine what the members have stored, in their order."""
-        kind = plan.compiled.value
-        if kind is None:
-            return None
-        total = (ctypes.c_char * outcome.SIZE)()
-        address = ctypes.addressof(total)
-        for member in range(self._members):
-            stored = self._crew.control.outcome(member)
-            if plan.reducer is None:
-                if ctypes.c_int64.from_address(stored).value:
-                    ctypes.memmove(address, stored, outcome.SIZE)
-                continue
-            failure = plan.compiled.merge(address, stored)
-            if failure is not None:
-                raise plan.kernel.error_of(failure, "combining its values")
-        return outcome.read(kind, bytes(total))
-
-    def _first_error(
-        self, plan: Plan, chunking: Chunking, failure: Failure | None
-    ) -> BaseException:
-        """What the kernel raised, in the first chunk if in several."""
-        found: list[tuple[int, Failure]] = []
-        if failure is not None:
-            found.append((self._words[at.member(0) + at.CURRENT], failure))
-        for worker in self._crew.workers:
-            if worker.has_raised:
-                found.append((worker.chunk, worker.failure()))
-        errors = []
-        for number, one in sorted(found, key=lambda one: one[0]):
-            begin, end = chunking.bounds(number)
-            where = f"chunk {number} of {chunking.chunks}, [{begin}:{end}]"
-            in_chunk = plan.is_split and chunking is not NOT_REACHED
-            errors.append(plan.kernel.error_of(one, where if in_chunk else ""))
-        # Others only found the barrier broken at which they waited.
-        causes = [e for e in errors if not isinstance(e, threading.BrokenBarrierError)]
-        return (causes or errors)[0]
-
-    def _died(
-        self, worker: Worker, plan: Plan, chunking: Chunking | None
-    ) -> WorkerDied:
-        name = plan.kernel.__name__
-        how = worker.how_it_ended()
-        chunk = None
-        if chunking is not None and plan.is_split and worker.chunk >= 0:
-            chunk = chunking.bounds(worker.chunk)
-        where = f", on [{chunk[0]}:{chunk[1]}]" if chunk else ""
-        error = WorkerDied(
-            f"worker process {worker.pid} {how} in a run of kernel {name!r}{where}; "
-            "what was written until then stays, and the next run has a new worker"
-        )
-        error.signal, error.kernel, error.chunk = worker.signal_name(), name, chunk
-        return error
 
     def _look_for_the_dead(self) -> None:
         self._crew.replace_the_dead()

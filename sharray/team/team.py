@@ -12,7 +12,6 @@ from types import TracebackType
 from typing import Any, Self
 
 from ..errors import KernelError, TeamError
-from ..kernels.jit import is_disabled
 from ..kernels.kernel import Kernel
 from ..system import clock, interrupts
 from . import serial
@@ -20,13 +19,12 @@ from .arguments import look_at
 from .copying import Copies
 from .futures import Background
 from .options import check_options, seconds_until, worker_count
-from .plan import Plan, plan_key
+from .plan import Plans
 from .progress import Bar, ShowProgress
 from .running import Run
 from .workers.crew import Crew
 from .workers.process import START_METHODS
 
-_MOST_PLANS = 256
 _this_thread = threading.get_ident
 
 
@@ -86,7 +84,6 @@ class Team:
         count = worker_count(workers, caller_works)
         self._caller_works = caller_works
         self._members = count + caller_works
-        self._plans: dict[Any, Plan] = {}
         # It knows its owner: `release` by another thread is refused. So it can be
         # released without knowing whether an interrupt came before or after `acquire`.
         self._lock = threading.RLock()
@@ -96,6 +93,7 @@ class Team:
         self._background: Background | None = None
         self._ended = ""  # why it cannot be used any more
         self._crew = Crew(count, first=int(caller_works))
+        self._plans = Plans(self._crew.segments.number)
         self._crew.segments.when_gone = _forgetter(weakref.ref(self))
         # Twice: an interrupt at the beginning of a finalizer is dropped, and nobody
         # calls that finalizer again. Without the other one, workers would stay.
@@ -286,7 +284,7 @@ class Team:
                 )
             self._runner, self._running = me, kernel
             self._check_open()  # it may have been closed while this waited
-            plan = self._plan(kernel, arguments, options)
+            plan = self._plans.find(kernel, arguments, options)
             if plan is None:
                 return self._run_here(kernel, arguments, options)
             if progress is not True:
@@ -304,29 +302,6 @@ class Team:
                 pass  # it was not acquired
             if self._crew.segments.gone:  # arrays that were dropped meanwhile
                 self._forget_gone()
-
-    def _plan(
-        self, kernel: Kernel, arguments: tuple[Any, ...], options: tuple[Any, ...]
-    ) -> Plan | None:
-        """The plan of a run, made before if it can be; None without machine code."""
-        key = plan_key(kernel, options, arguments)
-        try:
-            plan = self._plans.get(key)
-        except TypeError:  # an option that is not hashable, so it is wrong
-            check_options(*options)
-            raise
-        if plan is None or not plan.fits(arguments):
-            if is_disabled():
-                return None
-            checked = check_options(*options)
-            found = look_at(kernel, arguments, checked)
-            plan = Plan(kernel, found, checked, self._crew.segments.number)
-            if key is not None:
-                if len(self._plans) >= _MOST_PLANS:
-                    self._plans.clear()
-                self._plans[key] = plan
-        plan.take_numbers(arguments)
-        return plan
 
     def _run_here(
         self, kernel: Kernel, arguments: tuple[Any, ...], options: tuple[Any, ...]

@@ -1,0 +1,75 @@
+"""How a run ended: the value of the kernel, or the error to raise."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from typing import Any
+
+from ..errors import WorkerDied
+from ..kernels import outcome
+from ..kernels.failures import Failure
+from .control import layout as at
+from .plan import Plan
+from .schedule import NOT_REACHED, Chunking
+from .workers.crew import Crew
+from .workers.process import Worker
+
+
+def value_of(crew: Crew, plan: Plan, members: int) -> Any:
+    """Combine the values of the members, in their order."""
+    kind = plan.compiled.value
+    if kind is None:
+        return None
+    total = (ctypes.c_char * outcome.SIZE)()
+    address = ctypes.addressof(total)
+    for member in range(members):
+        stored = crew.control.outcome(member)
+        if plan.reducer is None:
+            if ctypes.c_int64.from_address(stored).value:
+                ctypes.memmove(address, stored, outcome.SIZE)
+            continue
+        failure = plan.compiled.merge(address, stored)
+        if failure is not None:
+            raise plan.kernel.error_of(failure, "combining its values")
+    return outcome.read(kind, bytes(total))
+
+
+def first_error(
+    crew: Crew, plan: Plan, chunking: Chunking, failure: Failure | None
+) -> BaseException:
+    """Return what the kernel raised, in the first chunk if in several.
+
+    `failure` is what it raised in the calling process.
+    """
+    found: list[tuple[int, Failure]] = []
+    if failure is not None:
+        found.append((crew.control.words[at.member(0) + at.CURRENT], failure))
+    for worker in crew.workers:
+        if worker.has_raised:
+            found.append((worker.chunk, worker.failure()))
+    errors = []
+    for number, one in sorted(found, key=lambda one: one[0]):
+        begin, end = chunking.bounds(number)
+        where = f"chunk {number} of {chunking.chunks}, [{begin}:{end}]"
+        in_chunk = plan.is_split and chunking is not NOT_REACHED
+        errors.append(plan.kernel.error_of(one, where if in_chunk else ""))
+    # The others waited at a barrier, and only found it broken.
+    causes = [e for e in errors if not isinstance(e, threading.BrokenBarrierError)]
+    return (causes or errors)[0]
+
+
+def death_of(worker: Worker, plan: Plan, chunking: Chunking | None) -> WorkerDied:
+    """Return the error for a worker that ended in a run."""
+    name = plan.kernel.__name__
+    how = worker.how_it_ended()
+    chunk = None
+    if chunking is not None and plan.is_split and worker.chunk >= 0:
+        chunk = chunking.bounds(worker.chunk)
+    where = f", on [{chunk[0]}:{chunk[1]}]" if chunk else ""
+    error = WorkerDied(
+        f"worker process {worker.pid} {how} in a run of kernel {name!r}{where}; "
+        "what was written until then stays, and the next run has a new worker"
+    )
+    error.signal, error.kernel, error.chunk = worker.signal_name(), name, chunk
+    return error
