@@ -8,13 +8,11 @@ from types import FunctionType
 from typing import Any
 
 import numba
-import numpy as np
-from numba.core import errors, types
+from numba.core import types
 from numba.core.dispatcher import Dispatcher
 from numba.core.errors import NumbaError
 from numba.core.registry import cpu_target
 from numba.core.serialize import NumbaPickler, dumps
-from numba.np import numpy_support
 
 from ...errors import KernelError
 from ...native.machine_code import (
@@ -23,24 +21,12 @@ from ...native.machine_code import (
     host,
     why_not_loadable,
 )
-from ..arguments import (
-    ArrayKey,
-    CellsKey,
-    Key,
-    Keys,
-    NamedTupleKey,
-    NoneKey,
-    NumberKey,
-    TupleKey,
-    key_of,
-)
+from ..arguments import Keys
 from ..compiled import COUNT_TYPE, Compiled
-from ..outcome import MOST_ITEMS, ValueType
 from ..reducing import ITEMWISE
 from ..references import is_of_ctypes, reduce_foreign
-from ..tuples import class_of, name_of
 from . import entry, extension
-from .cells_typing import TYPES, CellsType
+from .argument_types import keys_of_types, numba_type, value_type
 from .entry_values import Reducer, items_of, tuple_like
 from .prange_pass import KEY, RangeCompiler, RangeFound
 
@@ -118,104 +104,6 @@ class _Pickler(NumbaPickler):
         return super().reducer_override(value)
 
 
-# -- types -------------------------------------------------------------------
-
-
-def numba_type(key: Key) -> Any:
-    """The type for numba of an argument.
-
-    Raises
-    ------
-    TypeError
-        numba has no such type.
-    """
-    if isinstance(key, ArrayKey):
-        element = _element_type(key.dtype)
-        return types.Array(
-            element,
-            key.ndim,
-            key.layout,
-            readonly=not key.writeable,
-        )
-    if isinstance(key, NumberKey):
-        return _element_type(key.dtype)
-    if isinstance(key, TupleKey):
-        return types.Tuple([numba_type(item) for item in key.items])
-    if isinstance(key, NamedTupleKey):
-        items = [numba_type(item) for item in key.items]
-        return types.BaseTuple.from_types(items, class_of(key.name))
-    if isinstance(key, CellsKey):
-        return TYPES[key.kind]
-    return types.none
-
-
-def _element_type(dtype: np.dtype[Any]) -> Any:
-    try:
-        found = numpy_support.from_dtype(dtype)
-    except (NotImplementedError, NumbaError):
-        found = None
-    if found in (None, types.float16, types.pyobject):
-        raise TypeError(
-            f"numba has no kernels for dtype {dtype}; expected bool, integers, floats "
-            "of 32 or 64 bits, complex, dates, text, or structures of these, in the "
-            "machine's byte order"
-        )
-    return found
-
-
-def keys_of_types(values: tuple[Any, ...]) -> Keys:
-    """Types of arguments, from examples of them or from numba's types."""
-    return tuple(
-        _key_of_type(value) if isinstance(value, types.Type) else key_of(value)
-        for value in values
-    )
-
-
-def _key_of_type(kind: Any) -> Key:
-    if isinstance(kind, types.Array):
-        dtype = numpy_support.as_dtype(kind.dtype)
-        return ArrayKey(dtype, kind.ndim, kind.layout, kind.mutable)
-    if isinstance(kind, types.BaseNamedTuple):
-        items = tuple(_key_of_type(item) for item in kind)
-        return NamedTupleKey(items, name_of(kind.instance_class))
-    if isinstance(kind, types.BaseTuple):
-        return TupleKey(tuple(_key_of_type(item) for item in kind))
-    if isinstance(kind, CellsType):
-        return CellsKey(kind.name)
-    if kind == types.none:
-        return NoneKey()
-    try:
-        return NumberKey(numpy_support.as_dtype(kind))
-    except errors.NumbaNotImplementedError as error:
-        raise TypeError(
-            f"expected numba's type of an array, a number or a tuple, found {kind}"
-        ) from error
-
-
-def _value_type(kind: Any, name: str) -> ValueType | None:
-    """The type of what a kernel returns."""
-    if kind == types.none:
-        return None
-    items = items_of(kind)
-    simple = (types.Number, types.Boolean, types.NPDatetime, types.NPTimedelta)
-    possible = all(isinstance(item, simple) for item in items)
-    if not possible or len(items) > MOST_ITEMS:
-        raise KernelError(
-            f"kernel {name!r} returns {kind}; expected nothing, a number, or a tuple "
-            f"of at most {MOST_ITEMS} numbers: write arrays into an argument instead"
-        )
-    dtypes = tuple(numpy_support.as_dtype(item) for item in items)
-    named = isinstance(kind, types.BaseNamedTuple)
-    return ValueType(
-        dtypes,
-        isinstance(kind, types.BaseTuple),
-        name_of(kind.instance_class) if named else None,
-    )
-
-
-# -- code --------------------------------------------------------------------
-
-
 def compile_entry(
     name: str,
     dispatcher: Any,
@@ -253,7 +141,7 @@ def compile_entry(
     else:
         compiled = _compile(dispatcher, arguments)
     returned = compiled.signature.return_type
-    value = _value_type(returned, name)
+    value = value_type(returned, name)
     combining = None
     if reducer is not None:
         if value is None:
@@ -262,7 +150,7 @@ def compile_entry(
                 "return a number or a tuple of numbers, or leave out reduce="
             )
         combining = _compile_reducer(name, reducer, returned)
-        value = _value_type(combining.kept, name)
+        value = value_type(combining.kept, name)
     splits = found is not None and not found.refusal
     built = entry.build(compiled, arguments, combining, takes_part=splits)
     code, reason = _machine_code(built)
