@@ -17,7 +17,7 @@ from ..errors import KernelError
 from ..native import locks
 from ..native.machine_code import MachineCode, why_not_loadable
 from ..system import interrupts
-from .arguments import Keys, absolute, key_of, slots_of
+from .argument_keys import Keys, absolute, key_of, slots_of
 from .compiled import Compiled
 from .failures import Failure, describe, rebuild
 from .jit import is_disabled

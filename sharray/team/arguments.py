@@ -11,7 +11,7 @@ from ..array.core import SharedArray
 from ..array.handle import find_place
 from ..array.root import Root
 from ..errors import KernelError, NotSharedError
-from ..kernels.arguments import (
+from ..kernels.argument_keys import (
     WHOLE,
     Keys,
     array_key,

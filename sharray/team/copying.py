@@ -16,7 +16,7 @@ from ..array.arguments import check_dtype_and_shape
 from ..array.core import AnyArray, SharedArray
 from ..array.creation import array as shared_copy
 from ..array.creation import zeros
-from ..kernels.arguments import check_subclass
+from ..kernels.argument_keys import check_subclass
 from ..kernels.tuples import rebuild_tuple
 from .arguments import Whole, is_workable
 

@@ -6,7 +6,7 @@ import operator
 from typing import NamedTuple, SupportsIndex
 
 from ..kernels.kernel import Kernel
-from ..kernels.reducing import ITEMWISE
+from ..kernels.reductions import ITEMWISE
 from ..system import clock, processes
 from .schedule import Schedule
 

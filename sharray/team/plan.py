@@ -15,7 +15,7 @@ import numpy as np
 
 from ..array.root import Root
 from ..errors import KernelError
-from ..kernels.arguments import NumberKey, number_slots
+from ..kernels.argument_keys import NumberKey, number_slots
 from ..kernels.compiled import Compiled
 from ..kernels.jit import is_disabled
 from ..kernels.kernel import Kernel

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..kernels.arguments import WHOLE
+from ..kernels.argument_keys import WHOLE
 from ..kernels.kernel import Kernel
-from ..kernels.reducing import combine
+from ..kernels.reductions import combine
 from .arguments import Arguments, check_value
 from .options import RunOptions
 from .schedule import SINGLE

@@ -21,7 +21,7 @@ from .futures import Background
 from .options import check_options, seconds_until, worker_count
 from .plan import Plans
 from .progress import Bar, ShowProgress
-from .running import Run
+from .run import Run
 from .workers.crew import Crew
 from .workers.process import START_METHODS
 

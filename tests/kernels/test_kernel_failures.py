@@ -245,7 +245,7 @@ def test_exception_class_of_the_main_script_arrives(method: str, tmp_path: Any) 
 
 
 def test_failure_can_be_sent_before_it_is_rebuilt() -> None:
-    from sharray.kernels.arguments import absolute, key_of, slots_of
+    from sharray.kernels.argument_keys import absolute, key_of, slots_of
     from sharray.kernels.failures import rebuild
 
     kernel = sh.kernel(raise_own).compile(5)

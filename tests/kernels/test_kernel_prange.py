@@ -159,7 +159,7 @@ def test_part_is_that_of_the_kernel_and_not_of_those_it_calls(
 def test_length_is_counted_without_the_loop() -> None:
     kernel = sh.kernel(to_stop.py_func).compile(7, np.zeros(1, np.int64))
     (compiled,) = kernel._compiled.values()
-    from sharray.kernels.arguments import absolute, key_of, slots_of
+    from sharray.kernels.argument_keys import absolute, key_of, slots_of
 
     seen = np.zeros(7, np.int64)
     slots = slots_of(7, key_of(7), absolute) + slots_of(seen, key_of(seen), absolute)

@@ -159,7 +159,7 @@ def test_a_class_of_the_main_module_reaches_workers() -> None:
 
 
 def test_keys_with_named_tuples_can_be_sent() -> None:
-    from sharray.kernels.arguments import key_of
+    from sharray.kernels.argument_keys import key_of
 
     key = key_of(Both(Grid(np.ones(1), 2), Step(1.0, 2)))
     assert pickle.loads(pickle.dumps(key)) == key

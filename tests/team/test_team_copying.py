@@ -13,7 +13,7 @@ from numpy.lib.stride_tricks import as_strided
 from team_tools import team_of
 
 import sharray as sh
-from sharray.kernels.arguments import key_of
+from sharray.kernels.argument_keys import key_of
 
 pytestmark = pytest.mark.slow
 

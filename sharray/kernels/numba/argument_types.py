@@ -10,7 +10,7 @@ from numba.core.errors import NumbaError
 from numba.np import numpy_support
 
 from ...errors import KernelError
-from ..arguments import (
+from ..argument_keys import (
     ArrayKey,
     CellsKey,
     Key,

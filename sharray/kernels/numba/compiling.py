@@ -21,9 +21,9 @@ from ...native.machine_code import (
     host,
     why_not_loadable,
 )
-from ..arguments import Keys
+from ..argument_keys import Keys
 from ..compiled import COUNT_TYPE, Compiled
-from ..reducing import ITEMWISE
+from ..reductions import ITEMWISE
 from ..references import is_of_ctypes, reduce_foreign
 from . import entry, extension
 from .argument_types import keys_of_types, numba_type, value_type
@@ -123,7 +123,7 @@ def compile_entry(
         Types of the arguments.
     reducer : str or Dispatcher, optional
         How the values of several calls are combined: a name in
-        `sharray.kernels.reducing`, or a compiled function of two arguments.
+        `sharray.kernels.reductions`, or a compiled function of two arguments.
     may_split : bool
         Whether to look for a loop over `prange`.
 

@@ -1,7 +1,7 @@
 """The entry of a kernel: a C function that any process can call.
 
 numba's own calling convention takes arrays as structures that hold addresses of one
-process. The entry reads all arguments from slots (see `sharray.kernels.arguments`),
+process. The entry reads all arguments from slots (see `sharray.kernels.argument_keys`),
 cuts the chunk out of the arrays that are split, calls the kernel, and stores what
 it returned, combined with what is there already. Beside it stands *merge*, which
 combines two such outcomes. This is the only place that uses what numba keeps
