@@ -37,6 +37,10 @@ def test_each_command_has_a_help_and_refuses_what_it_does_not_know(
     assert "Traceback" not in done.err
 
 
+def test_the_version_is_shown() -> None:
+    assert call("--version").out == f"sharray {sh.__version__}\n"
+
+
 def test_an_unknown_command_is_a_usage_error() -> None:
     done = call("nonsense")
     assert (done.code, done.out) == (2, "")
@@ -121,6 +125,25 @@ finally:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=TIMEOUT
     )
     assert done.stdout.splitlines()[-1] == "[]", done.stderr
+
+
+@pytest.mark.parametrize("missing", ["typer", "rich"])
+def test_without_the_command_lines_libraries(missing: str) -> None:
+    code = (
+        f"import sys; sys.modules[{missing!r}] = None\n"
+        "from sharray.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "ls"],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"sharray: the command line needs {missing}, which is not installed: "
+        "pip install 'sharray[cli]'\n"
+    )
 
 
 def test_output_that_is_not_utf_8_has_escapes_and_json_is_ascii() -> None:

@@ -1,126 +1,97 @@
-"""``sharray demo``: real work on shared arrays, measured where it runs."""
+"""``sharray demo``: the command, its options and the table."""
 
 from __future__ import annotations
 
-import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures.process import BrokenProcessPool
 from typing import Annotated
 
 import numpy as np
 import typer
-
-import sharray as sh
+from rich.console import Console
+from rich.filesize import decimal
+from rich.table import Table
 
 from ....system.processes import count_cores
-from ...output import Json, console, print_json
+from ...output import console
 from ...problem import ProblemError
-from . import elevation, picture, report
-from .measure import SharedGrid, check, measure
-from .steps import Steps, show_steps
-from .terrain import Terrain
+from . import hillshade, picture
+from .hillshade import Result, Terrain
 
-_ELEVATION, _SHADE = "elevation.npy", "hillshade.npy"
-_SIZE = 6144
-_TOLERANCE = 1e-5  # of a light between 0 and 1, in float32
+_TOLERANCE = 1e-5  # for light between 0 and 1, in float32
+_BASELINE = "kernel, one process"
 
 
 def demo(
-    file: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[FILE.npy]",
-            help="2-D array of elevations in metres, which is only read; without, "
-            "a terrain that matplotlib ships, repeated.",
-        ),
-    ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Processes that compute; without, one a core."),
+        typer.Option(min=1, help="Processes that compute; default: one per core."),
     ] = None,
     size: Annotated[
-        int | None,
-        typer.Option(
-            min=2,
-            help="Repeat or cut the terrain to so many rows and columns; without, "
-            f"{_SIZE}, or those of the file.",
-        ),
-    ] = None,
-    cell: Annotated[
-        float, typer.Option(min=0.001, help="Metres between the points of the file.")
-    ] = 30,
-    directory: Annotated[
-        str | None,
-        typer.Option(help="Create the arrays here, and keep them."),
-    ] = None,
+        int, typer.Option(min=2, help="Rows and columns of the terrain.")
+    ] = 4096,
     save: Annotated[
         str | None, typer.Option(metavar="OUT.png", help="Save a picture.")
     ] = None,
-    as_json: Json = False,
 ) -> None:
-    """Light a terrain from the whole sky, with a team of processes, on shared arrays.
+    """Shade a real terrain in place with a team of processes.
 
-    This process and its workers run a numba kernel in place on an array on the
-    disk. The times of one process, of this team, and of a pool of workers to
-    which the same arrays are pickled are measured and printed.
+    The demo times NumPy, a numba kernel on one process, on a pool that gets the
+    arrays pickled, and on a team that shares them. It compares all results with
+    NumPy's. All files are temporary, except the picture.
     """
     if save is not None:
         picture.check_target(save)
-    source = (
-        elevation.load_bundled() if file is None else elevation.load_file(file, cell)
+    terrain = hillshade.load_terrain(size)
+    try:
+        results = _shade(terrain, workers or count_cores())
+    except BrokenProcessPool as error:
+        raise ProblemError(f"a worker process died: {error}") from error
+    expected, *others = (result.light for result in results.values())
+    difference = np.max([np.abs(light - expected).max() for light in others])
+    screen = console()
+    screen.print(_table(size, results))
+    screen.print(
+        "Each time is the best of three runs (NumPy: one run). All processes of the\n"
+        "team map the same files. "
+        f"The results differ from NumPy's by at most {difference:.1g}."
     )
-    shape = (_SIZE, _SIZE) if file is None else source.values.shape
-    shape = shape if size is None else (size, size)
-    with _workplace(directory) as place, show_steps() as steps:
-        terrain, shade = _create_arrays(place, source, shape, steps)
-        found, returned = measure(terrain, shade, workers or count_cores(), steps)
-        difference, checking = check(terrain, [shade, returned], steps)
-        if save is not None:
-            # One copy of the terrain, not its repetitions.
-            window = np.s_[: source.values.shape[0], : source.values.shape[1]]
-            picture.save(save, np.asarray(terrain.elevation)[window], returned[window])
-        durable = shade.durable
-    if as_json:
-        print_json(report.document(source.name, shape, found, durable, difference))
-    else:
-        screen = console()
-        screen.print(report.table(source.name, shape, found))
-        remarks = report.remarks(found, durable, difference, checking)
-        screen.print(remarks, soft_wrap=True)
     if not difference <= _TOLERANCE:
         raise ProblemError(
-            f"the result differs from that of plain NumPy by {difference:.2g}, "
-            f"expected at most {_TOLERANCE}"
+            f"the results differ from NumPy's: expected at most {_TOLERANCE}, "
+            f"got {difference:.2g}; please report this bug"
         )
+    if save is not None:
+        picture.save(save, terrain.elevation, others[-1])
+        screen.print(f"The team's result is drawn in {save!r}.", soft_wrap=True)
 
 
-@contextmanager
-def _workplace(directory: str | None) -> Iterator[str]:
-    """The given directory, or one that is gone afterwards."""
-    if directory is None:
-        with tempfile.TemporaryDirectory(prefix="sharray-demo-") as place:
-            yield place
-        return
-    paths = [os.path.join(directory, name) for name in (_ELEVATION, _SHADE)]
-    taken = [path for path in paths if os.path.lexists(path)]
-    if taken:
-        raise ProblemError(
-            f"{taken[0]!r} exists; remove it or choose another directory"
+def _shade(terrain: Terrain, processes: int) -> dict[str, Result]:
+    """Shade a terrain in all four ways, NumPy first and the team last."""
+    waiting = Console(stderr=True).status("Shading the terrain in four ways ...")
+    with waiting, tempfile.TemporaryDirectory(prefix="sharray-demo-") as directory:
+        return {
+            "NumPy, one process": hillshade.with_numpy(terrain),
+            _BASELINE: hillshade.in_process(terrain),
+            f"pool of {processes}, pickled": hillshade.in_pool(terrain, processes),
+            f"team of {processes}, in place": hillshade.in_team(
+                terrain, processes, directory
+            ),
+        }
+
+
+def _table(size: int, results: dict[str, Result]) -> Table:
+    title = f"Jacksboro fault: {size} x {size} points, 64 lamps"
+    table = Table("", title=title, title_justify="left", title_style="bold")
+    for heading in ("seconds", "speed-up", "pickled"):
+        table.add_column(heading, justify="right")
+    fastest = min(result.seconds for result in results.values())
+    for name, (_, seconds, pickled) in results.items():
+        table.add_row(
+            name,
+            f"{seconds:.3g}",
+            f"{results[_BASELINE].seconds / seconds:.2f} x",
+            decimal(pickled),
+            style="bold green" if seconds == fastest else None,
         )
-    try:
-        yield directory
-    except BaseException:
-        for path in filter(os.path.lexists, paths):
-            os.unlink(path)
-        raise
-
-
-def _create_arrays(
-    place: str, source: elevation.Source, shape: tuple[int, ...], steps: Steps
-) -> tuple[Terrain, SharedGrid]:
-    """The terrain, and an array to receive the light, both on the disk."""
-    ground = sh.create(os.path.join(place, _ELEVATION), shape, "f4")
-    shade = sh.create(os.path.join(place, _SHADE), shape, "f4")
-    elevation.fill(ground, source, steps.add("Writing elevations", shape[0]))
-    return Terrain(ground, np.float32(source.dy), np.float32(source.dx)), shade
+    return table
