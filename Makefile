@@ -20,7 +20,7 @@ help:  ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 demo: $(VENV)/demo  ## Run the main job on real elevation data
-	$(BIN)/sharray demo
+	$(BIN)/sharray demo --save hillshade.png
 
 test: check suite  ## Run all checks and tests
 
@@ -51,7 +51,7 @@ format: $(VENV)/test  ## Format the code
 	$(BIN)/ruff format .
 
 clean:  ## Remove what these commands made
-	rm -rf site .venv* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf site hillshade.png .venv* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp for each extra, so that set-up runs once, and anew when
