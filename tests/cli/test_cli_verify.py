@@ -100,7 +100,7 @@ def test_arrays_in_ram_are_checked_by_name_too() -> None:
     names = [found.name for found in sh.list()]
     assert len(names) == 2
     assert [wrong(name) for name in names] == [{}, {}]
-    assert "handles under way: 1" in call("verify", *names).out
+    assert "handles in transit: 1" in call("verify", *names).out
     assert pickle.loads(handle).sum() == 3
     sh.unlink("shm://a")
     del a
@@ -114,7 +114,7 @@ def test_messages_under_way_are_no_damage() -> None:
             ours.send(np.ones(100_000))
             [found] = sh.list()
             assert wrong(found.name) == {}
-            assert "a message is under way" in call("verify", found.name).out
+            assert "a message is in transit" in call("verify", found.name).out
             received = theirs.recv()
             assert wrong(found.name) == {}
             del received
@@ -277,7 +277,7 @@ def test_each_of_several_files_ends_with_what_to_do() -> None:
     assert second.startswith("x.npy\n")
     assert "No space left on device" in second
     assert second.splitlines()[-1] == (
-        "Damaged. To do: write the data anew, then call sharray.clear_fault."
+        "Damaged. To do: write the data again, then call sharray.clear_fault."
     )
     assert call("verify", "good.npy").code == 0
     sh.clear_fault("x.npy")

@@ -1,9 +1,1 @@
-"""The command ``sharray verify``: whether files are what sharray can open.
-
-===========  ================================================================
-module       what it is for
-===========  ================================================================
-`command`    the command and its options
-`checks`     checks of one file
-===========  ================================================================
-"""
+"""The command ``sharray verify``: it checks files for damage."""

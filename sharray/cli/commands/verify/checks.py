@@ -1,7 +1,7 @@
-"""What `sharray verify` checks of a file.
+"""The checks of one file.
 
-Nothing in the file is trusted. Its data is read at most, and never touched in memory,
-so that whoever truncates or rewrites it meanwhile only changes a verdict.
+No check trusts the file. The checks read it and never map its data: a process that
+truncates or rewrites the file meanwhile can change a verdict, but do no harm.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import stat
 import struct
 import warnings
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -35,14 +35,14 @@ from ....system import files
 GOOD, WARNING, DAMAGED = "good", "warning", "damaged"
 
 _RESTORE = "restore the file from a copy"
-_REWRITE = "write it anew: numpy.save(new, numpy.load(old))"
+_REWRITE = "rewrite it: numpy.save(new, numpy.load(old))"
 
 _AT_ONCE = 1 << 20
 _WORD = struct.Struct("<Q")
 
 
 class Check(NamedTuple):
-    """One thing that was checked; of a warning or damage, what to do."""
+    """The result of one check; advice follows a warning or damage."""
 
     name: str
     verdict: str
@@ -51,28 +51,22 @@ class Check(NamedTuple):
 
 
 class _File(NamedTuple):
-    """An open file, and what was found in it."""
+    """An open file, its header and its trailer."""
 
     fd: int
     path: str
     status: os.stat_result
     header: Header
     trailer: Trailer | None
-    page: bytes  # of the trailer
+    page: bytes  # with the trailer
 
     def word(self, index: int) -> int:
-        """One of the words that all processes share."""
+        """Return a word that all processes share."""
         return int(_WORD.unpack_from(self.page, index * _WORD.size)[0])
 
 
 def check_file(name: str) -> Iterator[Check]:
-    """Check a file; ends where nothing more can be said.
-
-    Parameters
-    ----------
-    name : str
-        A path, or a name in RAM.
-    """
+    """Check a path or a name in RAM, until damage makes further checks pointless."""
     try:
         place = location.locate(name)
         if place.in_ram:
@@ -95,7 +89,9 @@ def check_file(name: str) -> Iterator[Check]:
 def _check_open(fd: int, path: str) -> Iterator[Check]:
     status = files.status(fd)
     if not files.is_regular(status):
-        yield Check("file", DAMAGED, "is a directory, device or pipe", "give a file")
+        yield Check(
+            "file", DAMAGED, "is a directory, device or pipe", "name a regular file"
+        )
         return
     yield Check("file", GOOD, f"regular, {status.st_size} bytes")
     try:
@@ -106,7 +102,7 @@ def _check_open(fd: int, path: str) -> Iterator[Check]:
     yield Check("header", GOOD, f"shape {found.shape} of {found.dtype}")
     end = found.data_offset + found.nbytes
     if end > status.st_size:
-        detail = f"truncated: expected {end} bytes at least, found {status.st_size}"
+        detail = f"truncated: expected at least {end} bytes, got {status.st_size}"
         yield Check("size", DAMAGED, detail, _RESTORE)
         return
     yield Check("size", GOOD, f"{found.nbytes} bytes of data")
@@ -126,7 +122,7 @@ def _read_header(fd: int, path: str) -> Header:
 
 
 def _without(path: str, error: sh.SharrayError) -> str:
-    """What an error says, but for the path, which stands above, and the advice."""
+    """Return the problem that an error tells, without path and remedy."""
     return str(error).removeprefix(repr(path)).lstrip(": ").partition("; ")[0]
 
 
@@ -144,38 +140,33 @@ def _check_trailer(file: _File) -> tuple[Check, _File]:
     if found is None:
         return _no_trailer(more), file
     kind = "anonymous" if found.anonymous else "named"
-    detail = f"checksum fits, {kind}, uuid {found.uuid.hex()}"
+    detail = f"valid checksum, {kind}, uuid {found.uuid.hex()}"
     return Check("trailer", GOOD, detail), file._replace(trailer=found, page=page)
 
 
 def _no_trailer(more: int) -> Check:
     if more == 0:
         return Check("trailer", GOOD, "none: written by another program")
-    detail = f"none, but {more} bytes follow the data: it may have been overwritten"
+    detail = f"none, but {more} bytes follow the data: maybe it was overwritten"
     return Check("trailer", WARNING, detail, _REWRITE)
 
 
-# -- of any file ---------------------------------------------------------------
+# -- checks of any file --------------------------------------------------------
 
 
 def _check_numpy(file: _File) -> Check:
-    """Only after the header was found to be harmless: NumPy trusts more."""
+    """Load the file with NumPy, which trusts headers: only after the header check."""
     path = f"/proc/self/fd/{file.fd}"
+    mode: Literal["r"] | None = "r" if file.header.nbytes else None  # maps no 0 bytes
     try:
         with warnings.catch_warnings():
-            # Of a header by Python 2: that it takes longer to read.
-            warnings.simplefilter("ignore")
-            found = np.load(
-                path,
-                # Without data there is nothing to map.
-                mmap_mode="r" if file.header.nbytes else None,
-                max_header_size=LONGEST_HEADER,
-            )
+            warnings.simplefilter("ignore")  # a header by Python 2 is slower to read
+            found = np.load(path, mode, max_header_size=LONGEST_HEADER)
     except OSError as error:
         detail = f"numpy.load cannot map it: {error.strerror or error}"
         advice = "open it with mode='c', or copy it to another disk"
         return Check("numpy", WARNING, detail, advice)
-    except Exception as error:  # it raises more than it documents
+    except Exception as error:  # NumPy raises more types than it documents
         detail = f"numpy.load refuses it: {error}"
         return Check("numpy", DAMAGED, detail, _RESTORE)
     if (found.shape, found.dtype) != (file.header.shape, file.header.dtype):
@@ -188,27 +179,26 @@ def _check_access(file: _File) -> Check:
     mode = stat.S_IMODE(file.status.st_mode)
     if mode & 0o022:
         who = "everybody" if mode & 0o002 else "its group"
-        detail = f"{who} may write, and so truncate it (mode {mode:04o})"
-        return Check("access", WARNING, detail, "chmod go-w, unless that is meant")
+        detail = f"{who} may write and truncate it (mode {mode:04o})"
+        return Check("access", WARNING, detail, "chmod go-w, unless they should")
     if file.status.st_uid not in (os.geteuid(), 0):
         detail = f"belongs to user {file.status.st_uid}, who may truncate it"
-        return Check("access", WARNING, detail, "trust that user, or make a copy")
+        return Check("access", WARNING, detail, "trust that user or copy the file")
     return Check("access", GOOD, f"only its owner may write (mode {mode:04o})")
 
 
 def _check_room(file: _File) -> Check:
     found = files.allocated_bytes(file.status)
     anonymous = file.trailer is not None and file.trailer.anonymous
-    # Memory of messages is given back while the file stays.
     missing = file.status.st_size - found
-    if missing < BLOCK or anonymous:
-        return Check("room", GOOD, "all of it has its room")
-    detail = f"{missing} bytes have no room yet, or are compressed"
-    advice = "cp --sparse=never; a store fails with SIGBUS when the disk is full"
+    if missing < BLOCK or anonymous:  # a message frees its memory and keeps its file
+        return Check("room", GOOD, "fully allocated")
+    detail = f"{missing} bytes are not allocated, or are compressed"
+    advice = "cp --sparse=never; stores raise SIGBUS when the disk is full"
     return Check("room", WARNING, detail, advice)
 
 
-# -- of a file of this library -------------------------------------------------
+# -- checks of a file that sharray wrote ---------------------------------------
 
 
 def _check_agreement(file: _File) -> Check:
@@ -217,10 +207,10 @@ def _check_agreement(file: _File) -> Check:
     detail = f"data at {offset}, room for {capacity} bytes"
     if offset != file.header.data_offset or file.header.nbytes > capacity:
         found = f"{file.header.data_offset}, {file.header.nbytes} bytes"
-        detail = f"the trailer says {detail}; the header {found}"
+        detail = f"trailer: {detail}; header: {found}"
         return Check("agreement", DAMAGED, detail, _RESTORE)
     if offset % DATA_ALIGNMENT or capacity % BLOCK:
-        detail += f": no multiples of {DATA_ALIGNMENT} and {BLOCK}"
+        detail += f": expected multiples of {DATA_ALIGNMENT} and {BLOCK}"
         return Check("agreement", DAMAGED, detail, _REWRITE)
     return Check("agreement", GOOD, detail)
 
@@ -242,7 +232,7 @@ def _check_padding(file: _File) -> Check:
 _OF_MESSAGES = {
     message.FREE: "free for the next message",
     message.WRITING: "a message is being written",
-    message.IN_FLIGHT: "a message is under way",
+    message.IN_FLIGHT: "a message is in transit",
     message.HELD: "a message is in use",
     message.RETIRED: "given up by its sender",
 }
@@ -259,14 +249,16 @@ def _check_state(file: _File) -> Check:
     if state != message.WRITING:
         return Check("state", DAMAGED, f"unknown ({state})", _REWRITE)
     if _is_in_use(file.fd):
-        advice = "verify it again when the processes that hold it are done"
+        advice = "verify it again when the processes that hold it have closed it"
         return Check("state", WARNING, "is being rewritten, or a writer died", advice)
-    detail = "was being rewritten when its writer died"
-    return Check("state", DAMAGED, detail, _RESTORE)
+    return Check("state", DAMAGED, "its writer died while rewriting it", _RESTORE)
 
 
 def _is_in_use(fd: int) -> bool:
-    """Whether anybody else has, or may have, it mapped; closing lets go of the lock."""
+    """Return whether another process has, or may have, the file mapped.
+
+    This may lock the file. Closing `fd` releases the lock.
+    """
     return lease.is_held(fd) is not False
 
 
@@ -275,18 +267,18 @@ def _check_fault(file: _File) -> Check:
     if code == 0:
         return Check("fault", GOOD, "no flush has failed")
     detail = f"a flush failed: {os.strerror(code) if code < 4096 else code}"
-    advice = "write the data anew, then call sharray.clear_fault"
+    advice = "write the data again, then call sharray.clear_fault"
     return Check("fault", DAMAGED, detail, advice)
 
 
 def _check_transit(file: _File) -> Check:
     number = transit.count(file.page)
     if number == 0:
-        return Check("transit", GOOD, "no handles are under way")
+        return Check("transit", GOOD, "no handles in transit")
     if transit.is_awaited(file.page, 0):
-        return Check("transit", GOOD, f"handles under way: {number}")
-    detail = f"handles that nobody will open, as their senders have ended: {number}"
-    advice = "sharray gc, which removes it when nobody holds it"
+        return Check("transit", GOOD, f"handles in transit: {number}")
+    detail = f"handles that nobody will open, since their senders ended: {number}"
+    advice = "sharray gc, which removes the array when nobody holds it"
     return Check("transit", WARNING, detail, advice)
 
 

@@ -1,4 +1,4 @@
-"""``sharray verify``: whether files are what they should be."""
+"""``sharray verify``: the command and its table."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def verify(
 ) -> None:
     """Check files for damage.
 
-    Header, trailer and size, how they agree, failed flushes, room on the disk, who may
-    write. The values of the data are not looked at. The exit status is 1 if anything
-    is damaged or cannot be read, and 0 if there are only warnings.
+    It checks header, size and trailer, failed flushes, space on the disk and
+    permissions. It cannot tell whether the values are correct. The exit status is 1 if
+    a file is damaged or cannot be read, and 0 if there are only warnings.
     """
     found = {name: _check(name) for name in names}
     if json:
@@ -76,7 +76,7 @@ def _print(name: str, checks: list[Check], *, first: bool) -> None:
 
 
 def _advice(checks: list[Check]) -> str:
-    """What to do, about the worst first."""
+    """Return what to do, about the worst first."""
     worst_first = sorted(checks, key=lambda one: -_VERDICTS.index(one.verdict))
     advice = dict.fromkeys(check.advice for check in worst_first if check.advice)
     return f"To do: {'; '.join(advice)}." if advice else ""
