@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from contextlib import ContextDecorator
-from typing import NamedTuple, SupportsIndex
+from typing import Any, NamedTuple, SupportsIndex
 
 from ..storage.messages import outbox
 from ..system import interrupts, locks, marks, processes
-from ..system import limits as _limits  # noqa: F401  # see below
 from .hooks import standard as hooks
+from .joining import Joining
 from .options import Options, State, check
-
-# Sending needs `limits`, and must not import anything: a process may have changed its
-# user meanwhile, or have no descriptor left.
 
 
 def install(
@@ -166,3 +163,14 @@ def install_in_worker(options: Options, family: int) -> None:
     processes.join_family(family)
     if not State.decided:
         install(*options)
+
+
+def begin_in_worker(_: None, process: Any) -> Any:
+    """Return a process that was unpickled, with hooks in what that has imported."""
+    if State.options is not None:
+        hooks.set_hooks()
+    return process
+
+
+Joining.join = install_in_worker
+Joining.begin = begin_in_worker

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ...array.wholes import shared_view
+from ..joining import Starting
 from ..options import State
-from ..starting import Starting
 from ..wire.collecting import Sources, has_buffers
 from ..wire.sending import hooked_put, remember, write
 from .patches import Patches

@@ -10,9 +10,9 @@ from typing import Any
 
 from ...storage.messages import inbox
 from ...system import interrupts
+from ..joining import Starting
 from ..options import State
 from ..reach import FAR, NAMED, reach_of
-from ..starting import Starting
 from ..wire.collecting import collector_of
 from ..wire.sending import (
     Message,

@@ -16,6 +16,7 @@ from ...storage.messages import inbox
 from ...storage.messages.incoming import Incoming, Places
 from ...storage.segment import IDENTITY_SIZE
 from ...system import interrupts
+from ..joining import Joining
 from ..options import Options, State
 from .packing import places_of, room_for
 from .rebuilding import load
@@ -190,9 +191,7 @@ def open_inline(pickled: bytes, parts: list[Any]) -> Any:
 def _answer_alike(options: tuple[int, int | None], family: int) -> None:
     """Have a worker that was never told send as it is sent to."""
     if not State.decided:
-        # Late, as installing needs what sends, and that this module. A process that
-        # has changed its user may not be able to import, and pickles as before.
+        # It may import an executor's modules. A process that has changed its user may
+        # not be able to, and pickles as before.
         with suppress(ImportError, OSError):
-            from ..installing import install_in_worker
-
-            install_in_worker(Options(*options), family)
+            Joining.join(Options(*options), family)
