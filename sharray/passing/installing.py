@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, SupportsIndex
 
 from ..storage.messages import outbox
 from ..system import interrupts, locks, marks, processes
-from .hooks import standard as hooks
+from .hooks import registry
 from .joining import Joining
 from .options import Options, State, check
 
@@ -70,7 +70,7 @@ def install(
         State.warned = False
         outbox.trim()  # the budget may have become smaller
         marks.leave_mark()
-        hooks.set_hooks()
+        registry.set_hooks()
 
 
 def uninstall() -> None:
@@ -86,7 +86,7 @@ def uninstall() -> None:
     with interrupts.deferred():
         State.options = None
         State.decided = True
-        hooks.remove_hooks()
+        registry.remove_hooks()
         outbox.trim()
 
 
@@ -148,17 +148,19 @@ class _Installed(NamedTuple):
 
     @classmethod
     def now(cls) -> _Installed:
-        return cls(State.options, State.decided, State.warned, hooks.hooked_packages())
+        return cls(
+            State.options, State.decided, State.warned, registry.hooked_packages()
+        )
 
     def restore(self) -> None:
         State.options, State.decided, State.warned, packages = self
-        hooks.set_hooks_of(packages)
+        registry.set_hooks_of(packages)
         outbox.trim()
 
 
 def install_in_worker(options: Options, family: int) -> None:
     """Do as the process that started this one, unless told otherwise here."""
-    if not processes.is_worker():
+    if not registry.is_worker():
         return
     processes.join_family(family)
     if not State.decided:
@@ -168,7 +170,7 @@ def install_in_worker(options: Options, family: int) -> None:
 def begin_in_worker(_: None, process: Any) -> Any:
     """Return a process that was unpickled, with hooks in what that has imported."""
     if State.options is not None:
-        hooks.set_hooks()
+        registry.set_hooks()
     return process
 
 

@@ -79,15 +79,6 @@ def is_alive(name: int) -> bool:
     return name != 0 and identity(name >> 32) == name
 
 
-def is_worker() -> bool:
-    """Whether this process was started by multiprocessing, multiprocess or joblib."""
-    for name in ("multiprocessing.process", "multiprocess.process"):
-        process = sys.modules.get(name)
-        if process is not None and process.current_process().name != "MainProcess":
-            return True
-    return False
-
-
 def wait_for_end_of_parent(pid: int) -> None:
     """Wait until the parent process, which had this number, is gone: pidfd_open(2)."""
     try:

@@ -27,9 +27,9 @@ from hostile import assert_survives_pickling
 from passing_pressure import HELD, MIB, Unloadable, checksum, passed, payload, sent
 
 import sharray as sh
+from sharray.passing.hooks import registry
 from sharray.passing.options import State
 from sharray.passing.wire.receiving import open_message
-from sharray.system import processes
 
 pytestmark = pytest.mark.slow
 
@@ -202,7 +202,7 @@ def test_damaged_contents_fail_and_the_next_messages_arrive(
     with monkeypatch.context() as patch:
         # As in a worker that was told nothing yet.
         patch.setattr(State, "decided", False)
-        patch.setattr(processes, "is_worker", lambda: True)
+        patch.setattr(registry, "is_worker", lambda: True)
         error = _error_of(lambda: open_message(**(arguments_of(message) | change)))
     assert error is not None
     assert not issubclass(error, OSError | EOFError)

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 import sharray as sh
-from sharray.passing.hooks import standard as hooks
+from sharray.passing.hooks import registry
 from sharray.passing.options import State
 
 
 def state() -> Any:
     return (
         (State.options, State.decided, State.warned),
-        hooks.hooked_packages(),
+        registry.hooked_packages(),
         connection.Connection.send,
         connection.Connection.__dict__.get("send_bytes"),
         queues._ForkingPickler,  # type: ignore[attr-defined]
@@ -48,7 +48,7 @@ def _warned() -> None:
 
 def _without_loky() -> None:
     sh.install()
-    hooks.set_hooks_of({"multiprocessing"})
+    registry.set_hooks_of({"multiprocessing"})
 
 
 def _uninstall_and_fail() -> None:

@@ -1,8 +1,9 @@
-"""What stands in the place of loky's own functions; joblib has its own copy of loky."""
+"""loky, and the copy of it that joblib has."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
@@ -13,66 +14,62 @@ from ..joining import Starting
 from ..options import State
 from ..wire.collecting import Sources, has_buffers
 from ..wire.sending import hooked_put, remember, write
-from .patches import Patches
+from .declaration import Hooks
+from .patches import Replacement
 
 # What joblib has for arrays in results.
 _FOR_RESULTS = "reduce_array_memmap_backward"
 
 
-class LokyHooks:
-    """The hooks in loky, by itself or within joblib.
+def replacements_in(package: str) -> Iterator[Replacement]:
+    """Replace the functions that pickle and start processes.
 
-    joblib's own way for arguments, files that all tasks map, is left alone.
+    Connections are those of multiprocessing. joblib's own way for arguments, files that
+    all tasks map, is left alone.
 
     Parameters
     ----------
     package : str
-        Its name.
+        ``loky``, or the copy of it within another package.
     """
+    queues: Any = import_module(f"{package}.backend.queues")
+    reduction: Any = import_module(f"{package}.backend.reduction")
+    process = import_module("multiprocessing.process").BaseProcess
+    yield Replacement(
+        queues, "dumps", functools.partial(_hooked_dumps, reduction=reduction)
+    )
+    yield Replacement(queues.SimpleQueue, "put", hooked_put)
+    yield Replacement(
+        reduction, "dump", functools.partial(_hooked_dump, process=process)
+    )
 
-    def __init__(self, package: str) -> None:
-        self._queues: Any = import_module(f"{package}.backend.queues")
-        self._reduction: Any = import_module(f"{package}.backend.reduction")
-        self._process = import_module("multiprocessing.process").BaseProcess
-        self._patches = Patches()
 
-    def set(self) -> None:
-        """As `Hooks.set`."""
-        self._patches.patch(self._queues, "dumps", self._hooked_dumps)
-        self._patches.patch(self._queues.SimpleQueue, "put", hooked_put)
-        self._patches.patch(self._reduction, "dump", self._hooked_dump)
+def _hooked_dumps(original: Any, *, reduction: Any) -> Any:
+    """The pickler of loky's queues."""
 
-    def remove(self) -> None:
-        """As `Hooks.remove`."""
-        self._patches.remove()
+    @functools.wraps(original)
+    def dumps(obj: Any, reducers: Any = None, protocol: Any = None) -> bytes:
+        options = State.options
+        if options is None or protocol is not None:
+            plain: bytes = original(obj, reducers, protocol)
+            return plain
+        collector = _collector_of(reduction.get_loky_pickler())
+        collect = functools.partial(collector, reducers or {})
+        return write(obj, options, remember, collector=collect).data
 
-    def _hooked_dumps(self, original: Any) -> Any:
-        """The pickler of loky's queues."""
-        reduction = self._reduction
+    return dumps
 
-        @functools.wraps(original)
-        def dumps(obj: Any, reducers: Any = None, protocol: Any = None) -> bytes:
-            options = State.options
-            if options is None or protocol is not None:
-                plain: bytes = original(obj, reducers, protocol)
-                return plain
-            collector = _collector_of(reduction.get_loky_pickler())
-            collect = functools.partial(collector, reducers or {})
-            return write(obj, options, remember, collector=collect).data
 
-        return dumps
+def _hooked_dump(original: Any, *, process: type) -> Any:
+    """`reduction.dump`: what a new process is told."""
 
-    def _hooked_dump(self, original: Any) -> Any:
-        """`reduction.dump`: what a new process is told."""
-        process = self._process
+    @functools.wraps(original)
+    def dump(obj: Any, *arguments: Any, **more: Any) -> None:
+        if State.options is not None and isinstance(obj, process):
+            obj = Starting(obj, State.options)
+        original(obj, *arguments, **more)
 
-        @functools.wraps(original)
-        def dump(obj: Any, *arguments: Any, **more: Any) -> None:
-            if State.options is not None and isinstance(obj, process):
-                obj = Starting(obj, State.options)
-            original(obj, *arguments, **more)
-
-        return dump
+    return dump
 
 
 @functools.cache
@@ -125,3 +122,11 @@ def _is_mapped(array: Any) -> bool:
     while array is not None and not isinstance(array, np.memmap):
         array = getattr(array, "base", None)
     return array is not None
+
+
+HOOKS = Hooks(
+    package="loky",
+    used_if="loky.backend.queues",
+    replacements=functools.partial(replacements_in, "loky"),
+    processes="multiprocessing.process",
+)

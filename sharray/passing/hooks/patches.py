@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 _ABSENT = object()
+
+
+class Replacement(NamedTuple):
+    """An attribute, and its replacement.
+
+    Attributes
+    ----------
+    owner : object
+        A module or a class.
+    name : str
+        Of the attribute, which may be inherited.
+    make : callable
+        Returns the replacement; it is called with the original.
+    """
+
+    owner: Any
+    name: str
+    make: Callable[[Any], Any]
 
 
 class _Patch(NamedTuple):
@@ -19,40 +37,28 @@ class _Patch(NamedTuple):
 
 
 class Patches:
-    """What was put in the place of what.
+    """The replacements of one package, set or not.
 
     Others may patch the same attributes meanwhile. What they have put there stays, and
     what it calls stays below it: replacements do nothing of their own when sharray is
     not installed.
+
+    Parameters
+    ----------
+    replacements : iterable of Replacement
+        All of them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, replacements: Iterable[Replacement]) -> None:
+        self._replacements = tuple(replacements)
         self._patches: list[_Patch] = []
         # The last of each attribute: who has kept the replacement finds it again.
         self._made: dict[tuple[Any, str], _Patch] = {}
 
-    def patch(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
-        """Put what `make` makes of an attribute in its place; once is enough.
-
-        Parameters
-        ----------
-        owner : object
-            A module or a class.
-        name : str
-            Of the attribute, which may be inherited.
-        make : callable
-            Is called with the original.
-        """
-        for patch in self._patches:
-            if (patch.owner, patch.name) == (owner, name) and patch.is_on_top():
-                return
-        original = vars(owner).get(name, _ABSENT)
-        made = self._made.get((owner, name))
-        if made is None or made.original is not original:
-            made = _Patch(owner, name, original, make(getattr(owner, name)))
-            self._made[owner, name] = made
-        setattr(owner, name, made.replacement)
-        self._patches.append(made)
+    def set(self) -> None:
+        """Put all replacements in place; those that are there stay."""
+        for replacement in self._replacements:
+            self._patch(replacement)
 
     def remove(self) -> None:
         """Put all back that nobody else has replaced."""
@@ -65,3 +71,16 @@ class Patches:
             else:
                 setattr(patch.owner, patch.name, patch.original)
         self._patches = covered[::-1]
+
+    def _patch(self, replacement: Replacement) -> None:
+        owner, name, make = replacement
+        for patch in self._patches:
+            if (patch.owner, patch.name) == (owner, name) and patch.is_on_top():
+                return
+        original = vars(owner).get(name, _ABSENT)
+        made = self._made.get((owner, name))
+        if made is None or made.original is not original:
+            made = _Patch(owner, name, original, make(getattr(owner, name)))
+            self._made[owner, name] = made
+        setattr(owner, name, made.replacement)
+        self._patches.append(made)

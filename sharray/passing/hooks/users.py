@@ -1,9 +1,10 @@
-"""What stands in the place of the calls that change a process's user."""
+"""Replacements of the calls that change a process's user."""
 
 from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from importlib import import_module
 from typing import Any
@@ -11,36 +12,21 @@ from typing import Any
 from ...errors import SharrayError
 from ...storage.messages import privileges
 from ..options import State
-from .patches import Patches
+from .declaration import Hooks
+from .patches import Replacement
 
 _NAMES = ("setuid", "seteuid", "setreuid", "setresuid")
 
 
-class UserHooks:
-    """Hooks in the module os, and in the one that it takes these calls from.
+def _replacements() -> Iterator[Replacement]:
+    """In the module os, and in the one that it takes these calls from.
 
     In both, since pickle looks for a function in the module that it names.
-
-    Parameters
-    ----------
-    package : str
-        ``os``.
     """
-
-    def __init__(self, package: str) -> None:
-        self._modules = [import_module(package), import_module(os.name)]
-        self._patches = Patches()
-
-    def set(self) -> None:
-        """As `Hooks.set`."""
-        for name in _NAMES:
-            if hasattr(os, name):
-                for module in self._modules:
-                    self._patches.patch(module, name, _hooked)
-
-    def remove(self) -> None:
-        """As `Hooks.remove`."""
-        self._patches.remove()
+    for name in _NAMES:
+        if hasattr(os, name):
+            for module in (os, import_module(os.name)):
+                yield Replacement(module, name, _hooked)
 
 
 @functools.cache
@@ -59,3 +45,11 @@ def _hooked(original: Any) -> Any:
                 privileges.withdraw()
 
     return change
+
+
+HOOKS = Hooks(
+    package="os",
+    used_if="os",
+    replacements=_replacements,
+    processes=None,
+)

@@ -1,0 +1,31 @@
+"""What the registry must know of an executor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from .patches import Replacement
+
+
+class Hooks(NamedTuple):
+    """A package with functions that sharray replaces.
+
+    Attributes
+    ----------
+    package : str
+        Its name.
+    used_if : str
+        The module that is imported if a program uses the package.
+    replacements : callable
+        Returns what is replaced, how new processes are told among it. It is called
+        once, and imports the modules that it needs.
+    processes : str or None
+        The module whose `current_process` has another name than ``MainProcess`` in a
+        worker of this executor; None: it starts no processes.
+    """
+
+    package: str
+    used_if: str
+    replacements: Callable[[], Iterable[Replacement]]
+    processes: str | None

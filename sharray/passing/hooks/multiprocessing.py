@@ -1,0 +1,144 @@
+"""multiprocessing, and packages that are copies of it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from typing import Any
+
+from ...storage.messages import inbox
+from ..joining import Starting
+from ..options import State
+from ..reach import FAR, NAMED, reach_of
+from ..wire.collecting import collector_of
+from ..wire.sending import (
+    Message,
+    hooked_put,
+    put,
+    remember,
+    send_written,
+    with_values,
+    write,
+)
+from .declaration import Hooks
+from .patches import Replacement
+
+Write = Callable[..., Message]
+
+
+def replacements_in(package: str) -> Iterator[Replacement]:
+    """Replace the functions that pickle, send and start processes.
+
+    Parameters
+    ----------
+    package : str
+        ``multiprocessing``, or a package that is made like it.
+    """
+    connection = import_module(f"{package}.connection").Connection
+    process = import_module(f"{package}.process").BaseProcess
+    queues: Any = import_module(f"{package}.queues")
+    reduction: Any = import_module(f"{package}.reduction")
+    collector = collector_of(reduction.ForkingPickler)
+    write_message = functools.partial(write, collector=collector)
+
+    def with_write(hook: Callable[..., Any]) -> Callable[[Any], Any]:
+        return functools.partial(hook, write=write_message)
+
+    yield Replacement(connection, "send", with_write(_hooked_send))
+    yield Replacement(connection, "send_bytes", _hooked_send_bytes)
+    yield Replacement(queues, "_ForkingPickler", with_write(_hooked_pickler))
+    yield Replacement(queues.SimpleQueue, "put", hooked_put)
+    yield Replacement(
+        reduction,
+        "dump",
+        functools.partial(_hooked_dump, write=write_message, process=process),
+    )
+    yield Replacement(process, "join", _hooked_join)
+
+
+def _hooked_send(original: Any, *, write: Write) -> Any:
+    """`Connection.send`: of pipes, pools, managers."""
+
+    @functools.wraps(original)
+    def send(self: Any, obj: Any) -> None:
+        options = State.options
+        reach = reach_of(self)
+        if options is None or reach == FAR:
+            original(self, obj)
+            return
+        self._check_closed()
+        self._check_writable()
+        transmit = functools.partial(_transmit, self)
+        write(obj, options, transmit, to_strangers=reach == NAMED)
+
+    return send
+
+
+def _transmit(connection: Any, message: Message) -> None:
+    message.transmit(connection, connection._send_bytes)
+
+
+def _hooked_send_bytes(original: Any) -> Any:
+    """`Connection.send_bytes`: with it, queues send what their pickler has written.
+
+    And others what they have received.
+    """
+
+    @functools.wraps(original)
+    def send_bytes(self: Any, buf: Any, *arguments: Any, **more: Any) -> None:
+        if not send_written(buf, self, functools.partial(original, self)):
+            is_whole = State.options is not None and not arguments and not more
+            original(self, with_values(buf) if is_whole else buf, *arguments, **more)
+
+    return send_bytes
+
+
+def _hooked_pickler(original: Any, *, write: Write) -> Any:
+    """The pickler of queues."""
+
+    class MessagePickler(original):  # type: ignore[misc]  # found late
+        @classmethod
+        def dumps(cls, obj: Any, protocol: int | None = None) -> bytes:
+            options = State.options
+            if options is None or protocol is not None:
+                plain: bytes = super().dumps(obj, protocol)
+                return plain
+            return write(obj, options, remember).data
+
+    return MessagePickler
+
+
+def _hooked_dump(original: Any, *, write: Write, process: type) -> Any:
+    """`reduction.dump`: what a new process is told, its arguments among it."""
+
+    @functools.wraps(original)
+    def dump(obj: Any, file: Any, *arguments: Any, **more: Any) -> None:
+        options = State.options
+        if options is None or arguments or more:
+            original(obj, file, *arguments, **more)
+            return
+        if isinstance(obj, process):
+            obj = Starting(obj, options)
+        put(lambda: file.write(write(obj, options, remember).data))
+
+    return dump
+
+
+def _hooked_join(original: Any) -> Any:
+    """`Process.join`: what came from a process that is gone waits for no more."""
+
+    @functools.wraps(original)
+    def join(self: Any, timeout: float | None = None) -> None:
+        original(self, timeout)
+        inbox.drop_orphans()
+
+    return join
+
+
+HOOKS = Hooks(
+    package="multiprocessing",
+    used_if="multiprocessing.reduction",
+    replacements=functools.partial(replacements_in, "multiprocessing"),
+    processes="multiprocessing.process",
+)

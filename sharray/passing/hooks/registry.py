@@ -1,0 +1,89 @@
+"""The registry of executors: which there are, and which are hooked now.
+
+=================  =========================================================
+module             executor
+=================  =========================================================
+`multiprocessing`  multiprocessing; also concurrent.futures, whose processes,
+                   queues and pipes are those of multiprocessing
+`multiprocess`     multiprocess: multiprocessing with dill
+`loky`             loky
+`joblib`           joblib, which has its own copy of loky
+=================  =========================================================
+
+To support another executor, write a module with its `Hooks` beside these, and add it to
+`EXECUTORS`. The functions of `multiprocessing` and `loky` that return replacements take
+the name of a package: one that is a copy of theirs is a declaration only.
+
+Shared arrays reach an executor's workers without hooks. If a pickle that it has written
+and not delivered should not be taken for a kept one, `sharray.array.pickling` has to
+know its package; if its workers run the finalizers of a copy of multiprocessing.util,
+`sharray.storage.lifetime.ending` has to know that.
+
+Only packages that are imported before `install` get hooks: importing joblib costs those
+who do not use it a tenth of a second.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Set
+
+from ...system import interrupts
+from . import joblib, loky, multiprocess, multiprocessing, users
+from .patches import Patches
+
+EXECUTORS = (
+    multiprocessing.HOOKS,
+    multiprocess.HOOKS,
+    loky.HOOKS,
+    joblib.HOOKS,
+)
+
+_ALL = {hooks.package: hooks for hooks in (users.HOOKS, *EXECUTORS)}
+
+# By package, of those that had hooks once; and the packages that have them now.
+_patches: dict[str, Patches] = {}
+_hooked: set[str] = set()
+
+
+def hooked_packages() -> frozenset[str]:
+    """Return the packages that have hooks now."""
+    return frozenset(_hooked)
+
+
+def set_hooks() -> None:
+    """Set the hooks of all packages that this program uses."""
+    used = {
+        package
+        for package, hooks in _ALL.items()
+        if package in _patches or hooks.used_if in sys.modules
+    }
+    set_hooks_of(_hooked | used)
+
+
+def remove_hooks() -> None:
+    """Restore all functions."""
+    set_hooks_of(frozenset())
+
+
+def set_hooks_of(packages: Set[str]) -> None:
+    """Set the hooks of these packages, and remove all others."""
+    with interrupts.deferred():  # a hook that nobody knows of would stay for good
+        for package in _hooked - packages:
+            _patches[package].remove()
+            _hooked.discard(package)
+        for package in packages:
+            if package not in _patches:
+                _patches[package] = Patches(_ALL[package].replacements())
+            _patches[package].set()
+            _hooked.add(package)
+
+
+def is_worker() -> bool:
+    """Tell whether one of the executors has started this process."""
+    modules = {hooks.processes for hooks in EXECUTORS if hooks.processes in sys.modules}
+    return any(
+        sys.modules[module].current_process().name != "MainProcess"
+        for module in modules
+        if module
+    )
