@@ -28,7 +28,7 @@ from passing_ends import LARGE, SMALL, close, numbered
 from repository import SUPPORT
 
 import sharray as sh
-from sharray.passing.wire import sending
+from sharray.passing.wire import forwarding, sending
 from sharray.storage.messages import inbox, incoming, outbox
 from sharray.system import finalizing
 
@@ -264,15 +264,15 @@ def test_copying_stops_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_bytes_that_are_sent_on() -> None:
     def call() -> None:
-        sending._sent_on = None
+        forwarding._sent_on = None
         ours.send_bytes(received)
 
     def check(outcome: Interrupted) -> None:
         nonlocal received
         assert outcome.raised
-        last = sending._sent_on
+        last = forwarding._sent_on
         ours.send_bytes(received)  # the same call works
-        assert sending._sent_on is last or last is None
+        assert forwarding._sent_on is last or last is None
         while is_there(theirs):
             assert is_received(theirs, sent)
         writer.send(sent)
@@ -284,7 +284,7 @@ def test_bytes_that_are_sent_on() -> None:
     received = reader.recv_bytes()
     interrupt_everywhere(call, check)
     assert is_received(theirs, sent)
-    sending._sent_on = None
+    forwarding._sent_on = None
     close(reader, writer, theirs, ours)
     forget_all()
 

@@ -13,7 +13,8 @@ from ...array.wholes import shared_view
 from ..joining import Starting
 from ..options import State
 from ..wire.collecting import Sources, has_buffers
-from ..wire.sending import hooked_put, remember, write
+from ..wire.delivering import dumps, hooked_put
+from ..wire.sending import write
 from .declaration import Hooks
 from .patches import Replacement
 
@@ -48,16 +49,16 @@ def _hooked_dumps(original: Any, *, reduction: Any) -> Any:
     """The pickler of loky's queues."""
 
     @functools.wraps(original)
-    def dumps(obj: Any, reducers: Any = None, protocol: Any = None) -> bytes:
+    def dumps_message(obj: Any, reducers: Any = None, protocol: Any = None) -> bytes:
         options = State.options
         if options is None or protocol is not None:
             plain: bytes = original(obj, reducers, protocol)
             return plain
         collector = _collector_of(reduction.get_loky_pickler())
         collect = functools.partial(collector, reducers or {})
-        return write(obj, options, remember, collector=collect).data
+        return dumps(obj, options, functools.partial(write, collector=collect))
 
-    return dumps
+    return dumps_message
 
 
 def _hooked_dump(original: Any, *, process: type) -> Any:

@@ -12,15 +12,9 @@ from ..joining import Starting
 from ..options import State
 from ..reach import FAR, NAMED, reach_of
 from ..wire.collecting import collector_of
-from ..wire.sending import (
-    Message,
-    hooked_put,
-    put,
-    remember,
-    send_written,
-    with_values,
-    write,
-)
+from ..wire.delivering import Message, Parcel, Written, dumps, hooked_put
+from ..wire.forwarding import with_values
+from ..wire.sending import write
 from .declaration import Hooks
 from .patches import Replacement
 
@@ -87,9 +81,13 @@ def _hooked_send_bytes(original: Any) -> Any:
 
     @functools.wraps(original)
     def send_bytes(self: Any, buf: Any, *arguments: Any, **more: Any) -> None:
-        if not send_written(buf, self, functools.partial(original, self)):
-            is_whole = State.options is not None and not arguments and not more
-            original(self, with_values(buf) if is_whole else buf, *arguments, **more)
+        if arguments or more:  # a piece of it
+            original(self, buf, *arguments, **more)
+            return
+        transmit = functools.partial(original, self)
+        if type(buf) is Written and buf.parcel.send(self, transmit):
+            return
+        transmit(buf if State.options is None else with_values(buf))
 
     return send_bytes
 
@@ -104,7 +102,7 @@ def _hooked_pickler(original: Any, *, write: Write) -> Any:
             if options is None or protocol is not None:
                 plain: bytes = super().dumps(obj, protocol)
                 return plain
-            return write(obj, options, remember).data
+            return dumps(obj, options, write)
 
     return MessagePickler
 
@@ -120,7 +118,8 @@ def _hooked_dump(original: Any, *, write: Write, process: type) -> Any:
             return
         if isinstance(obj, process):
             obj = Starting(obj, options)
-        put(lambda: file.write(write(obj, options, remember).data))
+        with Parcel(obj) as parcel:
+            file.write(write(obj, options, parcel.keep).data)
 
     return dump
 

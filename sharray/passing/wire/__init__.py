@@ -5,7 +5,9 @@ module        what it is for
 ============  =============================================
 `collecting`  pickling, with the memory of arrays set aside
 `packing`     the parts of a message in memory
-`sending`     from an object to the bytes in the pipe
+`sending`     from an object to the bytes for the pipe
+`delivering`  from these bytes to the pipe
+`forwarding`  bytes of a message that are sent on
 `receiving`   what unpickling a message calls
 `rebuilding`  arrays from the memory of a message
 ============  =============================================

@@ -15,7 +15,15 @@ from ...storage.dtypes import check_dtype
 
 
 class _Opening(threading.local):
-    """The parts of the message that this thread unpickles."""
+    """The parts of the message that this thread unpickles.
+
+    Unpickling calls `take_part` with the values in the pickle and nothing else, so the
+    parts cannot be an argument. An Unpickler that binds them in `find_class` would run
+    Python code for every class in the pickle, and copy the pickle first.
+
+    Invariant: the parts are those of the innermost `load` of this thread, and none
+    outside of it. Each `load` restores them, whether it fails or not.
+    """
 
     parts: Sequence[Any] = ()
 
@@ -26,8 +34,6 @@ _opening = _Opening()
 def load(pickled: Any, parts: Sequence[Any]) -> Any:
     """Unpickle the rest of a message, which refers to its parts by number.
 
-    Unpickling one message may open another, so the parts of the outer one come back.
-
     Parameters
     ----------
     pickled : buffer
@@ -35,6 +41,7 @@ def load(pickled: Any, parts: Sequence[Any]) -> Any:
     parts : sequence of buffer
         The memory that was set aside.
     """
+    # Unpickling may open another message, whose `load` runs within this one.
     outer, _opening.parts = _opening.parts, parts
     try:
         return pickle.loads(pickled)

@@ -1,0 +1,195 @@
+"""Messages on their way: from the bytes of one to the pipe.
+
+A file belongs to a message until its bytes have left. `Connection.send` writes and
+sends in one step. A queue has its pickler write the bytes, and sends them afterwards,
+perhaps after it has waited for a lock. What it passes on is a `Written`, which has the
+`Parcel` that the message is in::
+
+                  write                 send_bytes
+    Parcel, empty -----> Parcel, Written ---------> Parcel, empty; bytes in the pipe
+                            |
+                            | the queue's put fails
+                            v
+                         Parcel, empty; file free
+
+Invariants: a message with a file is in its parcel, or its bytes have left, or its file
+is free. It moves from one to the other only while signals are deferred.
+"""
+
+from __future__ import annotations
+
+import functools
+import select
+from collections.abc import Callable
+from typing import Any, NamedTuple, Self
+
+from ...storage.messages.outgoing import Outgoing
+from ...system import channels, interrupts
+from ..options import Options, State
+
+# With the length of its frame, a pipe takes it as a whole.
+_LEAVES_AT_ONCE = select.PIPE_BUF - 4
+
+
+class Message(NamedTuple):
+    """What goes through the pipe, and the file that the rest of it lies in.
+
+    Attributes
+    ----------
+    data : bytes
+        The bytes for the pipe.
+    outgoing : Outgoing or None
+        The file, if there is one.
+    """
+
+    data: bytes
+    outgoing: Outgoing | None = None
+
+    def transmit(self, connection: Any, transmit: Callable[[bytes], None]) -> None:
+        """Send it through a pipe, or have the file back if that fails.
+
+        Call it in the `interrupts.deferred` block that has made the message, or has
+        taken it out of its parcel.
+
+        Parameters
+        ----------
+        connection : multiprocessing.connection.Connection
+            The pipe.
+        transmit : callable
+            Is called with `data`.
+        """
+        outgoing = self.outgoing
+        if outgoing is None:
+            transmit(self.data)
+            return
+        try:
+            fd = connection.fileno()
+            # Before the bytes leave: afterwards, the receiver may have freed the file
+            # and another thread's message may be in it, with a channel of its own.
+            outgoing.note_channel(fd)
+            # Lets signals in while no byte has left: the file can still be had back.
+            channels.wait_for_room(fd)
+        except BaseException:
+            outgoing.recall()
+            raise
+        try:
+            if len(self.data) <= _LEAVES_AT_ONCE:
+                # Signals stay deferred: one after the write would raise in the sender
+                # although the receiver has the message.
+                transmit(self.data)
+            else:
+                # The pipe may fill up in the middle, and Ctrl-C has to end that wait.
+                with interrupts.allowed():
+                    transmit(self.data)
+        except OSError:
+            # After any other exception, it may have left as a whole: recalling it then
+            # would give the file to the next message while this one is received.
+            outgoing.recall()
+            raise
+
+
+class Parcel:
+    """An object that a queue pickles and sends, and its message in between.
+
+    As a context manager, it frees the message's file if the block fails.
+
+    Parameters
+    ----------
+    obj : object
+        What is sent. Picklers other than those of this package pickle the parcel as
+        this object.
+    """
+
+    __slots__ = ("_message", "obj")
+
+    def __init__(self, obj: Any) -> None:
+        self.obj = obj
+        self._message: Message | None = None
+
+    def __reduce__(self) -> Any:
+        return _itself, (self.obj,)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: Any, *_: object) -> None:
+        if kind is not None:
+            with interrupts.deferred():
+                message = self._take()
+                if message is not None and message.outgoing is not None:
+                    message.outgoing.recall()
+
+    def keep(self, message: Message) -> None:
+        """Keep a message until `send`; `write` calls this before signals can come."""
+        self._message = message
+
+    def send(self, connection: Any, transmit: Callable[[bytes], None]) -> bool:
+        """Send the message, once.
+
+        Parameters
+        ----------
+        connection, transmit
+            See `Message.transmit`.
+
+        Returns
+        -------
+        bool
+            Whether there was one.
+        """
+        with interrupts.deferred():
+            # Not earlier: a signal between the two would leave the file to nobody. Not
+            # later: `__exit__` would free the file of a message that has left.
+            message = self._take()
+            if message is None:
+                return False
+            message.transmit(connection, transmit)
+        return True
+
+    def _take(self) -> Message | None:
+        message, self._message = self._message, None
+        return message
+
+
+def _itself(obj: Any) -> Any:
+    return obj
+
+
+class Written(bytes):
+    """The bytes of a message with a file, as a pickler returns them to its queue."""
+
+    parcel: Parcel
+
+
+def dumps(obj: Any, options: Options, write: Callable[..., Message]) -> bytes:
+    """Pickle for a queue.
+
+    Parameters
+    ----------
+    obj : object or Parcel
+        What is sent.
+    options : Options
+        For `write`.
+    write : callable
+        `sharray.passing.wire.sending.write`, with a collector.
+    """
+    parcel = obj if type(obj) is Parcel else Parcel(obj)
+    message = write(parcel.obj, options, parcel.keep)
+    if message.outgoing is None:
+        return message.data
+    written = Written(message.data)
+    written.parcel = parcel
+    return written
+
+
+def hooked_put(original: Any) -> Any:
+    """`SimpleQueue.put`: what its pickler has written and nobody sends is no more."""
+
+    @functools.wraps(original)
+    def put_or_recall(self: Any, obj: Any) -> None:
+        if State.options is None:
+            original(self, obj)
+            return
+        with Parcel(obj) as parcel:
+            original(self, parcel)
+
+    return put_or_recall
