@@ -11,6 +11,7 @@ module                    what it is for
 `sharray.cli.output`      tables and JSON
 `sharray.cli.completion`  array names for the shell to complete
 `sharray.cli.problem`     the error that ends a command with one line
+`sharray.cli.ending`      the signals that end a command
 ========================  ====================================================
 
 Exit status: 0 if all is well; 1 if the command could not do what it was asked to, or

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import select
 import shutil
-import signal
 import sys
 import termios
 import time
@@ -14,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Annotated, Any, NamedTuple, NoReturn
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from rich.console import Console, Group, RenderableType
@@ -25,6 +24,7 @@ import sharray as sh
 
 from ...storage import location
 from .. import describing
+from ..ending import ended_by_signals
 from ..output import Column, Json, Row, console, print_json, print_table, size, table
 from ..output import print_text as say
 from .ls import rows
@@ -159,7 +159,7 @@ def _members(team: sh.TeamStatus) -> str:
 def _show_live(interval: float) -> None:
     screen = console()
     with (
-        _ended_by_signals(),
+        ended_by_signals(),
         _single_keys() as keys,
         Live(console=screen, screen=True, auto_refresh=False) as live,
     ):
@@ -220,20 +220,3 @@ def _single_keys() -> Iterator[int | None]:
         yield keys
     finally:
         termios.tcsetattr(keys, termios.TCSADRAIN, before)
-
-
-@contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Leave the terminal as it was also when this process is told to end."""
-
-    def end(number: int, _: object) -> NoReturn:
-        sys.exit(128 + number)
-
-    before = {
-        number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
