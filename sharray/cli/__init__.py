@@ -40,7 +40,7 @@ def main() -> None:
         app(prog_name="sharray")
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
-        if missing not in ("typer", "rich"):
+        if missing not in ("packaging", "rich", "typer"):
             raise
         sys.exit(
             f"sharray: the command line needs {missing}, which is not installed: "

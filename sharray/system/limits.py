@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 from .mounts import mounts, read
 
-_CAP_SYS_ADMIN = 21  # capabilities(7)
 _NO_LIMIT = 1 << 62  # cgroup version 1 writes the largest number of pages instead
 # Version of control groups, files, and what names in memory.stat begin with.
 _MEMORY_FILES = (
@@ -26,14 +25,11 @@ _MEMORY_FILES = (
 
 
 class Memory(NamedTuple):
-    """/proc/meminfo in bytes, and vm.overcommit_memory."""
+    """/proc/meminfo in bytes."""
 
     total: int
     available: int
     swap: int
-    commit_limit: int
-    committed: int
-    overcommit: int | None
 
 
 class GroupLimit(NamedTuple):
@@ -52,9 +48,8 @@ class Limit(NamedTuple):
 
 
 class HugePages(NamedTuple):
-    """Settings of transparent huge pages; the first two None without any."""
+    """Settings of transparent huge pages for files in memory; None without any."""
 
-    anonymous: str | None
     shmem: str | None
     size: int
 
@@ -68,26 +63,21 @@ def memory(proc: str = "/proc") -> Memory | None:
     )
     if "MemTotal" not in table:
         return None
-    total, available, swap, limit, committed = (
-        int(table.get(name, "0").split()[0]) * 1024
-        for name in (
-            "MemTotal",
-            "MemAvailable",
-            "SwapTotal",
-            "CommitLimit",
-            "Committed_AS",
-        )
-    )
-    overcommit = _read_number(f"{proc}/sys/vm/overcommit_memory")
-    return Memory(total, available, swap, limit, committed, overcommit)
+    names = "MemTotal", "MemAvailable", "SwapTotal"
+    return Memory(*(int(table.get(name, "0").split()[0]) * 1024 for name in names))
 
 
 def memory_limit(proc: str = "/proc") -> GroupLimit | None:
     """The limit on this process' memory, arrays in RAM included: cgroups(7)."""
     for version, limit, used, _ in _MEMORY_FILES:
-        found = _tightest("memory", limit, used, proc, version=version)
-        if found is not None:
-            return found
+        found = []
+        for directory in _group_directories("memory", proc, version):
+            value = _read_number(f"{directory}/{limit}")
+            if value is not None and value < _NO_LIMIT:
+                now = _read_number(f"{directory}/{used}") or 0
+                found.append(GroupLimit(value, now, f"{directory}/{limit}"))
+        if found:
+            return min(found)
     return None
 
 
@@ -140,24 +130,6 @@ def cpu_quota(proc: str = "/proc") -> float | None:
     return min(found, default=None)
 
 
-def task_limit(proc: str = "/proc") -> GroupLimit | None:
-    """The limit on processes and threads: cgroups(7)."""
-    one = _tightest("pids", "pids.max", "pids.current", proc, version=1)
-    return one or _tightest("pids", "pids.max", "pids.current", proc, version=2)
-
-
-def _tightest(
-    controller: str, limit: str, used: str, proc: str, *, version: int
-) -> GroupLimit | None:
-    found = []
-    for directory in _group_directories(controller, proc, version):
-        value = _read_number(f"{directory}/{limit}")
-        if value is not None and value < _NO_LIMIT:
-            now = _read_number(f"{directory}/{used}") or 0
-            found.append(GroupLimit(value, now, f"{directory}/{limit}"))
-    return min(found, default=None)
-
-
 def _group_directories(controller: str, proc: str, version: int) -> Iterator[str]:
     """Where the group of this process and those above it are told about."""
     group = None
@@ -185,41 +157,17 @@ def _group_directories(controller: str, proc: str, version: int) -> Iterator[str
         return
 
 
-def limit(name: str) -> Limit:
-    """getrlimit(2) by the end of the name: "NOFILE", "AS", "FSIZE", "NPROC"."""
-    soft, hard = resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))
+def open_files() -> Limit:
+    """How many descriptors a process may have: getrlimit(2), RLIMIT_NOFILE."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     infinite = resource.RLIM_INFINITY
     return Limit(None if soft == infinite else soft, None if hard == infinite else hard)
-
-
-def most_mappings() -> int | None:
-    """How many mappings a process may have: vm.max_map_count."""
-    return _read_number("/proc/sys/vm/max_map_count")
-
-
-def system_files() -> tuple[int, int] | None:
-    """Open files of all processes, and how many there may be: fs.file-nr."""
-    fields = read("/proc/sys/fs/file-nr").split()
-    return (int(fields[0]), int(fields[2])) if len(fields) == 3 else None
-
-
-def count_tasks() -> int:
-    """Processes and threads of this user, which RLIMIT_NPROC counts."""
-    found = 0
-    for name in filter(str.isdigit, _names("/proc")):
-        try:
-            if os.stat(f"/proc/{name}").st_uid == os.getuid():
-                found += len(os.listdir(f"/proc/{name}/task"))
-        except OSError:
-            continue  # it has ended
-    return found
 
 
 def huge_pages(sys: str = "/sys") -> HugePages:
     """The settings of transparent huge pages."""
     directory = f"{sys}/kernel/mm/transparent_hugepage"
     return HugePages(
-        _choice(f"{directory}/enabled"),
         _choice(f"{directory}/shmem_enabled"),
         _read_number(f"{directory}/hpage_pmd_size") or 0,
     )
@@ -229,35 +177,6 @@ def _choice(path: str) -> str | None:
     """The one in brackets."""
     found = re.search(r"\[(\w+)\]", read(path))
     return found[1] if found else None
-
-
-def can_read_mappings(pid: int) -> bool:
-    """Whether this process may see what another one has mapped."""
-    return bool(read(f"/proc/{pid}/maps"))
-
-
-def may_administer() -> bool:
-    """Whether this process may mount, and change the system: CAP_SYS_ADMIN."""
-    found = re.search(r"^CapEff:\s*(\w+)", read("/proc/self/status"), re.MULTILINE)
-    return bool(found and int(found[1], 16) >> _CAP_SYS_ADMIN & 1)
-
-
-def container(root: str = "/") -> str | None:
-    """What runs the container that this process is in, None outside of one."""
-    if "KUBERNETES_SERVICE_HOST" in os.environ:
-        return "kubernetes"
-    if os.path.exists(os.path.join(root, ".dockerenv")):
-        return "docker"
-    if os.path.exists(os.path.join(root, "run/.containerenv")):
-        return "podman"
-    return None
-
-
-def _names(directory: str) -> list[str]:
-    try:
-        return os.listdir(directory)
-    except OSError:
-        return []
 
 
 def _read_number(path: str) -> int | None:

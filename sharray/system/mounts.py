@@ -24,8 +24,8 @@ class Mount(NamedTuple):
 class FileSystem(NamedTuple):
     """The file system that a directory is in: statvfs(3) and its mount.
 
-    `kind` is "" where the system does not tell; `size`, `inodes` and `free_inodes` are
-    None for no limit.
+    `kind` is "" where the system does not tell; `size` and `free_inodes` are None for
+    no limit.
     """
 
     kind: str
@@ -33,7 +33,6 @@ class FileSystem(NamedTuple):
     options: tuple[str, ...]
     size: int | None
     free: int
-    inodes: int | None
     free_inodes: int | None
 
 
@@ -82,26 +81,14 @@ def file_system(directory: str) -> FileSystem:
     except OSError as error:
         if not is_unsupported(error):
             raise
-        return FileSystem(*about, None, sys.maxsize, None, None)
-    counts_files = found.f_files > 0
+        return FileSystem(*about, None, sys.maxsize, None)
     return FileSystem(
         *about,
         # A tmpfs made with size=0 says 0, too.
         found.f_blocks * found.f_frsize or None,
         file_systems.free_bytes(directory),
-        found.f_files if counts_files else None,
-        found.f_favail if counts_files else None,
+        found.f_favail if found.f_files > 0 else None,
     )
-
-
-def hidden_processes(proc: str = "/proc") -> str | None:
-    """Option hidepid of /proc, None if it hides nothing: proc(5)."""
-    mount = mount_of(proc, mounts(proc))
-    for option in mount.options if mount else ():
-        name, _, value = option.partition("=")
-        if name == "hidepid" and value not in ("0", "off"):
-            return value
-    return None
 
 
 def read(path: str) -> str:

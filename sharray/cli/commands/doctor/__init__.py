@@ -1,22 +1,51 @@
-"""The command ``sharray doctor``: what may keep sharray from working here.
+"""The command ``sharray doctor``: what hinders sharray on this machine.
 
-===========  ================================================================
-module       what it is for
-===========  ================================================================
-`command`    the command and its options
-`finding`    what one check says
-`facts`      what the checks look at, asked of this machine
-`probes`     what can only be found out by trying
-`calls`      optional system calls, and what their lack costs
-`trial`      an array, made, sent, written and removed
-`host`       commands that are right for this machine
-`software`   checks of the system, Python and packages
-`ram`        checks of the directory for arrays in RAM
-`memory`     checks of memory, its limits and huge pages
-`quotas`     checks of the limits of processes
-`place`      checks of a directory for arrays on a disk
-`report`     what is printed
-===========  ================================================================
+============  ===============================================================
+module        what it is for
+============  ===============================================================
+`command`     the command, and what it prints
+`versions`    checks of sharray, Python, NumPy and numba
+`ram`         checks of the directory for arrays in RAM, and of huge pages
+`resources`   checks of memory, the memory limit and open files
+`directory`   checks of a directory that the user names
+`calls`       tries the system calls that a file system may lack
+`trial`       shares an array with a worker process that runs a kernel on it
+============  ===============================================================
 
-Checks are functions from facts to a finding and ask the machine for nothing.
+To add a check, write a function that returns a `Finding` in the module of its
+subject, and call it in that module's first function, which `command` calls. Facts are
+arguments of the check, so that its test can make them up.
 """
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Verdict(IntEnum):
+    """How bad a finding is: worth knowing, will hinder larger work, does not work."""
+
+    OK, NOTE, WARNING, FAULT = range(4)
+
+    @property
+    def label(self) -> str:
+        """Return the verdict as it is printed."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check has found, why that matters, and commands that change it."""
+
+    name: str
+    verdict: Verdict
+    found: str
+    why: str
+    commands: tuple[str, ...] = ()
+
+
+def as_root(command: str) -> str:
+    """Return a shell command that runs a command as root."""
+    return command if os.geteuid() == 0 else f"sudo {command}"

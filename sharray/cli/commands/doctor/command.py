@@ -1,85 +1,96 @@
-"""``sharray doctor``: what may keep sharray from working here, and what to do."""
+"""``sharray doctor``: run the checks, and print what they found."""
 
 from __future__ import annotations
 
+import sys
+import textwrap
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
-from ...output import Json
-from . import facts, place, trial
-from .finding import Finding, Verdict, worst
-from .memory import check_memory
-from .quotas import check_quotas
+from ... import output
+from ...ending import ended_by_signals
+from . import Finding, Verdict
+from .directory import check_directory
 from .ram import check_ram
-from .report import Sections, print_json, print_sections
-from .software import check_software
+from .resources import check_resources
+from .trial import check_trial
+from .versions import check_versions
 
 EXAMPLES = """
 Examples:
-  sharray doctor                  what is in the way, and what to do about it
-  sharray doctor /scratch/me      this directory, too
-  sharray doctor --json --strict  in a job, before it starts
+  sharray doctor                  check this machine
+  sharray doctor /scratch/me      check this directory, too
+  sharray doctor --json --strict  check before a job starts
 """
+
+_STYLES = dict(zip(Verdict, ("green", "cyan", "yellow", "bold red"), strict=True))
+_INDENT = " " * 27
 
 
 def doctor(
     directory: Annotated[
         str | None,
-        typer.Argument(
-            metavar="[DIRECTORY]",
-            help="Look at a directory in which arrays are to be on a disk, too.",
-        ),
+        typer.Argument(metavar="[DIRECTORY]", help="Also check this directory."),
     ] = None,
-    as_json: Json = False,
+    as_json: output.Json = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with status 1 for warnings, too.")
     ] = False,
 ) -> None:
-    """Check this machine: memory, limits, file systems, and a trial of sharing.
+    """Check versions, memory, limits and file systems, and try to share an array.
 
-    For what should change, commands to copy are printed; nothing is changed here.
-    Each check ends as ok, note (something to know, or to gain), warning (it will be in
-    the way of larger work) or fault (something does not work). The exit status is 1 if
-    there is a fault, or a warning with --strict, and 0 otherwise.
+    It prints commands that make improvements, and changes nothing itself. Each check
+    ends with a verdict: ok, note (worth knowing), warning (will hinder larger work) or
+    fault (something does not work). The exit status is 1 if there is a fault, or with
+    --strict a warning, and 0 otherwise.
     """
-    with trial.ends_tidily():
-        sections = _examine(directory)
+    with ended_by_signals():
+        sections = run_checks(directory)
+    findings = [finding for found in sections.values() for finding in found]
+    verdicts = [finding.verdict for finding in findings]
+    worst = max(verdicts)
     if as_json:
-        print_json(sections)
+        checks = [asdict(each) | {"verdict": each.verdict.label} for each in findings]
+        output.print_json({"verdict": worst.label, "checks": checks})
     else:
-        print_sections(sections)
-    found = worst(finding for findings in sections.values() for finding in findings)
-    if found >= (Verdict.WARNING if strict else Verdict.FAULT):
+        screen = output.console()
+        for title, found in sections.items():
+            lines = [Text(output.escape(title), "bold"), *map(_lines, found)]
+            screen.print(*lines, "", sep="\n", soft_wrap=True)
+        told = (f"{verdicts.count(each)} {each.label}" for each in sorted({*verdicts}))
+        output.print_text(f"{len(findings)} checks: {', '.join(told)}.")
+    if worst >= (Verdict.WARNING if strict else Verdict.FAULT):
         raise typer.Exit(1)
 
 
-def _examine(directory: str | None) -> Sections:
-    # Before anything else, so that a mistake is told at once.
-    looked_at = None if directory is None else place.look_at(directory)
-    host = facts.host()
-    # Before the trial: whoever makes an array in RAM tidies up there.
-    ram, memory = facts.ram_directory(), facts.memory()
-    tried = trial.try_in_ram()
-    sections = {
-        "System": check_software(facts.software()),
-        "Arrays in RAM": [
-            *check_ram(ram, memory, host),
-            *check_memory(memory, ram.file_system, host),
-            _check_trial(tried),
-        ],
-        "Limits of processes": check_quotas(facts.quotas(), host, tried.can_see),
-    }
-    if looked_at is not None:
-        sections[f"Arrays in {looked_at.path}"] = place.check_place(looked_at)
-    return sections
+def run_checks(directory: str | None) -> dict[str, list[Finding]]:
+    """Return the findings by section."""
+    # First, since it raises if the directory does not exist.
+    there = {} if directory is None else {f"In {directory}": check_directory(directory)}
+    return {
+        "Versions": check_versions(),
+        "Arrays in RAM": [*check_ram(), check_trial("trial")],
+        "Memory and limits": check_resources(),
+    } | there
 
 
-def _check_trial(result: trial.Trial) -> Finding:
-    name = "trial"
-    if result.fault is None:
-        found = f"A new process has changed an array in place ({result.seconds:.2f} s)."
-        why = "It was made in RAM, sent, written there, seen here, and removed."
-        return Finding(name, Verdict.OK, found, why)
-    why = "Sharing arrays in RAM does not work."
-    return Finding(name, Verdict.FAULT, f"{result.fault.rstrip('.')}.", why)
+def _lines(finding: Finding) -> Text:
+    """Return a finding as lines, broken only in a terminal; commands never are."""
+    screen, verdict = output.console(), finding.verdict
+    told = [finding.found] if verdict is Verdict.OK else [finding.found, finding.why]
+    lines = textwrap.fill(
+        output.escape(" ".join(told)),
+        max(60, screen.width) if screen.is_terminal else sys.maxsize,
+        initial_indent=f" {verdict.label:<8} {finding.name}".ljust(len(_INDENT)),
+        subsequent_indent=_INDENT,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    shown = Text(lines)
+    shown.stylize(_STYLES[verdict], 0, len(" warning "))
+    for command in finding.commands:
+        shown.append(f"\n{_INDENT}  {output.escape(command)}", "bold")
+    return shown

@@ -1,214 +1,133 @@
-"""Checks of the directory for arrays in RAM."""
+"""Checks of the directory for arrays in RAM, and of huge pages."""
 
 from __future__ import annotations
 
+import os
 import shlex
+import stat
+from dataclasses import replace
 
-from ....storage.location import ENVIRONMENT_VARIABLE
+from ....errors import SharrayError
+from ....storage import location
+from ....system import limits, mounts
+from ....system.limits import GroupLimit, HugePages, Memory
 from ....system.mounts import FileSystem
 from ...output import size
-from .calls import check_calls
-from .facts import MemoryFacts, RamDirectory
-from .finding import Finding, Verdict, count
-from .host import Host
-from .probes import Locks
+from . import Finding, Verdict, as_root, calls
+from .directory import IN_MEMORY, check_room
 
-_DOCKERS_DEFAULT = 64 << 20
-_IN_MEMORY = ("tmpfs", "ramfs", "hugetlbfs")
-_FULL = 1 << 20
-_FEW_FILES = 1000
-_WITHOUT = {
-    Locks.MISSING: "Without them, nobody can tell whether an array is in use: arrays "
-    "that were sent to another process stay until sharray rm --force.",
-    Locks.FAIL: "They should tell that an array is used: arrays in use would be "
-    "removed.",
-}
+_WHY = "Arrays from sh.zeros() and shm:// names have their files there."
+_VARIABLE = location.ENVIRONMENT_VARIABLE
+_UNSET = f"unset {_VARIABLE}"
+_SHMEM = "/sys/kernel/mm/transparent_hugepage/shmem_enabled"
 
 
-def check_ram(facts: RamDirectory, memory: MemoryFacts, host: Host) -> list[Finding]:
-    """All of them."""
-    found = [check_directory(facts)]
-    if facts.file_system is not None:
-        found += [
-            check_kind(facts, facts.file_system, host),
-            check_room(facts.file_system, memory, host),
-            check_files(facts.file_system, host),
-            check_locks(facts),
-            check_calls("calls in RAM", facts.missing_calls),
-            check_contents(facts),
-        ]
-    return found
+def check_ram() -> list[Finding]:
+    """Check all of it."""
+    chosen = os.environ.get(_VARIABLE, "")
+    try:
+        path = location.ram_directory()
+    except SharrayError as error:
+        commands = (f"mkdir -p -m 700 {shlex.quote(chosen)}", _UNSET)
+        return [Finding("RAM directory", Verdict.FAULT, f"{error}.", _WHY, commands)]
+    system = mounts.file_system(os.path.dirname(path))
+    mode, fault, missing = try_ram_directory(path)
+    found = [
+        check_ram_directory(path, mode, fault, system.kind, is_chosen=bool(chosen)),
+        check_ram_room(system, limits.memory(), limits.memory_limit()),
+        check_huge_pages(system, limits.huge_pages()),
+    ]
+    return found if fault else [*found, calls.check_calls("calls in RAM", missing)]
 
 
-def check_directory(facts: RamDirectory) -> Finding:
-    """Whether arrays can be made in it at all, and by nobody else."""
-    name = "RAM directory"
-    why = (
-        "sh.zeros() and shm:// names have their files there; whoever else could write "
-        "to it could replace them."
-    )
-    source = (
-        f"chosen by {ENVIRONMENT_VARIABLE}" if facts.chosen else "the default place"
-    )
-    if facts.fault is None:
-        state = "exists" if facts.exists else "will be made when needed"
-        found = f"{facts.path} ({source}) {state}, with mode {facts.mode:04o}."
-        if not facts.mode & 0o077:
-            return Finding(name, Verdict.OK, found, why)
+def try_ram_directory(path: str) -> tuple[int, str | None, tuple[str, ...]]:
+    """Return its mode, why it cannot be used, and the calls that are missing there."""
+    exists = os.path.lexists(path)
+    mode = stat.S_IMODE(os.lstat(path).st_mode) if exists else 0o700
+    try:
+        location.make_ram_directories(path)
+        return mode, None, calls.missing_in(path)
+    except OSError as error:
+        return mode, str(error.strerror), ()
+    finally:
+        if not exists:
+            location.tidy_ram_directories(path)
+
+
+def check_ram_directory(
+    path: str, mode: int, fault: str | None, kind: str, *, is_chosen: bool
+) -> Finding:
+    """Check that arrays can be created there, in memory, and seen by nobody else."""
+    chmod = f"chmod 700 {shlex.quote(path)}"
+    found = f"{path} (mode {mode:04o}) is on {kind or 'an unknown file system'}."
+    verdict, why, command = Verdict.OK, _WHY, ""
+    if fault:
+        verdict, found = Verdict.FAULT, f"{fault.rstrip('.')}."
+        command = f"mkdir -p -m 700 ~/ram && export {_VARIABLE}=~/ram"
+        if "others may write" in fault:
+            command = chmod
+        elif is_chosen:
+            command = _UNSET
+    elif kind and kind not in IN_MEMORY:
+        verdict, command = Verdict.WARNING, _UNSET if is_chosen else ""
+        why = "Anonymous arrays are files on this disk; a tmpfs is faster."
+    elif mode & 0o077:
+        verdict, command = Verdict.NOTE, chmod
         why = "Others may list the names of arrays; their contents are private."
-        commands = (f"chmod 700 {shlex.quote(facts.path)}",)
-        return Finding(name, Verdict.NOTE, found, why, commands)
-    place = facts.path or facts.chosen
-    found = f"{place} ({source}): {facts.fault.rstrip('.')}."
-    return Finding(name, Verdict.FAULT, found, why, _repairs(facts))
+    commands = (command,) if command else ()
+    return Finding("RAM directory", verdict, found, why, commands)
 
 
-def _repairs(facts: RamDirectory) -> tuple[str, ...]:
-    path = shlex.quote(facts.path)
-    if not facts.path:
-        made = f"mkdir -p -m 700 {shlex.quote(facts.chosen)}"
-        return made, f"unset {ENVIRONMENT_VARIABLE}"
-    if facts.exists and facts.is_ours and facts.mode & 0o022:
-        return (f"chmod 700 {path}",)
-    if facts.chosen:
-        return (f"unset {ENVIRONMENT_VARIABLE}",)
-    if facts.other_place:
-        return (f"export {ENVIRONMENT_VARIABLE}={shlex.quote(facts.other_place)}",)
-    export = f"export {ENVIRONMENT_VARIABLE}=~/ram  # on a disk"
-    return (f"mkdir -p -m 700 ~/ram && {export}",)
-
-
-def check_kind(facts: RamDirectory, system: FileSystem, host: Host) -> Finding:
-    """Whether it is in memory."""
-    name = "RAM file system"
-    kind = system.kind or "of unknown type"
-    found = f"{facts.parent} is {kind}, mounted at {system.point}."
+def check_ram_room(
+    system: FileSystem, memory: Memory | None, group: GroupLimit | None
+) -> Finding:
+    """Check that the file system is neither too small nor larger than memory."""
+    room = check_room("room in RAM", system)
     if "ro" in system.options:
-        found = f"{facts.parent} is {kind}, mounted read-only at {system.point}."
-        why = "No array can be made there."
-        commands = host.set_mount(system.point, "rw")
-        return Finding(name, Verdict.FAULT, found, why, commands)
-    if system.kind in _IN_MEMORY:
-        why = "Arrays there are memory, and never written to a disk."
-        return Finding(name, Verdict.OK, found, why)
-    if not system.kind:
-        why = "It should be a tmpfs: on a disk, anonymous arrays are slower."
-        return Finding(name, Verdict.NOTE, found, why)
-    why = (
-        "Anonymous arrays are files on this disk, and durable: changed pages are "
-        "written to it, and flush() waits until they are. Memory is faster."
+        return replace(room, commands=(_remount(system, "rw"),))
+    if room.verdict is not Verdict.OK:
+        return replace(room, commands=("sharray gc", "sharray ls"))
+    if memory is None or system.kind not in IN_MEMORY:
+        return room
+    most = min(memory.total, group.limit if group else memory.total)
+    if system.size is not None and system.size < most // 10:
+        verdict = Verdict.WARNING
+        why = "Large arrays do not fit, nor do large messages after sh.install()."
+    elif system.size is None or system.size > most * 9 // 10:
+        verdict = Verdict.NOTE if most == memory.total else Verdict.WARNING
+        why = "Filling it uses up the memory; the kernel then kills a process (OOM)."
+    else:
+        return room
+    megabytes = max(64, most // 2 >> 20)
+    commands = (
+        _remount(system, f"size={megabytes}M"),
+        f"docker run --shm-size={megabytes}m ...  # in a container",
     )
-    commands = (f"unset {ENVIRONMENT_VARIABLE}",) if facts.chosen else ()
-    return Finding(name, Verdict.WARNING, found, why, commands)
+    found = f"{room.found} Programs may use {size(most)} of memory."
+    return Finding(room.name, verdict, found, why, commands)
 
 
-def check_room(system: FileSystem, facts: MemoryFacts, host: Host) -> Finding:
-    """Whether it is large enough, and not too large."""
-    name = "room in RAM"
-    memory = facts.memory
-    total = memory.total if memory else None
-    if system.size is None:
-        why = "Filling it would use up the memory; the kernel then kills a process."
-        found = f"{system.point} has no limit."
-        return Finding(name, Verdict.NOTE, found, why, _resize(system, facts, host))
-    found = f"{system.point} holds {size(system.size)}, {size(system.free)} are free"
-    found += f"; the machine has {size(total)} of memory." if total else "."
-    if system.free < _FULL:
-        why = "It is full: no array can be made there."
-        commands = ("sharray gc", "sharray ls", *_resize(system, facts, host))
-        return Finding(name, Verdict.FAULT, found, why, commands)
-    in_memory = system.kind in _IN_MEMORY
-    if in_memory and total and system.size < total // 10:
-        why = "Arrays in RAM, and messages after sh.install(), have no more room."
-        if system.size == _DOCKERS_DEFAULT:
-            why = f"64 MiB is the default of containers. {why}"
-        if host.container == "kubernetes":
-            why += " Mount an emptyDir with medium Memory at /dev/shm."
-        return Finding(name, Verdict.WARNING, found, why, _resize(system, facts, host))
-    if system.free < system.size // 10:
-        why = "Less than a tenth is free: the next large array may not fit."
-        commands = ("sharray gc", "sharray ls")
-        return Finding(name, Verdict.WARNING, found, why, commands)
-    if in_memory and memory and system.size > (memory.total + memory.swap) * 9 // 10:
-        why = (
-            "It is as large as all memory: filling it leaves programs none, and the "
-            "kernel kills one. sharray refuses only arrays beyond what is available."
-        )
-        return Finding(name, Verdict.NOTE, found, why, _resize(system, facts, host))
-    why = "An array that does not fit is refused when it is made, never later."
-    return Finding(name, Verdict.OK, found, why)
-
-
-def _resize(system: FileSystem, facts: MemoryFacts, host: Host) -> tuple[str, ...]:
-    """Give it half of the memory that can be had."""
-    total = facts.memory.total if facts.memory else 16 << 30
-    if facts.group is not None:
-        total = min(total, facts.group.limit)
-    megabytes = max(64, total // 2 >> 20)
-    if host.is_confined and system.point == "/dev/shm":
-        return host.run_container(f"--shm-size={megabytes}m")
-    return host.set_mount(system.point, f"size={megabytes}M")
-
-
-def check_files(system: FileSystem, host: Host) -> Finding:
-    """Whether it has room for more files."""
-    name = "files in RAM"
-    why = "Each array in RAM that has been sent, or has a name, is a file there."
-    if system.inodes is None or system.free_inodes is None:
-        found = f"{system.point} does not limit the number of files."
+def check_huge_pages(system: FileSystem, huge: HugePages) -> Finding:
+    """Check whether large arrays in RAM get huge pages."""
+    name = "huge pages"
+    why = "They can make large arrays in RAM faster, above all for random access."
+    if huge.shmem is None or system.kind != "tmpfs":
+        found = "Not used: they need a tmpfs and a kernel that has them for files."
         return Finding(name, Verdict.OK, found, why)
-    found = (
-        f"{system.point} has room for {system.free_inodes} of {system.inodes} files."
-    )
-    if system.free_inodes >= _FEW_FILES:
-        return Finding(name, Verdict.OK, found, why)
-    verdict = Verdict.WARNING if system.free_inodes else Verdict.FAULT
+    options = dict(option.partition("=")[::2] for option in system.options)
+    setting = options.get("huge", "never")
+    found = f"{system.point} has huge={setting}; shmem_enabled is {huge.shmem}."
     commands: tuple[str, ...] = ()
-    if system.kind == "tmpfs":
-        commands = host.set_mount(
-            system.point, f"nr_inodes={2 * system.inodes + 10000}"
-        )
-    return Finding(name, verdict, found, why, commands)
+    if huge.shmem == "deny":
+        commands = (f"echo never | {as_root(f'tee {_SHMEM}')}",)
+    if huge.shmem != "force" and setting not in ("always", "within_size"):
+        # Not "always", which gives a huge page to each small array, too.
+        commands += (_remount(system, "huge=within_size"),)
+    if not commands:
+        return Finding(name, Verdict.OK, f"Used, {size(huge.size)} each. {found}", why)
+    return Finding(name, Verdict.NOTE, f"Not used. {found}", why, commands)
 
 
-def check_locks(facts: RamDirectory) -> Finding:
-    """Whether the kernel knows who uses an array."""
-    why = "A lock on its file, which each mapping holds, tells that an array is used."
-    if facts.locks is None:
-        found = "Not tried, as no file can be made."
-        return Finding("locks in RAM", Verdict.NOTE, found, why)
-    works = facts.locks is Locks.WORK
-    commands = (f"unset {ENVIRONMENT_VARIABLE}",) if facts.chosen and not works else ()
-    return Finding(
-        "locks in RAM",
-        Verdict.OK if works else Verdict.FAULT,
-        f"Locks on files in {facts.parent} {facts.locks.value}.",
-        _WITHOUT.get(facts.locks, why),
-        commands,
-    )
-
-
-def check_contents(facts: RamDirectory) -> Finding:
-    """Whether killed processes have left something."""
-    has = facts.contents
-    named = f"{count(has.named, 'named array')} ({size(has.named_bytes)}"
-    found = f"{named}, {has.held} in use)" if has.named else "No named arrays"
-    if not has.orphans and not has.unfinished:
-        why = "Named arrays stay until sh.unlink(), or a restart of the machine."
-        return Finding(
-            "arrays in RAM", Verdict.OK, f"{found}; nothing is left over.", why
-        )
-    left = []
-    if has.orphans:
-        what = count(has.orphans, "anonymous array")
-        left.append(f"{what} ({size(has.orphans_bytes)}) that nobody holds")
-    if has.unfinished:
-        what = count(has.unfinished, "unfinished file")
-        left.append(f"{what} ({size(has.unfinished_bytes)})")
-    why = (
-        "Killed processes have left them, and they take memory. A process that shares "
-        "arrays removes those that nobody holds when it ends, as this one will; "
-        "unfinished files wait for sh.gc()."
-    )
-    found = f"{found}; {' and '.join(left)}."
-    return Finding("arrays in RAM", Verdict.NOTE, found, why, ("sharray gc",))
+def _remount(system: FileSystem, option: str) -> str:
+    command = as_root(f"mount -o remount,{option} {shlex.quote(system.point)}")
+    return f"{command}  # until a reboot"
