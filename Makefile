@@ -14,7 +14,8 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check suite test-peers bench notebooks docs format clean
+.PHONY: help demo test check suite test-peers bench notebooks docs dist test-dist \
+	format clean
 
 help:  ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -46,12 +47,19 @@ notebooks: $(VENV)/test  ## Execute the notebooks and keep their outputs
 docs: $(VENV)/docs  ## Build the documentation in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
+dist: $(VENV)/dist  ## Build the sdist and the wheel in dist/
+	rm -rf dist
+	$(BIN)/python -m build
+
+test-dist: dist  ## Run the suite against the wheel, outside of the checkout
+	.ci/test-dist $(PYTHON) $(PYTEST)
+
 format: $(VENV)/test  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:  ## Remove what these commands made
-	rm -rf site hillshade.png .venv* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf dist site hillshade.png .venv* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp for each extra, so that set-up runs once, and anew when

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import workers
-from repository import ROOT
+from repository import ROOT, needs_sources
 
 OPTIONAL = ["numba", "llvmlite", "joblib", "matplotlib", "rich", "typer", "dask"]
 
@@ -67,6 +67,7 @@ def test_user_code_type_checks() -> None:
     assert done.returncode == 0, done.stdout
 
 
+@needs_sources
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_wheel_has_the_package_and_its_types(tmp_path: Path) -> None:
     done = subprocess.run(

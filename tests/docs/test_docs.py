@@ -264,4 +264,5 @@ def test_the_build_fails_on_what_leads_nowhere(
 def test_files_that_the_walks_name_are_there() -> None:
     names = re.findall(r"`([\w/]+\.py)`", (DOCS / "internals.md").read_text("utf-8"))
     assert len(names) > 40
-    assert [one for one in names if not (REPOSITORY / "sharray" / one).is_file()] == []
+    package = Path(sh.__file__).parent
+    assert [one for one in names if not (package / one).is_file()] == []
