@@ -77,7 +77,7 @@ if TYPE_CHECKING:
     from .team.survey import MemberStatus, TeamStatus, teams
     from .team.team import Team
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 
 # Without `list` and `open`, so that ``from sharray import *`` hides no built-in, as in
 # NumPy; ``sharray.list`` and ``sharray.open`` are as public as the others.
