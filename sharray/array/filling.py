@@ -122,9 +122,9 @@ def _repeated(
     value: np.ndarray[Any, Any], dtype: np.dtype[Any], count: int
 ) -> Contents:
     """`count` times the same element, in blocks that fit the cache."""
-    # Zeros, so that bytes between the fields of a structure are not left to chance.
     one = np.zeros(1, dtype)
     np.copyto(one, value, casting="unsafe")
+    _clear(one, _gaps(dtype))
     if not one.tobytes().strip(b"\0"):
         return None
     per_block = min(max(1, _BLOCK_BYTES // dtype.itemsize), count)
@@ -139,10 +139,34 @@ def _converted(
     spread: np.ndarray[Any, Any], dtype: np.dtype[Any]
 ) -> Iterator[memoryview]:
     """All elements in C order, converted a block at a time."""
+    gaps = _gaps(dtype)
     for part in _parts(spread, max(1, _BLOCK_BYTES // dtype.itemsize)):
         block = np.zeros(part.shape, dtype)
         np.copyto(block, part, casting="unsafe")
+        _clear(block, gaps)
         yield bytes_of(block)
+
+
+def _gaps(dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """Return which bytes of an element lie between the fields of a structure."""
+    if dtype.subdtype is not None:
+        base, shape = dtype.subdtype
+        return np.tile(_gaps(base), math.prod(shape))
+    if dtype.names is None or dtype.fields is None:
+        return np.zeros(dtype.itemsize, bool)
+    gaps = np.ones(dtype.itemsize, bool)
+    for field, offset, *_ in dtype.fields.values():
+        gaps[offset : offset + field.itemsize] &= _gaps(field)
+    return gaps
+
+
+def _clear(block: np.ndarray[Any, Any], gaps: np.ndarray[Any, Any]) -> None:
+    """Zero the bytes in gaps: NumPy 2.5 copies there what the memory held before.
+
+    A file would keep them, and they can come from anything that this process has freed.
+    """
+    if gaps.any():
+        np.frombuffer(bytes_of(block), np.uint8).reshape(-1, len(gaps))[:, gaps] = 0
 
 
 def _parts(array: np.ndarray[Any, Any], most: int) -> Iterator[np.ndarray[Any, Any]]:
