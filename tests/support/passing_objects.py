@@ -282,3 +282,11 @@ def private_bytes_of(obj: dict[str, Any]) -> tuple[int, int]:
 
 def set_first_cell(frame: Any, value: float) -> None:
     frame.iloc[0, 0] = value
+
+
+def has_own_memory(array: Any) -> bool:
+    """Whether it lies in no message: from protocol 5 on, pickle makes a bytearray."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    memory = getattr(array.base, "obj", None)
+    return array.flags.owndata or isinstance(memory, bytearray)
