@@ -1,6 +1,6 @@
 """How fast sharray is, beside its peers and the bare system calls.
 
-Run ``python -m benchmarks``, or ``sharray bench``; it takes some minutes. All
+Run ``python -m benchmarks``; it takes some minutes. All
 contenders take turns in one run, so that what disturbs the machine disturbs all of
 them, and what is compared are ratios.
 
@@ -35,7 +35,6 @@ module                        what it is for
 `benchmarks.peers`            libraries that may not be installed
 `benchmarks.children`         processes that end in order, also when interrupted
 `benchmarks.machine`          what it was measured on
-`benchmarks.running`          topic after topic
 `benchmarks.results`          tables as JSON, and back
 `benchmarks.summary`          which of all tables, and who of their contenders
 `benchmarks.formats`          numbers with units

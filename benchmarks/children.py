@@ -17,8 +17,7 @@ from types import FrameType
 from typing import Any
 
 _GRACE = 10  # seconds for a child to end in order
-_NAME = __package__ or ""
-_ROOT = Path(__file__).parents[len(_NAME.split("."))]
+_ROOT = Path(__file__).parents[1]
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Process = subprocess.Popen[str]
@@ -71,8 +70,8 @@ def child(module: str, *arguments: str, **options: Any) -> Iterator[Process]:
         Of `subprocess.Popen`.
     """
     process = subprocess.Popen(
-        _command(module, *arguments),
-        cwd=_ROOT if "." not in _NAME else None,
+        [sys.executable, "-m", f"{__package__}.{module}", *arguments],
+        cwd=_ROOT,
         text=True,
         start_new_session=True,
         **options,
@@ -91,13 +90,6 @@ def output_of(module: str, *arguments: str, **options: Any) -> str:
         if process.returncode != 0:
             raise subprocess.CalledProcessError(process.returncode, process.args)
         return printed
-
-
-def _command(module: str, *arguments: str) -> list[str]:
-    # In a checkout, the package is found from its directory. One that is installed is
-    # found anyway, and must not be looked for in whatever directory this is.
-    safe_path = ["-P"] if "." in _NAME else []
-    return [sys.executable, *safe_path, "-m", f"{_NAME}.{module}", *arguments]
 
 
 def _end(process: Process) -> None:

@@ -12,12 +12,6 @@ from .summary import Verdict, verdict, worst_of_each_group
 from .topics import TOPICS, describe
 
 
-def whole(results: Results) -> str:
-    """A page with everything, beside its plots."""
-    parts = ["# Benchmarks", summary(results, "."), every_table(results, ".")]
-    return "\n\n".join(parts) + "\n"
-
-
 def summary(results: Results, images: str) -> str:
     """One row for each group of tables, and how they were measured.
 

@@ -1,6 +1,6 @@
-"""Publish results: ``python -m benchmarks.publish DIR``, in a checkout.
+"""Publish results: ``python -m benchmarks.publish FILE``.
 
-DIR is what ``python -m benchmarks --output DIR`` has written. The results are copied
+FILE is what ``python -m benchmarks --json FILE`` has written. The results are copied
 into the repository, their plots drawn, and the pages that show them rewritten between
 these lines, where NAME is one of `SECTIONS`::
 
@@ -37,11 +37,11 @@ def publish(source: Path, repository: Path) -> list[Path]:
     Parameters
     ----------
     source : Path
-        The directory of a run.
+        The file of a run.
     repository : Path
         The checkout.
     """
-    found = results.read(source / "results.json")
+    found = results.read(source)
     pages = rewritten(found, repository)
     copy, images = repository / RESULTS, repository / IMAGES
     for directory in (copy.parent, images):
@@ -89,7 +89,7 @@ def _fill(page: Path, found: Results, images: Path) -> str:
 def main() -> None:
     """Do what the command line says."""
     if len(sys.argv) != 2:
-        sys.exit(f"usage: python -m {__package__}.publish DIR")
+        sys.exit(f"usage: python -m {__package__}.publish FILE")
     try:
         for page in publish(Path(sys.argv[1]), REPOSITORY):
             print(f"rewrote {page}")

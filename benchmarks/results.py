@@ -97,12 +97,7 @@ def _rounded(found: Spread) -> Spread:
 
 def write(results: Results, path: Path) -> None:
     """Write JSON, in lines that can be compared."""
-    path.write_text(to_json(results) + "\n", encoding="utf-8")
-
-
-def to_json(results: Results) -> str:
-    """The text of it."""
-    return _text(asdict(results))
+    path.write_text(_text(asdict(results)) + "\n", encoding="utf-8")
 
 
 def _text(value: Any, indent: str = "") -> str:
@@ -128,7 +123,7 @@ def read(path: Path) -> Results:
     except (KeyError, TypeError, ValueError) as error:
         raise BenchmarkError(
             f"{path} does not hold results of these benchmarks ({error}): "
-            "write it with python -m benchmarks --output"
+            "write it with python -m benchmarks --json"
         ) from error
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import ast
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
-from .errors import BenchmarkError
 from .harness import Effort
 from .scratch import Scratch
 from .tables import Table
@@ -27,22 +26,6 @@ TOPICS = (
     "scaling",
     "passing",
 )
-
-
-def choose(names: Sequence[str]) -> list[str]:
-    """Those names, or all without any, in their order.
-
-    Examples
-    --------
-    >>> choose(["passing", "opening"])
-    ['opening', 'passing']
-    """
-    for name in names:
-        if name not in TOPICS:
-            raise BenchmarkError(
-                f"there is no topic {name!r}: the topics are {', '.join(TOPICS)}"
-            )
-    return [name for name in TOPICS if not names or name in names]
 
 
 def describe(topic: str) -> str:

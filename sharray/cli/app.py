@@ -21,7 +21,6 @@ _COMMANDS = {
     "gc": "gc",
     "top": "top",
     "doctor": "doctor.command",
-    "bench": "bench",
     "demo": "demo.command",
 }
 

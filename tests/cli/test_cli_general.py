@@ -15,7 +15,7 @@ from cli_tools import TIMEOUT, call, refusal, run
 import sharray as sh
 from sharray.cli.output import age, escape, size
 
-COMMANDS = ["ls", "info", "verify", "rm", "gc", "top", "doctor", "bench", "demo"]
+COMMANDS = ["ls", "info", "verify", "rm", "gc", "top", "doctor", "demo"]
 
 
 def test_the_help_lists_all_commands() -> None:
@@ -117,7 +117,7 @@ from sharray.cli import main
 try:
     main()
 finally:
-    heavy = ("numba", "matplotlib", "multiprocessing", "benchmarks")
+    heavy = ("numba", "matplotlib", "multiprocessing")
     heavy += ("sharray.cli.commands.demo",)
     print([name for name in heavy if name in sys.modules])
 """
