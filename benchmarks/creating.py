@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import mmap
 import tempfile
+import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,7 +15,7 @@ import numpy as np
 import sharray as sh
 
 from . import peers
-from .harness import Contender, Effort, once
+from .harness import Contender, Effort, Sample
 from .scratch import Scratch
 from .tables import Table
 
@@ -27,42 +28,45 @@ Maker = Callable[[], AbstractContextManager[Any]]
 
 
 def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
-    """Measure creating with and without a first look at all elements.
+    """Measure creating and a first look at all elements.
 
-    The look matters since what was written into a file has yet to be mapped
-    page by page, what was stored through a mapping has not.
+    The look matters: data written into a file is only mapped page by page when it is
+    read; data stored through a mapping is already mapped.
     """
     size = f"{effort.nbytes / 1e6:.0f} MB"
     makers = _makers(scratch.ram, effort.nbytes // 8)
     table = Table.measured(
         "creating",
-        f"create {size} in RAM, full of one value",
-        [Contender(name, make and once(make)) for name, make in makers.items()],
+        f"create {size} in RAM, fill it with one value and sum it up",
+        [
+            Contender(name, make and _create_and_sum(make))
+            for name, make in makers.items()
+        ],
         effort.slow_rounds,
     )
-    table.demand(_OURS, 1, times=min(_MAPPED, _WRITTEN, key=table.median))
-    reading = Table.measured(
-        "creating and reading",
-        f"create {size} in RAM, full of one value, and sum them up",
-        [Contender(name, make and once(make, _sum)) for name, make in makers.items()],
-        effort.slow_rounds,
+    table.compare(
+        f"create, fill and sum up {size}",
+        _OURS,
+        group="creating",
+        floors=(_MAPPED, _WRITTEN),
     )
-    for one, also in ((table, ""), (reading, ", and sum it up")):
-        one.compare(
-            f"create and fill {size}{also}",
-            _OURS,
-            group="creating",
-            floors=(_MAPPED, _WRITTEN),
-        )
-        yield one
+    yield table
 
 
-def _sum(array: Any) -> object:
-    return array.sum()
+def _create_and_sum(make: Maker) -> Sample:
+    """Sample both; giving the memory back does not count."""
+
+    def sample() -> float:
+        with ExitStack() as stack:
+            start = time.perf_counter()
+            stack.enter_context(make()).sum()
+            return time.perf_counter() - start
+
+    return sample
 
 
 def _makers(ram: Path, n: int) -> dict[str, Maker | None]:
-    """All of them leave a float64 array in memory that others could map."""
+    """Return ways to make a float64 array in memory that others could map."""
     ready = np.full(n, _VALUE)
     module = peers.shared_array_module()
     return {

@@ -1,4 +1,4 @@
-"""Dispatch: how long it takes until a worker has run something that does nothing."""
+"""Dispatch: call a no-op in a worker and wait for it to return."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 
 import sharray as sh
 
-from .harness import Contender, Effort, Sample, Samples, measure
+from .harness import Contender, Effort, Sample
 from .peers import loky_executor
 from .scratch import Scratch
 from .tables import Table
@@ -25,9 +25,9 @@ _DYNAMIC = "Team.run"
 _POOL = "multiprocessing.Pool.apply"
 _EXECUTOR = "ProcessPoolExecutor.submit"
 _LOKY = "joblib's loky, submit"
-_PIPE = "a byte through os.pipe, and back"
-_BURST = 50  # calls back to back; others have their turn between bursts
-_WARM = 5  # calls before those, which wake everybody
+_PIPE = "a byte through os.pipe and back"
+_BURST = 50  # calls back to back; others take their turn between bursts
+_WARM = 5  # calls before those, which wake the worker
 _IDLE = 0.01
 _ECHO = "import os\nwhile byte := os.read({0}, 1):\n    os.write({1}, byte)"
 
@@ -35,7 +35,7 @@ _Calls = dict[str, Callable[[], object] | None]
 
 
 def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
-    """Measure one worker at a time, beside which the calling process works too."""
+    """Measure one worker at a time; the caller of a team works, too."""
     with ExitStack() as stack:
         calls = _calls(stack)
         rounds = max(effort.rounds // 4, 2)
@@ -45,24 +45,25 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
             "floors": (_PIPE,),
             "without": (_STATIC,),
         }
-        table = Table(
+        table = Table.measured(
             "dispatch",
-            "run nothing in one worker, call after call; each call is a sample",
-            _in_bursts(calls, rounds),
+            f"no-op in one worker, call after call; medians of {_BURST} calls",
+            [Contender(name, _burst(call)) for name, call in calls.items()],
+            rounds,
         )
         # Here the worker certainly takes part: it has a chunk of its own.
         table.demand(_STATIC, 1 / 50, times=_POOL)
         table.demand(_STATIC, 5e-6)
-        table.compare("run nothing in a worker", **who)
+        table.compare("no-op in a worker", **who)
         yield table
         idle = Table.measured(
             "dispatch after a pause",
-            f"the same, each call after {_IDLE * 1000:.0f} ms of sleep",
+            f"no-op in one worker, each call after {_IDLE * 1000:.0f} ms of sleep",
             [Contender(name, _after_pause(call)) for name, call in calls.items()],
             rounds,
         )
         idle.demand(_STATIC, 3, times=_PIPE)
-        idle.compare("run nothing in a worker that sleeps", **who)
+        idle.compare("no-op on a sleeping worker", **who)
         yield idle
 
 
@@ -71,7 +72,7 @@ def _nothing(x: Any) -> None:
 
 
 def _calls(stack: ExitStack) -> _Calls:
-    """Calls that return when the worker has answered."""
+    """Return calls that return when the worker has answered."""
     spawn = multiprocessing.get_context("spawn")
     team = stack.enter_context(sh.Team(1))
     pool = stack.enter_context(spawn.Pool(1))
@@ -90,7 +91,7 @@ def _calls(stack: ExitStack) -> _Calls:
 
 @contextmanager
 def _echoing_process() -> Iterator[Callable[[], object]]:
-    """A call that sends a byte to another process, and waits until it is back."""
+    """Yield a call that sends a byte to another process and waits for it."""
     its_input, to_it = os.pipe()
     from_it, its_output = os.pipe()
     process = subprocess.Popen(
@@ -112,33 +113,16 @@ def _echoing_process() -> Iterator[Callable[[], object]]:
         os.close(from_it)
 
 
-def _in_bursts(calls: _Calls, rounds: int) -> dict[str, Samples | None]:
-    """Measure each call of each burst but the first."""
-    bursts = {name: _Burst(call) for name, call in calls.items() if call is not None}
-    contenders = [Contender(name, bursts.get(name)) for name in calls]
-    measure(contenders, rounds)
-    return {
-        name: None if call is None else bursts[name].samples()
-        for name, call in calls.items()
-    }
+def _burst(call: Callable[[], object] | None) -> Sample | None:
+    if call is None:
+        return None
 
-
-class _Burst:
-    """A sample that times each of many calls, and keeps all of these times."""
-
-    def __init__(self, call: Callable[[], object]) -> None:
-        self._call = call
-        self._taken: list[list[float]] = []
-
-    def __call__(self) -> float:
+    def sample() -> float:
         for _ in range(_WARM):
-            self._call()
-        self._taken.append([_timed(self._call) for _ in range(_BURST)])
-        return statistics.median(self._taken[-1])
+            call()
+        return statistics.median(_timed(call) for _ in range(_BURST))
 
-    def samples(self) -> Samples:
-        """The time of each call, without those of the first round."""
-        return tuple(seconds for burst in self._taken[1:] for seconds in burst)
+    return sample
 
 
 def _after_pause(call: Callable[[], object] | None) -> Sample | None:

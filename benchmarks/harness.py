@@ -8,14 +8,13 @@ import statistics
 import time
 import timeit
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import NamedTuple
 
 Sample = Callable[[], float]
 Samples = tuple[float, ...]
 
-_SETTLING = 0.02  # seconds until nobody looks for work any more
+_SETTLING = 0.02  # seconds until all threads and workers sleep
 
 
 class Effort(NamedTuple):
@@ -34,27 +33,15 @@ QUICK = Effort(rounds=3, slow_rounds=3, seconds=0.0005, nbytes=4_000_000)
 
 # Seconds for each contender of a table. Whoever is so slow gets fewer samples.
 BUDGET = 10.0
-# Of so many seconds, what only the first time takes is a small part.
+# In a sample of so many seconds, costs of the first call are a small part.
 _VERY_SLOW = 8.0
-NOT_INSTALLED = "not installed"
 
 
 class Contender(NamedTuple):
-    """What is measured.
-
-    Attributes
-    ----------
-    name : str
-        As tables show it.
-    sample : callable or None
-        Returns the seconds that it took; None if it is not measured.
-    missing : str
-        Why it is not.
-    """
+    """One way to do the task of a table."""
 
     name: str
-    sample: Sample | None
-    missing: str = NOT_INSTALLED
+    sample: Sample | None  # returns seconds; None if it is not installed
 
 
 @dataclass(frozen=True)
@@ -85,24 +72,12 @@ def spread(samples: Iterable[float]) -> Spread:
 def measure(
     contenders: Iterable[Contender], rounds: int, budget: float = BUDGET
 ) -> dict[str, Samples | None]:
-    """Sample every contender once a round; the first round warms up.
+    """Return the samples of each contender: one a round, None if not installed.
 
-    Its samples do not count, unless they take very long.
-
-    Parameters
-    ----------
-    contenders : iterable of Contender
-        They take turns in another order each round, so that none always follows
-        the same one, whose traces it would find in caches and in the allocator.
-    rounds : int
-        How many samples of each.
-    budget : float, optional
-        After so many seconds of samples, a contender is out; it has one at least.
-
-    Returns
-    -------
-    dict
-        The samples of each contender by name; None for one that is not measured.
+    The first round warms up and does not count, unless it takes very long. The order
+    changes each round: a contender that always followed the same other one would find
+    its traces in caches and in the allocator. A contender that has spent its `budget`
+    of seconds is out; it has one sample at least.
     """
     contenders = list(contenders)
     order = [(one.name, one.sample) for one in contenders if one.sample is not None]
@@ -128,19 +103,11 @@ def measure(
 def repeated(
     statement: str, seconds: float, *, unroll: int = 1, **names: object
 ) -> Sample:
-    """A sample of a fast statement: the mean time in a loop of about `seconds`.
+    """Sample a fast statement: its mean time in a loop of about `seconds`.
 
-    Parameters
-    ----------
-    statement : str
-        A statement and not a function, which would cost as much as indexing.
-    seconds : float
-        How long one sample takes.
-    unroll : int, default 1
-        How often to write the statement down in the loop, for those so fast
-        that the loop itself would count.
-    **names : object
-        The names in the statement.
+    A statement and not a function, whose call costs as much as indexing does. With
+    `unroll`, the loop repeats it so often that the loop itself does not count. `names`
+    are those that the statement uses.
     """
     # timeit would switch the garbage collector off, but users have it on.
     names["_collect"] = gc.enable
@@ -153,37 +120,11 @@ def repeated(
     return lambda: timer.timeit(number) / number / unroll
 
 
-def once(
-    operation: Callable[[], AbstractContextManager[object]],
-    then: Callable[[object], object] | None = None,
-) -> Sample:
-    """A sample of a slow operation: one execution, without what cleans up.
-
-    Parameters
-    ----------
-    operation : callable
-        Entering what it returns is timed, leaving it is not.
-    then : callable, optional
-        What to do with the outcome, timed as well.
-    """
-
-    def sample() -> float:
-        with ExitStack() as stack:
-            start = time.perf_counter()
-            outcome = stack.enter_context(operation())
-            if then is not None:
-                then(outcome)
-            return time.perf_counter() - start
-
-    return sample
-
-
 def settled(operation: Callable[[], object]) -> Sample:
-    """A sample of an operation on large arrays, after a pause.
+    """Sample an operation on large arrays, after a pause.
 
-    When numba's parallel loops are done, their OpenMP threads go on to look for
-    work for some 5 ms, on all cores. Nobody is measured in that time, and everybody
-    begins with threads or workers that sleep.
+    After a parallel loop of numba, its OpenMP threads keep all cores busy for some 5 ms
+    while they look for work. The pause lets them, and the workers, fall asleep.
     """
 
     def sample() -> float:

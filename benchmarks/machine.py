@@ -10,7 +10,7 @@ from importlib import metadata
 # What is measured, and what it is measured with.
 _PACKAGES = (
     *("sharray", "numpy", "numba", "pandas"),
-    *("SharedArray", "joblib", "py-sharedmemory", "ray", "torch"),
+    *("SharedArray", "joblib", "ray", "torch"),
 )
 
 

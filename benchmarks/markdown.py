@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from .formats import in_words, is_same, quantity
-from .plots import PASSING, RATIOS, drawn
-from .report import HEADINGS, cells, goal_in_words
+from .plots import PASSING, can_draw
+from .report import HEADINGS, cells, target_in_words
 from .results import Result, Results
 from .summary import Verdict, verdict, worst_of_each_group
-from .topics import TOPICS, describe
+from .topics import TOPICS
 
 
 def summary(results: Results, images: str) -> str:
@@ -33,7 +33,7 @@ def summary(results: Results, images: str) -> str:
         "ndarray.",
         _measured_on(results),
     ]
-    if PASSING in drawn(results):
+    if can_draw(results):
         words = "Time to send an array to a worker, and to get it back, over its size"
         parts.append(_picture(words, images, PASSING))
     return "\n\n".join(parts)
@@ -42,14 +42,10 @@ def summary(results: Results, images: str) -> str:
 def every_table(results: Results, images: str) -> str:
     """Every table below the heading of its topic, with its goals."""
     parts = []
-    if RATIOS in drawn(results):
-        words = "What sharray takes, as a multiple of what the best peer takes"
-        parts.append(_picture(words, images, RATIOS))
-    for topic in TOPICS:
+    for topic, description in TOPICS.items():
         tables = [one for one in results.tables if one.topic == topic]
         if tables:
-            words = describe(topic)
-            parts.append(f"### {topic.capitalize()}\n\n{words[0].upper()}{words[1:]}")
+            parts.append(f"### {topic.capitalize()}\n\n{description}")
             parts += map(_table, tables)
     return "\n\n".join(parts)
 
@@ -100,11 +96,11 @@ def _table(table: Result) -> str:
         shown = [row.missing, *[""] * 4] if row.missing else cells(row, table.unit)
         rows.append([name, *shown])
     parts = [f"**{table.title}**", _grid(("", *HEADINGS), rows)]
-    goals = [
-        f"- {'reached' if goal.reached else '**missed**'}: {goal_in_words(goal)}"
-        for goal in table.goals
+    targets = [
+        f"- {'reached' if one.reached else '**missed**'}: {target_in_words(one)}"
+        for one in table.targets
     ]
-    return "\n\n".join([*parts, "\n".join(goals)] if goals else parts)
+    return "\n\n".join([*parts, "\n".join(targets)] if targets else parts)
 
 
 def _measured_on(results: Results) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from multiprocessing.shared_memory import SharedMemory
@@ -12,10 +11,9 @@ from multiprocessing.shared_memory import SharedMemory
 import numpy as np
 
 import sharray as sh
-from sharray.storage import header
 
 from . import peers
-from .harness import Contender, Effort, Sample, repeated
+from .harness import Contender, Effort, repeated
 from .scratch import Scratch
 from .tables import Table
 
@@ -24,7 +22,6 @@ _FLOOR = "bare system calls"
 _NUMPY = "np.load(path, 'r+')"
 _PATH = "sh.open(path)"
 _NAME = "sh.open('shm://name')"
-_NEW_HEADER = "sh.open(path), new header"
 
 
 def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
@@ -47,7 +44,7 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
         _PATH,
         group="opening",
         floors=(_FLOOR,),
-        without=(_NAME, _NEW_HEADER),
+        without=(_NAME,),
     )
     yield table
 
@@ -59,7 +56,6 @@ def _contenders(path: str, seconds: float) -> list[Contender]:
         ),
         Contender(_PATH, repeated("sh.open(path)[0]", seconds, sh=sh, path=path)),
         Contender(_NAME, repeated("sh.open('shm://field')[0]", seconds, sh=sh)),
-        Contender(_NEW_HEADER, _unseen(path)),
         Contender(
             _NUMPY, repeated("load(path, 'r+')[0]", seconds, load=np.load, path=path)
         ),
@@ -67,27 +63,11 @@ def _contenders(path: str, seconds: float) -> list[Contender]:
 
 
 def _bare_system_calls(path: str) -> object:
-    """The least that Python can do, with the offset known from elsewhere."""
+    """Do as little as Python can, with the offset known from elsewhere."""
     fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     mapping = mmap.mmap(fd, os.fstat(fd).st_size)
     os.close(fd)
     return np.frombuffer(mapping, np.float64, offset=4096)[0]
-
-
-def _unseen(path: str) -> Sample:
-    """Parsing included, as for the first of several equal arrays.
-
-    A single execution, so what the processor has cached counts as well; the
-    others repeat theirs.
-    """
-
-    def sample() -> float:
-        header._known.clear()
-        start = time.perf_counter()
-        sh.open(path)[0]
-        return time.perf_counter() - start
-
-    return sample
 
 
 def _peers(stack: ExitStack, seconds: float) -> list[Contender]:

@@ -8,11 +8,9 @@ from typing import Any
 from sharray.passing.options import CROSSOVER
 from sharray.system import limits
 
-from . import passing_memory
-from .formats import quantity
-from .harness import FULL, Contender, Effort, measure
+from .harness import FULL, Contender, Effort
 from .passing_driver import Driver, drivers
-from .passing_memory import size
+from .passing_memory import memory_table, size
 from .passing_peers import (
     ALWAYS,
     FULL_ONLY,
@@ -40,11 +38,9 @@ SIZES = [
 LARGEST = [MOST >> halvings for halvings in range(4)]
 _LIMITS = {1_000_000: 1 / 10, 100_000_000: 1 / 25}  # of what plain pickle takes
 _MEMCPY_RATE = 0.7
-_SMALL = 1_000, 16_000
 _LARGE = 100_000_000
 # In a row: what is fast is called often, so that everybody is awake.
 _CALLS = 20
-_PATIENCE = 4.0  # seconds; whoever is expected to need more is not called
 _BUDGET = 3.0  # seconds for each contender and size, after which it is out
 _ROOM = 16  # so many times the array must be available, for all who hold it
 
@@ -60,13 +56,12 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
     names = [*ALWAYS, *FULL_ONLY] if full else [*ALWAYS]
     with drivers([*names, SHARED]) as running:
         peers = {name: running[name] for name in names}
-        yield _small(peers, effort)
         yield from _by_size(peers, effort, full)
         yield _read(peers, effort)
         yield _same_array(peers, effort)
         for what in _TASKS:
             yield _crossover(what, running, effort, full)
-    yield from passing_memory.run(effort, full)
+    yield memory_table(effort, full)
 
 
 # -- over sizes --------------------------------------------------------------
@@ -84,17 +79,9 @@ def table_name(what: str, nbytes: int) -> str:
 
 
 def _by_size(peers: _Running, effort: Effort, full: bool) -> Iterator[Table]:
-    before: dict[str, dict[str, float]] = {what: {} for what in _TASKS}
     for nbytes in [*SIZES, *_largest()] if full else (1_000_000,):
         for what in _TASKS:
-            table = _of_size(what, nbytes, peers, effort, before[what])
-            # Of those left out before, the expected time stays.
-            before[what] |= {
-                name: table.median(name) / nbytes
-                for name, samples in table.samples.items()
-                if samples
-            }
-            yield table
+            yield _of_size(what, nbytes, peers, effort)
 
 
 def _largest() -> list[int]:
@@ -102,20 +89,12 @@ def _largest() -> list[int]:
     return [nbytes for nbytes in LARGEST if _ROOM * nbytes <= available][:1]
 
 
-def _of_size(
-    what: str, nbytes: int, peers: _Running, effort: Effort, before: dict[str, float]
-) -> Table:
-    """Measure all but those that would take too long.
-
-    `before` has the seconds that each took for a byte of the size before.
-    """
+def _of_size(what: str, nbytes: int, peers: _Running, effort: Effort) -> Table:
     table = Table.measured(
         table_name(what, nbytes),
         f"Pool.apply with an {what} of {size(nbytes)}, warm",
         [
-            _too_slow(one.name, before[one.name] * nbytes)
-            if one.name != PLAIN and before.get(one.name, 0) * nbytes > _PATIENCE
-            else one
+            one
             for one in _contenders(peers, _TASKS[what], nbytes)
             if what == ARGUMENT or one.name != MEMCPY
         ],
@@ -131,12 +110,6 @@ def _of_size(
         task = f"{what}, {size(nbytes)}"
         table.compare(task, OURS, group=f"passing {size(nbytes)}", floors=floors)
     return table
-
-
-def _too_slow(name: str, seconds: float) -> Contender:
-    return Contender(
-        name, None, f"not measured: {quantity(seconds, 's')} a call expected"
-    )
 
 
 def _contenders(peers: _Running, task: str, nbytes: int) -> list[Contender]:
@@ -159,32 +132,6 @@ def _rounds(nbytes: int, effort: Effort) -> int:
     if nbytes == _LARGE:
         return max(2, effort.slow_rounds // 3)
     return max(2, effort.slow_rounds // (1 if nbytes in _LIMITS else 2))
-
-
-def _small(peers: _Running, effort: Effort) -> Table:
-    """What goes through the pipe anyway.
-
-    Only these two, in many short rounds: whether a worker wakes up beside its caller
-    or on another core makes more of a difference than they do.
-    """
-    cases = [(what, nbytes) for what in _TASKS for nbytes in _SMALL]
-    table = Table.measured(
-        "small",
-        "Pool.apply with small arrays",
-        [
-            _contender(_case(name, *case), peers[name], _TASKS[case[0]], case[1], 10, 2)
-            for case in cases
-            for name in (PLAIN, OURS)
-        ],
-        max(2, effort.rounds // 2),
-    )
-    for case in cases:
-        table.demand(_case(OURS, *case), _AS_FAST, times=_case(PLAIN, *case))
-    return table
-
-
-def _case(name: str, what: str, nbytes: int) -> str:
-    return f"{name}, {what} of {size(nbytes)}"
 
 
 # -- what else there is to know of an array ----------------------------------
@@ -219,7 +166,7 @@ def _same_array(peers: _Running, effort: Effort) -> Table:
     for name, driver in peers.items():
         if name in (OURS, MEMCPY, REUSED) or "joblib" in name:
             continue
-        few = 1 if name in (PLAIN, "py-sharedmemory") else calls
+        few = 1 if name == PLAIN else calls
         called = name + (", again" if few > 1 else "")
         contenders.append(_contender(called, driver, "again", nbytes, few))
     table = Table.measured(
@@ -243,26 +190,20 @@ def _same_array(peers: _Running, effort: Effort) -> Table:
 
 
 def _crossover(what: str, running: _Running, effort: Effort, full: bool) -> Table:
-    """From which size on shared memory is faster, for `CROSSOVER` of the library."""
+    """Measure where shared memory becomes faster: `CROSSOVER` of the library."""
     sizes = [LEAST_SHARED << power for power in (range(11) if full else (0, 6))]
     contenders = [
         _contender(_at(name, nbytes), running[name], _TASKS[what], nbytes, 10, 2)
         for nbytes in sizes
         for name in (PLAIN, SHARED)
     ]
-    samples = measure(contenders, max(2, effort.rounds // 5))
-    table = Table(f"crossover, {what}", "", samples)
-    ratios = {
-        nbytes: found.median
-        for nbytes in sizes
-        if (found := table.ratio(_at(SHARED, nbytes), _at(PLAIN, nbytes)))
-    }
-    table.title = (
-        f"Pool.apply with an {what}, all through shared memory, which is faster "
-        f"{_from_which(ratios)}; times of plain: "
-        + ", ".join(f"{_binary(n)} {ratio:.2f}" for n, ratio in ratios.items())
+    table = Table.measured(
+        f"crossover, {what}",
+        f"Pool.apply with an {what}: through the pipe or all through shared memory",
+        contenders,
+        max(2, effort.rounds // 5),
     )
-    if CROSSOVER in ratios:
+    if CROSSOVER in sizes:
         table.demand(_at(SHARED, CROSSOVER), _AS_FAST, times=_at(PLAIN, CROSSOVER))
     return table
 
@@ -273,13 +214,3 @@ def _at(name: str, nbytes: int) -> str:
 
 def _binary(nbytes: int) -> str:
     return f"{nbytes >> 10} KiB"
-
-
-def _from_which(ratios: dict[int, float]) -> str:
-    """Where it begins to be faster, and stays so."""
-    found = None
-    for nbytes in sorted(ratios, reverse=True):
-        if ratios[nbytes] > 1:
-            break
-        found = nbytes
-    return "nowhere" if found is None else f"from {_binary(found)} on"

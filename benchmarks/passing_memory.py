@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 from sharray.system import limits
 
@@ -11,13 +10,12 @@ from .children import output_of
 from .formats import quantity
 from .harness import Effort, Samples
 from .passing_peers import OURS, PLAIN
-from .passing_process import FEW, MANY, WORKERS, has_pandas
+from .passing_process import WORKERS, has_pandas
 from .tables import Table
 
 _LARGE = 250_000_000
 _DATA = "the data"
 _SHARED = "sh.share"
-_FLAT = 1.05
 _ABOVE = ", above no data"
 
 
@@ -26,14 +24,8 @@ def size(nbytes: int) -> str:
     return quantity(nbytes, "B")
 
 
-def run(effort: Effort, full: bool) -> Iterator[Table]:
-    """Measure both."""
-    yield _memory_of_workers(effort, full)
-    yield _memory_of_messages(effort)
-
-
-def _memory_of_workers(effort: Effort, full: bool) -> Table:
-    """As multiples of the data, in processes that do nothing else."""
+def memory_table(effort: Effort, full: bool) -> Table:
+    """Measure memory as multiples of the data, in processes that do nothing else."""
     nbytes = _LARGE if full else effort.nbytes
     while nbytes > effort.nbytes and (limits.available_memory() or 0) < 10 * nbytes:
         nbytes //= 2
@@ -68,29 +60,6 @@ def _memory_of_workers(effort: Effort, full: bool) -> Table:
         without=(bare, OURS, *above),
     )
     return table
-
-
-def _memory_of_messages(effort: Effort) -> Table:
-    found = _measure("messages", effort.nbytes // 10)
-    names = {"files": "files in RAM", "all": "all processes"}
-    table = Table(
-        "memory of messages",
-        "memory after some messages and after many more, of four sizes in turn, each "
-        "of which comes back",
-        {
-            _after(name, number): (float(found[f"{key} {number}"]),)
-            for key, name in names.items()
-            for number in (FEW, MANY)
-        },
-        "B",
-    )
-    for name in names.values():
-        table.demand(_after(name, MANY), _FLAT, times=_after(name, FEW))
-    return table
-
-
-def _after(name: str, number: int) -> str:
-    return f"{name}, after {number}"
 
 
 def _measure(how: str, nbytes: int) -> dict[str, int]:

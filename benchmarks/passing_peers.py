@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import multiprocessing
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -111,45 +110,6 @@ def _ray() -> Iterator[Way]:
             ray.shutdown()
 
 
-def _serve(receiver: Any, sender: Any) -> None:
-    with receiver, sender:
-        while (message := receiver.get()) is not None:
-            task, x = message
-            sender.put(TASKS[task](x))
-            del message, x
-        sender.wait_for_all_ack()
-
-
-@contextmanager
-def _queues() -> Iterator[Way]:
-    """It has no pools: a process that serves a pair of its queues."""
-    module = importlib.import_module("py_sharedmemory")
-    spawn = multiprocessing.get_context("spawn")
-    to_worker, its_receiver = module.create_shared_memory_pair(2, ctx=spawn)
-    its_sender, from_worker = module.create_shared_memory_pair(2, ctx=spawn)
-    worker = spawn.Process(target=_serve, args=(its_receiver, its_sender))
-    worker.start()
-
-    def run(task: str, x: Any, use: Use) -> Any:
-        to_worker.put((task, x))
-        return use(from_worker.get())
-
-    @contextmanager
-    def again(x: Array) -> Iterator[Call]:
-        yield lambda: run("take", x, lambda found: found)
-
-    with to_worker, from_worker:
-        try:
-            yield Way(run, again)
-            to_worker.put(None)
-            to_worker.wait_for_all_ack()
-        except BaseException:
-            worker.terminate()
-            raise
-        finally:
-            worker.join()
-
-
 class Peer(NamedTuple):
     """A contender, and the module without which there is none."""
 
@@ -170,7 +130,6 @@ FULL_ONLY: dict[str, Peer] = {
     "joblib, max_nbytes=None": Peer("joblib", lambda: _joblib(max_nbytes=None)),
     "torch.multiprocessing": Peer("torch", _torch),
     "ray": Peer("ray", _ray),
-    "py-sharedmemory": Peer("py_sharedmemory", _queues),
 }
 # Not among those that are compared: for the size from which on it pays.
 HELPERS: dict[str, Peer] = {SHARED: Peer("sharray", lambda: ours(LEAST_SHARED))}

@@ -1,8 +1,8 @@
 """A process that measures the memory of itself and all that it has started.
 
-``python -m benchmarks.passing_process HOW NBYTES`` prints bytes as JSON. HOW is
-``plain``, ``install`` or ``share``: a DataFrame of NBYTES sent to four workers, which
-read and keep all of it; or ``messages``: after a hundred of them, and a thousand.
+``python -m benchmarks.passing_process HOW NBYTES`` sends a DataFrame of NBYTES to four
+workers, which read and keep all of it, and prints bytes as JSON. HOW is ``plain``,
+``install`` or ``share``.
 """
 
 from __future__ import annotations
@@ -22,10 +22,7 @@ import sharray as sh
 from .children import stoppable
 
 WORKERS = 4
-FEW, MANY = 100, 1000
 _COLUMNS = 10
-# Of the messages, in turn; none is larger than NBYTES.
-_SIZES = (10_000, 300_000, 1_000_000, 4_000_000)
 
 _together: Any = None
 _kept: Any = None
@@ -47,10 +44,6 @@ def _keep(frame: Any) -> float:
 
 def _nothing() -> None:
     _together.wait()
-
-
-def _give(x: Any) -> Any:
-    return x
 
 
 def has_pandas() -> bool:
@@ -85,23 +78,6 @@ def workers(how: str, nbytes: int) -> dict[str, int]:
 
 def _wait(results: list[Any]) -> list[Any]:
     return [result.get() for result in results]
-
-
-def messages(nbytes: int) -> dict[str, int]:
-    """What lies in RAM, and what all processes take, as messages go to and fro."""
-    sh.install()
-    found = {}
-    with multiprocessing.Pool(1) as pool:
-        for number in range(1, MANY + 1):
-            x = np.ones(min(_SIZES[number % len(_SIZES)], nbytes) // 8)
-            if pool.apply(_give, (x,)).nbytes != x.nbytes:
-                raise RuntimeError("the worker has given back something else")
-            if number in (FEW, MANY):
-                found[f"files {number}"] = _bytes_in_ram()
-                found[f"all {number}"] = memory_of_all()
-        pool.close()
-        pool.join()
-    return found
 
 
 def memory_of_all() -> int:
@@ -139,8 +115,7 @@ def _bytes_in_ram() -> int:
 
 def main(how: str, nbytes: str) -> None:
     """Do it, and print what was found."""
-    size = int(nbytes)
-    print(json.dumps(messages(size) if how == "messages" else workers(how, size)))
+    print(json.dumps(workers(how, int(nbytes))))
 
 
 if __name__ == "__main__":

@@ -7,9 +7,8 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from .formats import quantity, span
-from .harness import Spread
 from .results import Facts, Result, Row
-from .tables import Goal
+from .tables import Target
 
 _WIDTH = 110
 
@@ -43,9 +42,9 @@ def show(console: Console, table: Result) -> None:
             console.print(
                 f"  {row.name}: {row.missing}", highlight=False, soft_wrap=True
             )
-    for goal in table.goals:
-        word = "[green]reached[/]" if goal.reached else "[red]MISSED[/] "
-        words = f"  {word} {goal_in_words(goal)}"
+    for target in table.targets:
+        word = "[green]reached[/]" if target.reached else "[red]MISSED[/] "
+        words = f"  {word} {target_in_words(target)}"
         console.print(words, highlight=False, soft_wrap=True)
 
 
@@ -66,12 +65,9 @@ def cells(row: Row, unit: str) -> list[str]:
     ]
 
 
-def goal_in_words(goal: Goal) -> str:
-    """What was wanted, and what is."""
-    kind = "maximum" if goal.worst else _quartiles(goal.measured, goal.unit)
-    value, limit = quantity(goal.value, goal.unit), quantity(goal.limit, goal.unit)
-    return f"{goal.what}: {value} ({kind}), at most {limit}"
-
-
-def _quartiles(found: Spread, unit: str) -> str:
-    return span(found.low, found.high, found.median, unit)
+def target_in_words(target: Target) -> str:
+    """Return what was measured, with its quartiles, and the limit."""
+    found, unit = target.measured, target.unit
+    value, limit = quantity(found.median, unit), quantity(target.limit, unit)
+    quartiles = span(found.low, found.high, found.median, unit)
+    return f"{target.what}: {value} ({quartiles}), at most {limit}"

@@ -1,4 +1,4 @@
-"""Results: what tables come to, as it is shown, written and read again."""
+"""Results: tables with their samples summarized, shown, written and read again."""
 
 from __future__ import annotations
 
@@ -8,37 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from .errors import BenchmarkError
-from .harness import NOT_INSTALLED, Spread
-from .tables import Contest, Goal, Table
+from .harness import Spread
+from .tables import Contest, Table, Target
 
 Facts = dict[str, str | int | float]
-
-_WIDTH = 88
 
 
 @dataclass(frozen=True)
 class Row:
-    """A contender: either the reason why there is nothing, or what was found.
-
-    Attributes
-    ----------
-    name : str
-        As tables show it.
-    missing : str
-        Why it was not measured; empty if it was.
-    samples : int
-        How many there are.
-    found : Spread, optional
-        Of the samples.
-    ratio : Spread, optional
-        Of the samples to those of the reference, in the same rounds.
-    """
+    """The figures of a contender."""
 
     name: str
-    missing: str = ""
-    samples: int = 0
+    missing: str = ""  # why there are no figures; empty if there are
+    samples: int = 0  # how many
     found: Spread | None = None
-    ratio: Spread | None = None
+    ratio: Spread | None = None  # to the samples of the reference in the same rounds
 
 
 @dataclass(frozen=True)
@@ -50,11 +34,11 @@ class Result:
     title: str
     unit: str
     rows: list[Row]
-    goals: list[Goal]
+    targets: list[Target]
     contest: Contest | None
 
     def median(self, name: str) -> float | None:
-        """Of a contender; None if it was not measured."""
+        """Return the median of a contender; None if it was not measured."""
         found = {row.name: row.found for row in self.rows}[name]
         return None if found is None else found.median
 
@@ -69,21 +53,21 @@ class Results:
 
 
 def summarize(topic: str, table: Table) -> Result:
-    """Keep of each contender what tables show of it, to four digits."""
-    goals = [
-        Goal(one.what, _rounded(one.measured), one.limit, one.unit, one.worst)
-        for one in table.goals
+    """Summarize each contender, to four digits."""
+    targets = [
+        Target(one.what, _rounded(one.measured), one.limit, one.unit)
+        for one in table.targets
     ]
     rows = [_row(table, name) for name in table.samples]
     return Result(
-        topic, table.name, table.title, table.unit, rows, goals, table.contest
+        topic, table.name, table.title, table.unit, rows, targets, table.contest
     )
 
 
 def _row(table: Table, name: str) -> Row:
     found, ratio = table.spread(name), table.ratio(name, table.reference)
     if found is None:
-        return Row(name, table.missing.get(name, NOT_INSTALLED))
+        return Row(name, "not installed")
     number = len(table.samples[name] or ())
     return Row(name, "", number, _rounded(found), ratio and _rounded(ratio))
 
@@ -96,26 +80,12 @@ def _rounded(found: Spread) -> Spread:
 
 
 def write(results: Results, path: Path) -> None:
-    """Write JSON, in lines that can be compared."""
-    path.write_text(_text(asdict(results)) + "\n", encoding="utf-8")
-
-
-def _text(value: Any, indent: str = "") -> str:
-    """JSON in which everything that fits stands on one line."""
-    flat = json.dumps(value)
-    if len(indent) + len(flat) <= _WIDTH or not isinstance(value, dict | list):
-        return flat
-    inner = indent + " "
-    if isinstance(value, dict):
-        parts = [f"{json.dumps(k)}: {_text(v, inner)}" for k, v in value.items()]
-    else:
-        parts = [_text(one, inner) for one in value]
-    begin, end = "{}" if isinstance(value, dict) else "[]"
-    return f"{begin}\n{inner}" + f",\n{inner}".join(parts) + f"\n{indent}{end}"
+    """Write results as JSON."""
+    path.write_text(json.dumps(asdict(results), indent=1) + "\n", encoding="utf-8")
 
 
 def read(path: Path) -> Results:
-    """What `write` has written."""
+    """Read results that `write` has written."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         tables = [_result(one) for one in found["tables"]]
@@ -123,7 +93,7 @@ def read(path: Path) -> Results:
     except (KeyError, TypeError, ValueError) as error:
         raise BenchmarkError(
             f"{path} does not hold results of these benchmarks ({error}): "
-            "write it with python -m benchmarks --json"
+            "write it with python -m benchmarks --json FILE"
         ) from error
 
 
@@ -132,12 +102,12 @@ def _result(found: dict[str, Any]) -> Result:
         Row(**{**row, "found": _spread(row["found"]), "ratio": _spread(row["ratio"])})
         for row in found["rows"]
     ]
-    goals = [
-        Goal(**{**goal, "measured": Spread(**goal["measured"])})
-        for goal in found["goals"]
+    targets = [
+        Target(**{**target, "measured": Spread(**target["measured"])})
+        for target in found["targets"]
     ]
     contest = found["contest"] and Contest(**found["contest"])
-    return Result(**{**found, "rows": rows, "goals": goals, "contest": contest})
+    return Result(**{**found, "rows": rows, "targets": targets, "contest": contest})
 
 
 def _spread(found: dict[str, float] | None) -> Spread | None:

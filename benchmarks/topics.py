@@ -2,47 +2,33 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 from collections.abc import Iterator
-from pathlib import Path
 
 from .harness import Effort
 from .scratch import Scratch
 from .tables import Table
 
-TOPICS = (
-    "opening",
-    "handles",
-    "elements",
-    "flushing",
-    "creating",
-    "importing",
-    "dispatch",
-    "loops",
-    "reductions",
-    "starting",
-    "atomics",
-    "scaling",
-    "passing",
-)
-
-
-def describe(topic: str) -> str:
-    """What the first line of its docstring says; to import it takes long.
-
-    Examples
-    --------
-    >>> describe("handles")
-    'pickling a view, and unpickling it where the array is mapped.'
-    """
-    source = Path(__file__).with_name(f"{topic}.py").read_text(encoding="utf-8")
-    first_line = (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
-    return first_line.partition(": ")[2]
+# In their order, with what the pages say of them.
+TOPICS = {
+    "opening": "Open an existing array by its name and read its first element.",
+    "handles": "Pickle a view, and unpickle it where the array is already mapped.",
+    "elements": "Index and compute with a few elements: the overhead of the subclass.",
+    "flushing": "Bring a large array to the disk, while other threads run.",
+    "creating": "Create a large array in RAM and fill it with one value.",
+    "importing": "Import sharray, in addition to NumPy.",
+    "dispatch": "Call a no-op in a worker and wait for it to return.",
+    "loops": "Run numba kernels on large arrays, in workers or in numba's threads.",
+    "reductions": "Reduce many elements to few, which makes workers wait for each "
+    "other.",
+    "starting": "Start workers and get a first result, including compilation.",
+    "atomics": "Count in two processes at once, without losing counts.",
+    "passing": "Send an ordinary array to a worker, and get it back.",
+}
 
 
 def measure(topic: str, scratch: Scratch, effort: Effort) -> Iterator[Table]:
-    """Its tables, one after the other."""
+    """Measure the tables of a topic, one after the other."""
     module = importlib.import_module(f".{topic}", __package__)
     tables: Iterator[Table] = module.run(scratch, effort)
     return tables

@@ -38,7 +38,6 @@ TABLES = [
     "flushing",
     "stalls",
     "creating",
-    "creating and reading",
     "importing",
     "dispatch",
     "dispatch after a pause",
@@ -51,9 +50,6 @@ TABLES = [
     "starting",
     "compiling",
     "atomics",
-    "growth",
-    "many arrays",
-    "small",
     "argument, 1 MB",
     "argument and result, 1 MB",
     "argument, read",
@@ -61,11 +57,9 @@ TABLES = [
     "crossover, argument",
     "crossover, argument and result",
     "memory of workers",
-    "memory of messages",
 ]
 WITHOUT_CONTEST = {
-    *("handle sizes", "importing", "small", "memory of messages"),
-    *("growth", "many arrays"),
+    *("handle sizes", "importing"),
     *("crossover, argument", "crossover, argument and result"),
 }
 
@@ -126,7 +120,7 @@ def test_results_say_what_they_were_measured_on(results: dict[str, Any]) -> None
 
 def test_every_contender_was_measured(results: dict[str, Any]) -> None:
     assert [table["name"] for table in results["tables"]] == TABLES
-    assert tuple(dict.fromkeys(one["topic"] for one in results["tables"])) == TOPICS
+    assert list(dict.fromkeys(one["topic"] for one in results["tables"])) == [*TOPICS]
     for table in results["tables"]:
         assert len(table["rows"]) >= 3
         for row in table["rows"]:
@@ -139,10 +133,10 @@ def test_every_contender_was_measured(results: dict[str, Any]) -> None:
             assert 0 < low <= median <= high <= row["found"]["worst"]
 
 
-def test_every_topic_has_goals(results: dict[str, Any]) -> None:
-    without = [table["name"] for table in results["tables"] if not table["goals"]]
+def test_every_topic_has_targets(results: dict[str, Any]) -> None:
+    without = [table["name"] for table in results["tables"] if not table["targets"]]
     assert without == [
-        "creating and reading",
+        "creating",
         "crossover, argument",
         "crossover, argument and result",
     ]
@@ -185,16 +179,8 @@ def test_a_peer_that_is_not_installed_is_shown_as_such() -> None:
     table.demand("missing", 2, times="here")
     found = summarize("opening", table)
     assert [row.missing for row in found.rows] == ["", "not installed"]
-    assert found.goals == []
+    assert found.targets == []
     assert "| missing | not installed |" in markdown.every_table(run_of(table), ".")
-
-
-def test_a_contender_that_is_not_measured_says_why() -> None:
-    missing = Contender("slow", None, "not measured: 9 s a call expected")
-    here = Contender("here", lambda: 1.0)
-    table = Table.measured("name", "title", [here, missing], rounds=2)
-    text = markdown.every_table(run_of(table), ".")
-    assert "| slow | not measured: 9 s a call expected |" in text
 
 
 def test_a_slow_contender_gets_fewer_samples(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,21 +266,17 @@ def in_another_process(code: str) -> None:
     )
 
 
-def test_plots_name_every_contender() -> None:
+def test_the_plot_names_every_contender() -> None:
     tables = []
     for what in (ARGUMENT, BOTH):
         for nbytes in (1_000, 1_000_000):
             table = table_of(**{"sharray.install()": 1.0, "joblib": nbytes / 1e5})
             tables.append(replace(table, name=table_name(what, nbytes)))
-            tables[-1].compare(table.name, "sharray.install()", group="it")
     results_module.write(run_of(*tables), Path("results.json"))
     draw = "plots.draw(results.read(Path('results.json')), Path())"
     in_another_process(f"from benchmarks import plots, results; {draw}")
-    assert sorted(os.listdir()) == ["passing.svg", "ratios.svg", "results.json"]
-    for name in ("passing.svg", "ratios.svg"):
-        texts = {one.text for one in ElementTree.parse(name).iter() if one.text}
-        assert any("joblib" in text for text in texts)
-        assert {"1 kB", "1 MB", "1 s"} <= texts or name == "ratios.svg"
+    texts = {one.text for one in ElementTree.parse("passing.svg").iter() if one.text}
+    assert {"sharray.install()", "joblib", "1 kB", "1 MB", "1 s"} <= texts
 
 
 # -- publishing --------------------------------------------------------------
@@ -334,16 +316,13 @@ def test_publishing_rewrites_pages_and_draws_plots(output: Path) -> None:
     in_another_process(f"from benchmarks.publish import publish; {done}")
     copied = Path("benchmarks/results/results.json")
     assert copied.read_bytes() == output.read_bytes()
-    assert os.listdir("docs/images/benchmarks") == ["ratios.svg"]
-    for name, picture in (
-        ("README.md", None),
-        ("docs/performance.md", "images/benchmarks/ratios.svg"),
-    ):
+    # The plot needs more than the one size of a quick run.
+    assert os.listdir("docs/images/benchmarks") == []
+    for name in ("README.md", "docs/performance.md"):
         text = Path(name).read_text("utf-8")
         assert text.startswith("Before.\n<!-- benchmarks: ")
         assert text.endswith("\n<!-- end of benchmarks -->\nAfter.\n")
         assert "By hand." not in text
-        assert picture is None or f"]({picture})" in text
 
 
 @pytest.mark.parametrize(
@@ -416,7 +395,7 @@ def test_nothing_is_left_behind_when_stopped(number: signal.Signals) -> None:
     with start(*options, env=environment, start_new_session=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            if "Pool.apply with small arrays" in line:
+            if "Pool.apply with an argument of" in line:
                 break
         assert len(processes_with(mark)) > 5
         os.kill(process.pid, number)
