@@ -7,12 +7,14 @@ import os
 import sys
 from pathlib import Path
 
-from . import machine, report, results, topics
-from .children import stoppable
-from .errors import BenchmarkError
-from .harness import FULL, QUICK
-from .results import Results
-from .scratch import scratch
+from . import topics
+from .harness import machine, results
+from .harness.children import stoppable
+from .harness.errors import BenchmarkError
+from .harness.measuring import FULL, QUICK
+from .harness.results import Results
+from .harness.scratch import scratch
+from .report import terminal as report
 
 
 def main() -> None:

@@ -16,13 +16,13 @@ from xml.etree import ElementTree
 import pytest
 from repository import ROOT
 
-from benchmarks import markdown, publish
-from benchmarks import results as results_module
-from benchmarks.errors import BenchmarkError
-from benchmarks.harness import Contender
-from benchmarks.passing import ARGUMENT, BOTH, table_name
-from benchmarks.results import Results, summarize
-from benchmarks.tables import Table
+from benchmarks.harness import results as results_module
+from benchmarks.harness.errors import BenchmarkError
+from benchmarks.harness.measuring import Contender
+from benchmarks.harness.results import Results, summarize
+from benchmarks.harness.tables import Table
+from benchmarks.passing.calls import ARGUMENT, BOTH, table_name
+from benchmarks.report import markdown, publish
 from benchmarks.topics import TOPICS
 
 pytestmark = pytest.mark.slow
@@ -194,7 +194,7 @@ def test_a_slow_contender_gets_fewer_samples(monkeypatch: pytest.MonkeyPatch) ->
 
         return Contender(str(seconds), sample)
 
-    monkeypatch.setattr("benchmarks.harness.time.perf_counter", lambda: now)
+    monkeypatch.setattr("benchmarks.harness.measuring.time.perf_counter", lambda: now)
     cases = [taking(seconds) for seconds in (0.5, 2.0, 6.0, 30.0)]
     table = Table.measured("name", "title", cases, rounds=8, budget=5)
     assert {name: len(found or ()) for name, found in table.samples.items()} == {
@@ -274,7 +274,10 @@ def test_the_plot_names_every_contender() -> None:
             tables.append(replace(table, name=table_name(what, nbytes)))
     results_module.write(run_of(*tables), Path("results.json"))
     draw = "plots.draw(results.read(Path('results.json')), Path())"
-    in_another_process(f"from benchmarks import plots, results; {draw}")
+    in_another_process(
+        f"from benchmarks.harness import results; "
+        f"from benchmarks.report import plots; {draw}"
+    )
     texts = {one.text for one in ElementTree.parse("passing.svg").iter() if one.text}
     assert {"sharray.install()", "joblib", "1 kB", "1 MB", "1 s"} <= texts
 
@@ -286,8 +289,8 @@ def test_what_is_published_is_what_the_committed_results_say() -> None:
     found = results_module.read(REPOSITORY / publish.RESULTS)
     for page, text in publish.rewritten(found, REPOSITORY).items():
         assert page.read_text("utf-8") == text, (
-            "these figures are not edited by hand: run python -m benchmarks.publish "
-            f"{publish.RESULTS}"
+            "these figures are generated: run "
+            f"python -m benchmarks.report.publish {publish.RESULTS}"
         )
 
 
@@ -313,7 +316,7 @@ def test_publishing_rewrites_pages_and_draws_plots(output: Path) -> None:
     Path("README.md").write_text(page.format("summary"))
     Path("docs/performance.md").write_text(page.format("all"))
     done = f"publish(Path({str(output)!r}), Path())"
-    in_another_process(f"from benchmarks.publish import publish; {done}")
+    in_another_process(f"from benchmarks.report.publish import publish; {done}")
     copied = Path("benchmarks/results/results.json")
     assert copied.read_bytes() == output.read_bytes()
     # The plot needs more than the one size of a quick run.

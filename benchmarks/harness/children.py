@@ -17,7 +17,8 @@ from types import FrameType
 from typing import Any
 
 _GRACE = 10  # seconds for a child to end in order
-_ROOT = Path(__file__).parents[1]
+_ROOT_PACKAGE = __name__.partition(".")[0]
+_ROOT = Path(__file__).parents[2]
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Process = subprocess.Popen[str]
@@ -70,7 +71,7 @@ def child(module: str, *arguments: str, **options: Any) -> Iterator[Process]:
         Of `subprocess.Popen`.
     """
     process = subprocess.Popen(
-        [sys.executable, "-m", f"{__package__}.{module}", *arguments],
+        [sys.executable, "-m", f"{_ROOT_PACKAGE}.{module}", *arguments],
         cwd=_ROOT,
         text=True,
         start_new_session=True,

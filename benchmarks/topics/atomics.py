@@ -15,9 +15,9 @@ from sharray.kernels.numba import extension
 from sharray.native import atomic
 from sharray.sync.barrier import Barrier
 
-from .harness import Contender, Effort, Sample, measure
-from .scratch import Scratch
-from .tables import Table
+from ..harness.measuring import Contender, Effort, Sample, measure
+from ..harness.scratch import Scratch
+from ..harness.tables import Table
 
 _OURS = "atomic.add"
 _FROM_PYTHON = "atomic.add from Python"

@@ -6,10 +6,10 @@ import json
 import os
 from collections.abc import Iterator
 
-from .children import output_of
-from .harness import FULL, Effort, Samples
-from .scratch import Scratch
-from .tables import Table
+from ..harness.children import output_of
+from ..harness.measuring import FULL, Effort, Samples
+from ..harness.scratch import Scratch
+from ..harness.tables import Table
 
 _READY = "Team(2), ready"
 _FIRST = "Team(2), first"
@@ -107,5 +107,7 @@ def _only(what: str, measured: list[_Measured]) -> Samples:
 def _in_new_process(case: tuple[str, int, str]) -> _Measured:
     # An installed package is compiled to bytecode once, and so is this one then.
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
-    found: _Measured = json.loads(output_of("fresh", *map(str, case), env=environment))
+    found: _Measured = json.loads(
+        output_of("topics.starting_process", *map(str, case), env=environment)
+    )
     return found

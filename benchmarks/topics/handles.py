@@ -11,9 +11,9 @@ import numpy as np
 
 import sharray as sh
 
-from .harness import Contender, Effort, repeated
-from .scratch import Scratch
-from .tables import Table
+from ..harness.measuring import Contender, Effort, repeated
+from ..harness.scratch import Scratch
+from ..harness.tables import Table
 
 _MICROSECOND = 1e-6
 _FIRST_TIME = "anonymous, for the first time"

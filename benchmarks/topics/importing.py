@@ -7,9 +7,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from .harness import Contender, Effort, Sample
-from .scratch import Scratch
-from .tables import Table
+from ..harness.measuring import Contender, Effort, Sample
+from ..harness.scratch import Scratch
+from ..harness.tables import Table
 
 _LIMIT = 0.015
 _OURS = "import sharray, after numpy"

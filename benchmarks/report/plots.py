@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .formats import quantity
-from .passing import ARGUMENT, BOTH, LARGEST, SIZES, table_name
-from .passing_peers import BY_HAND, MEMCPY, OURS, PLAIN
-from .results import Result, Results
+from ..harness.quantities import quantity
+from ..harness.results import Result, Results
+from ..passing.calls import ARGUMENT, BOTH, LARGEST, SIZES, table_name
+from ..passing.contenders import BY_HAND, MEMCPY, OURS, PLAIN
 
 PASSING = "passing.svg"
 

@@ -11,9 +11,9 @@ import numpy as np
 
 import sharray as sh
 
-from .harness import Contender, Effort, settled
-from .scratch import Scratch
-from .tables import Table
+from ..harness.measuring import Contender, Effort, settled
+from ..harness.scratch import Scratch
+from ..harness.tables import Table
 
 _ALONE = "numba.njit, one core"
 _PARALLEL = "numba.njit(parallel=True)"

@@ -9,9 +9,9 @@ import numpy as np
 
 import sharray as sh
 
-from .harness import Contender, Effort, repeated
-from .scratch import Scratch
-from .tables import Table
+from ..harness.measuring import Contender, Effort, repeated
+from ..harness.scratch import Scratch
+from ..harness.tables import Table
 
 # Statement, size of the array, and how much longer than ndarray it may take.
 _CASES = [("a[5]", 16, 1.1), ("a[5:9]", 16, 4.0), ("a + 1", 4, 2.0)]

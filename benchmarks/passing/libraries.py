@@ -1,41 +1,20 @@
-"""Ways to have another process work on an array: the peers, and all by their names."""
+"""Ways of other libraries: joblib, torch and ray."""
 
 from __future__ import annotations
 
 import importlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
-from .passing_ways import (
-    MOST,
-    TASKS,
-    Array,
-    Call,
-    Use,
-    Way,
-    by_hand,
-    by_hand_kept,
-    memcpy,
-    ours,
-    plain,
-    pool_of_one,
-    shared_array,
-)
-
-PLAIN = "plain pickle"
-OURS = "sharray.install()"
-SHARED = "install(), all shared"
-MEMCPY = "memcpy"
-BY_HAND = "SharedMemory"
-REUSED = "SharedMemory, reused"
-LEAST_SHARED = 1024  # bytes, of what is all shared
+from .way import MOST, TASKS, Array, Call, Use, Way, pool_of_one
 
 
 @contextmanager
-def _joblib(**options: Any) -> Iterator[Way]:
+def with_joblib(**options: Any) -> Iterator[Way]:
+    """Call joblib's loky; options are those of `joblib.Parallel`."""
     joblib = importlib.import_module("joblib")
     loky = importlib.import_module("joblib.externals.loky")
 
@@ -63,7 +42,8 @@ def _on_tensor(task: str, tensor: Any) -> Any:
 
 
 @contextmanager
-def _torch() -> Iterator[Way]:
+def with_torch() -> Iterator[Way]:
+    """Send tensors through a pool of torch.multiprocessing."""
     torch = importlib.import_module("torch")
     maker = importlib.import_module("torch.multiprocessing").get_context("spawn").Pool
     with pool_of_one(maker) as pool:
@@ -81,7 +61,8 @@ def _torch() -> Iterator[Way]:
 
 
 @contextmanager
-def _ray() -> Iterator[Way]:
+def with_ray() -> Iterator[Way]:
+    """Call a remote function of ray."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     ray = importlib.import_module("ray")
     # Short, since there will be sockets below it.
@@ -108,29 +89,3 @@ def _ray() -> Iterator[Way]:
             yield Way(run, again)
         finally:
             ray.shutdown()
-
-
-class Peer(NamedTuple):
-    """A contender, and the module without which there is none."""
-
-    module: str
-    start: Callable[[], AbstractContextManager[Way]]
-
-
-ALWAYS: dict[str, Peer] = {
-    PLAIN: Peer("multiprocessing", plain),
-    OURS: Peer("sharray", ours),
-    MEMCPY: Peer("numpy", memcpy),
-    BY_HAND: Peer("multiprocessing", by_hand),
-}
-FULL_ONLY: dict[str, Peer] = {
-    "SharedArray": Peer("SharedArray", shared_array),
-    REUSED: Peer("multiprocessing", by_hand_kept),
-    "joblib": Peer("joblib", _joblib),
-    "joblib, max_nbytes=None": Peer("joblib", lambda: _joblib(max_nbytes=None)),
-    "torch.multiprocessing": Peer("torch", _torch),
-    "ray": Peer("ray", _ray),
-}
-# Not among those that are compared: for the size from which on it pays.
-HELPERS: dict[str, Peer] = {SHARED: Peer("sharray", lambda: ours(LEAST_SHARED))}
-PEERS: dict[str, Peer] = {**ALWAYS, **FULL_ONLY, **HELPERS}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from .formats import in_words, is_same, quantity
+from ..harness.quantities import in_words, is_same, quantity
+from ..harness.results import Result, Results
+from ..topics import TOPICS
+from .comparison import Verdict, verdict, worst_of_each_group
 from .plots import PASSING, can_draw
-from .report import HEADINGS, cells, target_in_words
-from .results import Result, Results
-from .summary import Verdict, verdict, worst_of_each_group
-from .topics import TOPICS
+from .terminal import HEADINGS, cells, target_in_words
 
 
 def summary(results: Results, images: str) -> str:

@@ -15,10 +15,10 @@ from typing import Any
 
 import sharray as sh
 
-from .harness import Contender, Effort, Sample
+from ..harness.measuring import Contender, Effort, Sample
+from ..harness.scratch import Scratch
+from ..harness.tables import Table
 from .peers import loky_executor
-from .scratch import Scratch
-from .tables import Table
 
 _STATIC = 'Team.run, schedule="static"'
 _DYNAMIC = "Team.run"

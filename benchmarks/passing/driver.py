@@ -1,6 +1,6 @@
 """A process for each contender, so that none has the hooks and threads of another.
 
-``python -m benchmarks.passing_driver NAME`` reads commands, a line of JSON each, and
+``python -m benchmarks.passing.driver NAME`` reads commands, a line of JSON each, and
 answers each with the seconds of every call. It ends with its input.
 """
 
@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from .children import Process, child, stoppable
-from .harness import Sample, spread
-from .passing_peers import OURS, PEERS, SHARED
-from .passing_ways import Array, Call, Way
+from ..harness.children import Process, child, stoppable
+from ..harness.measuring import Sample, spread
+from .contenders import OURS, PEERS, SHARED
+from .way import Array, Call, Way
 
 _KEPT_BYTES = 200_000_000  # arrays that are larger are made anew each time
 
@@ -73,7 +73,7 @@ def drivers(names: Iterable[str]) -> Iterator[dict[str, Driver | None]]:
             if importlib.util.find_spec(PEERS[name].module) is None:
                 found[name] = None
                 continue
-            process = child("passing_driver", name, stdin=PIPE, stdout=PIPE)
+            process = child("passing.driver", name, stdin=PIPE, stdout=PIPE)
             found[name] = Driver(name, stack.enter_context(process))
         started = [one for one in found.values() if one is not None]
         for driver in started:

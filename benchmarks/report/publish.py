@@ -1,4 +1,4 @@
-"""Publish results: ``python -m benchmarks.publish FILE``.
+"""Publish results: ``python -m benchmarks.report.publish FILE``.
 
 FILE is what ``python -m benchmarks --json FILE`` has written. The results are copied
 into the repository, their plots drawn, and the pages that show them rewritten between
@@ -15,12 +15,13 @@ import re
 import sys
 from pathlib import Path
 
-from . import plots, results
-from .errors import BenchmarkError
+from ..harness import results
+from ..harness.errors import BenchmarkError
+from ..harness.results import Results
+from . import plots
 from .markdown import SECTIONS
-from .results import Results
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 PAGES = ("README.md", "docs/performance.md")
 IMAGES = "docs/images/benchmarks"
 RESULTS = "benchmarks/results/results.json"

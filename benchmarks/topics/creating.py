@@ -14,10 +14,10 @@ import numpy as np
 
 import sharray as sh
 
+from ..harness.measuring import Contender, Effort, Sample
+from ..harness.scratch import Scratch
+from ..harness.tables import Table
 from . import peers
-from .harness import Contender, Effort, Sample
-from .scratch import Scratch
-from .tables import Table
 
 _VALUE = 1.5
 _OURS = "sh.full()"

@@ -15,10 +15,10 @@ import numpy as np
 
 import sharray as sh
 
-from .errors import BenchmarkError
-from .harness import Contender, Effort, Sample
-from .scratch import Scratch
-from .tables import Table
+from ..harness.errors import BenchmarkError
+from ..harness.measuring import Contender, Effort, Sample
+from ..harness.scratch import Scratch
+from ..harness.tables import Table
 
 _MS_SYNC = 4
 _OURS = "SharedArray.flush()"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .results import Result, Results
+from ..harness.results import Result, Results
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ import numpy as np
 
 import sharray as sh
 
+from ..harness.measuring import Contender, Effort, repeated
+from ..harness.scratch import Scratch
+from ..harness.tables import Table
 from . import peers
-from .harness import Contender, Effort, repeated
-from .scratch import Scratch
-from .tables import Table
 
 _SHAPE = 1 << 20  # 8 MB
 _FLOOR = "bare system calls"

@@ -6,12 +6,12 @@ import json
 
 from sharray.system import limits
 
-from .children import output_of
-from .formats import quantity
-from .harness import Effort, Samples
-from .passing_peers import OURS, PLAIN
-from .passing_process import WORKERS, has_pandas
-from .tables import Table
+from ..harness.children import output_of
+from ..harness.measuring import Effort, Samples
+from ..harness.quantities import quantity
+from ..harness.tables import Table
+from .contenders import OURS, PLAIN
+from .memory_process import WORKERS, has_pandas
 
 _LARGE = 250_000_000
 _DATA = "the data"
@@ -63,5 +63,7 @@ def memory_table(effort: Effort, full: bool) -> Table:
 
 
 def _measure(how: str, nbytes: int) -> dict[str, int]:
-    found: dict[str, int] = json.loads(output_of("passing_process", how, str(nbytes)))
+    found: dict[str, int] = json.loads(
+        output_of("passing.memory_process", how, str(nbytes))
+    )
     return found

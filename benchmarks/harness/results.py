@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import BenchmarkError
-from .harness import Spread
+from .measuring import Spread
 from .tables import Contest, Table, Target
 
 Facts = dict[str, str | int | float]

@@ -1,7 +1,7 @@
 """A process in which nothing is warm: it starts workers, and says what that took.
 
-``python -m benchmarks.fresh HOW WORKERS KERNEL`` prints the seconds until workers
-are ready and until there is a first result, and the processor time of all
+``python -m benchmarks.topics.starting_process HOW WORKERS KERNEL`` prints the seconds
+until workers are ready and until there is a first result, and the processor time of all
 processes, once they have ended. All of it counts from when everything is imported.
 """
 
@@ -19,7 +19,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from .children import stoppable
+from ..harness.children import stoppable
 from .fifty_lines import move
 
 _N = 4096

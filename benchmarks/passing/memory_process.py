@@ -1,8 +1,8 @@
 """A process that measures the memory of itself and all that it has started.
 
-``python -m benchmarks.passing_process HOW NBYTES`` sends a DataFrame of NBYTES to four
-workers, which read and keep all of it, and prints bytes as JSON. HOW is ``plain``,
-``install`` or ``share``.
+``python -m benchmarks.passing.memory_process HOW NBYTES`` sends a DataFrame of NBYTES
+to four workers, which read and keep all of it, and prints bytes as JSON. HOW is
+``plain``, ``install`` or ``share``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 
 import sharray as sh
 
-from .children import stoppable
+from ..harness.children import stoppable
 
 WORKERS = 4
 _COLUMNS = 10

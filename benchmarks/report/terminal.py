@@ -6,9 +6,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table as Grid
 
-from .formats import quantity, span
-from .results import Facts, Result, Row
-from .tables import Target
+from ..harness.quantities import quantity, span
+from ..harness.results import Facts, Result, Row
+from ..harness.tables import Target
 
 _WIDTH = 110
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .harness import BUDGET, Contender, Samples, Spread, measure, spread
+from .measuring import BUDGET, Contender, Samples, Spread, measure, spread
 
 
 @dataclass(frozen=True)

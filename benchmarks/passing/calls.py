@@ -8,10 +8,10 @@ from typing import Any
 from sharray.passing.options import CROSSOVER
 from sharray.system import limits
 
-from .harness import FULL, Contender, Effort
-from .passing_driver import Driver, drivers
-from .passing_memory import memory_table, size
-from .passing_peers import (
+from ..harness.measuring import FULL, Contender, Effort
+from ..harness.scratch import Scratch
+from ..harness.tables import Table
+from .contenders import (
     ALWAYS,
     FULL_ONLY,
     LEAST_SHARED,
@@ -21,9 +21,9 @@ from .passing_peers import (
     REUSED,
     SHARED,
 )
-from .passing_ways import MOST
-from .scratch import Scratch
-from .tables import Table
+from .driver import Driver, drivers
+from .memory import memory_table, size
+from .way import MOST
 
 ARGUMENT = "argument"
 BOTH = "argument and result"

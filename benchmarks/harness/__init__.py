@@ -1,0 +1,1 @@
+"""Measuring: samples and tables, processes and scratch files, results."""

@@ -1,0 +1,115 @@
+"""Ways to have another process work on an array: of multiprocessing, and of sharray."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+
+MOST = 1_000_000_000  # the largest array that is sent
+
+Array = np.ndarray[Any, Any]
+# What the caller does with the result, as long as it is there.
+Use = Callable[[Any], Any]
+Call = Callable[[], object]
+
+
+class Way(NamedTuple):
+    """What one contender offers."""
+
+    # Name of the task, the array, and what to do with the result.
+    run: Callable[[str, Any, Use], Any]
+    # A call that sends the same array once more, which took what it takes to share it.
+    again: Callable[[Array], AbstractContextManager[Call]] | None = None
+
+
+# -- in the worker -----------------------------------------------------------
+
+
+def _nothing(x: Any) -> int:
+    return 0
+
+
+def _take(x: Any) -> int:
+    """The argument is there; nobody has looked at it yet."""
+    return int(x.nbytes)
+
+
+def _give(x: Any) -> Any:
+    return x
+
+
+def _read(x: Any) -> float:
+    return float(x.sum())
+
+
+TASKS: dict[str, Callable[[Any], Any]] = {
+    "empty": _nothing,
+    "take": _take,
+    "give": _give,
+    "read": _read,
+}
+
+
+# -- multiprocessing, as it is and with sharray ------------------------------
+
+
+@contextmanager
+def pool_of_one(maker: Any | None = None) -> Iterator[Any]:
+    """A pool that ends in peace, unless something has failed."""
+    pool = (maker or multiprocessing.get_context("spawn").Pool)(1)
+    try:
+        yield pool
+        pool.close()
+    except BaseException:
+        pool.terminate()
+        raise
+    finally:
+        pool.join()
+
+
+@contextmanager
+def plain() -> Iterator[Way]:
+    """Multiprocessing as it is."""
+    with pool_of_one() as pool:
+
+        def run(task: str, x: Any, use: Use) -> Any:
+            return use(pool.apply(TASKS[task], (x,)))
+
+        @contextmanager
+        def again(x: Array) -> Iterator[Call]:
+            yield lambda: pool.apply(_take, (x,))
+
+        yield Way(run, again)
+
+
+@contextmanager
+def ours(threshold: int | None = None) -> Iterator[Way]:
+    """The same calls, after `sharray.install`; `share` for what is sent again."""
+    import sharray as sh
+
+    sh.install(threshold)
+    with plain() as way:
+        send_again = way.again
+        assert send_again is not None
+        yield Way(way.run, lambda x: send_again(sh.share(x)))
+    sh.uninstall()
+
+
+@contextmanager
+def memcpy() -> Iterator[Way]:
+    """No process at all: the rate of the machine."""
+    target = np.empty(0)
+
+    def run(task: str, x: Array, use: Use) -> Any:
+        nonlocal target
+        if target.shape != x.shape:
+            target = np.zeros_like(x)
+            target[...] = 1  # has its pages, too
+        np.copyto(target, x)
+        return use(x if task == "give" else x.nbytes)
+
+    yield Way(run)
