@@ -1,7 +1,7 @@
-"""Child processes: modules of this package that are run in processes of their own.
+"""Child processes, each of which runs a module of this package.
 
-Each leads a session, so that Ctrl-C reaches this process only, which then has its
-children end in order: they give back what their peers keep in RAM.
+Each child leads a session, so that Ctrl-C reaches only this process, which then ends
+its children in order: they remove what their peers keep in RAM.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ Process = subprocess.Popen[str]
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the block, with all that is to be cleaned up.
+    """Let Ctrl-C and SIGTERM end the block, and clean up.
 
-    Only the first: whatever comes later must not disturb that.
+    Only the first signal counts: later ones must not disturb the clean-up.
     """
     stopped = False
 
@@ -50,7 +50,7 @@ def stoppable() -> Iterator[None]:
 
 
 def name_in_ram(session: int = 0) -> str:
-    """How the names of all that a session keeps in /dev/shm begin; without, its own."""
+    """Return how the names of a session's files in /dev/shm begin."""
     return f"sharray-benchmark-{session or os.getsid(0)}"
 
 
@@ -59,7 +59,7 @@ def name_in_ram(session: int = 0) -> str:
 
 @contextmanager
 def child(module: str, *arguments: str, **options: Any) -> Iterator[Process]:
-    """Run a module while the block runs; if that fails, it is told to end.
+    """Run a module while the block runs; end it if the block fails.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def child(module: str, *arguments: str, **options: Any) -> Iterator[Process]:
 
 
 def output_of(module: str, *arguments: str, **options: Any) -> str:
-    """What a module prints."""
+    """Run a module and return what it prints."""
     with child(module, *arguments, stdout=subprocess.PIPE, **options) as process:
         printed, _ = process.communicate()
         if process.returncode != 0:
@@ -94,10 +94,9 @@ def output_of(module: str, *arguments: str, **options: Any) -> str:
 
 
 def _end(process: Process) -> None:
-    """Have a child and its own children end, if need be without their consent.
+    """End a child and its own children; kill those that do not end in time.
 
-    What they leave in RAM then is removed by the resource trackers, which end by
-    themselves when all others have.
+    Their resource trackers remove what they leave in RAM, and then end by themselves.
     """
     process.terminate()
     with suppress(subprocess.TimeoutExpired):
@@ -109,7 +108,7 @@ def _end(process: Process) -> None:
 
 
 def _kill_session(session: int) -> None:
-    """Kill all that is left of it, but for the resource trackers."""
+    """Kill the processes of a session, but for the resource trackers."""
     for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
         with suppress(OSError):  # it has ended by now
             if os.getsid(pid) == session:

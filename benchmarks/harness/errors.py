@@ -2,4 +2,4 @@
 
 
 class BenchmarkError(Exception):
-    """What keeps them from their work, in a sentence for who called them."""
+    """The benchmarks cannot run; the message says why."""

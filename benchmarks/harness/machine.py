@@ -1,4 +1,4 @@
-"""The machine: what a reader of the results needs to know of it."""
+"""The machine on which the figures are measured."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import platform
 import time
 from importlib import metadata
 
-# What is measured, and what it is measured with.
+# The versions of these are part of the results.
 _PACKAGES = (
     *("sharray", "numpy", "numba", "pandas"),
     *("SharedArray", "joblib", "ray", "torch"),
@@ -15,7 +15,7 @@ _PACKAGES = (
 
 
 def describe() -> dict[str, str | int | float]:
-    """Processor, system, versions and date, and how busy it was."""
+    """Return processor, system, versions, date and load."""
     return {
         "cpu": _cpu_model(),
         "cores": len(os.sched_getaffinity(0)),

@@ -1,4 +1,4 @@
-"""Scratch: directories in RAM and on a disk that are gone afterwards."""
+"""Scratch directories in RAM and on a disk, removed afterwards."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from .way import TASKS, Array, Call, Use, Way, pool_of_one
 
 
 def _new_name() -> str:
-    """Return a name by which `harness.children` removes what a killed child left."""
+    """Return a name from which `harness.children` knows what to remove."""
     return f"{name_in_ram()}-{os.urandom(4).hex()}"
 
 
@@ -92,7 +92,7 @@ def _in_kept_blocks(task: str, names: list[str], shape: tuple[int, ...]) -> Any:
 
 @contextmanager
 def by_hand_kept() -> Iterator[Way]:
-    """Two blocks for all calls, of which only one may be under way."""
+    """Two blocks that all calls use, so that only one call can run at a time."""
     blocks: list[SharedMemory] = []
 
     def drop_blocks() -> None:

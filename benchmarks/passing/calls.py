@@ -1,4 +1,4 @@
-"""Passing: an ordinary array to a worker, and back, beside plain pickle and peers."""
+"""Passing: send an ordinary array to a worker, and get it back."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ from .way import MOST
 ARGUMENT = "argument"
 BOTH = "argument and result"
 _TASKS = {ARGUMENT: "take", BOTH: "give"}
+_ALSO = {ARGUMENT: "", BOTH: " and back"}
 
-_AS_FAST = 1 / 0.95  # what noise leaves of "not slower"
+_AS_FAST = 1 / 0.95  # "not slower", but for noise
 SIZES = [
     *(1_000, 4_000, 16_000, 64_000, 250_000),
     *(1_000_000, 4_000_000, 16_000_000, 100_000_000),
@@ -39,10 +40,10 @@ LARGEST = [MOST >> halvings for halvings in range(4)]
 _LIMITS = {1_000_000: 1 / 10, 100_000_000: 1 / 25}  # of what plain pickle takes
 _MEMCPY_RATE = 0.7
 _LARGE = 100_000_000
-# In a row: what is fast is called often, so that everybody is awake.
+# In a row: fast calls are repeated, so that both processes stay awake.
 _CALLS = 20
-_BUDGET = 3.0  # seconds for each contender and size, after which it is out
-_ROOM = 16  # so many times the array must be available, for all who hold it
+_BUDGET = 3.0  # seconds for each contender and size
+_ROOM = 16  # available memory, as a multiple of the array: many hold a copy
 
 _EMPTY = "an empty task"
 _AGAIN = "sh.share, again"
@@ -51,7 +52,7 @@ _Running = dict[str, Driver | None]
 
 
 def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
-    """Measure calls of a pool of one worker; each contender has its own process."""
+    """Measure calls of a pool of one worker, in a process for each contender."""
     full = effort.nbytes >= FULL.nbytes
     names = [*ALWAYS, *FULL_ONLY] if full else [*ALWAYS]
     with drivers([*names, SHARED]) as running:
@@ -92,7 +93,7 @@ def _largest() -> list[int]:
 def _of_size(what: str, nbytes: int, peers: _Running, effort: Effort) -> Table:
     table = Table.measured(
         table_name(what, nbytes),
-        f"Pool.apply with an {what} of {size(nbytes)}, warm",
+        f"Pool.apply with an {what} of {size(nbytes)}, in a warm pool",
         [
             one
             for one in _contenders(peers, _TASKS[what], nbytes)
@@ -107,7 +108,7 @@ def _of_size(what: str, nbytes: int, peers: _Running, effort: Effort) -> Table:
         table.demand(OURS, 1 / _MEMCPY_RATE, times=MEMCPY)
     if nbytes in (1_000, 1_000_000, _LARGE, *LARGEST):
         floors = (MEMCPY,) if what == ARGUMENT else ()
-        task = f"{what}, {size(nbytes)}"
+        task = f"pass {size(nbytes)} to a worker{_ALSO[what]}"
         table.compare(task, OURS, group=f"passing {size(nbytes)}", floors=floors)
     return table
 
@@ -134,28 +135,30 @@ def _rounds(nbytes: int, effort: Effort) -> int:
     return max(2, effort.slow_rounds // (1 if nbytes in _LIMITS else 2))
 
 
-# -- what else there is to know of an array ----------------------------------
+# -- reading it, and sending it again ----------------------------------------
 
 
 def _read(peers: _Running, effort: Effort) -> Table:
-    """Where a page is mapped only when somebody reads it, that counts here."""
+    """Measure with reading, which maps the pages of some contenders."""
     nbytes, rounds = effort.nbytes, max(2, effort.slow_rounds // 4)
     chosen = {name: peers[name] for name in peers if name != MEMCPY}
     table = Table.measured(
         "argument, read",
-        f"Pool.apply with an argument of {size(nbytes)}, which the worker sums up",
+        f"Pool.apply with an argument of {size(nbytes)} that the worker sums up",
         _contenders(chosen, "read", nbytes),
         rounds,
     )
     table.demand(OURS, _AS_FAST, times=PLAIN)
-    table.compare(f"argument, {size(nbytes)}, summed up there", OURS, group="reading")
+    table.compare(
+        f"pass {size(nbytes)} to a worker that sums it up", OURS, group="reading"
+    )
     return table
 
 
 def _same_array(peers: _Running, effort: Effort) -> Table:
-    """Tasks that look at nothing, as one that is empty does.
+    """Measure tasks that do not read the array.
 
-    Not of joblib, which is asked for many tasks at once.
+    Without joblib, whose tasks are meant to be submitted many at once.
     """
     nbytes, calls = effort.nbytes, 100
     ours = peers[OURS]
@@ -172,13 +175,13 @@ def _same_array(peers: _Running, effort: Effort) -> Table:
     table = Table.measured(
         "same array",
         f"the same array of {size(nbytes)} in each of {calls} tasks, one after the "
-        "other; the time of one of them",
+        "other; time of a task",
         contenders,
         max(2, effort.slow_rounds // 3),
     )
     table.demand(_AGAIN, 1.05, times=_EMPTY)
     table.compare(
-        f"argument, the same {size(nbytes)} again",
+        f"pass the same {size(nbytes)} to a worker again",
         _AGAIN,
         group="again",
         floors=(_EMPTY,),

@@ -1,4 +1,4 @@
-"""A process for each contender, so that none has the hooks and threads of another.
+"""A process for each contender, apart from the hooks and threads of the others.
 
 ``python -m benchmarks.passing.driver NAME`` reads commands, a line of JSON each, and
 answers each with the seconds of every call. It ends with its input.
@@ -24,7 +24,7 @@ from ..harness.measuring import Sample, spread
 from .contenders import OURS, PEERS, SHARED
 from .way import Array, Call, Way
 
-_KEPT_BYTES = 200_000_000  # arrays that are larger are made anew each time
+_KEPT_BYTES = 200_000_000  # larger arrays are made again for each sample
 
 
 class Driver:
@@ -35,11 +35,11 @@ class Driver:
         self._process = process
 
     def wait_until_ready(self) -> None:
-        """Its workers have started, and have given back what they were given."""
+        """Wait until its workers have started and have returned what they got."""
         self._answer()
 
     def sample(self, task: str, nbytes: int, calls: int, warm: int = 0) -> Sample:
-        """A sample: the median of calls in a row, after others that do not count."""
+        """Sample the median of calls in a row, after warm-up calls."""
         command = {"task": task, "nbytes": nbytes, "calls": calls, "warm": warm}
 
         def sample() -> float:
@@ -50,7 +50,7 @@ class Driver:
         return sample
 
     def close(self) -> None:
-        """Have it end, and its workers."""
+        """End the process and its workers."""
         self._process.communicate()
         if self._process.returncode != 0:
             raise RuntimeError(f"the process for {self._name} has failed")
@@ -66,7 +66,7 @@ class Driver:
 
 @contextmanager
 def drivers(names: Iterable[str]) -> Iterator[dict[str, Driver | None]]:
-    """The processes by name, all of which are ready; None if not installed."""
+    """Yield the processes by name, all ready; None for what is not installed."""
     with ExitStack() as stack:
         found: dict[str, Driver | None] = {}
         for name in names:
@@ -84,8 +84,8 @@ def drivers(names: Iterable[str]) -> Iterator[dict[str, Driver | None]]:
 
 
 def main(name: str) -> None:
-    """Do as the commands say."""
-    # What libraries print must not be taken for an answer.
+    """Execute the commands."""
+    # The benchmark must not take output of libraries for an answer.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     with PEERS[name].start() as way:
@@ -106,7 +106,7 @@ def main(name: str) -> None:
 
 
 def _verify(name: str, way: Way) -> None:
-    """What comes back is what was sent, and the way it is said to take is taken."""
+    """Check that arrays come back unchanged, and by the right way."""
     for n in (125, 125_000):
         x = np.arange(n, dtype=float)
         if not way.run("give", x, functools.partial(np.array_equal, x)):
@@ -119,7 +119,7 @@ def _verify(name: str, way: Way) -> None:
 def _measure(
     way: Way, x: Array, task: str, nbytes: int, calls: int, warm: int
 ) -> list[float]:
-    """The seconds of each call but the first ones."""
+    """Return the seconds of each call but the first ones."""
     with ExitStack() as stack:
         call: Call
         if task == "again":
@@ -139,7 +139,7 @@ def _measure(
 
 
 def _drop(found: Any) -> None:
-    """The caller has the result, and that is all it wants."""
+    """Use a result by doing nothing with it."""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Memory: what all processes take together when arrays are passed."""
+"""Memory of all processes together when a DataFrame is passed to workers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .memory_process import WORKERS, has_pandas
 _LARGE = 250_000_000
 _DATA = "the data"
 _SHARED = "sh.share"
-_ABOVE = ", above no data"
+_ABOVE = ", without the processes"
 
 
 def size(nbytes: int) -> str:
@@ -35,7 +35,7 @@ def memory_table(effort: Effort, full: bool) -> Table:
     what = "a DataFrame" if has_pandas() else "an array (pandas is not installed)"
     found = {name: _measure(how, nbytes) for name, how in ways.items()}
     shared = found[_SHARED]
-    bare = f"{WORKERS + 1} processes, no data"
+    bare = f"{WORKERS + 1} processes without data"
     samples: dict[str, Samples | None] = {
         _DATA: (1.0,),
         bare: (shared["bare"] / shared["data"],),
@@ -45,15 +45,15 @@ def memory_table(effort: Effort, full: bool) -> Table:
         samples[name + _ABOVE] = ((one["all"] - one["bare"]) / one["data"],)
     table = Table(
         "memory of workers",
-        f"memory of all processes, as multiples of {what} of {size(nbytes)} that "
-        f"{WORKERS} workers have, and have read",
+        f"memory of all processes when {WORKERS} workers have read {what} of "
+        f"{size(nbytes)}, as a multiple of its size",
         samples,
         "x",
     )
     table.demand(_SHARED + _ABOVE, 1.1)
     above = [name for name in samples if name.endswith(_ABOVE)]
     table.compare(
-        f"memory of {WORKERS} workers with {size(nbytes)}",
+        f"memory of {WORKERS} workers with the same {size(nbytes)}, as a multiple",
         _SHARED,
         group="memory",
         floors=(_DATA,),

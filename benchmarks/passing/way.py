@@ -12,17 +12,17 @@ import numpy as np
 MOST = 1_000_000_000  # the largest array that is sent
 
 Array = np.ndarray[Any, Any]
-# What the caller does with the result, as long as it is there.
+# The caller uses the result while it exists.
 Use = Callable[[Any], Any]
 Call = Callable[[], object]
 
 
 class Way(NamedTuple):
-    """What one contender offers."""
+    """The calls that a contender offers."""
 
     # Name of the task, the array, and what to do with the result.
     run: Callable[[str, Any, Use], Any]
-    # A call that sends the same array once more, which took what it takes to share it.
+    # A call that sends an array again that is already shared.
     again: Callable[[Array], AbstractContextManager[Call]] | None = None
 
 
@@ -34,7 +34,7 @@ def _nothing(x: Any) -> int:
 
 
 def _take(x: Any) -> int:
-    """The argument is there; nobody has looked at it yet."""
+    """Take an argument without reading it."""
     return int(x.nbytes)
 
 
@@ -59,7 +59,7 @@ TASKS: dict[str, Callable[[Any], Any]] = {
 
 @contextmanager
 def pool_of_one(maker: Any | None = None) -> Iterator[Any]:
-    """A pool that ends in peace, unless something has failed."""
+    """Yield a pool of one worker, and terminate it only after an error."""
     pool = (maker or multiprocessing.get_context("spawn").Pool)(1)
     try:
         yield pool
@@ -101,7 +101,7 @@ def ours(threshold: int | None = None) -> Iterator[Way]:
 
 @contextmanager
 def memcpy() -> Iterator[Way]:
-    """No process at all: the rate of the machine."""
+    """Copy in this process: the rate of the machine."""
     target = np.empty(0)
 
     def run(task: str, x: Array, use: Use) -> Any:

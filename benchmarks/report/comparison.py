@@ -1,76 +1,62 @@
-"""The summary: by one rule, which of all tables, and who of their contenders."""
+"""Comparing: how sharray does beside the best of its peers in a table."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ..harness.quantities import is_same
 from ..harness.results import Result, Results
+from ..harness.tables import Contest
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What a table comes to.
-
-    Attributes
-    ----------
-    table : Result
-        Where it is from.
-    task : str
-        What all do.
-    ours, usual, best : float
-        The medians of sharray, of the first peer, which is what people would do
-        without a library for it, and of the best one. The first may be missing.
-    peer : str
-        Name of the best one.
-    floor : str
-        The name of what does less in the least time; empty without.
-    """
+class Comparison:
+    """A table in which sharray and at least one peer were measured."""
 
     table: Result
-    task: str
-    ours: float
-    usual: float | None
-    best: float
-    peer: str
-    floor: str
+    contest: Contest
+    medians: dict[str, float]  # of sharray and of its peers
+
+    @property
+    def ours(self) -> float:
+        """Return the median of sharray."""
+        return self.medians[self.contest.ours]
+
+    @property
+    def best_peer(self) -> str:
+        """Return the name of the fastest peer."""
+        peers = [name for name in self.medians if name != self.contest.ours]
+        return min(peers, key=self.medians.__getitem__)
 
     @property
     def ratio(self) -> float:
-        """Above 1 where the peer wins."""
-        return self.ours / self.best
+        """Return sharray's median as a multiple of the best peer's."""
+        return self.ours / self.medians[self.best_peer]
+
+    @property
+    def winners(self) -> set[str]:
+        """Return the fastest contender, and all that are called as fast."""
+        least = min(self.medians.values())
+        return {name for name, found in self.medians.items() if is_same(found / least)}
 
 
-def verdict(table: Result) -> Verdict | None:
-    """Of a table; None where sharray or all of its peers were not measured."""
+def compare(table: Result) -> Comparison | None:
+    """Compare sharray with its peers; None if there is nothing to compare."""
     contest = table.contest
-    if contest is None or (ours := table.median(contest.ours)) is None:
+    if contest is None:
         return None
-    peer, floor = _best(table, contest.peers), _best(table, contest.floors)
-    if peer is None:
+    names = [contest.ours, *contest.peers]
+    medians = {name: found for name in names if (found := table.median(name))}
+    if contest.ours not in medians or len(medians) < 2:
         return None
-    best, name = peer
-    usual = table.median(contest.peers[0])
-    least = floor[1] if floor else ""
-    return Verdict(table, contest.task, ours, usual, best, name, least)
+    return Comparison(table, contest, medians)
 
 
-def _best(table: Result, names: Iterable[str]) -> tuple[float, str] | None:
-    medians = ((table.median(name), name) for name in names)
-    return min(((m, name) for m, name in medians if m is not None), default=None)
-
-
-def verdicts(results: Results) -> list[Verdict]:
-    """Of all tables that have one."""
-    return [found for table in results.tables if (found := verdict(table))]
-
-
-def worst_of_each_group(results: Results) -> list[Verdict]:
-    """One of each group: that in which sharray does worst."""
-    groups: dict[str, Verdict] = {}
-    for one in verdicts(results):
-        assert one.table.contest is not None
-        group = one.table.contest.group
+def worst_of_each_group(results: Results) -> list[Comparison]:
+    """Return of each group the table in which sharray does worst."""
+    groups: dict[str, Comparison] = {}
+    for one in filter(None, map(compare, results.tables)):
+        group = one.contest.group
         if group not in groups or one.ratio > groups[group].ratio:
             groups[group] = one
     return list(groups.values())

@@ -1,46 +1,56 @@
-"""Tables in Markdown: the summary, and every table."""
+"""Results in Markdown: the README's rows, a row for each group, and every table."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from ..harness.quantities import in_words, is_same, quantity
+from ..harness.quantities import in_words, quantity
 from ..harness.results import Result, Results
 from ..topics import TOPICS
-from .comparison import Verdict, verdict, worst_of_each_group
+from .comparison import Comparison, compare, worst_of_each_group
 from .plots import PASSING, can_draw
 from .terminal import HEADINGS, cells, target_in_words
 
+# The tables of which the README has a row; in two of them, a peer is faster.
+_README = (
+    "argument and result, 100 MB",
+    "handles",
+    "dispatch after a pause",
+    "memory of workers",
+    "stencil",
+)
+_COMPARED = ("", "sharray", "usual way", "best alternative")
+_BOLD = "Bold: fastest (or least memory), or within 5 % of it."
 
-def summary(results: Results, images: str) -> str:
-    """One row for each group of tables, and how they were measured.
 
-    Parameters
-    ----------
-    results : Results
-        Of a run.
-    images : str
-        Where the plots are, seen from the file that the text is for.
-    """
-    rows = worst_of_each_group(results)
-    headings = ("", "sharray", "the usual way", "the best peer", "the least")
+def readme(results: Results, images: str) -> str:
+    """Return the few rows that a newcomer learns most from."""
+    tables = {table.name: table for table in results.tables}
+    found = [compare(tables[name]) for name in _README if name in tables]
+    rows = [_compared(one) for one in found if one is not None]
+    machine = results.machine
+    where = f"Medians on {machine['cores']} cores of {machine['cpu']}."
+    return f"{_grid(_COMPARED, rows)}\n\n{_BOLD} {where}"
+
+
+def overview(results: Results, images: str) -> str:
+    """Return one row for each group of tables, and how they were measured."""
+    rows = [[*_compared(one), _floor(one)] for one in worst_of_each_group(results)]
     parts = [
-        _grid(headings, (_summary_row(one) for one in rows)),
-        "Of several tables on a topic, this is the one in which sharray compares "
-        "worst with its best peer, of those installed. *Faster* and *slower* say what "
-        "sharray is. Bold is what takes least; all of it, within 5 %. *The least* is "
-        "what something takes that does less: bare system calls, one memcpy, a plain "
-        "ndarray.",
+        _grid((*_COMPARED, "fastest possible"), rows),
+        "Each row stands for a group of tables: the one in which sharray compares "
+        f"worst with its best peer. {_BOLD} Fastest possible: bare system calls, a "
+        "copy of the memory, or a plain ndarray, which do less.",
         _measured_on(results),
     ]
     if can_draw(results):
-        words = "Time to send an array to a worker, and to get it back, over its size"
-        parts.append(_picture(words, images, PASSING))
+        words = "Time to send an array to a worker, and to get it back, by size"
+        parts.append(f"![{words}]({images}/{PASSING})")
     return "\n\n".join(parts)
 
 
 def every_table(results: Results, images: str) -> str:
-    """Every table below the heading of its topic, with its goals."""
+    """Return every table below the heading of its topic, with its targets."""
     parts = []
     for topic, description in TOPICS.items():
         tables = [one for one in results.tables if one.topic == topic]
@@ -50,52 +60,51 @@ def every_table(results: Results, images: str) -> str:
     return "\n\n".join(parts)
 
 
+# Of the pages; each is called with the place of the pictures, seen from its page.
 SECTIONS: dict[str, Callable[[Results, str], str]] = {
-    "summary": summary,
+    "summary": readme,
+    "overview": overview,
     "all": every_table,
 }
 
 
-def _summary_row(one: Verdict) -> list[str]:
-    unit = one.table.unit
-    ours = _bold(quantity(one.ours, unit), one.ratio <= 1 or is_same(one.ratio))
-    assert one.table.contest is not None
-    usual = one.table.contest.peers[0]
-    least = ""
-    if one.floor:
-        least = f"{quantity(one.table.median(one.floor) or 0, unit)}, {one.floor}"
+def _compared(one: Comparison) -> list[str]:
+    """Return the task, and what sharray, the usual way and the best peer take."""
+    usual, best = one.contest.peers[0], one.best_peer
     return [
-        one.task,
-        ours,
-        "" if one.usual is None else _compared(one, one.usual, usual),
-        "" if one.peer == usual else _compared(one, one.best, one.peer),
-        least,
+        one.contest.task,
+        _median(one, one.contest.ours),
+        _peer(one, usual) if usual in one.medians else "",
+        "the usual way" if best == usual else _peer(one, best),
     ]
 
 
-def _compared(one: Verdict, theirs: float, name: str) -> str:
-    """What a peer takes, and how sharray compares with it."""
-    unit = one.table.unit
-    wins = one.peer == name and (one.ratio >= 1 or is_same(one.ratio))
-    return f"{_bold(quantity(theirs, unit), wins)}, {name}: " + in_words(
-        one.ours / theirs, unit
-    )
+def _median(one: Comparison, name: str) -> str:
+    return _bold(quantity(one.medians[name], one.table.unit), name in one.winners)
+
+
+def _peer(one: Comparison, name: str) -> str:
+    words = in_words(one.medians[name] / one.ours, one.table.unit)
+    return f"{name}: {_median(one, name)}, {words}"
+
+
+def _floor(one: Comparison) -> str:
+    found = {name: one.table.median(name) for name in one.contest.floors}
+    medians = [(median, name) for name, median in found.items() if median is not None]
+    if not medians:
+        return ""
+    median, name = min(medians)
+    return f"{name}: {quantity(median, one.table.unit)}"
 
 
 def _table(table: Result) -> str:
-    won = verdict(table)
-    winners = set()
-    if won is not None and table.contest is not None:
-        if won.ratio <= 1 or is_same(won.ratio):
-            winners.add(table.contest.ours)
-        if won.ratio >= 1 or is_same(won.ratio):
-            winners.add(won.peer)
+    comparison = compare(table)
+    winners = comparison.winners if comparison else set()
     rows = []
     for row in table.rows:
-        name = _bold(row.name, row.name in winners)
         shown = [row.missing, *[""] * 4] if row.missing else cells(row, table.unit)
-        rows.append([name, *shown])
-    parts = [f"**{table.title}**", _grid(("", *HEADINGS), rows)]
+        rows.append([_bold(row.name, row.name in winners), *shown])
+    parts = [f"**{table.title}**", _grid(("", *HEADINGS), rows, numbers=True)]
     targets = [
         f"- {'reached' if one.reached else '**missed**'}: {target_in_words(one)}"
         for one in table.targets
@@ -110,29 +119,21 @@ def _measured_on(results: Results) -> str:
     )
     numbers = [row.samples for one in results.tables for row in one.rows if row.samples]
     versions = ", ".join(f"{name} {version}" for name, version in facts.items())
-    python = versions.removeprefix("python ")
-    quick = (
-        " A quick run: small arrays and few samples, which shows that it works, and "
-        "not how fast."
-        if results.quick
-        else ""
-    )
+    quick = " A quick run, which shows that it works, not how fast."
     return (
-        f"Measured on {date} on {cores} cores of {cpu}, {kernel}, with {python}; load "
-        f"{load} before. Medians of {min(numbers)} to {max(numbers)} samples.{quick}"
+        f"Measured on {date} on {cores} cores of {cpu} (load {load}), {kernel}, "
+        f"{versions.removeprefix('python ')}. Medians of {min(numbers)} to "
+        f"{max(numbers)} samples.{quick if results.quick else ''}"
     )
 
 
-def _grid(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def _grid(
+    headings: Iterable[str], rows: Iterable[Iterable[str]], *, numbers: bool = False
+) -> str:
     headings = list(headings)
-    # Numbers to the right.
-    rule = ["---", *["---:"] * (len(headings) - 1)]
+    rule = ["---", "---:", *["---:" if numbers else "---"] * (len(headings) - 2)]
     return "\n".join(f"| {' | '.join(row)} |" for row in [headings, rule, *rows])
 
 
 def _bold(text: str, wanted: bool) -> str:
     return f"**{text}**" if wanted else text
-
-
-def _picture(words: str, images: str, name: str) -> str:
-    return f"![{words}]({images}/{name})"

@@ -1,7 +1,7 @@
 """Publish results: ``python -m benchmarks.report.publish FILE``.
 
 FILE is what ``python -m benchmarks --json FILE`` has written. The results are copied
-into the repository, their plots drawn, and the pages that show them rewritten between
+into the repository, their plot drawn, and the pages that show them rewritten between
 these lines, where NAME is one of `SECTIONS`::
 
     <!-- benchmarks: NAME -->
@@ -55,7 +55,7 @@ def publish(source: Path, repository: Path) -> list[Path]:
 
 
 def rewritten(found: Results, repository: Path) -> dict[Path, str]:
-    """What each page is to contain; a page that does not exist is passed over."""
+    """Return the new text of each page that exists."""
     pages = [repository / page for page in PAGES if (repository / page).exists()]
     if not pages:
         raise BenchmarkError(

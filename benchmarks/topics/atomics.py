@@ -1,4 +1,4 @@
-"""Atomics: what it costs that two processes count together, and lose nothing."""
+"""Atomics: count in two processes at once, without losing counts."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _PEER = "multiprocessing.Value"
 _TOGETHER = ", two processes"
 _ROUNDS = 5
 
-_value: Any = None  # the peer, which processes get only when they start
+_value: Any = None  # the peer, which processes can only get when they start
 
 
 def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
-    """Measure one process alone and two at once, and verify what they counted."""
+    """Measure one process alone and two at once, and check their counts."""
     n = effort.nbytes // 10
     context = multiprocessing.get_context("spawn")
     value = context.Value("q", 0)
@@ -41,17 +41,17 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
         samples = measure(_contenders(pool, n, lost), min(effort.rounds, _ROUNDS))
     table = Table(
         "atomics",
-        f"add 1 to an element, {n / 1e6:g} million times in each process; "
-        f"without atomics, {max(lost):.0%} of the counts of two were lost",
+        f"add 1 to an element {n / 1e6:g} million times in each process; without "
+        f"atomics, two processes lost {max(lost):.0%} of their counts",
         samples,
     )
     table.demand(_OURS + _TOGETHER, 0.2, times=_PEER + _TOGETHER)
     table.demand(_FROM_PYTHON, 10, times=_PEER)
     table.compare(
-        "add 1 to the same element, two processes",
+        "add 1 to the same element from two processes",
         _OURS + _TOGETHER,
         group="atomics",
-        # Of the others, some lose counts, and some are alone.
+        # Some of the others lose counts, and some run alone.
         without=tuple(set(table.samples) - {_PEER + _TOGETHER}),
     )
     yield table
@@ -75,7 +75,7 @@ def _contenders(
 def _sample(
     pool: ProcessPoolExecutor, name: str, processes: int, n: int, lost: list[float]
 ) -> Sample:
-    """The time of one addition, as each of the processes sees it."""
+    """Sample the time of one addition in the slower process."""
 
     def sample() -> float:
         element, barrier = sh.zeros(8, "i8"), Barrier(processes)

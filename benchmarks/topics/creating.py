@@ -1,4 +1,4 @@
-"""Creating: a large array in RAM, full of one value."""
+"""Creating: create a large array in RAM and fill it with one value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Elements: what the subclass costs where arrays are small."""
+"""Elements: index and compute with a few of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A kernel of fifty lines, such as takes numba a second to compile."""
+"""A kernel of fifty lines, which numba needs about a second to compile."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def move(
                 force *= 1.0 - 0.01 * math.sin(x)
             else:
                 force *= 1.0 + 0.01 * math.cos(x)
-        # The walls throw it back, and count that.
+        # The walls reflect it, and count the hits.
         low = walls[0]
         high = walls[1]
         width = high - low

@@ -1,4 +1,4 @@
-"""Flushing: bringing a large array to the disk, while other threads run."""
+"""Flushing: bring a large array to the disk, while other threads run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Case = tuple[str, Any, Callable[[], object]]
 
 
 def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
-    """Measure the time, and how long another thread has to wait."""
+    """Measure the time, and the longest wait of another thread."""
     size = f"{effort.nbytes / 1e6:.0f} MB"
     path = scratch.disk / "field.npy"
     array = sh.create(path, effort.nbytes // 8)
@@ -41,24 +41,24 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
     cases = _cases(path, array)
     times = Table.measured(
         "flushing",
-        f"flush {size}, all of it changed, to a disk",
+        f"flush {size} of changed data to a disk",
         [Contender(name, _duration(data, flush)) for name, data, flush in cases],
         effort.slow_rounds,
     )
     times.demand(_OURS, 1.05, times=_FLOOR)
     times.compare(f"flush {size} to a disk", _OURS, group="flushing", floors=(_FLOOR,))
     yield times
-    # What the machine itself does to threads shows while nothing is flushed.
+    # Without a flush, threads wait only for the machine.
     cases.append((_NO_FLUSH, array, lambda: time.sleep(0.05)))
     gaps = Table.measured(
         "stalls",
-        f"longest time without a turn for another thread, in a flush of {size}",
+        f"longest wait of another thread during a flush of {size}",
         [Contender(name, _longest_gap(data, flush)) for name, data, flush in cases],
         effort.slow_rounds,
     )
     gaps.demand(_OURS, 0.010)
     gaps.compare(
-        f"longest wait of a thread, flushing {size}",
+        f"longest wait of another thread during a flush of {size}",
         _OURS,
         group="flushing",
         floors=(_FLOOR, _NO_FLUSH),
@@ -67,9 +67,10 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
 
 
 def _cases(path: Path, array: Any) -> list[Case]:
-    """One file for all, since files lie in better and worse places of a disk.
+    """Return the ways to flush, all of the same file.
 
-    Each changes the data through the mapping that it flushes.
+    Files lie in better and worse places of a disk. Each way changes the data through
+    the mapping that it flushes.
     """
     mapping = _map(path)
     plain = np.frombuffer(mapping, array.dtype, array.size, array.offset)
@@ -121,7 +122,7 @@ def _longest_gap(data: Any, flush: Callable[[], object]) -> Sample:
 
 
 class _Ticker:
-    """A thread that wants a turn each 0.2 ms, and remembers its longest wait."""
+    """A thread that wants to run every 0.2 ms, and remembers its longest wait."""
 
     def __init__(self) -> None:
         self.longest = 0.0

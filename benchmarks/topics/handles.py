@@ -1,4 +1,4 @@
-"""Handles: pickling a view, and unpickling it where the array is mapped."""
+"""Handles: pickle a view, and unpickle it where the array is already mapped."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
     views = _views(
         named=sh.create(scratch.ram / "field.npy", shape), anonymous=sh.zeros(shape)
     )
-    # Not zeros: their pages would all be the same one, and that in the cache.
+    # Not zeros: all their pages would be one page, which stays in the cache.
     objects = {plain: np.ones(shape), **views}
     times = Table.measured(
         "handles",
@@ -40,7 +40,7 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
     )
     sizes = Table(
         "handle sizes",
-        "what that pickle weighs",
+        "size of that pickle",
         {name: (float(len(pickle.dumps(value))),) for name, value in objects.items()},
         "B",
     )
@@ -49,7 +49,7 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
         sizes.demand(name, 300)
     first, *others = views
     times.compare(
-        f"pickle and unpickle rows of {size}",
+        f"pickle and unpickle a handle, or {size} of values",
         first,
         group="handles",
         without=(*others, _FIRST_TIME),
@@ -59,7 +59,7 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
 
 
 def _views(named: Any, anonymous: Any) -> dict[str, Any]:
-    """Contiguous ones, and those whose handle needs strides as well."""
+    """Return contiguous views, and views whose handle needs strides as well."""
     return {
         "named, some rows": named[10:20],
         "named, every other column": named[1:, ::2],
@@ -82,7 +82,7 @@ def _contender(name: str, value: Any, seconds: float) -> Contender:
 
 
 def _first_time() -> float:
-    """Giving the file of an anonymous array its name is part of that."""
+    """Pickle a new array, whose file gets its name only then."""
     array = sh.zeros(1000)
     start = time.perf_counter()
     pickle.loads(pickle.dumps(array))

@@ -1,4 +1,4 @@
-"""Importing: what `import sharray` adds to `import numpy`."""
+"""Importing: import sharray, in addition to NumPy."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ print(perf_counter() - start)
 
 
 def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
-    """Measure the imports; that of numba shows what workers would pay."""
+    """Measure the imports; workers that needed numba would also import it."""
     table = Table.measured(
         "importing",
-        "import, in a new interpreter",
+        "import in a new interpreter",
         [
             Contender("import numpy", _imported("numpy")),
             Contender(_OURS, _imported("sharray", "import numpy")),
@@ -41,7 +41,7 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
 
 def _imported(module: str, before: str = "") -> Sample:
     code = _CODE.format(module=module, before=before)
-    # An installed package is compiled once, and so is this one then.
+    # As for an installed package, bytecode is written once and used again.
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
 
     def sample() -> float:

@@ -1,4 +1,4 @@
-"""Loops: numba kernels on large arrays, run by workers or by numba's threads."""
+"""Loops: run numba kernels on large arrays, in workers or in numba's threads."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _TEAM = "a team on all cores"
 
 
 class Loop(NamedTuple):
-    """A loop, and who runs it; the first array is the one that is written."""
+    """A loop over arrays, of which it writes the first."""
 
     name: str
     function: Callable[..., None]  # with numba.prange
     kernel: sh.Kernel
     arrays: list[Any]
     limits: dict[str, float]  # on what a team on all cores may take of others
-    repeats: int = 1  # where memory is what is waited for, times vary more
+    repeats: int = 1  # loops that wait for memory vary more
 
 
 def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
-    """Measure all on the same memory, which is mapped in each process by then."""
+    """Measure all contenders on the same memory, already mapped in each process."""
     with sh.Team(1, caller_works=False) as worker, sh.Team() as team:
         for loop in _loops(effort.nbytes // 8):
             yield _table(loop, worker, team, effort)
@@ -91,7 +91,7 @@ def _table(loop: Loop, worker: sh.Team, team: sh.Team, effort: Effort) -> Table:
     table = Table.measured(
         loop.name,
         f"{loop.name} loop on {effort.nbytes / 1e6:.0f} MB of float64, "
-        f"{team.size} cores; numba's threads are those of {numba.threading_layer()}",
+        f"{team.size} cores, numba's threading layer {numba.threading_layer()}",
         [Contender(name, settled(call)) for name, call in calls.items()],
         loop.repeats * effort.slow_rounds,
     )
@@ -99,7 +99,7 @@ def _table(loop: Loop, worker: sh.Team, team: sh.Team, effort: Effort) -> Table:
     for other, limit in loop.limits.items():
         table.demand(_TEAM, limit, times=other)
     table.compare(
-        f"{loop.name} loop, {effort.nbytes / 1e6:.0f} MB",
+        f"{loop.name} loop on {effort.nbytes / 1e6:.0f} MB",
         _TEAM,
         group="loops",
         without=(_WORKER,),
@@ -113,7 +113,7 @@ def _parallel(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def _verify(calls: dict[str, Callable[[], object]], out: Any) -> None:
-    """All write the same; what is compiled, is compiled here."""
+    """Compile all contenders and check that they write the same."""
     out[...] = 0
     calls[_ALONE]()
     expected = out.copy()

@@ -1,4 +1,4 @@
-"""Opening: from the name of an existing array to its first element."""
+"""Opening: open an existing array by its name and read its first element."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _NAME = "sh.open('shm://name')"
 
 
 def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
-    """Measure opening; all files are in RAM, where no disk disturbs."""
+    """Measure with files in RAM, so that no disk disturbs."""
     path = str(scratch.ram / "field.npy")
     sh.create(path, _SHAPE)
     sh.create("shm://field", _SHAPE)
     with ExitStack() as stack:
         table = Table.measured(
             "opening",
-            "open an array of 8 MB, read its first element, close it",
+            "open an array of 8 MB, read its first element and close it",
             [*_contenders(path, effort.seconds), *_peers(stack, effort.seconds)],
             effort.rounds,
         )
@@ -40,7 +40,7 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
         table.demand(name, 2, times=_FLOOR)
         table.demand(name, 0.3, times=_NUMPY)
     table.compare(
-        "open an array, read an element",
+        "open an array and read an element",
         _PATH,
         group="opening",
         floors=(_FLOOR,),

@@ -1,4 +1,4 @@
-"""Peers: other libraries, which may not be installed."""
+"""Peers of several topics: other libraries, which may not be installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reductions: many elements become few, so workers must come together."""
+"""Reductions: reduce many elements to few."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..harness.tables import Table
 
 _PARALLEL = "numba.njit(parallel=True)"
 _TEAM = "a team on all cores"
-_STATIC = "the same, static"
+_STATIC = "a team on all cores, static"
 _SUM = "np.sum"
 _BINCOUNT = "np.bincount"
 _ADD_AT = "np.add.at"
@@ -26,7 +26,7 @@ _Calls = dict[str, Callable[[], Any]]
 
 
 def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
-    """Measure three reductions, of which all contenders find the exact result."""
+    """Measure three reductions, for which all contenders find the exact result."""
     n, size = effort.nbytes // 8, f"{effort.nbytes / 1e6:.0f} MB"
     with sh.Team() as team:
         sums = _table(
@@ -39,7 +39,7 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
         yield _compared(sums, f"sum of {size}")
         bins = _table(
             "histogram",
-            f"histogram of {size} of uint8; each chunk, or thread, has bins of its own",
+            f"histogram of {size} of uint8; each chunk or thread has its own bins",
             _histograms(team, effort.nbytes),
             effort.slow_rounds,
         )
@@ -47,13 +47,13 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
         yield _compared(bins, f"histogram of {size}")
         added = _table(
             "scatter-add",
-            f"add 1 to random ones of {n // 12 / 1e6:.1g} million elements, "
-            f"{n / 1e6:g} million times; each of numba's threads has a copy of all",
+            f"add 1 to random elements of {n // 12 / 1e6:.1g} million, {n / 1e6:g} "
+            "million times; each of numba's threads has its own copy",
             _scatters(team, n),
             effort.slow_rounds,
         )
         added.demand(_TEAM, 1, times=_ADD_AT)
-        yield _compared(added, f"add at {n / 1e6:g} million random places")
+        yield _compared(added, f"add 1 at {n / 1e6:g} million random places")
 
 
 def _table(name: str, title: str, calls: _Calls, rounds: int) -> Table:
@@ -71,7 +71,7 @@ def _compared(table: Table, task: str) -> Table:
 
 
 def _verify(calls: _Calls) -> _Calls:
-    """All find the same; what is compiled, is compiled here."""
+    """Compile all contenders and check that they find the same."""
     expected = None
     for name, call in calls.items():
         found = np.array(call())

@@ -1,4 +1,4 @@
-"""Starting: from no workers to the first result, and what each worker pays for it."""
+"""Starting: start workers and get a first result, including compilation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _Measured = dict[str, float]
 
 
 def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
-    """Measure in new processes, one after the other, where nothing is warm."""
+    """Measure in new processes, one after the other, in which nothing is warm."""
     rounds = max(effort.slow_rounds // 6, 1)
     yield _starting(rounds)
     yield _compiling(rounds, 4 if effort.rounds >= FULL.rounds else 1)
@@ -33,8 +33,8 @@ def _starting(rounds: int) -> Table:
     team, pool = _fresh(rounds, ("team", 2, "compiled"), ("pool", 2, "source"))
     table = Table(
         "starting",
-        "until workers are ready, with numba if they need it, and have a first result "
-        "of a kernel of 50 lines, which each process of the pool compiles",
+        "time until 2 workers are ready, and until they return a first result of a "
+        "kernel of 50 lines; each process of the pool compiles it",
         {
             _READY: _only("ready", team),
             _FIRST: _only("first", team),
@@ -45,7 +45,7 @@ def _starting(rounds: int) -> Table:
     table.demand(_READY, 1 / 5, times=_POOL_FIRST)
     table.demand(_FIRST, 1 / 5, times=_POOL_FIRST)
     table.compare(
-        "start 2 workers, first result",
+        "start 2 workers and get a first result",
         _FIRST,
         group="starting",
         without=(_READY, _POOL_READY),
@@ -54,10 +54,9 @@ def _starting(rounds: int) -> Table:
 
 
 def _compiling(rounds: int, workers: int) -> Table:
-    """Processor time of all processes together.
+    """Measure the processor time of all processes together.
 
-    What the start of bare workers takes is measured in processes that do nothing
-    else, and is subtracted, round by round, from what the same with a kernel takes.
+    The start of workers is also measured alone, and subtracted round by round.
     """
     alone, *others = _fresh(
         rounds,
@@ -79,13 +78,13 @@ def _compiling(rounds: int, workers: int) -> Table:
         samples[name + _REST] = tuple(one - other for one, other in pairs)
     table = Table(
         "compiling",
-        "processor time of all until a first result of a kernel of 50 lines, which is "
-        "to be compiled; the rest is without what the start alone takes",
+        "processor time of all processes until the first result of a kernel of 50 "
+        "lines, including compilation; rest: without the start of the workers",
         samples,
     )
     table.demand(team + _REST, 1.3, times=_ALONE)
     table.compare(
-        f"compile for a pool of {workers}, processor time",
+        f"compile a kernel for {workers} workers, processor time",
         team,
         group="starting",
         floors=(_ALONE,),
@@ -95,7 +94,7 @@ def _compiling(rounds: int, workers: int) -> Table:
 
 
 def _fresh(rounds: int, *cases: tuple[str, int, str]) -> list[list[_Measured]]:
-    """What each case took, in each round; they take turns."""
+    """Return the figures of each case in each round; the cases take turns."""
     found = [[_in_new_process(case) for case in cases] for _ in range(rounds)]
     return [list(column) for column in zip(*found, strict=True)]
 
@@ -105,7 +104,7 @@ def _only(what: str, measured: list[_Measured]) -> Samples:
 
 
 def _in_new_process(case: tuple[str, int, str]) -> _Measured:
-    # An installed package is compiled to bytecode once, and so is this one then.
+    # As for an installed package, bytecode is written once and used again.
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
     found: _Measured = json.loads(
         output_of("topics.starting_process", *map(str, case), env=environment)

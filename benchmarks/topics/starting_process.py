@@ -1,4 +1,4 @@
-"""A process in which nothing is warm: it starts workers, and says what that took.
+"""A process in which nothing is warm: it starts workers and prints their times.
 
 ``python -m benchmarks.topics.starting_process HOW WORKERS KERNEL`` prints the seconds
 until workers are ready and until there is a first result, and the processor time of all
@@ -61,7 +61,7 @@ def _pool(workers: int, kernel: str) -> Marks:
 
 
 def _alone(workers: int, kernel: str) -> Marks:
-    """Nobody but this process, with numba."""
+    """Call the kernel in this process alone, with numba."""
     moving, arguments = numba.njit(move), _arguments(np)
     marks = [time.perf_counter()] * 2
     moving(*arguments)
@@ -69,7 +69,7 @@ def _alone(workers: int, kernel: str) -> Marks:
 
 
 def _arguments(module: Any) -> tuple[Any, ...]:
-    """For the kernel: arrays that a module, numpy or sharray, makes."""
+    """Return the kernel's arguments; numpy or sharray makes the arrays."""
     place, speed, mass, charge = (module.ones(_N) for _ in range(4))
     hits, walls = module.zeros(_N, int), module.array([-2.0, 2.0])
     return place, speed, mass, charge, hits, walls, 0.01
@@ -88,7 +88,7 @@ _HOW: dict[str, Callable[[int, str], Marks]] = {
 
 
 def main(how: str, workers: str, kernel: str) -> None:
-    """Do it, and print what it took."""
+    """Start the workers and print the times."""
     if how == "team":
         import sharray.team.team  # noqa: F401  # as numba, not part of the start
     before = _processor_time()

@@ -185,7 +185,7 @@ def test_the_benchmarks_have_their_places() -> None:
     text = (DOCS / "performance.md").read_text("utf-8")
     found = re.findall(r"<!-- (benchmarks: \w+|end of benchmarks) -->", text)
     end = "end of benchmarks"
-    assert found == ["benchmarks: summary", end, "benchmarks: all", end]
+    assert found == ["benchmarks: overview", end, "benchmarks: all", end]
 
 
 # -- the build ---------------------------------------------------------------
