@@ -1,7 +1,61 @@
-"""What a process does for anonymous arrays while it runs, and when it ends.
+"""The end of a process: it lets go of its anonymous arrays, and sweeps after others.
 
-The kernel frees everything that has no name. What has one is removed by its
-last holder; if that was killed, by the next process that comes along here.
+The kernel frees all memory that has no name. The last holder removes a file with a
+name. If that holder was killed, the next process that comes along here sweeps it.
+
+::
+
+      running           each array: `keep` ... `release` (unmap, reap)
+         |              first array, and every 60 s: sweep
+         |  multiprocessing's finalizers, or atexit
+         v
+      1. queued deaths   finalizers that an interrupt has kept back
+      2. acts of at_end  messages: names removed, files given back
+      3. each array      another mapping in its place: lease gone; reap
+      4. forget          `_held` is empty
+      5. sweep           each directory in which this process had arrays
+      6. warn            of pickles that nobody has opened
+         |
+         v
+      ended              the kernel unmaps the rest
+
+Step 3 replaces each mapping by one without a lease, at the same address. Arrays that
+still exist show the same memory until the process is gone.
+
+===================  ==========================================================
+state                writer
+===================  ==========================================================
+`_held`              `keep`, `release`, `forget`, and the end
+`_before_end`        modules that keep files of their own, when imported
+`_used_directories`  `watch`; the end, for children that sent and were not heard
+`_watched_pid`       the process itself; 0 in a forked child, and after an end
+===================  ==========================================================
+
+All of this is memory of one process. The protocol between processes is the lease, and
+the notes of handles on their way: see `lease` and `transit` in this package.
+
+Invariants
+
+- An array in `_held` is mapped here, and its finalizer is still to come.
+- The end runs with signals deferred. It may run twice, and the second time does only
+  what has been added since.
+- A process removes only files that nobody holds, its own as well as others'.
+- A topmost process waits for no handle of its own family. Other processes do: their
+  parent may still open what they have sent.
+
+A process that is killed leaves
+
+=====================  ========================================================
+killed                 left behind
+=====================  ========================================================
+before its end         files with names; the kernel has dropped the leases
+after step 2           the same, but held messages have no name, and go at once
+in step 3, at the nth  the first n - 1 are gone, the others are left
+in step 5              other processes' remains, as if this one had not come
+=====================  ========================================================
+
+Whoever makes an anonymous array next in that directory sweeps those files. Files that
+carry handles on their way go once `transit.is_awaited` passes over the handles.
 """
 
 from __future__ import annotations
@@ -37,12 +91,14 @@ def keep(segment: Segment, address: int | None) -> None:
 
     Without an address, who keeps it has said `at_end` what is to be done then.
     """
+    # First: the sweep in `watch` passes over the files of `_held`.
     _held[id(segment)] = segment, address
     watch(os.path.dirname(segment.path))
 
 
 def watch(directory: str) -> None:
     """There are arrays of this process in a directory: sweep it now and at the end."""
+    # Before the sweep, which may raise: the end has to know of this directory.
     _used_directories.add(directory)
     _watch_end()
     global _next_sweep
@@ -64,6 +120,7 @@ def forget(segment: Segment) -> None:
 
 def release(segment: Segment) -> None:
     """Nothing uses the segment any more here; call it with signals deferred."""
+    # First: the end must not put another mapping where this one has been.
     _held.pop(id(segment), None)
     segment.release()
 
@@ -128,8 +185,10 @@ def _watch_end() -> None:
         if name not in _told_of_forks:  # a fork inherits that
             _told_of_forks.add(name)
             util.register_after_fork(_watch_end_anew, lambda watch: watch())
+        # With a priority below 0: after multiprocessing has joined its children. These
+        # may still hold arrays of this process, and send others.
         util.Finalize(None, end, exitpriority=_AFTER_ALL_OTHERS)
-    _watched_pid = pid
+    _watched_pid = pid  # last: after an interrupt, all of it is done once more
 
 
 def _watch_end_anew() -> None:
@@ -153,8 +212,12 @@ def end() -> None:
 
 
 def _end() -> None:
+    # First the arrays that are gone: their finalizers unmap them. The loop below would
+    # only put other mappings in their places.
     finalizing.act_for_the_dead()
     ending = processes.own_identity() if processes.is_topmost() else 0
+    # Before the sweep, which leaves alone the files that this process holds: these acts
+    # give back the files of messages, and remove the names of those still in use.
     for act in _before_end:
         with suppress(OSError):
             act()
@@ -164,6 +227,8 @@ def _end() -> None:
         if address is not None:
             with suppress(OSError):
                 segment.let_go(address, ending=ending, descriptors=descriptors)
+    # Before the sweep, which passes over files of `_held`. It is the second chance for
+    # those that another process was just asking about, so that `let_go` found a lock.
     _held.clear()
     if _may_have_children():
         with suppress(SharrayError):  # what a child has sent and nobody received
@@ -171,7 +236,7 @@ def _end() -> None:
     for directory in _used_directories:
         sweep(directory, ending=ending)
         location.tidy_ram_directories(directory)
-    lost.warn()
+    lost.warn()  # after the sweep, which removes files with unopened handles as well
     # Programs may run multiprocessing's finalizers before their end, as CPython's tests
     # do. Arrays that come after that are waited for again.
     global _watched_pid

@@ -1,22 +1,68 @@
-"""The lease: a lock that lives as long as the mapping, and who may remove.
+"""The lease: a lock that lives as long as the mapping, and decides about removal.
 
-A shared flock is taken on the descriptor before the file is mapped. The mapping
-keeps it after the descriptor is closed, in forked children too, until the last
-of them unmaps or dies, by SIGKILL as well. So "does anybody still use it" is a
-question to the kernel, and no counter can be wrong.
+A process takes a shared flock on the descriptor before it maps the file. The mapping
+keeps the lock after the descriptor is closed, in forked children too. The kernel lets
+go of it when the last of them unmaps or dies, by SIGKILL as well. So "does anybody
+still use it" is a question to the kernel, and no counter can be wrong.
 
-Four rules; the torture tests have mutants that break each of the first three:
+::
 
-- attach: lock first, then look whether the file still has a name. Between open
-  and lock, a reaper may have removed it.
-- reap: only under the exclusive lock of the very file that the name means now.
-  Between open and lock, the name may have been given to a new file.
+                       attach: open, lock shared, look at the name
+      no file    named, free  ------------------------->  named, leased
+         ^           |   ^                                   |      ^
+         |           |   +-----------------------------------+      |
+         |           |         the last one unmaps or dies          |
+         |           |                                              |
+         |           v   reap: open, lock exclusive                 |
+         |       named, locked by a reaper                          |
+         |           |   |                                          |
+         |           |   +---> named, free: awaited, or its name    |
+         |           |         belongs to another file now          |
+         +-----------+                                              |
+           unlink, then close              made: locked and complete, then named
+
+=================  ===================================  =========================
+lock               holder                               for how long
+=================  ===================================  =========================
+flock, shared      each process with a mapping, and     until the last unmaps
+                   its forked children with it
+flock, exclusive   a process in `reap` or `is_held`     microseconds
+byte lock          the receiver of a message: see       as long as arrays of it
+                   `sharray.storage.messages.states`    lie in the file
+=================  ===================================  =========================
+
+Invariants; the torture tests have mutants that break each of the first three.
+
+- Attach: lock first, then look if the file still has a name. A reaper may have removed
+  it between open and lock.
+- Reap: only under the exclusive lock of the very file that the name means now. The name
+  may have been given to a new file between open and lock.
 - A file appears under its name complete and already leased.
-- A lease is never converted nor unlocked, only unmapped: forked children share
-  it and would lose it too.
+- Nobody converts or unlocks a lease, except by unmapping. Forked children share it and
+  would lose it too.
 
-Some file systems have no flock. There nobody can hold a lease, and the question has
-a third answer: unknown. Nothing unknown is ever reaped.
+A process that is killed leaves
+
+===============================  ================================================
+killed                           left behind
+===============================  ================================================
+attaching, at any step           no lock: that ends with its descriptor
+as a holder                      one lease less; as the last holder, a file with a
+                                 name that nobody holds
+reaping, before the unlink       the same file as before
+reaping, after the unlink        nothing; mappings elsewhere cannot exist
+===============================  ================================================
+
+The next process that makes an anonymous array sweeps such a file: see
+`sharray.storage.lifetime.ending`. A process that is stopped, not killed, while it reaps
+keeps the exclusive lock. `hold` waits `_TIMEOUT` s for it, and then raises an error.
+
+If two processes reap the same file, the second one finds it locked and leaves it alone.
+It cannot tell a reaper from a holder. So an ending process reaps each of its files, and
+sweeps afterwards.
+
+Some file systems have no flock. There nobody can hold a lease, and the question has a
+third answer: unknown. Nothing unknown is ever reaped.
 """
 
 from __future__ import annotations
@@ -47,6 +93,8 @@ def is_held(fd: int) -> bool | None:
 
     Until `fd` is closed, whoever wants a lease waits. Call it with signals deferred.
     """
+    # The lock stays on `fd`: the answer holds as long as the caller keeps that open.
+    # After an unlock, another process could map the file before the caller acts.
     is_free = locks.lock_exclusive(fd)
     if is_free is None:
         is_free = _ask_as_writer(fd)
@@ -87,6 +135,7 @@ def reap(path: str, *, ending: int = 0, dry_run: bool = False) -> bool:
     """
     with interrupts.deferred():
         try:
+            # Not through a symbolic link, which could lead to any file of the user.
             fd = files.open_existing(path, writable=True, follow=False)
         except OSError:
             return False
@@ -95,16 +144,23 @@ def reap(path: str, *, ending: int = 0, dry_run: bool = False) -> bool:
         except OSError:
             return False  # what cannot be asked or removed stays
         finally:
+            # Not before the unlink: until here, attaching processes wait for the lock,
+            # and then see that the file has no name any more.
             files.close(fd)
 
 
 def _reap_open(fd: int, path: str, ending: int, dry_run: bool) -> bool:
     if not locks.lock_exclusive(fd):  # held, or unknown
         return False
+    # From here on nobody maps this file: all wait for the lock, or see it taken. But
+    # the name may be another file's since we opened it. Its lock is not ours, and to
+    # unlink would remove an array that somebody uses.
     status = files.status(fd)
     named = files.names_same_file(path, status.st_dev, status.st_ino, follow=False)
     if not files.is_regular(status) or not named:
         return False
+    # Under the lock. A sender notes its handle before it unmaps, so a reaper with the
+    # lock sees the note. A page that was read before the lock could lack it.
     page = files.read_at(fd, TRAILER_SIZE, max(0, status.st_size - TRAILER_SIZE))
     if len(page) == TRAILER_SIZE and transit.is_awaited(page, ending):
         return False

@@ -1,8 +1,11 @@
-"""Telling that arrays end whose pickles nobody has opened.
+"""A warning when arrays end whose pickles nobody has opened.
 
-A pickle in a file looks like one on its way to another process. So it is at the end
-of the program that must tell: an anonymous array goes with its last holder, and a
-handle that is still marked as sent is worth nothing from then on.
+A pickle in a file looks like one on its way to another process. Only the end of the
+program tells them apart. An anonymous array goes with its last holder, and a handle
+that is still marked as sent is worth nothing from then on.
+
+`lease.reap` notes such arrays while it removes their files, and `ending` warns. A
+process that is killed warns of nothing, nor does the one that sweeps after it.
 """
 
 from __future__ import annotations
@@ -46,7 +49,7 @@ def warn() -> None:
     if not _lost:
         return
     number, first = len(_lost), _lost[0]
-    _lost.clear()
+    _lost.clear()  # before: the end may come a second time
     arrays = f"{number} arrays in RAM (the first: {first})"
     if number == 1:
         arrays = f"an array in RAM ({first})"

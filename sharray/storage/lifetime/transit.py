@@ -1,28 +1,78 @@
 """Handles in transit: sent by one process, not yet opened by another.
 
-A worker that makes an array, returns it and drops it has unmapped the file
-before the other side has mapped it; for that while nobody holds a lease. So the
-sender leaves an entry in the trailer, and the receiver clears it. A file with
-an entry is not reaped while the sender lives, nor for `GRACE` seconds after
-sending if the sender has ended since (a recycled worker). A message (see
-`sharray.storage.messages.states`) is not reaped while the topmost process of the
-sender's family lives either: who reads it from a queue an hour later knows of no
-handles.
-If it is known through which pipe or socket a message went, that decides in the place
-of `GRACE`: as long as anybody has it open, the message may be read.
+A worker may make an array, return it and drop it before the other side maps the file.
+Nobody holds a lease then, so a note in the trailer keeps the file.
 
-Counting references instead is unsound: one handle may be pickled four times and
-delivered once, or delivered twice. Here the first delivery clears an entry; one
-that never arrives is forgotten when its sender ends.
+One entry of the trailer goes through these states::
 
-Entries are claimed without a lock. Two processes that send the same array within
-the same microsecond could pick the same entry, so each starts its search
-elsewhere. When all entries are taken, the last one stands for all further
-handles: it cannot be cleared and lapses `OVERFLOW_GRACE` seconds after the last.
+                     sender: family, time, then the token
+      free   -------------------------------------------->   counts
+    token == 0   <--------------------------------------   token != 0
+                 receiver of this token: token = 0             |
+                 owner of a message, at the next claim         |
+                                                               v
+                                               lapses: `is_awaited` passes over it
 
-Some entries say that their handle may not be on its way at all, but in a pickle that
-the program keeps. If one is left when the array ends, `sharray.storage.lifetime.lost`
-tells.
+====  ============================  ==================================================
+word  meaning                       writer
+====  ============================  ==================================================
+0     token; 0 means free           the sender; its receiver clears it, as does the
+                                    owner of a message
+1     identity of the sender        the sender
+2     identity of its family        the sender
+3     time of sending, in seconds   the sender
+====  ============================  ==================================================
+
+The last entry is for overflow. A sender that finds all others taken writes there, over
+the words of the sender before. Nobody clears it.
+
+When an entry keeps its file:
+
+=====================================  ===========================================
+handle                                 as long as
+=====================================  ===========================================
+of an array                            the sender lives, or `GRACE` s after sending
+of an array, to strangers              `GRACE` s after sending
+of a message                           also as long as its family's topmost
+                                       process lives: it may read a queue an hour
+                                       later, and knows of no handles
+of a message, through a known pipe     once both have ended, somebody has the pipe
+                                       open; `GRACE` does not count
+in the overflow entry                  `OVERFLOW_GRACE` s after the last sending
+=====================================  ===========================================
+
+A process that ends passes over the entries of its own and of its family.
+
+Invariants
+
+- Only processes that map the file write entries. `lease.reap` reads them under the
+  exclusive lock, so nobody writes them at that time.
+- The token is the last word of an entry that is written, and the only one that is
+  cleared. A reader that sees a token sees the other words of the same entry.
+- A token belongs to one handle. The first delivery clears its entry, and a second
+  delivery of the same pickle finds a token that is not its own.
+
+A process that is killed leaves
+
+====================================  ============================================
+killed                                left behind
+====================================  ============================================
+sender, before it writes the token    a free entry; the next sender overwrites it
+sender, before the pickle leaves      an entry that lapses after `GRACE` s
+sender, after that                    the same: the receiver has `GRACE` s left
+receiver, before it maps              the entry of a living sender; it stays until
+                                      the sender has ended
+receiver, mapped, entry not cleared   the same, although nobody waits
+====================================  ============================================
+
+Reference counts would be unsound. A program may pickle a handle four times and deliver
+one pickle, or pickle it once and deliver it twice.
+
+Nobody locks an entry. Two processes that send the same array at the same time could
+take the same entry, and one note would be lost. So each begins its search elsewhere.
+
+Some entries belong to handles that the program may keep in a pickle. If one is left
+when the array ends, `sharray.storage.lifetime.lost` warns.
 """
 
 from __future__ import annotations
@@ -46,6 +96,7 @@ _ENTRY_WORDS = 4
 ENTRIES = (PAGE_WORDS - TRANSIT_WORD) // _ENTRY_WORDS
 _OVERFLOW = ENTRIES - 1
 _MAYBE_KEPT = 1 << 63  # in a token
+# From a random number: a process number comes back, and its tokens must not.
 _serials = itertools.count(int.from_bytes(os.urandom(4), "little"))
 
 
@@ -72,8 +123,12 @@ def record_sent(
     sender, family = processes.own_identity(), processes.family_identity()
     pid = sender >> 32
     if to_strangers:
+        # Nobody is alive as process 0, so that only `GRACE` counts. With this process
+        # as the sender, its end would forget a handle that a stranger waits for.
         sender = family = 0
     serial = next(_serials) & 0x7FFFFFFF
+    # Elsewhere for each process and each handle: between the look at an entry and the
+    # store of the token, another sender may take the same one.
     entry = (pid * 31 + serial) % _OVERFLOW
     if words[TRANSIT_WORD + entry * _ENTRY_WORDS] != 0:
         entry = _free_entry(words, entry)
@@ -84,7 +139,9 @@ def record_sent(
     words[word + 1] = sender
     words[word + 2] = family
     words[word + 3] = int(clock.monotonic())
-    words[word] = token  # last: from now on the entry counts
+    # Last. An entry with a token and the words of its previous sender could count for a
+    # process that has ended, and a reaper would remove the file.
+    words[word] = token
     return token
 
 
@@ -99,6 +156,9 @@ def _free_entry(words: memoryview[int], start: int) -> int:
 def record_received(words: memoryview[int], token: int) -> None:
     """Clear the entry of a handle that has arrived; unknown ones are ignored."""
     entry = token & 0xFF
+    # Not without comparing: the entry may have been cleared by an earlier delivery of
+    # the same pickle, and be another handle's since. The overflow entry stands for
+    # other handles, too.
     if entry < _OVERFLOW and words[_word(entry)] == token != 0:
         words[_word(entry)] = 0
 
@@ -156,11 +216,14 @@ def is_awaited(page: bytes, ending: int) -> bool:
         if token == 0 or (ending and ending in (sender, family)):
             continue
         if entry == _OVERFLOW:
+            # It names only the last of several senders, so their lives do not count.
+            # A time in the future comes from another boot, or from damage.
             if 0 <= now - sent < OVERFLOW_GRACE:
                 return True
         elif processes.is_alive(sender) or (is_message and processes.is_alive(family)):
             return True
         elif is_message and _knows_channel(words):
+            # In the place of `GRACE`: a queue may hold the message for hours.
             return words[CHANNEL_WORD] in channels.channels_in_use()
         elif 0 <= now - sent < GRACE:
             return True
@@ -169,5 +232,6 @@ def is_awaited(page: bytes, ending: int) -> bool:
 
 def _knows_channel(words: memoryview[int]) -> bool:
     """Whether it can be found out here if anybody may still read the message."""
+    # This process cannot see the pipes of another container: all would seem closed.
     namespace = channels.namespace()
     return words[CHANNEL_WORD] != 0 and words[NAMESPACE_WORD] == namespace != 0
