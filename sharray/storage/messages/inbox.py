@@ -133,6 +133,8 @@ def keep_messages_of(family: int, directory: str) -> None:
             with suppress(StorageError, FormatError):
                 segment, fd = attach_open(place, "r+")
                 incoming = Incoming(segment, fd)
+                # In this order. An owner that says IN_FLIGHT after our look at the
+                # state looks for the note, which is there already.
                 incoming.have_owner_look()
                 if not incoming.is_message_of(family) or (
                     kept.setdefault(segment.identity, incoming) is not incoming
@@ -186,6 +188,8 @@ def _close_kept() -> None:
 
 
 def _before_fork() -> None:
+    # Before the loop: no message may become held after it, in memory that parent and
+    # child would share.
     _receiving.acquire()
     for key in list(held):
         incoming = held.pop(key, None)
@@ -200,6 +204,8 @@ def _after_fork_in_parent() -> None:
 def _after_fork_in_child() -> None:
     global _receiving
     _receiving = threading.RLock()
+    # The parent goes on with these. To say FREE here, or to remove a name, would take
+    # the file from under it, so the child only unmaps them.
     inherited = freeing | {id(incoming): incoming for incoming in kept.values()}
     freeing.clear()
     kept.clear()

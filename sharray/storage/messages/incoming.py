@@ -59,11 +59,14 @@ class Incoming:
 
     def hold(self, generation: int, token: int) -> bool:
         """Take the data of one message; False if it is not there any more."""
+        # Before HELD: the owner takes HELD without a lock for a receiver that is dead,
+        # and writes the next message over the arrays.
         locks.lock_byte(self._fd, self._lock_offset)
         if not self._has(generation):
             locks.unlock_byte(self._fd, self._lock_offset)
             return False
         self.segment.words[trailer.STATE_WORD] = message.HELD
+        # A kill in between leaves an entry, which the owner clears with its next claim.
         self.segment.record_received(token)
         return True
 
@@ -72,7 +75,8 @@ class Incoming:
     ) -> list[bytearray] | None:
         """Copy the data of one message, and free it; None if it is not there.
 
-        Without the lock: being killed meanwhile is no other than shortly before.
+        It takes no lock. A process that is killed while it copies leaves the file
+        IN_FLIGHT, like one that is killed just before.
         """
         if not self._has(generation):
             return None
@@ -98,6 +102,8 @@ class Incoming:
             raise
 
     def _drop_message(self, token: int) -> None:
+        # FREE last. After it the owner may send the next message, in the same entry.
+        # What compares and then clears would clear that one.
         self.segment.record_received(token)
         self.segment.words[trailer.STATE_WORD] = message.FREE
 
@@ -135,6 +141,8 @@ class Incoming:
             self.segment.unmap()
             return
         words = self.segment.words
+        # FREE before the lock goes. With HELD and no lock, the owner would claim the
+        # file, and this FREE would then give a file away that is being written.
         if words[trailer.STATE_WORD] == message.HELD:
             words[trailer.STATE_WORD] = message.FREE
         locks.unlock_byte(self._fd, self._lock_offset)
@@ -201,6 +209,8 @@ class Incoming:
         kernel removes it with the last of the two.
         """
         if not self._own:
+            # Also if the next call fails: arrays of a child lie in the file from now
+            # on, so it must not go back to its sender.
             self._own = True
             with suppress(OSError):
                 memory.make_private(self._address, self.segment.size, self._fd)

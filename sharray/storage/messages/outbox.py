@@ -58,6 +58,8 @@ def take(nbytes: int, budget: int | None) -> Outgoing | None:
 
 def _take_now(nbytes: int, budget: int | None) -> Outgoing | None:
     global _is_choosing
+    # The lock lets the same thread in again. What it was doing is half done then: a
+    # file that is chosen, and not claimed yet, would be chosen twice.
     if _is_choosing:
         raise no_room("a signal handler or __del__ interrupted a message")
     _is_choosing = True
@@ -131,6 +133,7 @@ def _best_free(nbytes: int) -> Outgoing | None:
     for outgoing in list(_outgoing):
         if not nbytes <= outgoing.capacity <= most or not outgoing.is_free():
             continue
+        # A receiver that forked or ended has removed its name: nobody could open it.
         if outgoing.is_lost():
             _close(outgoing)
         elif best is None or outgoing.capacity < best.capacity:
@@ -145,6 +148,8 @@ def _create(nbytes: int, budget: int | None) -> Outgoing | None:
     if not _make_room(capacity, budget):
         return None
     new = header.encode(dtypes.spelled("|u1"), (capacity,), False)
+    # A receiver opens it by its name, so it gets one at once. Killed before it is the
+    # owner, this process leaves a file that anybody sweeps.
     segment = making.create_anonymous(new, None, unnamed_so_far=0)
     outgoing = None
     try:
@@ -223,6 +228,7 @@ def _after_fork_in_parent() -> None:
 
 def _after_fork_in_child() -> None:
     global _choosing, _is_choosing
+    # The files are the parent's. Two owners would write different messages into one.
     _choosing = threading.RLock()
     _is_choosing = False
     while _outgoing:

@@ -51,6 +51,8 @@ class Outgoing:
         # through another open file only.
         self._fd = files.open_existing(segment.path, writable=True, follow=False)
         segment.words[trailer.STATE_WORD] = message.WRITING
+        # A process that is about to change its user may have listed the directory
+        # before this file was there, and so could not set the word itself.
         segment.words[trailer.LOOK_WORD] = 1
         segment.words[trailer.OWNER_WORD] = processes.own_identity()
 
@@ -82,8 +84,12 @@ class Outgoing:
         """Begin the next use of a file that is free."""
         words = self.segment.words
         words[trailer.STATE_WORD] = message.WRITING
+        # While the state is not IN_FLIGHT. A late duplicate of the message before would
+        # find its own number else, and open the data of this one.
         words[trailer.GENERATION_WORD] = (self.generation + 1) % (1 << 64)
         self.segment.record_received(self._token)  # the receiver may have been killed
+        # Of the message before. If that pipe is gone, another thread would recall this
+        # message between `send` and `note_channel`.
         words[trailer.CHANNEL_WORD] = 0
         self._token = 0
         self.used = clock.monotonic()
@@ -96,6 +102,10 @@ class Outgoing:
         """
         if self._abandoned:
             return None
+        # All of it before the message leaves. Without an entry, a sender that is killed
+        # then leaves a file that the next process sweeps. The look comes after the
+        # state: a process that changes its user could miss the message else, and this
+        # one the note.
         self._token = self.segment.record_sent(to_strangers=to_strangers)
         self.segment.words[trailer.STATE_WORD] = message.IN_FLIGHT
         if self.segment.words[trailer.LOOK_WORD] and self._must_use_pipe():
@@ -106,6 +116,7 @@ class Outgoing:
     def _must_use_pipe(self) -> bool:
         """`sharray.storage.messages.privileges` says why in this order."""
         words = self.segment.words
+        # Before the look: set by another process meanwhile, it counts for the next one.
         words[trailer.LOOK_WORD] = 0
         if not privileges.must_use_pipe():
             return False
@@ -115,12 +126,15 @@ class Outgoing:
     def recall(self) -> None:
         """The message could not be sent, or not even be written."""
         self.used = clock.monotonic()
+        # Before FREE, after which another thread may claim the file: see `claim`.
         self.segment.record_received(self._token)
         self.segment.words[trailer.STATE_WORD] = message.FREE
 
     def note_channel(self, fd: int) -> None:
         """Note for everybody through which pipe or socket the message goes."""
         words = self.segment.words
+        # The channel last: its number counts as soon as it is not 0, and without the
+        # namespace, a process of another container would take the pipe for closed.
         words[trailer.NAMESPACE_WORD] = channels.namespace()
         words[trailer.CHANNEL_WORD] = channels.channel_of(fd)
 
@@ -156,6 +170,8 @@ class Outgoing:
         keep it mapped until they notice.
         """
         words = self.segment.words
+        # Receivers that keep the file mapped unmap it when they see 0. For a message
+        # that is still under way, the last of them removes the file.
         words[trailer.OWNER_WORD] = 0
         if self.is_free():
             words[trailer.STATE_WORD] = message.RETIRED

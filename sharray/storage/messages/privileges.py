@@ -46,10 +46,13 @@ def prepare_for_change() -> None:
         while _note is None:
             fd = _open(path)
             lease.hold(fd, path)
+            # After the lock: a note that was reaped before it is one that nobody sees.
             if files.status(fd).st_nlink:
                 _note = fd
             else:
                 files.close(fd)  # somebody reaped it before it was locked
+    # After the note. The other way round, a process that looks for it in between finds
+    # none, and its message is not among those that were mapped.
     inbox.keep_messages_of(processes.family_identity(), directory)
 
 
@@ -58,7 +61,7 @@ def withdraw() -> None:
     global _note
     with interrupts.deferred():
         if _note is not None:
-            files.close(_note)
+            files.close(_note)  # before: its lock would keep the note
             _note = None
             lease.reap(_note_path())
 

@@ -1,45 +1,79 @@
 """Messages: how a file carries arrays from one process to another, and comes back.
 
-Such a file is an anonymous array of bytes that its sender keeps mapped and uses
-again: pages that are there already take data five times faster than fresh ones.
-The words in its trailer say whose turn it is:
+Such a file is an anonymous array of bytes that its sender keeps mapped and uses again:
+pages that are there already take data five times faster than fresh ones. The words in
+its trailer say whose turn it is::
 
-==============  ==========================================  ====================
-state           meaning                                     who may change it
-==============  ==========================================  ====================
-``FREE``        nobody needs the data                       the owner
-``WRITING``     the owner copies data into it               the owner
-``IN_FLIGHT``   a message that names it is on its way       its one receiver
-``HELD``        arrays of the receiver lie in it            the receiver
-``RETIRED``     the owner has given its memory back         nobody
-==============  ==========================================  ====================
+             owner: claim              owner: all is copied
+     FREE   --------------->  WRITING  -------------------->  IN_FLIGHT
+      ^ ^   <---------------                                   |     |
+      | |     owner: recall                                    |     |
+      | |                                                      |     |
+      | +------------------------------------------------------+     |
+      |   receiver: data copied out; owner: recall                   |
+      |                                                              |
+      +--------------------------  HELD  <---------------------------+
+          receiver: arrays gone             receiver: locks, takes over
 
-::
+     FREE  --->  RETIRED    owner: the memory is given back
+     HELD  --->  WRITING    owner: claim, if the lock is gone and HELD is left
 
-              owner: claim            owner: all is copied
-      FREE  --------------->  WRITING  ------------------->  IN_FLIGHT
-       ^                                                      |     |
-       |             receiver has copied the data out         |     |
-       +<-----------------------------------------------------+     |
-       |             owner has the file back: the pipe is gone      |
-       |                                                            |
-       +<-----------------------  HELD  <---------------------------+
-         receiver: arrays are gone     receiver: locks, then takes over
+==============  =====================================  ===================
+state           meaning                                may change it
+==============  =====================================  ===================
+``FREE``        nobody needs the data                  the owner
+``WRITING``     the owner copies data into it          the owner
+``IN_FLIGHT``   a message that names it is on its way  its one receiver;
+                                                       the owner, to recall
+``HELD``        arrays of the receiver lie in it       the receiver; the
+                                                       owner without a lock
+``RETIRED``     the owner has given its memory back    nobody
+==============  =====================================  ===================
 
-A process that is killed leaves: as the owner, a file that the next process sweeps once
-nobody has it mapped; as a receiver before it has taken over, IN_FLIGHT until the pipe
-is gone; after that, HELD without a lock, which means free.
+================  ==========================================  ===================
+word              meaning                                     writer
+================  ==========================================  ===================
+STATE             see above                                   see above
+GENERATION        number of this use                          the owner
+OWNER             identity of the owner, 0 if it gave it up   the owner
+CHANNEL           pipe that the message goes through, or 0    the owner
+NAMESPACE         where that number means something           the owner
+LOOK              look for a note before the next message:    anybody sets it, the
+                  see `privileges` in this package            owner clears it
+an entry          note of the handle on its way: see          the owner; the
+                  `sharray.storage.lifetime.transit`          receiver clears it
+lock, one byte    at `lock_offset`: arrays lie in the file    the receiver
+================  ==========================================  ===================
 
-Each use has a generation of its own. A message names it, so one that is delivered
-twice, or late, is recognised and never shows the data of another.
+Invariants
 
-A receiver locks the byte at `lock_offset` before it says ``HELD``, and lets go of
-it after it has said ``FREE``. The kernel does the latter for one that is killed:
-``HELD`` without a lock means free. Forked children have the lock too, for as long as
-they have the memory.
+- A state has one process that may leave it. IN_FLIGHT has two, but the owner recalls a
+  message only if nobody can read it.
+- HELD means a lock. The receiver locks before it says HELD, and unlocks after it has
+  said FREE. The kernel unlocks for one that is killed, so HELD without a lock is free.
+- A generation is used for one message. A message names it, so one that is delivered
+  twice, or late, is recognised and never shows the data of another.
+- Forked children have the lock too, as long as they have the memory.
+- The lease (`sharray.storage.lifetime.lease`) answers another question: whether anybody
+  has the file mapped at all, if only to use it for the next message.
 
-The lease (`sharray.storage.lifetime.lease`) is another question: whether anybody has
-the file mapped at all, if only to use it for the next message.
+A process that is killed leaves
+
+==================================  ==============================================
+killed                              left behind
+==================================  ==============================================
+owner, WRITING                      a file that the next process sweeps, once no
+                                    receiver has it mapped
+owner, before the message leaves    the same, with an entry: swept once nobody of
+                                    its family, or no pipe, could have the message
+owner, later                        the message; its receiver removes the file
+receiver, before it says HELD       IN_FLIGHT until the pipe is gone: the bytes
+                                    have been read, and nobody has the message
+receiver, while it copies           the same
+receiver, HELD                      HELD without a lock: the owner uses it again;
+                                    an entry that is left is cleared by `claim`
+receiver, FREE, before it unlocks   FREE; the kernel unlocks
+==================================  ==============================================
 """
 
 from __future__ import annotations
