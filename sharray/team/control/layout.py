@@ -19,9 +19,23 @@ run in the upper 32 bits, then one bit for closed, then a count::
 A worker that comes late finds the gate closed and holds up nobody. A run is over when
 the gate is closed and nobody is inside.
 
-Invariants: the words of a run are written while the gate is closed and nobody is
-inside; a worker counts itself before it reads them; every chunk has one owner, who got
-its number from NEXT, or by its own number in a static run.
+The bell is a number that grows. A worker sleeps until it is another one than before::
+
+      caller                            worker
+      store BELL                        add 1 to SLEEPERS
+      SLEEPERS > 0? wake all            sleep if BELL is still the old one
+
+Each looks at the other's word after it has written its own, so at least one of the two
+sees the other. No worker sleeps through the bell.
+
+Invariants
+
+- The words of a run are written while the gate is closed and nobody is inside.
+- A worker counts itself in the gate before it reads these words.
+- Every chunk has one owner. It got the number from NEXT, or computed it from its own
+  number in a static run.
+- A worker that counts in the gate has the run's number in INSIDE, before and after.
+- SLEEPERS is never less than the number of sleepers.
 
 ====================  ======================================================
 word                  who writes it
@@ -37,17 +51,28 @@ words of the run      the caller, before it opens the gate
 words of a member     that member; the caller, before it opens the gate
 ====================  ======================================================
 
-What a worker leaves that is killed
+A process that is killed leaves
 
-- asleep: it counts in SLEEPERS, so ringing costs a system call until the caller
-  replaces it.
-- between INSIDE and the count: nothing was done, but the caller, who cannot know,
-  reports its death.
-- inside: the count stays above 0. The caller looks every 50 ms, finds INSIDE and no
-  process, and gives up the run.
-- between the count and INSIDE when it leaves: the run is over, and the worker is
-  replaced before the next.
-- before it wakes the caller: who looks every 50 ms all the same.
+==============================  =====================================================
+killed                          left behind
+==============================  =====================================================
+worker, asleep                  1 too much in SLEEPERS, and ASLEEP: the caller takes
+                                back the 1 when it replaces the worker
+worker, beside its sleep        1 too much in SLEEPERS for ever: each run costs one
+                                system call, and nothing else
+worker, INSIDE written, not     nothing was done, but the caller cannot know that,
+counted                         and reports a death
+worker, counted                 a count above 0: the caller looks every 50 ms, finds
+                                INSIDE and no process, and gives up the run
+worker, with a new number from  the same; the error names the chunk before, since
+NEXT, before CURRENT            only NEXT knows of the new one
+worker, leaves: not counted     INSIDE: the run goes on or is over, but the caller
+any more, INSIDE still there    reports a death if it looks before the end
+worker, before it wakes the     a closed gate: the caller looks every 50 ms
+caller
+caller                          workers that end by themselves: each waits for the
+                                end of its parent; then the block ends, too
+==============================  =====================================================
 """
 
 from __future__ import annotations

@@ -72,6 +72,7 @@ def create(members: int) -> tuple[int, ControlBlock]:
     fd = memory.create_block(at.size(members) * _WORD, LABEL)
     try:
         control = ControlBlock(fd, members)
+        # Last: `sharray top` takes a block with a caller for a team.
         control.words[at.CALLER] = processes.own_identity()
         return fd, control
     except BaseException:

@@ -36,6 +36,8 @@ _MOVE_INTERVAL_NS = 10_000_000
 
 def _ring(control: Any, run: int) -> None:
     """Wake all workers."""
+    # The store first. A worker that is about to sleep counts itself, and then looks at
+    # the bell: either it sees this number, or we see it in SLEEPERS.
     atomic.store(control, at.BELL, run)
     if atomic.load(control, at.SLEEPERS) > 0:
         futex_wake(control, at.BELL, at.EVERYBODY)
@@ -79,8 +81,9 @@ def _linger(began: int) -> None:
 
 def _sleep(control: Any, mine: int, last: int) -> None:
     """Sleep until the bell rings."""
-    # Whoever dies in here counts as asleep for ever, which costs a system call for
-    # each run; in another order, somebody could sleep who is not counted.
+    # Counted before ASLEEP and until after it. Whoever dies in between counts for ever,
+    # which costs a system call for each run. The other way round, the caller takes back
+    # what was never added: SLEEPERS is too low, and somebody is never woken.
     atomic.add(control, at.SLEEPERS, 1)
     control[mine + at.ASLEEP] = 1
     futex_wait(control, at.BELL, last, FOREVER)
@@ -90,9 +93,12 @@ def _sleep(control: Any, mine: int, last: int) -> None:
 
 def _join(control: Any, mine: int, run: int) -> bool:
     """Go through the gate if it is open."""
-    # First, so that a death right behind the gate is noticed.
+    # First, so that a death right behind the gate is noticed. Without it, the count
+    # stays above 0, no dead worker seems to be inside, and the caller waits for ever.
     atomic.store(control, mine + at.INSIDE, run)
     gate = atomic.load(control, at.GATE)
+    # Compared as a whole. A worker that was asleep for a run sees the number of another
+    # one here, and must not be counted there: it has not read that run's words.
     while gate >> 32 == run and gate & at.CLOSED == 0:
         gate, joined = atomic.compare_exchange(control, at.GATE, gate, gate + 1)
         if joined:
@@ -104,6 +110,8 @@ def _join(control: Any, mine: int, run: int) -> bool:
 def _finish(control: Any) -> None:
     """A member has no more chunks to do: nobody needs to join any more."""
     last = True
+    # In a static run the chunks of a late member are nobody else's. Closed by the first
+    # that is done, the gate would keep it out, and they would stay undone.
     if control[at.STATIC] != 0:
         last = atomic.add(control, at.NEXT, 1) + 1 >= control[at.MEMBERS]
     if last:
@@ -112,9 +120,13 @@ def _finish(control: Any) -> None:
 
 def _leave(control: Any, mine: int) -> None:
     """Go out through the gate; the last one wakes the caller."""
+    # Not counted first, then not inside. Killed in between in the other order, it
+    # counts and is nowhere: the caller waits for ever.
     gate = atomic.sub(control, at.GATE, 1)
     atomic.store(control, mine + at.INSIDE, 0)
     if gate & (at.CLOSED | at.COUNT) == at.CLOSED | 1:
+        # Before the look at CALLER_SLEEPS: a caller that is about to sleep finds
+        # another FINISHED than it has read, and does not.
         atomic.add(control, at.FINISHED, 1)
         if atomic.load(control, at.CALLER_SLEEPS) != 0:
             futex_wake(control, at.FINISHED, 1)
@@ -146,9 +158,11 @@ def _take_chunks(
         if control[at.STATIC] != 0:
             number = member + control[mine + at.DONE] * members
         else:
+            # Adding makes the chunk ours. Numbers beyond the last are nobody's.
             number = atomic.add(control, at.NEXT, 1)
         if number >= control[at.CHUNKS]:
             break
+        # Before the call, so that an error or a death can be put down to a chunk.
         control[mine + at.CURRENT] = number
         own[at.STATUS] = call_entry(
             entry,
@@ -160,6 +174,7 @@ def _take_chunks(
             address_of(own, at.ERROR),
         )
         if own[at.STATUS] != 0:
+            # RAISED first: whoever finds CANCEL asks who has raised.
             control[mine + at.RAISED] = 1
             atomic.store(control, at.CANCEL, 1)
             return at.KERNEL_RAISED
@@ -172,6 +187,9 @@ def serve(control: Any, own: Any, bases: Any, programs: Any) -> int:
     member = own[at.MEMBER]
     mine = at.member(member)
     while True:
+        # Here, and not behind the chunks: a kernel that has raised gets back to Python
+        # first, which sends what it raised. A caller that finds the run over before
+        # that would look for a message that is not there.
         if own[at.TO_LEAVE] != 0:
             own[at.TO_LEAVE] = 0
             _finish(control)
@@ -188,6 +206,7 @@ def serve(control: Any, own: Any, bases: Any, programs: Any) -> int:
             # to be heard then.
             own[at.LAST] = 0
         elif _join(control, mine, own[at.LAST]):
+            # From here on the words of the run stay as they are until we leave.
             own[at.TO_LEAVE] = 1
             entry = programs[control[at.PROGRAM]]
             reason = _take_chunks(control, own, bases, entry, member, FOREVER)
@@ -227,6 +246,8 @@ def _open(control: Any, own: Any) -> None:
     atomic.store(control, at.NEXT, 0)
     atomic.store(control, at.CANCEL, 0)
     control[at.CALLER_CORE] = current_core()
+    # Behind all of the words above: whoever joins reads them. Before the bell: a worker
+    # that is woken and finds the gate closed sleeps until the next run.
     atomic.store(control, at.GATE, own[at.RUN] << 32)
     # The caller does a single chunk before anybody else is awake.
     if control[at.CHUNKS] > 1 or control[at.STATIC] != 0 or own[at.TAKES_PART] == 0:
@@ -241,6 +262,8 @@ def _wait_for_workers(control: Any, own: Any, until: int) -> int:
         if now < look_until:
             _linger(began)
         elif now < until:
+            # In this order. A worker that leaves after the look at the gate sees that
+            # we sleep, and changes FINISHED after we have read it.
             atomic.store(control, at.CALLER_SLEEPS, 1)
             finished = atomic.load(control, at.FINISHED)
             if atomic.load(control, at.GATE) & (at.CLOSED | at.COUNT) != at.CLOSED:

@@ -1,7 +1,55 @@
 """Messages between a team and one of its workers: pickles through a socket.
 
-They are few: programs and segments that a worker does not know yet, and what its
-kernel raised. Both ends belong to one program, and nobody else can open the socket.
+They are few: programs and segments that a worker does not know yet, and errors of its
+kernel. Both ends belong to one program, and nobody else can open the socket.
+
+::
+
+      team                                       worker
+      greet: number, code of `serve`   ------->  load, read BELL and COMMANDS
+                                       <-------  "ready"
+
+      announce: in_doubt                         asleep, or inside a run
+      add 1 to COMMANDS, ring
+      request: a list of commands      ------->  carries out each
+      (other workers meanwhile)        <-------  answers: an error or None for each
+
+                                                 its kernel raises: RAISED, CANCEL
+                                       <-------  failure, and only then it leaves
+      run is over: reads it, RAISED = 0
+
+A message is its length, in 8 bytes, and a pickle.
+
+===========  ======================================================================
+state        writer
+===========  ======================================================================
+COMMANDS     the team; SEEN in the worker follows
+`in_doubt`   this end alone: true from before a message begins until it is complete
+`_unread`    the team: how many lists of answers it has not read yet
+RAISED       the worker; the team clears it when it has read the failure
+===========  ======================================================================
+
+Invariants
+
+- A worker reads one message for each step of COMMANDS, and answers it.
+- The team reads what is unread before it asks for a failure.
+- A channel in doubt is of no use any more: nobody knows where the next message begins.
+  The team kills such a worker before the next run, and starts another one.
+
+A process that is killed, or interrupted, leaves
+
+===============================  ==================================================
+at which step                    left behind
+===============================  ==================================================
+worker killed, at any step       a closed socket: `WorkerGone` here, and another
+                                 worker, which knows no programs and no segments
+team killed, at any step         a closed socket: the worker ends
+team interrupted, before the     a worker that waits for a message; `in_doubt` was
+request                          set before the bell, so it is killed
+team interrupted, in a message   the same
+team interrupted, before it      answers that it reads before the next ones; the
+has read the answers             worker gets the same program once more
+===============================  ==================================================
 """
 
 from __future__ import annotations
@@ -39,6 +87,7 @@ class Channel:
             The other end is closed.
         """
         data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+        # After the pickling, which may raise: nothing is under way then.
         self.in_doubt = True
         self._connection.sendall(_LENGTH.pack(len(data)) + data)
         self.in_doubt = False

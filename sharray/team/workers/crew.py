@@ -106,6 +106,8 @@ class Crew:
         if any(commands.values()):
             self._command(commands)
             self._read_answers()
+        # Behind the answers. After an interrupt before this, workers are told once
+        # more; noted before, a worker would run a program that it has never got.
         for worker in self.workers:
             worker.programs.add(number)
             worker.segments.update(plan.segments)
@@ -126,7 +128,7 @@ class Crew:
 
     def _attaching(self, number: int) -> tuple[Any, ...]:
         segment = self.segments.root(number).segment
-        segment.publish()
+        segment.publish()  # before: the worker opens it by its name
         return "attach", number, segment.path, segment.identity, segment.mode
 
     def forget_gone(self) -> None:
@@ -181,6 +183,7 @@ class Crew:
             ended = [worker for worker in self.workers if worker.has_ended]
             if not ended:
                 return
+            # Before others get their places in the control block, and write there.
             for worker in ended:
                 worker.forget()
             members = [worker.member for worker in ended]
@@ -188,6 +191,8 @@ class Crew:
             self.workers = sorted(
                 remaining + self._start(members), key=lambda worker: worker.member
             )
+            # Last. If no worker could be started, the old ones are still in the list,
+            # and the next run tries again. Plans that were ready before are so no more.
             self.state += 1
 
     def kill_the_stuck(self, run: int) -> None:
@@ -198,6 +203,8 @@ class Crew:
         for worker in self.workers:
             if worker.is_inside(run) or not worker.is_in_sync:
                 worker.kill()
+        # Only now that nobody inside lives. A worker that leaves later would count down
+        # from 0, and the gate would never be finished again.
         if not self.control.is_finished:
             self.control.words[at.GATE] = run << 32 | at.CLOSED
 
@@ -210,6 +217,8 @@ class Crew:
             if self._control_fd < 0:
                 return
             self.control.words[at.CALLER] = 0  # whoever looks sees no team any more
+            # Before the bell: a worker that is woken looks at it, and sleeps again if
+            # not.
             self.control.words[at.STOP] = 1
             self.control.ring(self.next_number())
             try:

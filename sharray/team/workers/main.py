@@ -40,6 +40,7 @@ def main(control_fd: int, channel_fd: int, parent: int) -> None:
     """
     # Ctrl-C is for the team's process, which ends the run.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Before the first message: the team's process may be killed while this one starts.
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     channel = Channel(socket.socket(fileno=channel_fd))
     try:
@@ -74,6 +75,8 @@ class _Worker:
         self.own[at.MEMBER] = member
         control.words[at.member(member) + at.PID] = os.getpid()
         self.own[at.SPIN_NS] = spin_ns
+        # Before "ready", after which the team may ring. Read later, the numbers would
+        # be those of a command that was never carried out.
         self.own[at.LAST] = control.words[at.BELL]
         self.own[at.SEEN] = control.words[at.COMMANDS]
 
@@ -98,6 +101,7 @@ class _Worker:
 
     def obey(self) -> None:
         """Carry out what the team has sent."""
+        # One step for each message, even if COMMANDS is ahead by several.
         self.own[at.SEEN] += 1
         commands = self.channel.receive()
         answers = [self._try(name, *arguments) for name, *arguments in commands]
@@ -127,7 +131,7 @@ class _Worker:
     def attach(self, number: int, path: str, identity: bytes, mode: str) -> None:
         """Map a segment."""
         root = root_for(path, identity, mode)
-        self.roots[number] = root
+        self.roots[number] = root  # keeps the mapping whose address follows
         self.bases[number] = root.address
 
     def forget(self, number: int) -> None:

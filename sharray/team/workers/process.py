@@ -126,6 +126,8 @@ class Worker:
         """What its kernel raised; once."""
         self.answers(timeout)
         found = self._receive(timeout)
+        # Behind it: a failure that was not read is still to come, for the next that
+        # asks.
         self._control.words[self._first_word + at.RAISED] = 0
         return found
 
@@ -204,6 +206,7 @@ class Worker:
     def forget(self) -> None:
         """Clear away what it has left in the control block."""
         words = self._control.words
+        # ASLEEP is only set while the worker counts in SLEEPERS: see `protocol._sleep`.
         if words[self._first_word + at.ASLEEP]:
             atomic.sub(self._control.array, at.SLEEPERS, 1)
         for word in (at.ASLEEP, at.INSIDE, at.RAISED):

@@ -1,4 +1,31 @@
-"""What a team's processes know by number: programs and segments."""
+"""Numbers by which the processes of a team know programs and segments.
+
+A program keeps its number as long as the team exists. The number of a segment is used
+again::
+
+             `number`                   its root dies
+      free  ---------->  in use here  ---------------->  gone
+       ^                      |                            |
+       |                      | attach                     | forget, to each worker
+       |                      v                            v
+       |               mapped in workers             forgotten by all
+       |                                                   |
+       +---------------------------------------------------+
+                            `free`
+
+Only the team's process writes these tables. Each worker has the addresses of its own
+mappings in an array of its own.
+
+Invariants
+
+- A number is free only if no worker has a mapping for it. Else a kernel would work on
+  the memory of another array.
+- `gone` is a queue. A callback in C appends to it, at any moment. `free` takes from its
+  front exactly those that the workers were told of.
+
+A worker that is killed leaves nothing here: its successor knows no number. After an
+interrupt between `forget` and `free`, the workers are told once more.
+"""
 
 from __future__ import annotations
 
