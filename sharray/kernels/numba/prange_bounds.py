@@ -1,9 +1,43 @@
 """How many iterations the loop over `prange` has, without running the kernel.
 
-The function that counts them is the part of the kernel that the bounds depend on, and
-nothing else: no store, no call with an effect, no loop that only the rest needs. It
-returns -1 if the loop is not reached. To find that part, a statement is kept if what it
-computes is needed, and a branch if it decides whether something needed happens.
+The function that counts them is a slice of the kernel: the part that the bounds depend
+on, and nothing else. It has no store, no effect, and no loop that only the rest needs::
+
+               the kernel, typed, with all calls inlined
+                  |                           |
+      slice of the bounds               all of it, with two more arguments
+                  |                           |
+                  v                           v
+               count                        part
+      once, before each run           each member, once for each chunk
+                  |                           |
+      n, or -1: loop not reached      range(bounds)[begin:end]
+                  |                           ^
+                  +---> LENGTH ---> chunks ---+      `sharray.team.control.layout`
+
+==========================  ==============  ==========================================
+count                       runs in         a crash, an endless loop, a kill
+==========================  ==============  ==========================================
+plain: arithmetic on        the caller      only a kill is possible: of the caller
+numbers and lengths
+not plain                   a worker, as a  ends that worker, and the run with an error;
+                            run of a chunk  the caller lives
+the same, without workers   the caller      as in a direct call of the kernel
+==========================  ==============  ==========================================
+
+A count that was killed leaves nothing: it has no effects, and LENGTH comes after it.
+
+Invariants
+
+- The slice is closed. What defines a name that it needs is in it, as is every branch
+  that decides if such a definition, or the loop, is reached.
+- Its statements are in their old order and see what they would see in the kernel: if it
+  reads elements, no store before the loop was left out.
+- Each part computes the bounds once more. Kernels whose loop changes what the bounds
+  read are not split: see `prange_pass`.
+- A part goes neither beyond the range that it computes itself, nor beyond LENGTH. If
+  other processes change the bounds meanwhile, iterations are only left out.
+- -1 becomes one chunk for all of the range: such a kernel runs once, as a whole.
 """
 
 from __future__ import annotations
@@ -61,6 +95,7 @@ class Slice:
         """Return what is kept of a block, without its last statement."""
         kept = []
         for statement in self._blocks[label].body[:-1]:
+            # What follows in the same block comes after the bounds.
             if statement is self._loop.call:
                 break
             if (
@@ -77,6 +112,9 @@ class Slice:
         return self._after(label)
 
     def _grow(self) -> None:
+        # Until nothing is added: a name that is needed may bring in a branch, that
+        # branch the name of its condition, and this one other definitions, also further
+        # up.
         grown = True
         while grown:
             before = len(self._names), len(self._branches)
@@ -103,6 +141,8 @@ class Slice:
 
     def _find_postdominators(self) -> dict[int, set[int]]:
         """Return which blocks are passed in any case after each block."""
+        # From all blocks downwards. From none upwards, a loop before the `prange` would
+        # keep its blocks without any: each waits for what the other one has.
         everything = {*self.labels, -1}
         found = {label: set(everything) for label in everything}
         found[self._loop.block] = {self._loop.block}
@@ -120,6 +160,7 @@ class Slice:
 
     def _after(self, label: int) -> int | None:
         """Return the first block that is passed in any case after this one."""
+        # The nearest one: all others come after it, so it has the most of them.
         later = self._postdominators[label] - {label}
         return max(later, key=lambda one: len(self._postdominators[one]), default=None)
 
@@ -132,6 +173,8 @@ class Slice:
         end = self._after(label)
         if end is None:
             return True  # whether the loop is reached
+        # From both sides up to where they meet. If nothing that is needed lies between,
+        # it does not matter which way the kernel takes.
         seen = {end}
         ahead = self.successors(label)
         while ahead:
@@ -139,6 +182,8 @@ class Slice:
             if one in seen:
                 continue
             seen.add(one)
+            # -1 as well: one side never reaches the loop, and the count must be -1
+            # there.
             if one == -1 or self.statements(one) or one in self._branches:
                 return True
             ahead += self.successors(one)
@@ -166,6 +211,8 @@ class Slice:
     def _may_store(self, statement: Any) -> bool:
         if isinstance(statement, (ir.SetItem, ir.StaticSetItem, ir.SetAttr)):
             return True
+        # Also to an array of the kernel's own, which is no effect: the slice would read
+        # an element that it has never stored. A call with an array may store into it.
         value = getattr(statement, "value", None)
         if not isinstance(value, ir.Expr) or value.op not in ("call", "inplace_binop"):
             return bool(self._effects.of(statement))
@@ -197,6 +244,7 @@ class Slice:
         return not is_view or operands[0].name != value.value.name or len(operands) > 1
 
     def _find_plain(self) -> bool:
+        # A branch that is reached from itself is a loop, which may never end.
         repeated = any(
             self._after(label) is not None and label in self._reached(label)
             for label in self._branches

@@ -47,6 +47,7 @@ class Effects:
 
     def changed_by(self, statement: Any) -> set[str]:
         """Return the arguments whose memory a statement may change."""
+        # By a call, any argument that it gets; by a store, the one stored to.
         if not self.of(statement):
             return set()
         if isinstance(statement, ir.Assign):
@@ -81,6 +82,8 @@ class Effects:
         return self._of_call(value) if value.op == "call" else ""
 
     def _of_call(self, call: Any) -> str:
+        # What is not known to be harmless counts as an effect. A kernel that is refused
+        # for nothing has a remedy in its message; one that counts twice has none.
         function = self._typemap[call.func.name]
         arguments = [*call.args, *(var for _, var in call.kws or ())]
         if call.vararg is not None:
@@ -103,6 +106,8 @@ class Effects:
 
     def _of_callee(self, call: Any, dispatcher: Any) -> str:
         """The same of a function that numba has compiled."""
+        # numba has compiled it already, for these types: its code can be looked
+        # through.
         arguments = tuple(self._calltypes[call].args)
         compiled = dispatcher.overloads.get(arguments)
         name = dispatcher.py_func.__name__
@@ -129,6 +134,7 @@ class Effects:
         if module == barrier_protocol.__name__:
             return "waits at a barrier"
         if isinstance(key, np.ufunc):
+            # One argument more than it takes, or out=: where the results go.
             writes = len(call.args) > key.nin or bool(call.kws)
             return f"writes by {name!r}" if shared and writes else ""
         if is_one_of(key, _WRITING):

@@ -91,6 +91,7 @@ def find_loop(function: Any, typemap: dict[str, Any]) -> Loop | None:
         return None
     graph = compute_cfg_from_blocks(function.blocks)
     loops = [_loop_of(function, graph, call, block) for call, block in calls]
+    # A `prange` inside of another one is an ordinary range, as it is for numba.
     outer = [
         loop
         for loop in loops
@@ -172,6 +173,8 @@ def _iterators(function: Any, call: Any) -> set[str]:
         if found <= names:
             break
         names |= found
+    # A range with a name may be used again behind the loop, or by another one. Its part
+    # would be too short there.
     named = function.func_id.code.co_varnames
     if any(name.partition(".")[0] in named for name in names):
         raise _wrapped(call)
@@ -250,6 +253,8 @@ def _check_no_way_out(function: Any, graph: Any, loop: Loop) -> None:
         for label, block in function.blocks.items()
         if isinstance(block.terminator, ir.Return)
     }
+    # These two leave the loop when it is over. Any other block that does so leaves
+    # early, and the parts behind it would run iterations that a direct call does not.
     for label in loop.body - {loop.header, loop.step}:
         for successor, _ in graph.successors(label):
             ends = {successor} | _reached(graph, successor)

@@ -77,6 +77,8 @@ class Memory:
             for one in assignments
             if isinstance(one.value, ir.Expr) and one.value.op == "getattr"
         }
+        # Until nothing is new: in a loop, a name may be assigned from one that is
+        # assigned further down.
         while any(self._follow(one) for one in assignments):
             pass
 
@@ -87,10 +89,13 @@ class Memory:
             return False
         known = self._roots.setdefault(name, set())
         before = len(known)
+        # Arrays that are globals are constants for numba, but may be shared all the
+        # same.
         if isinstance(value, (ir.Arg, ir.Global, ir.FreeVar)):
             known.add(value.name)
         elif isinstance(value, ir.Var):
             known |= self.of(value)
+        # Any other expression may return a view of anything that it was given.
         elif isinstance(value, ir.Expr) and not self._is_fresh(value):
             known |= self.of(*value.list_vars())
         return len(known) > before

@@ -82,6 +82,8 @@ class SplitRange(FunctionPass):
                 loop.loc,
                 "make the kernel without this option",
             )
+        # All that may refuse comes first. `run_pass` leaves a refused kernel as it is,
+        # so nothing of it may be changed by then.
         effects = Effects(function, typemap, state.calltypes)
         piece = Slice(function, typemap, loop, effects)
         carried = carried_values(function, typemap, loop)
@@ -96,6 +98,7 @@ class SplitRange(FunctionPass):
             _keep_part(
                 editor, loop, [one for one in carried.values() if begins_neutrally(one)]
             )
+        # numba keeps an index of who assigns what, which later passes go by.
         function._definitions = build_definitions(function.blocks)
         return RangeFound("", repeats or reading.same, piece.is_plain, reading.apart)
 
@@ -206,6 +209,8 @@ def _keep_part(editor: _Editor, loop: Loop, neutral: list[Any]) -> None:
     arguments = [begin, end, *loop.call.value.args]
     kinds = [types.int64, types.int64, *editor.kinds_of(loop.call.value)]
     body[place : place + 1] = editor.call(part_of, arguments, kinds, loop.call.target)
+    # Where the loop begins, not where the variable does: its start value is also used
+    # before the loop, and there it is the same in all parts.
     starts: list[Any] = []
     for value in neutral:
         name = ir.Var(None, value.name, loc)
@@ -239,6 +244,7 @@ def _keep_count(editor: _Editor, loop: Loop, piece: Slice) -> None:
         blocks[label].body = kept
     for label in set(blocks) - labels:
         del blocks[label]
+    # Every way past the loop ends here; also those that raise, and raise in the run.
     none, statements = editor.constant(-1, loc)
     end = ir.Block(ir.Scope(None, loc), loc)
     end.body = [*statements, ir.Return(none, loc)]
@@ -276,6 +282,7 @@ class RangeCompiler(CompilerBase):
     def define_pipelines(self) -> list[Any]:
         """Return numba's own passes, and `SplitRange` behind the last that inlines."""
         passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        # Not before: a `prange` in a helper or a closure would not be found.
         passes.add_pass_after(SplitRange, InlineOverloads)
         passes.finalize()
         return [passes]

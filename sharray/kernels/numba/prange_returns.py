@@ -124,11 +124,15 @@ class _Sums:
         if var.name in self._carried:
             return bool(self._carried[var.name].kind == SUM)
         value = self._definitions.of(var)
+        # Assigned in the loop, it is the value of one part; several values outside, and
+        # nobody knows which one a part returns.
         if var.name in self._definitions.inside or value is None:
             return False
         if isinstance(value, ir.Var):
             return self.allows(value)
         if not isinstance(value, ir.Expr):
+            # 0 is the sum of zeros. Any other constant would be added once for each
+            # part.
             return getattr(value, "value", None) == 0
         if value.op == "cast":
             return self._keeps_sums(value.value, var) and self.allows(value.value)
@@ -147,6 +151,7 @@ class _Sums:
         left, right = value.lhs, value.rhs
         if value.fn in (operator.add, operator.sub, operator.iadd, operator.isub):
             return self.allows(left) and self.allows(right)
+        # A factor that is the same in all parts can be taken out of their sum.
         if value.fn in (operator.mul, operator.imul):
             return (self.allows(left) and self._is_constant(right)) or (
                 self.allows(right) and self._is_constant(left)

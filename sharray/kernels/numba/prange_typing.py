@@ -121,6 +121,8 @@ def _lower_part(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     start, stop, step = _bounds(context, builder, kinds, given)
     length = _lower_length(context, builder, signature(types.int64, *kinds), given)
     whole = builder.icmp_signed("<", end, _INT64(0))
+    # Cut at this part's own length. Bounds that another process has lowered since they
+    # were counted must not lead to indices beyond the end of an array.
     end = builder.select(whole, length, _least(builder, end, length))
     begin = builder.select(whole, _INT64(0), _least(builder, begin, length))
     # That indices are not negative, and stay so while they grow, must be plain to LLVM:
@@ -144,6 +146,8 @@ def _lower_part(context: Any, builder: Any, sig: Any, args: Any) -> Any:
 
 def _lower_start(neutral: int) -> Any:
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        # There is always a part that begins at 0, also of an empty range. In no part,
+        # the start value would be lost; in two, it would count twice.
         begin, end, value = args
         first = builder.icmp_signed("==", begin, _INT64(0))
         whole = builder.icmp_signed("<", end, _INT64(0))

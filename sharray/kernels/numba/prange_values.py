@@ -64,6 +64,8 @@ def carried_values(
 
 
 def _look_at(function: Any, typemap: dict[str, Any], loop: Loop, name: str) -> Carried:
+    # Sums and products first. A variable that is only compared and copied is OTHER, and
+    # begins with the same value in all parts; a sum that did so would count it in each.
     for kind in (SUM, PRODUCT):
         if (
             isinstance(typemap[name], types.Number)
@@ -95,6 +97,8 @@ class _Chain:
         ]
         self.is_compared = False
         self.offence = loop.loc
+        # numba splits a variable of the source into several names, each a copy or an
+        # update of another one: $2 = total.1 + x, total = $2.
         self._names = {name}
         while True:
             found = {
@@ -119,6 +123,7 @@ class _Chain:
             return self._has(value.value)
         if value.op in ("binop", "inplace_binop") and self._kind != OTHER:
             either, left = _KINDS[self._kind]
+            # Exactly one side: total + total is no sum of what the iterations add.
             if value.fn in either:
                 return self._has(value.lhs) != self._has(value.rhs)
             if value.fn in left:
@@ -215,6 +220,7 @@ def _live_at(function: Any, wanted: int) -> set[str]:
                         now |= {var.name for var in value.list_vars()}
                 else:
                     now |= {var.name for var in statement.list_vars()}
+            # Once more as long as any set grows: a loop leads back to blocks above.
             if now != live[label]:
                 live[label] = now
                 changed = True
