@@ -84,7 +84,8 @@ class Barrier(Cells):
         try:
             index = barrier_protocol.wait(self._cells, timeout_ns, SPINS)
         except BaseException:
-            # Say KeyboardInterrupt: this party has come, and is gone again.
+            # Say KeyboardInterrupt: this party has come, and is gone again. The others
+            # would count it, and go on as if it were there.
             self.abort()
             raise
         if index < 0:

@@ -9,8 +9,48 @@ All that changes is one integer, which is replaced as a whole: from the lowest b
 14 bits      how often it was reset
 ===========  =================================================================
 
-Those who wait sleep until the low 32 bits change, and then look what happened: the
-generation that they belong to was let go, or it was broken or reset.
+::
+
+                  a party comes, not the last one: n + 1
+                     +---+
+                     |   v         the last one comes
+      generation g, n waiting   --------------------->   generation g + 1, 0 waiting
+          |               |                                         ^
+          | abort, or a   |             reset, if n > 0             |
+          | timeout       +-----------------------------------------+
+          v                                                         |
+      generation g, broken, 0 waiting   ----------------------------+
+                                                 reset
+
+Those who wait sleep until the low 32 bits change, and then look at the rest: their
+generation was let go, or it was broken or reset.
+
+====================  ========================================================
+word                  writer
+====================  ========================================================
+STATE                 every party, whoever aborts or resets: by comparing and
+                      replacing
+PARTIES               who makes the barrier, before anybody else has it
+====================  ========================================================
+
+Invariants
+
+- Nobody stores to STATE without comparing. Of two that come at the same time, one is
+  refused, and looks again.
+- The low 32 bits change whenever somebody must wake. An arrival changes only higher
+  ones, so that it wakes nobody.
+- Whoever changes the low bits wakes all. Sleepers look every 50 ms even so.
+
+A process that is killed leaves
+
+=====================================  =======================================
+killed                                 left behind
+=====================================  =======================================
+before it has come                     the others, who wait for it: they need a
+                                       timeout, or somebody who aborts
+while it waits                         its arrival: the others go on without it
+the last one, before it wakes others   nothing: they look by themselves
+=====================================  =======================================
 """
 
 from __future__ import annotations
@@ -66,10 +106,12 @@ def wait(cells: Any, timeout_ns: int, spins: int) -> int:
         before = atomic.load(cells, STATE)
         if before & _BROKEN_BIT:
             return BROKEN
+        # All from one load. Looked at again, the word could be one generation further.
         index = waiting(before)
         last = index + 1 == cells[PARTIES]
         state = _next_generation(before) if last else before + _ARRIVAL
         replaced = atomic.compare_exchange(cells, STATE, before, state)[1]
+    # After the replacement: woken before, they would find nothing new, and sleep again.
     if last:
         futex_wake(cells, STATE, _EVERYBODY)
     elif not _sleep(cells, state, timeout_ns, spins):
@@ -89,6 +131,7 @@ def reset(cells: Any) -> None:
     replaced = False
     while not replaced:
         before = atomic.load(cells, STATE)
+        # Nobody is there. Another generation would do no harm, but cost those who come.
         if before & _BROKEN_BIT == 0 and waiting(before) == 0:
             return
         after = (_next_generation(before) & ~_BROKEN_BIT) + _RESET
@@ -123,7 +166,10 @@ def _sleep(cells: Any, state: int, timeout_ns: int, spins: int) -> bool:
             spins -= 1
             pause()
         else:
+            # Compares the low bits again, so that a change after our look is not slept
+            # through.
             futex_wait(cells, STATE, phase, min(left, _SLICE_NS))
+    # Not by the generation alone: a reset grows it as the last party does.
     now = atomic.load(cells, STATE)
     was_reset = (now ^ state) & _RESETS != 0
     return not was_reset and now & _PHASE != phase | _BROKEN_BIT
@@ -132,6 +178,7 @@ def _sleep(cells: Any, state: int, timeout_ns: int, spins: int) -> bool:
 def _break(cells: Any, phase: int) -> bool:
     """Break the barrier if it is in this phase still; whether it was."""
     before = atomic.load(cells, STATE)
+    # The last party has come just before the time was over: then nothing is broken.
     if before & _PHASE != phase:
         return False
     after = (before & (_RESETS | _PHASE)) | _BROKEN_BIT
