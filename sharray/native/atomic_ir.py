@@ -13,6 +13,8 @@ from llvmlite import ir
 
 from .atomic_operations import OPERATIONS
 
+# Not weaker: the bell of a team, and its gate, have each side write one word and then
+# read the other's. With acquire and release alone, both may read the old ones.
 _ORDER = "seq_cst"
 
 

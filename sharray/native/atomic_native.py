@@ -40,6 +40,7 @@ def compile_operation(operation: str, kind: str, nbytes: int) -> Operation:
     """
     name = f"{operation}_{kind}{nbytes}"
     with interrupts.deferred():  # see `sharray.native.machine_code.host`
+        # Kept before anybody gets the address: the code ends with its engine.
         engine = _compile(str(_module(name, operation, kind, nbytes)))
         _engines.append(engine)
         return _SIGNATURE(engine.get_function_address(name))

@@ -10,6 +10,8 @@ import os
 import threading
 from contextlib import AbstractContextManager
 
+# Reentrant: garbage collection may run a __del__ that calls a kernel for the first
+# time, in the thread that is compiling. It would wait for itself.
 _compiling = threading.RLock()
 _loading = threading.RLock()
 

@@ -1,8 +1,45 @@
 """Machine code that travels: an object file, and how another process loads it.
 
-Loading needs llvmlite, but not numba: 0.07 s instead of 0.3, and no compilation.
-What numba's code calls besides the C library are helpers in two of numba's
-extension modules, which can be loaded without the rest of it.
+Loading needs llvmlite, but not numba: 0.07 s instead of 0.3, and no compilation. Code
+of numba calls helpers in two of its extension modules, besides the C library. These can
+be loaded without the rest of it.
+
+::
+
+      process that compiles                       process that loads
+      entry, merge, kernel: one module
+         |  symbols renamed, linked
+         v
+      object file  ---------------------------->  1. same processor? symbols known?
+      target: the processor  ------------------>     no: `why_not_loadable`
+                                                  2. tell LLVM the symbols' addresses
+                                                  3. add the object file, link
+      constants of numba's code, pickled  ----->  4. an environment for each, stored
+                                                     in its variable
+                                                  5. addresses of entry and merge
+         |                                           |
+         v                                           v
+      called here                                 programs[number], or `Compiled`
+
+The object file takes one of three ways: through the socket of a team, in the pickle of
+a kernel, or not at all. Code with addresses of its process, or with objects that cannot
+be pickled, does not travel. Workers compile it from the source then.
+
+Nothing of this is shared memory. `MachineCode` is a value, and each process has an LLVM
+engine of its own, which nothing but `load` changes, under `locks.loading`.
+
+Invariants
+
+- No two object files define the same symbol: their names hold a number that is used
+  once. The linker would bind a second definition to the first.
+- LLVM never looks for a symbol by itself. It ends the process if it does not find one,
+  so all are looked up before.
+- An address leaves `load` only after step 4. Code that is called before would follow a
+  null pointer to its constants.
+
+A process that is killed while it loads leaves nothing. The next worker in its place
+knows no program, and gets the code again. An exception in steps 2 to 4 leaves the
+object file in the engine, where nobody calls it.
 """
 
 from __future__ import annotations
@@ -126,14 +163,19 @@ def load(code: MachineCode) -> tuple[int, int]:
     import llvmlite.binding as llvm
 
     with locks.loading(), interrupts.deferred():
+        # Before LLVM sees it, which ends the process if a symbol is missing.
         reason = why_not_loadable(code)
         if reason:
             raise KernelError(f"cannot load machine code: {reason}")
+        # LLVM asks these first. It would find other things by some names: see
+        # `find_symbol`.
         for name in undefined_symbols(code.content):
             llvm.add_symbol(name, find_symbol(name))
         engine = _engine()
         engine.add_object_file(llvm.ObjectFileRef.from_data(code.content))
         engine.finalize_object()
+        # After linking, when the variables have addresses; before anybody gets the
+        # entry.
         for symbol, constants in code.environments:
             variable = engine.get_global_value_address(symbol)
             ctypes.c_void_p.from_address(variable).value = _environment(constants)
@@ -145,6 +187,7 @@ def load(code: MachineCode) -> tuple[int, int]:
 def _engine() -> Any:
     import llvmlite.binding as llvm
 
+    # One engine for all code. Its own module is empty; object files are added to it.
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     machine = llvm.Target.from_default_triple().create_target_machine()
@@ -178,6 +221,7 @@ def _environment(constants: bytes) -> int:
     environment = _extension("_dynfunc").Environment({})
     # Written by numba in this program or one that works for it, as the code was.
     environment.consts.extend(pickle.loads(constants))
+    # For ever, like the code: there is no way to take an object file out of the engine.
     _kept.append(environment)
     return id(environment)
 
@@ -199,6 +243,7 @@ def _helpers(module: str) -> dict[str, int]:
     """Addresses of an extension module's functions, by name."""
     found = _extension(module)
     use_allocator = getattr(found, "memsys_use_cpython_allocator", None)
+    # Before any code that allocates is called: importing numba would have done it.
     if use_allocator is not None:
         use_allocator()
     helpers: dict[str, int] = getattr(found, "c_helpers", {})

@@ -52,9 +52,10 @@ def _undefined_symbols(object_code: bytes) -> list[str]:
     for kind, offset, length, link, entry in sections:
         if kind != _SYMBOL_TABLE:
             continue
-        strings = sections[link][1]
+        strings = sections[link][1]  # sh_link of a symbol table: its strings
         for position in range(offset, offset + length, entry):
             name, _, _, section, _, _ = _SYMBOL.unpack_from(object_code, position)
+            # The first symbol of each table is undefined, and has no name.
             if section == _UNDEFINED and name:
                 end = object_code.index(b"\0", strings + name)
                 names.append(object_code[strings + name : end].decode())

@@ -31,6 +31,7 @@ def emit_pause(builder: Any) -> None:
 
 def emit_timespec(builder: Any, place: Any, nanoseconds: Any) -> None:
     """Append the filling of a ``struct timespec``, two words at `place`."""
+    # Of negative ones, both are wrong: the caller passes no time then.
     builder.store(builder.sdiv(nanoseconds, _WORD(SECOND)), place)
     second = builder.gep(place, [_WORD(1)])
     builder.store(builder.srem(nanoseconds, _WORD(SECOND)), second)

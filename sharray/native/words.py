@@ -1,12 +1,28 @@
 """A compiler for functions on words: integers of 64 bits, and arrays of them.
 
-What lets a team work together must start at once, and numba takes three seconds for
-it. So it is written in a small part of Python, which this module translates in 20 ms
-with llvmlite alone: assignments, ``if``, ``while``, ``break``, ``return``, arithmetic,
-comparisons, ``and``, ``or``, `min` and `max`, array elements, `sharray.native.atomic`,
-`sharray.native.waiting`, `sharray.native.calling`, and calls of other such functions.
-All values are int64; an argument that is subscripted is an array. As these functions
-are Python too, tests can also interpret them.
+The code that lets a team work together must start at once. numba takes three seconds
+for it. So it is written in a small part of Python, which this module translates in
+20 ms with llvmlite alone: assignments, ``if``, ``while``, ``break``, ``return``,
+arithmetic, comparisons, ``and``, ``or``, `min` and `max`, array elements,
+`sharray.native.atomic`, `sharray.native.waiting`, `sharray.native.calling`, and calls
+of other such functions. All values are int64; an argument that is subscripted is an
+array. As these functions are Python too, tests can also interpret them.
+
+A function becomes blocks of LLVM like this::
+
+      start:   one place in memory for each variable       no code of the function
+      first:   arguments into their places, statements
+      ...      `if`, `while`, `and`: blocks of their own
+      end:     return, of 0 if no statement does
+
+Invariants
+
+- A variable is the place that its first assignment made. All loads and stores of it use
+  that place, in every block, so no block has to know where it came from.
+- `builder` is at the end of the block that is being written. A statement after
+  ``return`` or ``break`` is left out, since a block ends with its first jump.
+- Plain loads and stores of elements are for words that one process writes at a time.
+  LLVM may keep them in registers, but not across an atomic operation.
 """
 
 from __future__ import annotations
@@ -71,6 +87,7 @@ def compile_words(function: Callable[..., int]) -> MachineCode:
 
 
 def _compile(function: Callable[..., int]) -> MachineCode:
+    # Loaded into the same engine as kernels, it must share no symbol with them.
     name = f"sharray_words_{uuid.uuid4().hex}"
     module = ir.Module(name)
     module.triple = binding.get_process_triple()
@@ -106,9 +123,12 @@ class _Translator:
             kind = ir.FunctionType(WORD, [WORD] * count)
             internal = f"{function.__name__}.{len(self.done)}"
             made = ir.Function(self.module, kind, name or internal)
+            # Not to be seen from outside, so that another module may have the same
+            # name.
             if not name:
                 made.linkage = "internal"
                 made.attributes.add("alwaysinline")
+            # Before its body, which may call it.
             self.done[function] = made
             _Body(self, function, made).write()
         return self.done[function]
@@ -129,6 +149,7 @@ class _Body:
         self.first = self.builder.block
         self.variables: dict[str, ir.Value] = {}
         self.exits: list[ir.Block] = []
+        # Arguments are variables like others: they may be assigned.
         for name, value in zip(
             inspect.signature(function).parameters, made.args, strict=True
         ):
@@ -140,6 +161,7 @@ class _Body:
         self.statements(self.tree.body)
         if not self.builder.block.is_terminated:
             self.builder.ret(WORD(0))
+        # Last: until here, assignments have added places to this block.
         self.start.branch(self.first)
 
     def refuse(self, node: ast.AST) -> KernelError:
@@ -190,6 +212,7 @@ class _Body:
             case ast.Name(name):
                 self.assign(name, self.value(value))
             case ast.Subscript(array, index):
+                # The value first, as Python does.
                 stored = self.value(value)
                 self.builder.store(stored, self.element(array, index))
             case ast.Tuple([ast.Name(one), ast.Name(other)]) if self.is_exchange(value):
@@ -211,11 +234,15 @@ class _Body:
                 pointer = self.element(array, index)
             case _:
                 raise self.refuse(target)
+        # Not atomic: another process that writes the word in between is overwritten.
+        # Words of several writers need `atomic.add`.
         before = self.builder.load(pointer)
         self.builder.store(combine(before, self.value(value)), pointer)
 
     def assign(self, name: str, value: ir.Value) -> None:
         """Give a variable a value."""
+        # In the first block, which runs once. In a loop, each turn would take new
+        # memory from the stack, until there is none.
         if name not in self.variables:
             self.variables[name] = self.start.alloca(WORD, name=name)
         self.builder.store(value, self.variables[name])
@@ -246,6 +273,7 @@ class _Body:
         self.builder.position_at_end(head)
         self.builder.cbranch(self.truth(test), inside, after)
         self.builder.position_at_end(inside)
+        # The innermost loop is the one that `break` leaves.
         self.exits.append(after)
         self.statements(body)
         self.exits.pop()
@@ -283,6 +311,7 @@ class _Body:
         self.builder.cbranch(bit, *((more, after) if is_and else (after, more)))
         self.builder.position_at_end(more)
         rest = self.shortcut(is_and, others[0], others[1:])
+        # Not `more`: a part with a shortcut of its own has ended in another block.
         end = self.builder.block
         self.builder.branch(after)
         self.builder.position_at_end(after)

@@ -88,6 +88,7 @@ def _current_core(body: Body) -> ir.Value:
 def _now_ns(body: Body) -> ir.Value:
     """Translate `sharray.native.waiting.now_ns`."""
     clock = body.external("clock_gettime", ir.IntType(32), ir.IntType(32), POINTER)
+    # In the first block, for the same reason as variables: see `words`.
     time = body.start.alloca(WORD, size=2)
     body.builder.call(clock, [ir.IntType(32)(CLOCK_MONOTONIC), time])
     seconds = body.builder.load(time)
@@ -99,9 +100,12 @@ def _futex_wait(
     body: Body, array: ast.expr, index: ast.expr, expected: ast.expr, timeout: ast.expr
 ) -> ir.Value:
     """Translate `sharray.native.waiting.futex_wait`; its value is not used."""
+    # futex(2) looks at the word once more, with the kernel's lock on it, and sleeps
+    # only if it is `expected`. A change before that is not slept through.
     limit = body.value(timeout)
     time = body.start.alloca(WORD, size=2)
     emit_timespec(body.builder, time, limit)
+    # A null pointer is forever. The time was written all the same, and nobody reads it.
     forever = body.builder.icmp_signed("<", limit, WORD(0))
     address = body.builder.ptrtoint(time, WORD)
     address = body.builder.select(forever, WORD(0), address)
@@ -124,6 +128,7 @@ def _futex(
     time: ir.Value,
 ) -> ir.Value:
     """Call futex(2)."""
+    # By its number: the C library has no function for it.
     call = body.external("syscall", WORD, *[WORD] * 7)
     address = _address_of(body, array, index)
     numbers = WORD(futex.number()), address, WORD(operation), value, time

@@ -1,11 +1,50 @@
 """The entry of a kernel: a C function that any process can call.
 
 numba's own calling convention takes arrays as structures that hold addresses of one
-process. The entry reads all arguments from slots (see `sharray.kernels.argument_keys`),
-cuts the chunk out of the arrays that are split, calls the kernel, and stores what
-it returned, combined with what is there already. Beside it stands *merge*, which
-combines two such outcomes. This is the only place that uses what numba keeps
-private; pyproject.toml says with which versions it was tried.
+process. The entry reads all arguments from slots (`sharray.kernels.argument_keys`), cuts
+out the chunk, calls the kernel, and stores its value. Beside it stands *merge*, which
+combines two such values.
+
+A call is ``status = entry(slots, bases, begin, end, out, error)``::
+
+      slots   [ base | offset | axis | shape ... | strides ... ] [ number ] ...
+                 |        |
+      bases   [ 0 | 1 | 2 ... ]         address of the array = bases[base] + offset
+                 addresses of the segments in this process
+
+      begin, end     the chunk: cut out along the axis of each split array,
+                     or handed to a part of a loop over prange
+
+      out     [ used | - | cell 0 | cell 1 ... ]      `sharray.kernels.outcome`
+      error   [ pointer to numba's description ]      `sharray.kernels.failures`
+
+==============  ============================  ===================================
+memory          writer                        readers
+==============  ============================  ===================================
+slots           the caller, before the run    every member: the same words
+bases           each process, for itself      its own entries
+out             the entry; the caller sets    the caller, after the run
+                "used" to 0 before the run
+error           the entry, if status is not   the same process, at once
+                0
+elements        the kernel                    whoever else has the array
+==============  ============================  ===================================
+
+Invariants
+
+- An address of a process stands only in `bases`, `out` and `error`. Slots and code hold
+  none, so all processes can share them.
+- The entry stores to nothing but `out` and `error`; all other stores are the kernel's.
+- A status other than 0 means that `out` is as it was before.
+- No two object files define the same symbol, except for those of numba's memory
+  management, which are the same in all.
+
+A process that is killed in a call leaves the elements that it has stored, and an
+outcome that nobody reads: the run is given up.
+
+`sharray.native.machine_code` says how the object file gets into other processes. This
+is the only place that uses private parts of numba; pyproject.toml says with which
+versions it was tried.
 """
 
 from __future__ import annotations
@@ -80,6 +119,7 @@ def build(
     entry, merge = f"sharray_entry_{unique}", f"sharray_merge_{unique}"
     with global_compiler_lock:
         library = context.codegen().create_library(entry)
+        # Before anything is compiled: numba keeps no object file otherwise.
         library.enable_object_caching()
         module = library.create_ir_module(entry)
         _write_entry(module, entry, compiled, arguments, reducer, takes_part)
@@ -87,9 +127,11 @@ def build(
             write_merge(module, merge, context, reducer)
         library.add_ir_module(module)
         used = [compiled, *(reducer.compiled if reducer else [])]
+        # Before `finalize`, while the symbols can still be renamed.
         environments = _link(library, used, {entry, merge})
         library.finalize()
         content = bytes(library._get_compiled_object())
+        # The variables of this process. In others, `machine_code.load` sets them.
         for symbol, environment in environments.items():
             context.codegen().set_env(symbol, environment)
     return Built(
@@ -121,6 +163,7 @@ def _link(library: Any, used: list[Any], exported: set[str]) -> dict[str, Any]:
         if one.library not in linked:
             linked.append(one.library)
             found = one.library._get_module_for_linking()
+            # Preserved: numba links the same module into others, too.
             library._final_module.link_in(found, preserve=True)
     final = library._final_module
     environments: dict[str, Any] = {}
@@ -128,6 +171,7 @@ def _link(library: Any, used: list[Any], exported: set[str]) -> dict[str, Any]:
     for symbol in [*final.functions, *final.global_variables]:
         environment = lookup_environment(symbol.name)
         if environment is not None:
+            # External, so that who loads the object file can find the variable.
             symbol.name = f"{library.name}_environment_{len(environments)}"
             symbol.linkage = "external"
             environments[symbol.name] = environment
@@ -160,9 +204,11 @@ def _write_entry(
     slots, bases, begin, end, out, error = function.args
     reader = SlotReader(context, builder, slots, bases, begin, end)
     values = [reader.read(kind) for kind in arguments]
+    # In a part, no array is cut (their axis is -1): the loop takes the chunk.
     if takes_part:
         values += [begin, end]
     status, value = call(context, builder, compiled, values)
+    # Before the value, which is not defined if the kernel has raised.
     with builder.if_then(status.is_error, likely=False):
         builder.store(builder.bitcast(status.excinfoptr, BYTES), error)
         builder.ret(status.code)

@@ -54,6 +54,7 @@ class SlotReader:
         return self.builder.load(self._pointer())
 
     def _read_number(self, kind: Any) -> ir.Value:
+        # As it lies in memory, not as numba computes with it: a bool has 8 bits here.
         pointer = self._pointer()
         stored = self.context.get_data_type(kind)
         self.position += -(-self.context.get_abi_sizeof(stored) // 8) - 1
@@ -62,11 +63,13 @@ class SlotReader:
 
     def _read_array(self, kind: Any) -> ir.Value:
         builder = self.builder
+        # In the order of `sharray.kernels.arguments.array_slots`.
         base, offset, axis = self._word(), self._word(), self._word()
         shape = [self._word() for _ in range(kind.ndim)]
         strides = [self._word() for _ in range(kind.ndim)]
         address = builder.add(builder.load(builder.gep(self.bases, [base])), offset)
         length = builder.sub(self.end, self.begin)
+        # Without branches: `axis` is the same in a whole run, and -1 is no dimension.
         for dimension in range(kind.ndim):
             cut = builder.icmp_signed("==", axis, _INT64(dimension))
             start = builder.mul(self.begin, strides[dimension])
@@ -89,6 +92,8 @@ class SlotReader:
         )
         array.shape = cgutils.pack_array(builder, shape, ty=_INT64)
         array.strides = cgutils.pack_array(builder, strides, ty=_INT64)
+        # No owner for numba to count references of: it would free the memory with the
+        # last, and that is the mapping's.
         array.meminfo = ir.Constant(array.meminfo.type, None)
         array.parent = ir.Constant(array.parent.type, None)
         return array._getvalue()

@@ -76,6 +76,8 @@ def store_value(
     if reducer is None:
         _Cells(context, builder, returned, out).store(value)
         return
+    # The first value is stored as it is, the others are combined. Without the
+    # conversion they would lie in cells of different types.
     value = _cast(context, builder, value, returned, reducer.kept)
     _fold(context, builder, reducer, out, value, error)
 
@@ -99,6 +101,7 @@ def write_merge(module: ir.Module, name: str, context: Any, reducer: Reducer) ->
     builder = ir.IRBuilder(function.append_basic_block())
     out, other, error = function.args
     theirs = _Cells(context, builder, reducer.kept, other)
+    # A member that came late has done no chunk, and stored nothing.
     with builder.if_then(theirs.is_used()):
         _fold(context, builder, reducer, out, theirs.load(), error)
     builder.ret(_INT32(0))
@@ -116,6 +119,8 @@ def _fold(
     cells = _Cells(context, builder, reducer.kept, out)
     with builder.if_else(cells.is_used()) as (again, first):
         with again:
+            # Combined as a whole before any cell changes: a reducer that raises leaves
+            # what was there.
             before = cells.load()
             cells.store(_combine(context, builder, reducer, before, value, error))
         with first:
