@@ -39,7 +39,7 @@ Invariants
   refused, and looks again.
 - The low 32 bits change whenever somebody must wake. An arrival changes only higher
   ones, so that it wakes nobody.
-- Whoever changes the low bits wakes all. Sleepers look every 50 ms even so.
+- A party that changes the low bits wakes all. Sleepers look every 50 ms even so.
 
 A process that is killed leaves
 

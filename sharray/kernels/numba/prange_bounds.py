@@ -29,8 +29,8 @@ A count that was killed leaves nothing: it has no effects, and LENGTH comes afte
 
 Invariants
 
-- The slice is closed. What defines a name that it needs is in it, as is every branch
-  that decides if such a definition, or the loop, is reached.
+- The slice is closed. It holds the definition of each name that it needs. It holds each
+  branch that decides if such a definition, or the loop, is reached.
 - Its statements are in their old order and see what they would see in the kernel: if it
   reads elements, no store before the loop was left out.
 - Each part computes the bounds once more. Kernels whose loop changes what the bounds
@@ -95,7 +95,7 @@ class Slice:
         """Return what is kept of a block, without its last statement."""
         kept = []
         for statement in self._blocks[label].body[:-1]:
-            # What follows in the same block comes after the bounds.
+            # The rest of this block comes after the bounds.
             if statement is self._loop.call:
                 break
             if (

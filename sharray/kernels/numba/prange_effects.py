@@ -82,8 +82,9 @@ class Effects:
         return self._of_call(value) if value.op == "call" else ""
 
     def _of_call(self, call: Any) -> str:
-        # What is not known to be harmless counts as an effect. A kernel that is refused
-        # for nothing has a remedy in its message; one that counts twice has none.
+        # A call that is not known to be harmless counts as an effect. A kernel that is
+        # refused for nothing has a remedy in its message; one that counts twice has
+        # none.
         function = self._typemap[call.func.name]
         arguments = [*call.args, *(var for _, var in call.kws or ())]
         if call.vararg is not None:

@@ -54,7 +54,7 @@ in step 3, at the nth  the first n - 1 are gone, the others are left
 in step 5              other processes' remains, as if this one had not come
 =====================  ========================================================
 
-Whoever makes an anonymous array next in that directory sweeps those files. Files that
+The next process that makes an anonymous array there sweeps those files. Files that
 carry handles on their way go once `transit.is_awaited` passes over the handles.
 """
 

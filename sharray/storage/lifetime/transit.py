@@ -139,8 +139,8 @@ def record_sent(
     words[word + 1] = sender
     words[word + 2] = family
     words[word + 3] = int(clock.monotonic())
-    # Last. An entry with a token and the words of its previous sender could count for a
-    # process that has ended, and a reaper would remove the file.
+    # Last. A token beside the words of the previous sender would count for that one. If
+    # it has ended, a reaper removes the file.
     words[word] = token
     return token
 

@@ -102,8 +102,8 @@ class Incoming:
             raise
 
     def _drop_message(self, token: int) -> None:
-        # FREE last. After it the owner may send the next message, in the same entry.
-        # What compares and then clears would clear that one.
+        # FREE last. After it the owner may send the next message, in the same entry,
+        # and `record_received` could clear that one between its look and its store.
         self.segment.record_received(token)
         self.segment.words[trailer.STATE_WORD] = message.FREE
 

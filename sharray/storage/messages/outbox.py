@@ -58,8 +58,8 @@ def take(nbytes: int, budget: int | None) -> Outgoing | None:
 
 def _take_now(nbytes: int, budget: int | None) -> Outgoing | None:
     global _is_choosing
-    # The lock lets the same thread in again. What it was doing is half done then: a
-    # file that is chosen, and not claimed yet, would be chosen twice.
+    # The lock lets the same thread in again, in the middle of a choice. It would choose
+    # a file twice that is chosen, but not claimed yet.
     if _is_choosing:
         raise no_room("a signal handler or __del__ interrupted a message")
     _is_choosing = True

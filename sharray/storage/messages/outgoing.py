@@ -51,8 +51,8 @@ class Outgoing:
         # through another open file only.
         self._fd = files.open_existing(segment.path, writable=True, follow=False)
         segment.words[trailer.STATE_WORD] = message.WRITING
-        # A process that is about to change its user may have listed the directory
-        # before this file was there, and so could not set the word itself.
+        # A process that is about to change its user sets this word in all files that it
+        # finds. It may have listed the directory before this one was there.
         segment.words[trailer.LOOK_WORD] = 1
         segment.words[trailer.OWNER_WORD] = processes.own_identity()
 

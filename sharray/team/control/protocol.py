@@ -81,9 +81,9 @@ def _linger(began: int) -> None:
 
 def _sleep(control: Any, mine: int, last: int) -> None:
     """Sleep until the bell rings."""
-    # Counted before ASLEEP and until after it. Whoever dies in between counts for ever,
-    # which costs a system call for each run. The other way round, the caller takes back
-    # what was never added: SLEEPERS is too low, and somebody is never woken.
+    # Counted before ASLEEP and until after it. A worker killed in between counts for
+    # ever, which costs a system call for each run. The other way round, the caller
+    # takes back what was never added: SLEEPERS is too low, and somebody is never woken.
     atomic.add(control, at.SLEEPERS, 1)
     control[mine + at.ASLEEP] = 1
     futex_wait(control, at.BELL, last, FOREVER)
