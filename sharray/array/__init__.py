@@ -1,19 +1,19 @@
 """Shared arrays: the ndarray subclass, its constructors, its handles.
 
 ========================  ====================================================
-module                    what it is for
+module                    contents
 ========================  ====================================================
-`sharray.array.core`        `SharedArray`, an ndarray that knows where it lives
+`sharray.array.core`        `SharedArray`, an ndarray on a mapped file
 `sharray.array.creation`    `zeros`, `array` and the other anonymous arrays
-`sharray.array.named`       `create` and `open`, for arrays with a name
-`sharray.array.arguments`   the constructors' arguments, checked
-`sharray.array.filling`     the values that new arrays begin with
-`sharray.array.handle`      what a pickled view consists of, and opening it
-`sharray.array.pickling`    why an array is pickled: to be sent, or to be kept
-`sharray.array.root`        the mapping as one array of bytes, base of all views
-`sharray.array.addresses`   which of them an address belongs to
+`sharray.array.named`       `create` and `open`, for named arrays
+`sharray.array.arguments`   checks of the constructors' arguments
+`sharray.array.filling`     initial values of new arrays
+`sharray.array.handle`      handles: the pickled form of a view, and opening it
+`sharray.array.pickling`    the purpose of a pickle: to be sent, or to be kept
+`sharray.array.root`        a mapping as one array of bytes, the base of all views
+`sharray.array.addresses`   look-up of the root array at an address
 `sharray.array.wholes`      arrays on all the data of a file
 `sharray.array.catalog`     `list`, `inspect`, `unlink`, `gc`, `clear_fault`
-`sharray.array.display`     how an array presents itself
+`sharray.array.display`     the repr of an array, and its card in notebooks
 ========================  ====================================================
 """

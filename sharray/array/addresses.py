@@ -1,8 +1,8 @@
-"""Roots by the memory that they lie in: which one an address belongs to.
+"""Look-up of the root array whose memory contains an address.
 
-A message looks up each buffer in it, so a search through all roots would take the
-square of their number. Mappings do not overlap: the root that begins nearest below an
-address is the one that it lies in, if any is.
+Sending a message looks up each of its buffers. A linear search would make that
+quadratic in the number of roots. Mappings do not overlap, so a binary search is enough:
+only the root with the nearest start at or below an address can contain it.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ T = TypeVar("T")
 
 
 class Addresses(Generic[T]):
-    """Roots in the order of their addresses.
+    """Roots, sorted by address.
 
-    Invariants, while nobody has the lock: `_starts` is sorted, and `_at` has the same
-    addresses. Roots that died may be among them; a later one may have their address.
+    Invariants while no thread holds the lock: `_starts` is sorted, and `_at` has the
+    same addresses. Dead roots may be among them; a new root may reuse their address.
 
-    Garbage collection and signal handlers may call both methods at any point of either,
-    in the thread that has the lock. So `add` only appends, and a `find` within another
-    one finds nothing, which costs a copy of the values.
+    Garbage collection and signal handlers can call either method at any point of
+    another call, in the thread that holds the lock. So `add` only appends. A nested
+    `find` returns None, and its caller then copies the values.
     """
 
     def __init__(self) -> None:
         self._added: deque[tuple[int, int, weakref.ref[T]]] = deque()
         self._starts: list[int] = []
-        self._at: dict[int, tuple[int, weakref.ref[T]]] = {}  # with the ends
-        self._most = 64  # before what is dead is cleared away
+        self._at: dict[int, tuple[int, weakref.ref[T]]] = {}  # start: end, root
+        self._most = 64  # roots before the next removal of dead ones
         self._lock = threading.RLock()
         self._is_busy = False
         os.register_at_fork(
@@ -44,20 +44,20 @@ class Addresses(Generic[T]):
         )
 
     def add(self, root: T, start: int, nbytes: int) -> None:
-        """Enter a root that was just mapped, at `start`."""
+        """Add a newly mapped root that starts at `start`."""
         self._added.append((start, start + nbytes, weakref.ref(root)))
         if len(self._added) > self._most:
             self.find(0)
 
     def find(self, address: int) -> T | None:
-        """Return the root whose memory an address lies in, if there is one."""
+        """Return the root whose memory contains an address, or None."""
         with self._lock:
             if self._is_busy:
                 return None
             self._is_busy = True
             try:
                 if self._added:
-                    with interrupts.deferred():  # else `_starts` and `_at` would differ
+                    with interrupts.deferred():  # keeps `_starts` and `_at` equal
                         self._sort_in()
                 return self._find(address)
             finally:
@@ -87,6 +87,6 @@ class Addresses(Generic[T]):
             root = reference()
             if root is not None:
                 return root if address < end else None
-            # A larger one that began below it may lie there by now.
+            # A larger root with a lower start may cover the address by now.
             del self._starts[below - 1], self._at[start]
         return None

@@ -1,4 +1,4 @@
-"""Arguments of the constructors: what NumPy takes, checked and made plain."""
+"""Checks of the constructors' arguments, which follow NumPy's."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Shape = SupportsIndex | Sequence[SupportsIndex]
 def check_dtype_and_shape(
     dtype: DTypeLike, shape: Any
 ) -> tuple[np.dtype[Any], tuple[int, ...]]:
-    """What NumPy would take as dtype and shape, or a clear refusal."""
+    """Convert a dtype and a shape as NumPy does, or raise a clear error."""
     try:
         found = np.dtype(dtype)
     except (TypeError, ValueError, SyntaxError) as error:
@@ -48,26 +48,26 @@ def _dimensions(shape: Any) -> tuple[int, ...]:
     except TypeError:
         pass
     raise ShapeError(
-        f"shape must be an integer or a sequence of integers, found {shape!r}"
+        f"shape must be an integer or a sequence of integers, got {shape!r}"
     )
 
 
 def _dimension(n: Any) -> int:
-    if isinstance(n, bool):  # a comparison by mistake; NumPy refuses it, too
-        raise TypeError("expected an integer, found a bool")
+    if isinstance(n, bool):  # probably a mistake; NumPy refuses it, too
+        raise TypeError("expected an integer, got a bool")
     return operator.index(n)
 
 
 def is_fortran(order: str | None, model: np.ndarray[Any, Any] | None = None) -> bool:
-    """Whether `order` asks for column-major, where ``K`` and ``A`` ask `model`."""
-    if order is None:  # NumPy's word for its default
+    """Tell whether `order` means column-major; ``K`` and ``A`` follow `model`."""
+    if order is None:  # the default in NumPy
         order = "C" if model is None else "K"
     if not isinstance(order, str):
-        raise TypeError(f"order must be a string such as 'C', found {order!r}")
+        raise TypeError(f"order must be a string such as 'C', got {order!r}")
     letter = order.upper()
     if letter in ("C", "F"):
         return letter == "F"
     if model is not None and letter in ("K", "A"):
         return model.flags.f_contiguous and not model.flags.c_contiguous
     allowed = "'C' or 'F'" if model is None else "'C', 'F', 'K' or 'A'"
-    raise ValueError(f"order must be {allowed}, found {order!r}")
+    raise ValueError(f"order must be {allowed}, got {order!r}")

@@ -1,4 +1,4 @@
-"""The arrays of this user: list, inspect and remove them, and forget faults."""
+"""Functions on this user's arrays: list, inspect and remove them, and clear faults."""
 
 from __future__ import annotations
 
@@ -31,27 +31,28 @@ if TYPE_CHECKING:
 
 
 def list(place: Path = "shm://") -> builtins.list[Inspection]:
-    """List the arrays that other processes can find, and who holds them.
+    """List the arrays that other processes can open, with their holders.
 
     Parameters
     ----------
     place : str or PathLike, default "shm://"
-        A directory, whose ``.npy`` files are listed, or ``shm://`` for this user's
-        arrays in RAM: those with a name, and, under ``shm://.anonymous/``, the
-        anonymous ones that have been sent to another process. ``shm://run7`` lists
-        those below.
+        A directory, for its ``.npy`` files, or ``shm://``, for this user's arrays in
+        RAM. Among these are anonymous arrays that were sent to another process; their
+        names begin with ``shm://.anonymous/``. ``shm://run7`` lists the arrays whose
+        names begin with ``shm://run7/``.
 
     Returns
     -------
     list of Inspection
-        By name; files that are no arrays are left out.
+        Sorted by name, without files that are not arrays.
 
     Raises
     ------
     ArrayNotFoundError, AccessError
         The directory does not exist, or cannot be read.
     StorageError
-        This process has no descriptor or memory left to look at the arrays.
+        This process has too few file descriptors or too little memory left to inspect
+        the arrays.
 
     Examples
     --------
@@ -81,8 +82,8 @@ def _names_in(directory: str) -> builtins.list[str]:
     except OSError as error:
         if isinstance(error, FileNotFoundError | NotADirectoryError):
             raise ArrayNotFoundError(
-                f"expected a directory or shm://, found {directory!r}, which is none; "
-                "name a directory, or inspect() a single file",
+                f"expected a directory or shm://, got {directory!r}, which is not a "
+                "directory; name one, or call sharray.inspect() on a single file",
                 directory,
             ) from error
         raise explain(error, "list the arrays in", directory) from error
@@ -97,7 +98,7 @@ def _is_unfinished(name: str) -> bool:
 
 
 def _paths_in_ram(name: str) -> builtins.list[str]:
-    # The name of a directory, too, must not lead out of ours.
+    # `locate` refuses names that lead out of this user's directory.
     below = name.removeprefix(location.SCHEME).rstrip("/")
     if below in ("", location.ANONYMOUS):
         top = os.path.join(location.ram_directory(), below)
@@ -112,20 +113,20 @@ def _paths_in_ram(name: str) -> builtins.list[str]:
 
 
 def inspect(array: AnyArray | Path, /) -> Inspection:
-    """Tell what the file of an array is, who holds it, and what of it is in memory.
+    """Return facts about an array's file, its holders, and its pages in memory.
 
-    Looking neither reads the data nor holds the array.
+    The call neither reads the data nor holds the array.
 
     Parameters
     ----------
     array : SharedArray, str or PathLike
-        An array, of which the whole file is inspected also if it is a view; or the
-        path of a ``.npy`` file, or ``shm://name``.
+        An array, the path of a ``.npy`` file, or ``shm://name``. For a view, the whole
+        file is inspected.
 
     Returns
     -------
     Inspection
-        See there.
+        Its attributes are described there.
 
     Raises
     ------
@@ -136,8 +137,8 @@ def inspect(array: AnyArray | Path, /) -> Inspection:
 
     Notes
     -----
-    Mappings are told by ``/proc/PID/maps``, pages in memory by mincore(2), dirty ones
-    by ``/proc/self/smaps``.
+    Mappings come from ``/proc/PID/maps``, pages in memory from mincore(2), and dirty
+    pages from ``/proc/self/smaps``.
 
     Examples
     --------
@@ -154,7 +155,7 @@ def inspect(array: AnyArray | Path, /) -> Inspection:
     >>> sh.inspect("field.npy").dirty
     0
     """
-    # Here, since it takes 3 ms and few programs need it.
+    # Imported here because it takes 3 ms and few programs need it.
     from ..storage.inspection.inspector import inspect_file, inspect_segment
 
     if not isinstance(array, SharedArray):
@@ -162,17 +163,17 @@ def inspect(array: AnyArray | Path, /) -> Inspection:
     root = array._root
     if root is None or not array.is_shared:
         raise NotSharedError(
-            "cannot inspect an array that is not shared: it is a copy (as by "
-            "a[[1, 2]] or numpy.zeros_like), which has no file; inspect the array "
-            "that it was made from"
+            "cannot inspect an array that is not shared: it is a private copy (as from "
+            "a[[1, 2]] or numpy.zeros_like) and has no file; call sharray.inspect() "
+            "on the shared array that it was made from"
         )
     return inspect_segment(root.segment, root.address)
 
 
 def inspect_all(paths: Iterable[Path]) -> builtins.list[Inspection | SharrayError]:
-    """Inspect many files at once: what each is, or why it cannot be told.
+    """Inspect many files at once; return an `Inspection` or an error for each.
 
-    To `inspect` one after the other would read /proc for each of them.
+    Calling `inspect` for each file would read /proc once per file.
     """
     from ..storage.inspection.inspector import inspect_each
 
@@ -189,11 +190,11 @@ def _locate(path: Path) -> Location | SharrayError:
 
 
 def unlink(path: Path) -> None:
-    """Remove an array's name; processes that have it mapped keep it.
+    """Remove an array's name; processes that have it mapped keep the array.
 
-    For this process it is then an array without a name: not durable, and to flush it
-    is a no-op. Other processes, which may not know, get an `ArrayGoneError` when they
-    flush it.
+    In this process, the array then has no name: it is not durable, and flushing it is
+    a no-op. In other processes, which may not know, flushing it raises
+    `ArrayGoneError`.
 
     Parameters
     ----------
@@ -205,9 +206,9 @@ def unlink(path: Path) -> None:
     ArrayNotFoundError
         There is no such file.
     FormatError
-        It is no array file, and is left alone.
+        The file is not an array. It is left alone.
     AccessError, StorageError
-        It cannot be removed.
+        The file cannot be removed.
 
     Examples
     --------
@@ -228,7 +229,7 @@ def _unlink(place: Location) -> None:
         try:
             status = files.status(fd)
             identity = identity_of(status, *read_layout(fd, status.st_size, place.path))
-            interrupts.check()  # from here on it has happened
+            interrupts.check()  # the last chance to stop
             files.unlink(place.path)
             if files.status(fd).st_nlink == 0:
                 _note_unlinked(identity)
@@ -245,7 +246,7 @@ def _unlink(place: Location) -> None:
 
 
 def _note_unlinked(identity: bytes) -> None:
-    """Tell the arrays of this process that their file was removed on purpose."""
+    """Mark this process's arrays of a file: it was removed on purpose."""
     for mode in ("r+", "r"):
         root = find_root(identity, mode)
         if root is not None:
@@ -253,22 +254,22 @@ def _note_unlinked(identity: bytes) -> None:
 
 
 def gc(*, dry_run: bool = False) -> builtins.list[str]:
-    """Remove anonymous arrays that nobody holds any more.
+    """Remove anonymous arrays that no process holds any more.
 
-    They are what is left when all processes that shared one were killed. It
-    happens by itself whenever a process starts to use arrays in RAM. Arrays with a
-    name are never removed, only what a killed process had not finished. Memory that
-    this process keeps for the next message goes back, too.
+    Such arrays remain if all processes that shared them were killed. Each process also
+    removes them when it starts to use arrays in RAM. Named arrays are never removed.
+    Unfinished files that killed processes left behind are. The memory that this process
+    keeps for its next message is freed, too.
 
     Parameters
     ----------
     dry_run : bool, default False
-        Only tell what would be removed.
+        Remove nothing; only return the files that would be removed.
 
     Returns
     -------
     list of str
-        The files that were removed, or would have been.
+        Paths of the files that were removed, or would be.
 
     Examples
     --------
@@ -284,10 +285,10 @@ def gc(*, dry_run: bool = False) -> builtins.list[str]:
 
 
 def clear_fault(path: Path) -> None:
-    """Forget that a flush of this array failed, so that it can be flushed again.
+    """Clear the error of a failed flush, so that this array can be flushed again.
 
-    What failed to reach the disk may be lost although memory still shows it:
-    write the data anew first, or save it elsewhere.
+    Data that failed to reach the disk may be lost, although memory still shows it. So
+    first write the data again, or save it elsewhere.
 
     Parameters
     ----------
@@ -305,8 +306,8 @@ def clear_fault(path: Path) -> None:
         segment = attach(place, "r+")
     if segment.trailer is None:
         raise FormatError(
-            f"{place.path!r} has no trailer, so no fault is kept in it (another "
-            "program wrote it); open it anew instead",
+            f"{place.path!r} has no trailer in which a fault could be kept: another "
+            f"program wrote the file; open it again with sharray.open({place.path!r})",
             place.path,
         )
     segment.set_fault(0)

@@ -1,4 +1,4 @@
-"""`SharedArray`: an ndarray that knows which file its memory is."""
+"""`SharedArray`: an ndarray whose memory is a mapped file."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ _DTypeT_co = TypeVar("_DTypeT_co", bound=np.dtype[Any], covariant=True)
 class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
     """An ndarray whose memory is a mapped ``.npy`` file.
 
-    Do not call the class: `sharray.create`, `open`, `zeros` and the other
-    constructors return it. Every process that maps the file sees the same
-    memory. Views (slices, transposes, reshapes, fields, other dtypes) stay
-    shared and pickle as a handle of some 200 bytes; copies and the results of
-    computations are private, as with any ndarray.
+    Do not call the class. Get arrays from `sharray.create`, `open`, `zeros` and the
+    other constructors. Every process that maps the file sees the same memory. Views
+    (slices, transposes, reshapes, fields, other dtypes) stay shared, and pickle as a
+    handle of about 200 bytes. Copies and the results of computations are private, as
+    with any ndarray.
 
-    Whether an array is shared follows from its memory alone: see `is_shared`.
-    NumPy gives some private results this class, such as selections by lists and
-    masks (``a[[1, 2]]``, ``a[a > 0]``), `repeat` and `compress`. They hold nothing
-    of the file, print as plain arrays, and travel by value.
+    An array is shared if its memory is; its class does not matter: see `is_shared`.
+    NumPy returns some private results in this class, such as ``a[[1, 2]]``,
+    ``a[a > 0]``, and the results of `repeat` and `compress`. They do not keep the file
+    mapped, print as plain arrays, and pickle by value.
 
-    Attributes that you set belong to that one object: as with other subclasses of
-    ndarray, views, copies and pickles do not have them.
+    An attribute that you set belongs to that one object. As with other subclasses of
+    ndarray, its views, copies and pickles do not have it.
 
     See Also
     --------
-    numpy.memmap : whose names and mode letters are kept
+    numpy.memmap : the model for attribute names and mode letters
 
     Examples
     --------
@@ -55,32 +55,32 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
     if TYPE_CHECKING:
 
         def __getitem__(self, key: Any, /) -> Any:
-            """A scalar or a view: too rich to say more."""
+            """Return a scalar or a view; the type depends on the key."""
 
-    # No Python __getitem__, __array_finalize__ or __array_ufunc__: each would cost
-    # every view or operation a call.
-    __array_priority__ = -100.0  # as numpy.memmap: other subclasses keep their type
+    # No __getitem__, __array_finalize__ or __array_ufunc__ in Python: every view or
+    # operation would pay for a call.
+    __array_priority__ = -100.0  # as in numpy.memmap: other subclasses win
 
     if TYPE_CHECKING:
 
         @property
         def _root(self) -> Root | None:
-            """The root array that this one is a view of; see `root_below`."""
+            """Root array of this view; see `root_below`."""
 
     else:
-        _root = property(root_below)  # without a call in between
+        _root = property(root_below)  # the function itself saves a call
 
     def __new__(cls, *_: Any, **__: Any) -> Self:
-        """Refuse: memory that is shared comes from the constructors."""
+        """Raise TypeError; only the constructors make shared memory."""
         raise TypeError(
-            "SharedArray is not made by calling it; use sharray.zeros, sharray.create, "
-            "sharray.array or another constructor"
+            "cannot make a SharedArray by calling the class; use sharray.zeros, "
+            "sharray.create, sharray.array or another constructor"
         )
 
     def __array_wrap__(
         self, array: Any, context: Any = None, return_scalar: bool = False
     ) -> Any:
-        """Results of computations are ordinary arrays and scalars."""
+        """Return results of computations as ordinary arrays and scalars."""
         if array is self:
             return self
         plain = np.asarray(array)
@@ -89,17 +89,17 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
     # -- where it lives ------------------------------------------------------
 
     def _place(self) -> tuple[int, int, int] | None:
-        """See `sharray.array.handle.find_place`; None if the memory is private."""
+        """Return `handle.find_place` of this array; None if the memory is private."""
         root = self._root
         return None if root is None else handle.find_place(self, root)
 
     @property
     def is_shared(self) -> bool:
-        """Whether the memory of this array is that of a file.
+        """True if the memory of this array is that of a file.
 
-        However the view was made: by NumPy, through another class, or through the
-        buffer, array or DLPack interface. An array without elements has no memory:
-        it counts as shared if it is a view of one that is.
+        It does not matter how the view was made: by NumPy, through another class, or
+        through the buffer, array or DLPack interface. An array without elements has no
+        memory. It counts as shared if it is a view of a shared array.
 
         Examples
         --------
@@ -112,11 +112,10 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
 
     @property
     def filename(self) -> str | None:
-        """Present absolute path of the file; None if it has none.
+        """The present absolute path of the file, or None.
 
-        That is so for anonymous arrays, for those that are not shared, and once the
-        file was removed or replaced. A file that was renamed keeps its arrays: they
-        tell the new name.
+        None for anonymous arrays, for arrays that are not shared, and after the file
+        was removed or replaced. After the file was renamed, this is its new name.
         """
         root = self._root
         if root is None or root.segment.anonymous or self._place() is None:
@@ -125,9 +124,10 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
 
     @property
     def offset(self) -> int | None:
-        """Position of this array's first element in the file, in bytes.
+        """Position of this view's first element in the file, in bytes, or None.
 
-        Unlike in `numpy.memmap` it is that of this view. None if not shared.
+        None if the array is not shared. In `numpy.memmap`, all views have the offset of
+        the map instead.
 
         Examples
         --------
@@ -141,22 +141,22 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
 
     @property
     def mode(self) -> str | None:
-        """``r``, ``r+`` or ``c``, as it was opened; None if not shared."""
+        """The mode of opening: ``r``, ``r+`` or ``c``; None if not shared."""
         root = self._root
         return None if root is None or self._place() is None else root.segment.mode
 
     @property
     def durable(self) -> bool:
-        """Whether the data lives on a disk, under a name, to which `flush` brings it.
+        """True if `flush` brings the data to a named file on a disk.
 
-        False for arrays in RAM, for anonymous ones, for private copies (mode ``c``),
-        for arrays that are not shared, and once the file was removed or replaced.
+        False for arrays in RAM, anonymous arrays, private changes (mode ``c``) and
+        arrays that are not shared, and after the file was removed or replaced.
         """
         root = self._root
         return root is not None and self._place() is not None and root.segment.durable
 
     def _home(self) -> str:
-        """Where it lives, in words."""
+        """Return a phrase for people that says where the memory is."""
         root = self._root
         if root is None or self._place() is None:
             return "private memory"
@@ -167,27 +167,27 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
     def flush(self, wait: bool = True) -> None:
         """Write the pages under this view to the disk.
 
-        When it returns, the data is on the disk: msync(2) with MS_SYNC, without
-        holding the GIL. For arrays in RAM there is nothing to do (see
-        `durable`), nor for those opened with mode ``r`` or ``c``, nor for those
-        whose file this process has removed by `sharray.unlink`.
+        When it returns, the data is on the disk. It calls msync(2) with MS_SYNC,
+        without holding the GIL. It is a no-op for arrays in RAM (see `durable`), for
+        arrays opened with mode ``r`` or ``c``, and for arrays whose file this process
+        has removed by `sharray.unlink`.
 
         Parameters
         ----------
         wait : bool, default True
-            False only starts the writing; a later ``flush()`` tells whether it
-            succeeded.
+            With False, only start the writing. A later ``flush()`` raises an error if
+            it failed.
 
         Raises
         ------
         NotSharedError
             This is a private copy.
         FlushError
-            Data did not reach the disk, now or at any time since the last
-            `sharray.clear_fault`, from whichever process it was flushed.
+            Data did not reach the disk in this flush, or in a flush by any process
+            since the last `sharray.clear_fault`.
         ArrayGoneError
             The file was removed or replaced, other than by `sharray.unlink` in this
-            process: this array still shows the data, but no name leads to it.
+            process. This array still shows the data, but no file name leads to it.
 
         Examples
         --------
@@ -200,9 +200,9 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
         place = self._place()
         if root is None or place is None:
             raise NotSharedError(
-                "cannot flush an array that is not shared: it is a copy (as by "
-                "a[[1, 2]] or numpy.zeros_like), and what is written to it reaches no "
-                "file; assign to a slice of the shared array instead"
+                "cannot flush an array that is not shared: it is a private copy (as "
+                "from a[[1, 2]] or numpy.zeros_like) and has no file; assign to a "
+                "slice of the shared array instead, as in a[1:3] = values"
             )
         _, low, high = place
         flushing.flush(root.segment, root.address + low, low, high - low, wait=wait)
@@ -216,22 +216,22 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Flush if the block ended well; the array stays usable."""
+        """Flush if the block raised no error; the array stays usable."""
         if kind is None:
             self.flush()
 
     # -- to other processes --------------------------------------------------
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        """A handle to exactly this view, or the values.
+        """Pickle as a handle to exactly this view, or by value.
 
-        The values if it is not shared, or if the pickle is kept; see
+        By value if the array is not shared, or if the pickle is kept; see
         `sharray.array.pickling`.
         """
         purpose = pickling.purpose()
         if purpose == pickling.KEPT:
-            # An array of its own in the pickle: joblib stores these so that they can
-            # be mapped again.
+            # Nested as an array of its own: joblib stores such arrays so that it can
+            # map them when it loads them.
             return np.asanyarray, (np.asarray(self),)
         root = self._root
         if root is not None and root.segment.mode != "c":
@@ -244,7 +244,7 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
                 return open_subclass, (type(self), *parts)
         if type(self) is SharedArray:
             return np.asarray(self).__reduce_ex__(protocol)
-        return super().__reduce__()  # which keeps the subclass
+        return super().__reduce__()  # keeps the subclass
 
     def __reduce__(self) -> Any:
         return self.__reduce_ex__(2)
@@ -252,7 +252,7 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
     # -- private copies ------------------------------------------------------
 
     def copy(self, order: Any = "C") -> Any:
-        """A private ndarray with the same values."""
+        """Return a private ndarray with the same values."""
         return np.asarray(self).copy(order)
 
     def __copy__(self) -> Any:
@@ -262,16 +262,16 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
         return np.asarray(self).copy("K")
 
     def astype(self, *args: Any, **kwargs: Any) -> Any:
-        """As `numpy.ndarray.astype`; a private ndarray if it copies."""
+        """Cast as `numpy.ndarray.astype` does; a copy is a private ndarray."""
         found = super().astype(*args, **kwargs)
         return found if found is self else np.asarray(found)
 
     def flatten(self, order: Any = "C") -> Any:
-        """A private 1-d ndarray with the same values."""
+        """Return a private 1-d ndarray with the same values."""
         return np.asarray(self).flatten(order)
 
     def take(self, *args: Any, **kwargs: Any) -> Any:
-        """As `numpy.ndarray.take`: a private ndarray."""
+        """Take elements as `numpy.ndarray.take` does, into a private ndarray."""
         return np.asarray(self).take(*args, **kwargs)
 
     # -- looks ---------------------------------------------------------------
@@ -298,7 +298,7 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
 
         root, found = self._root, None
         if root is not None and self.is_shared:
-            # Whatever keeps it from being told, the array itself can be shown.
+            # If inspection fails, the card still shows the array itself.
             with suppress(OSError, SharrayError, NotImplementedError):
                 found = inspect_segment(root.segment, root.address)
         return display.html(self._card(), repr(np.asarray(self)), found)
@@ -314,7 +314,7 @@ def view_of(
     offset: int,
     strides: tuple[int, ...] | None,
 ) -> AnyArray:
-    """A SharedArray on part of a root array, which the caller has checked."""
+    """Return a SharedArray on part of a root array; the caller checks that it fits."""
     array = np.ndarray.__new__(SharedArray, shape, dtype, root, offset, strides)
     return array
 
@@ -341,22 +341,22 @@ def open_handle(
     mode : {'r', 'r+'}
         How to map it.
     offset : int
-        Position of the first element in the file, bytes.
+        Position of the first element in the file, in bytes.
     dtype : str or numpy.dtype
-        Of the view.
+        Dtype of the view.
     shape : tuple of int
-        Of the view.
+        Shape of the view.
     strides : tuple of int, optional
-        Of the view, bytes; C-contiguous without.
+        Strides of the view, in bytes. Without them, it is C-contiguous.
     writeable : bool
-        Whether the view may be written to.
+        True if the view can be written to.
     token : int
-        What tells the sender that the handle has arrived; 0 for none.
+        Token by which the sender learns that the handle has arrived; 0 for none.
 
     Raises
     ------
     HandleError
-        The parts of the handle do not fit together, or not the file.
+        The parts of the handle do not fit each other or the file.
     ArrayGoneError
         The file is gone, or another one has its name.
     """
@@ -370,8 +370,8 @@ def open_handle(
             array.flags.writeable = False
     except (TypeError, ValueError, OverflowError) as error:
         raise HandleError(
-            f"a handle does not fit the array {root.segment.path!r}: {error}; it is "
-            "damaged, or the file has changed since: send the array again",
+            f"a handle does not fit the array {root.segment.path!r}: {error}; the "
+            "handle is damaged, or the file has changed since: send the array again",
             root.segment.path,
         ) from error
     if token:

@@ -1,4 +1,4 @@
-"""Anonymous arrays in RAM: NumPy's constructors, with memory that others can map."""
+"""Constructors of anonymous arrays in RAM, named after NumPy's."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ if TYPE_CHECKING:
 def empty(shape: Shape, dtype: DTypeLike = float, order: str = "C") -> AnyArray:
     """Create an anonymous array in RAM.
 
-    It is gone when the last process lets go of it or dies. Its memory is fresh
-    from the operating system, so it is zeros, as from `zeros`.
+    The array lives until the last process that holds it drops it or dies. Its memory
+    is new from the operating system, so it contains zeros, as from `zeros`.
 
     Parameters
     ----------
     shape : int or sequence of int
         Shape of the array.
     dtype : dtype, default float64
-        Any but object and StringDType. The array keeps all of it, as do its handles.
+        Any but object and StringDType. The array and its handles keep the whole dtype,
+        also metadata and alignment.
     order : {'C', 'F'}
         Row-major or column-major.
 
@@ -41,9 +42,9 @@ def empty(shape: Shape, dtype: DTypeLike = float, order: str = "C") -> AnyArray:
     Raises
     ------
     NoSpaceError
-        There is no room in the RAM disk.
+        The RAM disk has no room.
     DtypeError, ShapeError, StorageError
-        It cannot be made.
+        The array cannot be made.
 
     Examples
     --------
@@ -81,7 +82,7 @@ def ones(shape: Shape, dtype: DTypeLike = float, order: str = "C") -> AnyArray:
 def full(
     shape: Shape, fill_value: Any, dtype: DTypeLike | None = None, order: str = "C"
 ) -> AnyArray:
-    """Create an anonymous array in RAM with one value in it; see `empty`.
+    """Create an anonymous array in RAM, filled with a value; see `empty`.
 
     Parameters
     ----------
@@ -89,9 +90,9 @@ def full(
         Shape of the array.
     fill_value : scalar or array_like
         The value, or an array that broadcasts to `shape`, cast as by `numpy.full`.
-        For a structured dtype also the tuple of one element.
+        For a structured dtype, the tuple of one element works, too.
     dtype : dtype, optional
-        That of `fill_value` without.
+        By default the dtype of `fill_value`.
     order : {'C', 'F'}
         Row-major or column-major.
 
@@ -117,7 +118,7 @@ def empty_like(
     Parameters
     ----------
     prototype : array_like
-        Gives shape, dtype and order where they are not given.
+        Array whose shape, dtype and order are the defaults.
     dtype, shape
         As in `empty`.
     order : {'K', 'A', 'C', 'F'}
@@ -174,7 +175,7 @@ def full_like(
     order: str = "K",
     shape: Shape | None = None,
 ) -> AnyArray:
-    """Create an anonymous array of one value shaped like another.
+    """Create an anonymous array shaped like another, filled with a value.
 
     See `full` and `empty_like`.
 
@@ -188,14 +189,14 @@ def full_like(
 
 
 def array(obj: ArrayLike, dtype: DTypeLike | None = None, order: str = "K") -> AnyArray:
-    """Copy any array into an anonymous one in RAM; see `empty`.
+    """Copy any array into an anonymous array in RAM; see `empty`.
 
     Parameters
     ----------
     obj : array_like
-        What `numpy.asarray` takes.
+        Anything that `numpy.asarray` takes.
     dtype : dtype, optional
-        That of `obj` without.
+        By default the dtype of `obj`.
     order : {'K', 'A', 'C', 'F'}
         ``K`` and ``A``: Fortran order if `obj` has it, else C.
 
@@ -214,7 +215,7 @@ def array(obj: ArrayLike, dtype: DTypeLike | None = None, order: str = "K") -> A
     fortran = is_fortran(order, source)
     dtype, shape = check_dtype_and_shape(source.dtype, source.shape)
     new = header.encode(dtype, shape, fortran, as_bytes=True)
-    # What lies in file order already is written as it is.
+    # A source that is in file order already is written without conversion.
     in_file_order = source.T if fortran else source
     if in_file_order.flags.c_contiguous and source.nbytes:
         return _map_anonymous(new, iter([filling.bytes_of(in_file_order)]))
@@ -226,7 +227,7 @@ def array(obj: ArrayLike, dtype: DTypeLike | None = None, order: str = "K") -> A
 def _anonymous(
     shape: Any, dtype: DTypeLike, order: str, fill: tuple[Any, ...] = ()
 ) -> AnyArray:
-    """Create an array of zeros, or of the one value in `fill`."""
+    """Create an array of zeros, or of the value in the 1-tuple `fill`."""
     dtype, shape = check_dtype_and_shape(dtype, shape)
     fortran = is_fortran(order)
     new = header.encode(dtype, shape, fortran, as_bytes=True)

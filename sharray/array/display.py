@@ -1,4 +1,4 @@
-"""How an array presents itself, in a terminal and in a notebook."""
+"""The repr of an array in a terminal, and its card in a notebook."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _MOST_HOLDERS = 5
 _LONGEST_COMMAND = 60
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
-# No colour of text or background is set, so that the page's own are right in light
-# and dark themes; greys and blue are seen on both. Without any style, as on sites that
-# remove it, all is still there to read.
+# The styles set no colour of text or background: the page's own suit light and dark
+# themes. The greys and the blue are visible on both. The card can be read without any
+# style, too, as on sites that strip styles.
 _FRAME = (
     "display:inline-block;border:1px solid rgba(127,127,127,.5);border-radius:4px;"
     "padding:.4em .8em;max-width:100%;overflow-x:auto"
@@ -38,7 +38,7 @@ _VALUES = "background:transparent;margin:.4em 0 0 0;padding:0;line-height:1.3"
 
 
 class Card(NamedTuple):
-    """What is shown of an array besides its values."""
+    """Facts about an array that are shown with its values."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -49,18 +49,18 @@ class Card(NamedTuple):
 
 
 def home(segment: Segment) -> str:
-    """Return where a segment lives, in words."""
-    # SHARRAY_RAM_DIR may be a directory on a disk: then its path says so.
+    """Return a phrase for people that says where a segment is."""
+    # SHARRAY_RAM_DIR may be a directory on a disk, so its path is shown.
     if segment.anonymous:
         place = "RAM" if segment.volatile else location.ram_directory()
         return f"{place}, anonymous"
-    named = segment.find_path() is not None  # which may change the path
+    named = segment.find_path() is not None  # may update the path
     path = location.display_name(segment.path) if segment.volatile else segment.path
     return path if named else f"a file without a name (was {path})"
 
 
 def size(nbytes: int) -> str:
-    """A number of bytes for people.
+    """Format a number of bytes for people.
 
     Examples
     --------
@@ -68,14 +68,14 @@ def size(nbytes: int) -> str:
     ('800 B', '5.0 MiB', '3.0 TiB')
     """
     number, unit = float(nbytes), 0
-    # What would be rounded up to 1024.0 has the next unit.
+    # A number that would round up to 1024.0 gets the next unit.
     while number >= 1023.95 and unit < len(_UNITS) - 1:
         number, unit = number / 1024, unit + 1
     return f"{number:.1f} {_UNITS[unit]}" if unit else f"{nbytes} B"
 
 
 def line(card: Card) -> str:
-    """The card in one line."""
+    """Return the card as one line."""
     durable = "durable" if card.durable else "not durable"
     return (
         f"<SharedArray {card.dtype} {card.shape}, {size(card.nbytes)} in {card.home}, "
@@ -84,15 +84,16 @@ def line(card: Card) -> str:
 
 
 def html(card: Card, values: str, found: Inspection | None) -> str:
-    """The card as HTML that takes its colours from the page, and the values.
+    """Return the card and the values as HTML that takes its colours from the page.
 
     Parameters
     ----------
     card : Card
+        Facts about the array.
     values : str
-        As text.
+        Values of the array as plain text.
     found : Inspection, optional
-        Of the file; without it, what it would tell is left out.
+        Inspection of the file. Without it, the card leaves out holders and memory.
     """
     from html import escape  # 2 ms that only notebooks need
 
@@ -127,7 +128,7 @@ def _facts(card: Card) -> list[tuple[str, str]]:
 
 
 def _holders(found: Inspection) -> list[str]:
-    """A line for each process, this one first."""
+    """Return a line for each process, this one first."""
     own = os.getpid()
     holders = sorted(found.holders, key=lambda one: (one.pid != own, one.pid))
     lines = [_holder(one, own) for one in holders[:_MOST_HOLDERS]]

@@ -1,7 +1,7 @@
-"""The contents of new arrays: values converted, and cut into blocks in file order.
+"""Initial contents of new arrays: converted values, in blocks in file order.
 
-All of it is read while a file is written that has no name yet, so that a value which
-does not fit leaves nothing behind, and an array that is to be replaced as it was.
+The blocks are written to a file that has no name yet. So a value that does not fit
+leaves no file behind, and an array that was to be replaced stays unchanged.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import ShapeError
 
-# Small enough to stay in a core's cache while it is written again and again.
+# Small enough to stay in a core's cache while it is written repeatedly.
 _BLOCK_BYTES = 1 << 18
 
 Contents = Iterator[memoryview] | None
@@ -23,15 +23,14 @@ Contents = Iterator[memoryview] | None
 def assigned(
     value: Any, dtype: np.dtype[Any], shape: tuple[int, ...], fortran: bool
 ) -> Contents:
-    """Return contents as ``a[...] = value`` would make them; None for zeros.
+    """Return the contents that ``a[...] = value`` would make; None for zeros.
 
     Raises
     ------
     ValueError, TypeError, OverflowError
-        What NumPy raises for a value that cannot be converted. For arrays, that can
-        come with a later block.
+        NumPy cannot convert a value. For arrays, a later block may raise this.
     ShapeError
-        It does not broadcast to `shape`.
+        The value does not broadcast to `shape`.
     """
     if value is None:
         return None
@@ -54,16 +53,16 @@ def assigned(
 def filled(
     value: Any, dtype: np.dtype[Any], shape: tuple[int, ...], fortran: bool
 ) -> Contents:
-    """Return contents as `numpy.full` would make them; None for zeros.
+    """Return the contents that `numpy.full` would make; None for zeros.
 
-    It casts as C does, where assignment refuses numbers that are too large. One
-    element of a structured dtype can be a tuple here; `numpy.full` takes that for an
+    The casting is that of C; assignment would refuse numbers that are too large. Here
+    a tuple can be one element of a structured dtype. `numpy.full` treats it as an
     array, and refuses it unless it happens to broadcast.
 
     Raises
     ------
     ValueError, TypeError, OverflowError, ShapeError
-        As for `assigned`.
+        See `assigned`.
     """
     if 0 in shape:
         np.copyto(np.zeros(shape, dtype), value, casting="unsafe")
@@ -82,7 +81,7 @@ def filled(
 
 
 def bytes_of(array: np.ndarray[Any, Any]) -> memoryview:
-    """The memory of a C-contiguous array."""
+    """Return the memory of a C-contiguous array as bytes."""
     return array.reshape(-1).view(np.uint8).data
 
 
@@ -113,15 +112,15 @@ def _broadcast(
 
 def _no_broadcast(length: tuple[int, ...], shape: tuple[int, ...]) -> ShapeError:
     return ShapeError(
-        f"could not broadcast values of shape {length} to shape {shape}; give one "
-        "value, or an array with as many in each dimension, or one"
+        f"could not broadcast values of shape {length} to shape {shape}; give a "
+        "scalar, or an array in which each dimension has the same length or length 1"
     )
 
 
 def _repeated(
     value: np.ndarray[Any, Any], dtype: np.dtype[Any], count: int
 ) -> Contents:
-    """`count` times the same element, in blocks that fit the cache."""
+    """Return `count` copies of an element, in blocks that fit the cache."""
     one = np.zeros(1, dtype)
     np.copyto(one, value, casting="unsafe")
     _clear(one, _gaps(dtype))
@@ -138,7 +137,7 @@ def _repeated(
 def _converted(
     spread: np.ndarray[Any, Any], dtype: np.dtype[Any]
 ) -> Iterator[memoryview]:
-    """All elements in C order, converted a block at a time."""
+    """Yield all elements in C order, converted block by block."""
     gaps = _gaps(dtype)
     for part in _parts(spread, max(1, _BLOCK_BYTES // dtype.itemsize)):
         block = np.zeros(part.shape, dtype)
@@ -170,7 +169,7 @@ def _clear(block: np.ndarray[Any, Any], gaps: np.ndarray[Any, Any]) -> None:
 
 
 def _parts(array: np.ndarray[Any, Any], most: int) -> Iterator[np.ndarray[Any, Any]]:
-    """Cut an array into views of `most` elements or so, in C order."""
+    """Cut an array into views of at most `most` elements, in C order."""
     if array.size <= most:
         yield array
         return

@@ -1,9 +1,8 @@
-"""Handles: what a pickled view consists of, and opening it elsewhere.
+"""Handles, the pickled form of a view, and how another process opens them.
 
-A handle names a file by its path and identity, and a view of it by offset,
-dtype, shape and strides. Whoever opens it checks all of it against the file, as
-if it came from a stranger: `numpy.ndarray` itself takes wild offsets and strides
-that wrap around, and then crashes.
+A handle names a file by its path and identity, and a view of it by offset, dtype, shape
+and strides. The receiver trusts none of it, and checks everything against the file.
+`numpy.ndarray` would accept wild offsets and strides that wrap around, and then crash.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _INTEGERS = {int}
 def extent(
     offset: int, shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int
 ) -> tuple[int, int]:
-    """First byte that an array touches, and the first behind it.
+    """Return the first byte that an array touches, and the byte after the last.
 
     Examples
     --------
@@ -48,18 +47,18 @@ def extent(
 
 
 def has_handle(mode: str | None) -> bool:
-    """Whether arrays of a mode pickle as handles, and not by value."""
+    """Tell whether arrays of a mode pickle as handles, and not by value."""
     return mode in ("r", "r+")
 
 
 def find_place(array: np.ndarray[Any, Any], root: Root) -> tuple[int, int, int] | None:
-    """Where an array lies in a file, from its address; None if it does not.
+    """Find an array's position in a file by its address; None if it is not there.
 
     Returns
     -------
     offset, low, high : int
-        Positions in the file of the first element, of the first byte that the
-        array touches, and of the first behind it.
+        Positions in the file of the array's first element, of the first byte that it
+        touches, and of the byte after the last.
     """
     offset = array.__array_interface__["data"][0] - root.address
     first, end = root.segment.data_range
@@ -75,16 +74,16 @@ def find_place(array: np.ndarray[Any, Any], root: Root) -> tuple[int, int, int] 
 def describe(
     array: np.ndarray[Any, Any], root: Root, offset: int, *, maybe_kept: bool
 ) -> tuple[Any, ...]:
-    """The arguments with which `open_handle` makes the same view elsewhere.
+    """Return the arguments from which `open_handle` makes the same view elsewhere.
 
     Parameters
     ----------
     array : ndarray
         The view.
     root : Root
-        What it is a view of.
+        Root array of the view.
     offset : int
-        Position of its first element in the file.
+        Position of its first element in the file, in bytes.
     maybe_kept : bool
         See `sharray.storage.lifetime.transit.record_sent`.
     """
@@ -109,12 +108,12 @@ def describe(
 
 
 def root_for(path: Any, identity: Any, mode: Any) -> Root:
-    """The root array of the file that a handle names, mapped if it is not yet.
+    """Return the root array of the file that a handle names; map the file if needed.
 
     Raises
     ------
     HandleError, ArrayGoneError, FormatError, StorageError
-        There is no such file, or it is none that can be used.
+        There is no such file, or it cannot be used.
     """
     if type(identity) is bytes and type(mode) is str:
         root = find_root(identity, mode)
@@ -125,8 +124,8 @@ def root_for(path: Any, identity: Any, mode: Any) -> Root:
 
 
 def _check_origin(path: Any, identity: Any, mode: Any) -> None:
-    """Refuse what no handle says of the file it is for."""
-    # What was found is not printed: it may be anything, and of any size.
+    """Refuse a path, identity or mode that no handle of this library has."""
+    # The errors do not print the value: it can be any object, of any size.
     if type(path) is not str or not path.startswith("/") or "\0" in path:
         problem = "expected an absolute path"
     elif type(identity) is not bytes or len(identity) != IDENTITY_SIZE:
@@ -148,13 +147,13 @@ def check_view(
     shape: tuple[int, ...],
     strides: tuple[int, ...] | None,
 ) -> np.dtype[Any]:
-    """Refuse what is no view within the data of a file; returns the dtype.
+    """Check that a view lies within the data of a file, and return its dtype.
 
     Raises
     ------
     TypeError, ValueError
-        Something is not of its type, or it does not fit. Only Python's own
-        integers will do, since NumPy's wrap around.
+        A value has the wrong type, or the view does not fit. Only Python's own
+        integers are allowed, since NumPy's wrap around.
     """
     if not (
         type(offset) is int
@@ -167,7 +166,7 @@ def check_view(
         raise TypeError("expected a dtype without a shape of its own")
     check_dtype(found)
     if found.itemsize == 0:
-        check_shape(shape, 0)  # NumPy counts no bytes, and so does not look
+        check_shape(shape, 0)  # of no bytes, so that NumPy would not check it
     if strides is None:
         low, high = offset, offset + math.prod(shape) * found.itemsize
     else:

@@ -1,4 +1,4 @@
-"""Arrays with a name: creating them, and opening any ``.npy`` file."""
+"""Named arrays: `create` for new ones, and `open` for any ``.npy`` file."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def create(
     overwrite: bool = False,
     permissions: int | None = None,
 ) -> AnyArray:
-    """Create an array with a name: on a disk, or in RAM.
+    """Create a named array on a disk or in RAM.
 
-    When it returns, the file has its full size, and its name is on the disk.
+    When this returns, the file has its full size, and its name is on the disk.
 
     Parameters
     ----------
@@ -45,22 +45,22 @@ def create(
     shape : int or sequence of int
         Shape of the array.
     dtype : dtype, default float64
-        Any but object and StringDType that a ``.npy`` header can describe. It leaves
-        out alignment, `numpy.record` and metadata, about which it warns; this array
-        has them.
+        Any dtype that a ``.npy`` header can describe, except object and StringDType.
+        The header leaves out alignment, `numpy.record` and metadata; the array that
+        is returned keeps them. For metadata, there is a warning.
     order : {'C', 'F'}
         Row-major or column-major.
     fill_value : scalar or array_like, optional
-        Initial values, as ``a[...] = fill_value`` would assign them; zeros (all
-        bytes 0) without, or with None. They are converted and written before the
-        file has its name.
+        Initial values, as ``a[...] = fill_value`` would assign them. By default, or
+        with None, all bytes are 0. The values are converted and written before the
+        file gets its name.
     overwrite : bool, default False
-        Replace an existing file, atomically: who has it mapped keeps the old
-        array. The target of a symbolic link is replaced, not the link. Owner, group
-        and mode stay, as far as this user may set them.
+        Replace an existing file atomically. Processes that have it mapped keep the old
+        array. If `path` is a symbolic link, its target is replaced. Owner, group and
+        mode stay, as far as this user may set them.
     permissions : int, optional
-        Mode bits of the file, whatever the umask. Without, a new file has 0600, and
-        one that replaces another has the mode of that.
+        Mode bits of the file, regardless of the umask. By default, a new file has
+        0600, and a file that replaces another keeps the mode of that one.
 
     Returns
     -------
@@ -70,11 +70,11 @@ def create(
     Raises
     ------
     ArrayExistsError
-        The name is taken.
+        A file of this name exists.
     NoSpaceError
-        There is no room; nothing is left behind.
+        There is no room. No file is left behind.
     DtypeError, ShapeError, ArrayNameError, AccessError, StorageError
-        It cannot be made.
+        The array cannot be made.
 
     Examples
     --------
@@ -94,8 +94,8 @@ def create(
     contents = filling.assigned(fill_value, dtype, shape, fortran)
     if has_metadata(dtype):
         warnings.warn(
-            "a .npy file does not keep the metadata of a dtype: who opens the file by "
-            "its name finds none",
+            "a .npy file does not keep the metadata of a dtype: sharray.open(path) "
+            "will return an array without it",
             UserWarning,
             stacklevel=2,
         )
@@ -106,7 +106,7 @@ def create(
                 place, new, contents, overwrite=overwrite, permissions=permissions
             )
             return whole(root_of(made.segment))
-    except BaseException:  # of a signal that came when the file had its name already
+    except BaseException:  # from a signal, after the file got its name
         if made is not None:
             making.undo(made)
         raise
@@ -120,22 +120,22 @@ def open(path: Path, mode: str = "r+") -> AnyArray:
     path : str or PathLike
         A ``.npy`` file, or ``shm://name``.
     mode : {'r+', 'r', 'c'}
-        Read and write, read only, or private changes (copy on write), as in
+        Read and write, read only, or copy on write with private changes, as in
         `numpy.memmap`.
 
     Returns
     -------
     SharedArray
-        With the dtype, shape and order that the file's header states.
+        Its dtype, shape and order are those in the file's header.
 
     Raises
     ------
     ArrayNotFoundError
         There is no such file.
     FormatError
-        It is no ``.npy`` file of plain data, or is damaged.
+        The file is not a ``.npy`` file of plain data, or is damaged.
     AccessError, UnsafePathError, BusyError, StorageError
-        It cannot be used.
+        The file cannot be used.
 
     Examples
     --------
@@ -147,8 +147,8 @@ def open(path: Path, mode: str = "r+") -> AnyArray:
     """
     if mode not in ("r", "r+", "c"):
         raise ValueError(
-            f"mode must be 'r', 'r+' or 'c', found {mode!r}; sharray.create makes "
-            "new arrays"
+            f"mode must be 'r', 'r+' or 'c', got {mode!r}; to make a new array, call "
+            "sharray.create"
         )
     place = locate(path)
     with interrupts.deferred():

@@ -1,10 +1,9 @@
-"""Why an array is being pickled: to send it, or to keep it.
+"""The purpose of a pickle: to send an array to another process, or to keep it.
 
-A handle that is kept is worth nothing once the array is gone, so that who writes
-pickles into files gets the values, as of a `numpy.memmap`. Picklers do not tell
-`__reduce_ex__` what they are for, but the function that runs the pickler is on the
-stack: those written in C have no frame of their own, and those in Python are passed
-over.
+A kept handle is worthless once the array is gone. So pickles in files contain the
+values, as those of a `numpy.memmap` do. A pickler does not tell `__reduce_ex__` its
+purpose, but the function that runs the pickler is on the stack. Picklers written in C
+have no frame of their own; frames of picklers written in Python are skipped.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from __future__ import annotations
 import sys
 from types import FrameType
 
-# What a pickle is for.
+# Purposes of a pickle.
 KEPT = 1
 SENT = 2
 UNKNOWN = 3
@@ -26,13 +25,13 @@ _MODULES = {
     "sharray.array.core": _PASSED_OVER,
     "joblib.numpy_pickle": KEPT,  # dump, Memory
     "numpy._core._methods": KEPT,  # ndarray.dump, dumps
-    "numpy.lib._format_impl": KEPT,  # save and savez, of arrays of objects
-    "numpy.lib.format": KEPT,  # the same up to NumPy 2.2
+    "numpy.lib._format_impl": KEPT,  # save and savez of object arrays
+    "numpy.lib.format": KEPT,  # the same, up to NumPy 2.2
     "pandas.io.pickle": KEPT,  # to_pickle
     "shelve": KEPT,
     "torch.serialization": KEPT,  # save
 }
-# Packages that deliver their pickles, or only compute names from them.
+# Packages that send their pickles, or only hash them to make names.
 _SENDERS = {
     "dask",
     "distributed",
@@ -45,12 +44,13 @@ _SENDERS = {
 
 
 def purpose() -> int:
-    """What a pickle is for; to be called by a method that pickling has called.
+    """Return the purpose of a pickle; call this in a method that pickling calls.
 
     Returns
     -------
     int
-        `KEPT` in a file, `SENT` by a package that delivers it, or `UNKNOWN`.
+        `KEPT` for a pickle in a file, `SENT` for one that a package sends to another
+        process, or `UNKNOWN`.
     """
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:

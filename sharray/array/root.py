@@ -1,11 +1,11 @@
-"""The root array: all bytes of a mapped file, the base of every view of it.
+"""The root array: all bytes of a mapped file, and the base of every view of it.
 
-The chain of bases is ``view -> SharedArray -> Root -> mmap``, with views of other
-classes in between where there are any. Whether memory is shared follows from this
-chain alone, never from an attribute that views and copies inherit alike.
+The chain of bases is ``view -> SharedArray -> Root -> mmap``, possibly with views of
+other classes in between. Only this chain decides whether memory is shared. An attribute
+could not, since copies inherit attributes as views do.
 
-Root is no `numpy.memmap`: joblib would take it for the map of each view, and derive
-order and strides from an array of bytes.
+Root is not a `numpy.memmap`. If it were, joblib would take it for the map of each view,
+and derive order and strides from an array of bytes.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from .addresses import Addresses
 
 
 class Root(np.ndarray[Any, np.dtype[np.uint8]]):
-    """All bytes of one mapped file; as long as it lives, the mapping does."""
+    """All bytes of one mapped file, which stays mapped as long as this lives."""
 
-    segment: Segment  # of the root itself, not of slices of it
+    segment: Segment  # only the root itself has it, not slices of it
     _guard: np.ndarray[Any, Any]
 
     @functools.cached_property
     def address(self) -> int:
-        """Where the mapping begins in memory."""
+        """Address of the first byte of the mapping."""
         return address_of(self)
 
 
 def root_below(array: np.ndarray[Any, Any]) -> Root | None:
-    """Return the root array whose memory an array borrows, if there is one.
+    """Return the root array whose memory an array uses, or None.
 
     Views through other classes (masked arrays, subclasses with units, memoryviews)
-    keep it, copies do not.
+    have the root of the original. Copies have none.
 
     Parameters
     ----------
@@ -58,20 +58,20 @@ def root_below(array: np.ndarray[Any, Any]) -> Root | None:
         elif type(base) is memoryview:
             base = base.obj
         else:
-            # Lent by an object that does not tell where it has it from: ctypes,
-            # DLPack, as_strided, an __array_interface__. The address tells.
+            # This object does not name the owner of its memory (ctypes, DLPack,
+            # as_strided, __array_interface__), so look up the address.
             return find_root_at(address_of(array))
     return None
 
 
 def address_of(array: np.ndarray[Any, Any]) -> int:
-    """Where the first element of an array is in memory."""
+    """Return the address of the first element of an array."""
     return int(array.__array_interface__["data"][0])
 
 
-# By identity and mode. Weak: a mapping ends with its last array. Not a
-# WeakValueDictionary, whose callbacks cost each mapping 1.5 us; what is dead is
-# cleared away when there is much of it.
+# Keys are identity and mode. Weak, so that a mapping ends with its last array. Not a
+# WeakValueDictionary: its callbacks cost 1.5 us per mapping. Dead references are
+# removed when there are many.
 _roots: dict[tuple[bytes, str], weakref.ref[Root]] = {}
 _most_roots = 64
 _addresses: Addresses[Root] = Addresses()
@@ -79,9 +79,9 @@ _attaching = threading.RLock()
 
 
 def root_of(segment: Segment) -> Root:
-    """The root array of a segment that was just mapped; call it with signals deferred.
+    """Make the root array of a newly mapped segment; call this with signals deferred.
 
-    What is done for an anonymous segment when its root dies belongs to the root.
+    For an anonymous segment, this also arranges its release when the root dies.
     """
     finalizing.act_for_the_dead()
     root = np.ndarray.__new__(Root, (segment.size,), np.uint8, segment.mapping)
@@ -89,12 +89,14 @@ def root_of(segment: Segment) -> Root:
     if segment.mode != "c":
         _remember(root)
     if segment.anonymous:
-        # Not of the root itself: garbage collection runs what waits for an object
-        # before any __del__ of the same cycle, which may still read the array. An
-        # ndarray it does not know, and that dies when nothing can read any more.
+        # The weakref callback is on a guard and not on the root. In a cycle, garbage
+        # collection calls weakref callbacks before any __del__, which may still read
+        # the array. It does not track a plain ndarray, so the guard dies only when
+        # nothing can read the array any more.
         root._guard = np.empty(0, np.uint8)
         finalizing.at_death(root._guard, functools.partial(ending.release, segment))
-        # After that, as it looks at other files: an error there ends the root.
+        # This comes last since it reads other files. If it raises an error, the root
+        # dies, and its guard releases the segment.
         ending.keep(segment, root.address)
     return root
 
@@ -104,7 +106,7 @@ def _remember(root: Root) -> None:
     _roots[root.segment.identity, root.segment.mode] = weakref.ref(root)
     _addresses.add(root, root.address, root.segment.size)
     if len(_roots) > _most_roots:
-        # Not of the items: to make a list of those can run garbage collection.
+        # A list of the items would create tuples, which can run garbage collection.
         for key in list(_roots):
             reference = _roots.get(key)
             if reference is not None and reference() is None:
@@ -113,24 +115,24 @@ def _remember(root: Root) -> None:
 
 
 def find_root(identity: bytes, mode: str) -> Root | None:
-    """The root of a file that this process has mapped already."""
+    """Return the root of a file that this process has already mapped, or None."""
     reference = _roots.get((identity, mode))
     return None if reference is None else reference()
 
 
 def is_any_mapped() -> bool:
-    """Whether this process has, or has had, a file mapped that others can open."""
+    """Tell whether this process has or had a file mapped that others can open."""
     return bool(_roots)
 
 
 def find_root_at(address: int) -> Root | None:
-    """The root whose memory an address lies in, if there is one."""
+    """Return the root whose memory contains an address, or None."""
     return _addresses.find(address)
 
 
 def attach_root(place: Location, mode: str, identity: bytes) -> Root:
-    """Map the file that a handle names, once for all threads."""
-    # In this order, so that Ctrl-C ends the wait for another thread.
+    """Map the file that a handle names, once for all threads, and return its root."""
+    # In this order, so that Ctrl-C interrupts the wait for another thread.
     with _attaching, interrupts.deferred():
         root = find_root(identity, mode)
         if root is None:
@@ -139,7 +141,7 @@ def attach_root(place: Location, mode: str, identity: bytes) -> Root:
 
 
 def _renew_lock_after_fork() -> None:
-    # Another thread of the parent may have held it.
+    # Another thread of the parent may have held it at the fork.
     global _attaching
     _attaching = threading.RLock()
 

@@ -1,4 +1,4 @@
-"""Arrays on all the data of a file, and on memory that turns out to be one's."""
+"""Arrays on all the data of a file, or on memory found to be part of one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .root import Root, address_of, find_root_at, root_below
 
 
 def whole(root: Root) -> AnyArray:
-    """The array that the header of a file describes."""
+    """Return the array that the header of a file describes."""
     found = root.segment.header
     strides = _fortran_strides(found) if found.fortran_order else None
     return view_of(root, found.shape, found.dtype, found.data_offset, strides)
@@ -32,7 +32,7 @@ def _fortran_strides(found: Header) -> tuple[int, ...]:
 
 
 def shared_bytes(memory: memoryview) -> AnyArray | None:
-    """The same bytes as a shared array, None if they are not of a file's data."""
+    """Return the same bytes as a shared array, or None if they are not shared data."""
     address = address_of(np.frombuffer(memory, np.uint8))
     root = find_root_at(address)
     if root is None or root.segment.mode == "c":
@@ -45,19 +45,19 @@ def shared_bytes(memory: memoryview) -> AnyArray | None:
 
 
 def shared_view(array: np.ndarray[Any, Any]) -> AnyArray | None:
-    """The same view as a `SharedArray`, None if no handle would describe it.
+    """Return the same view as a `SharedArray`, or None if no handle can describe it.
 
     Parameters
     ----------
     array : ndarray
-        Any array: a plain view of a shared one, or one that is not shared at all.
+        Any array, shared or not.
     """
     root = root_below(array)
     if root is None or root.segment.mode == "c":
         return None
     dtype = array.dtype
     if dtype.isbuiltin == 2 or dtype.metadata is not None:
-        return None  # a handle would lose part of it
+        return None  # a handle would lose part of the dtype
     if handle.find_place(array, root) is None:
         return None
     with suppress(DtypeError):

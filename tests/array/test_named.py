@@ -197,7 +197,7 @@ def test_private_array_says_so() -> None:
     assert isinstance(a, sh.SharedArray)
     assert (a.filename, a.offset, a.mode, a.durable) == (None, None, None, False)
     assert "private memory" in a._repr_html_()
-    with pytest.raises(sh.NotSharedError, match="is a copy"):
+    with pytest.raises(sh.NotSharedError, match="is a private copy"):
         a.flush()
 
 

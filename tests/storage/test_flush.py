@@ -203,7 +203,7 @@ def test_foreign_file_remembers_a_fault_while_it_is_open(
             a.flush()
     with pytest.raises(sh.FlushError):
         a.flush()
-    with pytest.raises(sh.FormatError, match="open it anew"):
+    with pytest.raises(sh.FormatError, match="open it again"):
         sh.clear_fault("a.npy")
     sh.open("a.npy").flush()
 
