@@ -1,25 +1,25 @@
-"""Files that hold arrays: their format, and how long they live.
+"""Files that hold arrays: their format and their lifetime.
 
-Knows bytes, files and mappings, but no array objects.
+This package deals with bytes, files and mappings, but not with array objects.
 
 ============  =====================================================
-module        what it is for
+module        contents
 ============  =====================================================
-`format`      the specification: where what lies in a file
-`header`      the header block, bytes to dtype and shape and back
-`literal`     its text, a Python literal
-`dtypes`      which dtypes there are, and how they are written down
+`format`      the specification of the file format
+`header`      the header block: bytes to dtype and shape, and back
+`literal`     the header's text, a Python literal
+`dtypes`      dtypes that arrays can have, and how they are written
 `trailer`     the trailer page: identity, fault, transit
-`segment`     one mapped file: where it is, publish, release
-`flushing`    bringing it to the disk, and what failed
-`making`      new files, complete before anybody sees them
-`naming`      how a new file gets its name
-`replacing`   what a new file replaces, and who may use it
-`room`        room for a new file, and what to say without it
+`segment`     one mapped file: its path, state and release
+`flushing`    writing a file to the disk, and errors of that
+`making`      new files, complete before others see them
+`naming`      giving a new file its name
+`replacing`   the file that a new one replaces, and access rights
+`room`        room for a new file, and errors without it
 `attaching`   existing files, checked before they are mapped
 `location`    paths and ``shm://`` names, the RAM directory
-`inspection`  who holds a file, how much of it is in memory
-`lifetime`    how long anonymous arrays live
+`inspection`  the holders of a file, and its pages in memory
+`lifetime`    the lifetime of anonymous arrays
 `messages`    files that carry messages
 ============  =====================================================
 """

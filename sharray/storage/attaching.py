@@ -1,4 +1,4 @@
-"""Attaching: open an existing array file, check it, map it."""
+"""Attaching: open, check and map an existing array file."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ _OVERWRITES = 10
 def attach(
     place: location.Location, mode: str, *, identity: bytes | None = None
 ) -> Segment:
-    """Map an existing array file; call it with signals deferred.
+    """Map an existing array file; call this with signals deferred.
 
     Parameters
     ----------
     place : Location
-        Where it is.
+        Location of the file.
     mode : {'r', 'r+', 'c'}
         As in `numpy.memmap`.
     identity : bytes, optional
-        Refuse any other file than this one.
+        Refuse a file with another identity.
 
     Raises
     ------
     ArrayNotFoundError, ArrayGoneError
-        There is no file, or (with `identity`) it is another one.
+        There is no file, or its identity is not `identity`.
     FormatError
-        It is no array file.
+        The file is not an array.
     AccessError, UnsafePathError, BusyError, StorageError
-        It cannot be used.
+        The file cannot be used.
     """
     segment, fd = attach_open(place, mode, identity=identity)
     files.close(fd)
@@ -55,7 +55,7 @@ def attach(
 def attach_open(
     place: location.Location, mode: str, *, identity: bytes | None = None
 ) -> tuple[Segment, int]:
-    """As `attach`, and the descriptor that was mapped; it is the caller's to close."""
+    """Attach as `attach` does; also return the descriptor, which the caller closes."""
     path = place.path
     if place.in_ram:
         location.check_ram_directories(path)
@@ -71,7 +71,7 @@ def attach_open(
             status = files.status(fd)
             if not files.has_name(status, path):
                 files.close(fd)
-                continue  # removed or replaced between open and lock: look again
+                continue  # removed or replaced between open and lock: try again
             return _map_checked(fd, status, place, mode, identity), fd
         except BaseException as error:
             files.close(fd)
@@ -79,20 +79,22 @@ def attach_open(
                 raise
             raise explain(error, "open the array", path) from error
     raise StorageError(
-        f"cannot open {path!r}: it was replaced {_OVERWRITES} times meanwhile", path
+        f"cannot open {path!r}: it was replaced {_OVERWRITES} times meanwhile; try "
+        "again",
+        path,
     )
 
 
 def explain_open(
     error: OSError, path: str, mode: str = "r", by_handle: bool = False
 ) -> StorageError:
-    """What to tell who wanted to open an array."""
+    """Return the library's error for an OSError from opening an array."""
     if isinstance(error, FileNotFoundError):
         name = location.display_name(path)
         if by_handle:
             return ArrayGoneError(
                 f"the array {name!r} is gone: it was removed or moved after the "
-                "handle was made; keep the array (or its file) until the last "
+                "handle was made; keep the array (or its file) until every "
                 "process has opened it",
                 path,
             )
@@ -100,11 +102,11 @@ def explain_open(
         if leads_to is not None:
             return ArrayNotFoundError(
                 f"there is no array {name!r}: it is a symbolic link to {leads_to!r}, "
-                "where there is nothing; remove the link, or create the array there",
+                "which does not exist; remove the link, or create the array there",
                 path,
             )
         return ArrayNotFoundError(
-            f"there is no array {name!r}; check the name, or create it", path
+            f"there is no array {name!r}; check the name, or create the array", path
         )
     if isinstance(error, PermissionError) and mode == "r+":
         return AccessError(
@@ -140,11 +142,11 @@ def _map_checked(
 
 
 def check_regular(status: os.stat_result, path: str) -> None:
-    """Refuse what cannot be an array file."""
+    """Refuse a file that cannot be an array."""
     if not files.is_regular(status):
         raise FormatError(
-            f"{path!r} is not an array file: expected a regular file, found a "
-            "directory, device or pipe",
+            f"{path!r} is not an array file: expected a regular file, got a "
+            "directory, device or pipe; name a .npy file",
             path,
         )
 
@@ -152,8 +154,8 @@ def check_regular(status: os.stat_result, path: str) -> None:
 def read_layout(fd: int, size: int, path: str) -> tuple[Header, Trailer | None]:
     """Read and check header and trailer against the size of the file.
 
-    Everything is read once, into private bytes: what is checked is what is used,
-    even if somebody writes to the file meanwhile.
+    Everything is read once, into private bytes. So the checked bytes are the ones that
+    are used, even if another process writes to the file meanwhile.
     """
     start = files.read_at(fd, BLOCK, 0)
     header = header_block.recall(start) or _read_header(fd, start, path)
@@ -161,8 +163,8 @@ def read_layout(fd: int, size: int, path: str) -> tuple[Header, Trailer | None]:
     if end > size:
         raise FormatError(
             f"{path!r} is too short: shape {header.shape} of {header.dtype} needs "
-            f"{end} bytes, found {size}; the file was truncated, restore it from "
-            "a copy",
+            f"{end} bytes, got {size}; the file was truncated: restore it from a "
+            "backup",
             path,
         )
     if size - end < TRAILER_SIZE:
@@ -173,9 +175,9 @@ def read_layout(fd: int, size: int, path: str) -> tuple[Header, Trailer | None]:
         found.data_offset != header.data_offset or header.nbytes > found.capacity
     ):
         raise FormatError(
-            f"{path!r}: header and trailer contradict each other (data at "
-            f"{header.data_offset}, {header.nbytes} bytes, against "
-            f"{found.data_offset}, {found.capacity}); restore the file from a copy, "
+            f"{path!r}: header and trailer contradict each other: the header has "
+            f"{header.nbytes} bytes of data at {header.data_offset}, the trailer "
+            f"{found.capacity} at {found.data_offset}; restore the file from a backup, "
             "or write it again with numpy.save",
             path,
         )
@@ -188,8 +190,8 @@ def _read_header(fd: int, start: bytes, path: str) -> Header:
         start = files.read_at(fd, length, 0)
     if length > len(start):
         raise FormatError(
-            f"{path!r} ends within its header: expected {length} bytes, found "
-            f"{len(start)}; the file was truncated, restore it from a copy",
+            f"{path!r} ends within its header: expected {length} bytes, got "
+            f"{len(start)}; the file was truncated: restore it from a backup",
             path,
         )
     return header_block.decode(start[:length], path)

@@ -1,8 +1,8 @@
-"""Dtypes: which of them arrays can have, and how headers and handles say them.
+"""The dtypes that arrays can have, and their forms in headers and handles.
 
-A header says a dtype as `numpy.save` does, which leaves out part of some dtypes, and
-cannot say others at all. A handle says all of it, by the shortest string that does, or
-else by the dtype itself, as pickled.
+A header describes a dtype as `numpy.save` does. That leaves out part of some dtypes,
+and does not work for others at all. A handle describes the whole dtype: by a short
+string if one is enough, or else by the pickled dtype.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from numpy.lib import format as npy_format
 
 from ..errors import DtypeError
 
-# Types with smaller numbers are NumPy's own; StringDType and those that other
+# Types with smaller numbers are NumPy's own. StringDType and types that other
 # libraries register (bfloat16) have larger ones.
 _FIRST_FOREIGN_TYPE = 24
 _NUMBERS = "?bBhHiIlLqQefdgFDG"
-# Types that share their string with another one, as long long with long.
+# Types that have the same string as another one, such as long long and long.
 _AMBIGUOUS = frozenset(
     char for char in _NUMBERS + "c" if np.dtype(np.dtype(char).str).char != char
 )
-# All of the dtypes that there are once only, as nearly every array has one.
+# A table of the simple dtypes, since nearly every array has one of them.
 _SPELLED = {
     char: f"={char}" if char in _AMBIGUOUS else np.dtype(char).str for char in _NUMBERS
 }
-# What `numpy.dtype` is given from headers. It runs nothing, but divides by the
-# divisor of a datetime's unit: "s/0" ends the process, as does 2**32.
+# Texts from headers that `numpy.dtype` may see. It executes nothing, but divides by the
+# divisor of a datetime's unit: "s/0" kills the process, as does 2**32.
 _TEXT = re.compile(r"[\w<>|=?,. ()\[\]/]{0,10000}")
 _BAD_DIVISOR = re.compile(r"/(?!0*[1-9][0-9]{0,5}(?![0-9]))|\[0+[a-zA-Zμ]")
 
@@ -38,13 +38,13 @@ def check_dtype(dtype: np.dtype[Any]) -> None:
     """Refuse a dtype whose elements are not plain bytes."""
     if dtype.hasobject or dtype.kind in "OT":
         raise DtypeError(
-            f"cannot share dtype {dtype}: its elements are pointers into one "
-            "process; use a fixed-size dtype such as 'f8', 'U10' or 'S10'"
+            f"cannot share dtype {dtype}: its elements are pointers, which are valid "
+            "in one process only; use a fixed-size dtype such as 'f8', 'U10' or 'S10'"
         )
 
 
 def has_metadata(dtype: np.dtype[Any]) -> bool:
-    """Whether a dtype, or one within it, has metadata, which no header can say."""
+    """Tell whether a dtype, or one within it, has metadata, which headers leave out."""
     if dtype.metadata is not None:
         return True
     if dtype.subdtype is not None:
@@ -61,8 +61,8 @@ def describe(dtype: np.dtype[Any]) -> Any:
     Raises
     ------
     DtypeError
-        There is none: fields overlap or are out of order, or the type is another
-        library's.
+        There is none: fields overlap or are out of order, or the type belongs to
+        another library.
 
     Examples
     --------
@@ -77,18 +77,18 @@ def describe(dtype: np.dtype[Any]) -> Any:
         descr: Any = dtype.descr if dtype.names is not None else dtype.str
         if read_descr(descr) == dtype:
             return descr
-        reason = "it would come back as another one"
+        reason = "numpy.load would return another dtype"
     except (TypeError, ValueError) as error:
         reason = str(error)
     raise DtypeError(
         f"cannot describe dtype {dtype} in a .npy file ({reason}); use an anonymous "
-        "array (sharray.zeros), or a named one of the same bytes and a view of it: "
+        "array (sharray.zeros), or a view of a named array of plain bytes: "
         f"sharray.create(path, shape, 'V{dtype.itemsize}').view(dtype)"
     )
 
 
 def _without_metadata(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """As `numpy.save` does, or ``descr`` would have it in place of the fields."""
+    """Remove metadata as `numpy.save` does; else ``descr`` would hide the fields."""
     if dtype.subdtype is not None:
         base, shape = dtype.subdtype
         return np.dtype((_without_metadata(base), shape))
@@ -113,24 +113,24 @@ def read_descr(descr: Any) -> np.dtype[Any]:
     Raises
     ------
     ValueError
-        There is none.
+        There is no such dtype.
     DtypeError
-        Its elements are not plain bytes.
+        The elements of the dtype are not plain bytes.
     """
     _check_descr(descr)
     try:
         found = npy_format.descr_to_dtype(descr)
     except Exception as error:
-        # NumPy raises what it happens to meet, SystemError and OverflowError
-        # included; a header must not get past this line as anything else. Nor may
-        # the message: Python refuses to print numbers of many digits.
+        # NumPy raises many types here, SystemError and OverflowError among them. A bad
+        # header must raise ValueError only. Its message is made here, too, since
+        # Python may refuse to print numbers of many digits.
         raise ValueError(f"NumPy has no such dtype ({error})") from None
     check_dtype(found)
     return found
 
 
 def _check_descr(descr: Any) -> None:
-    """Pass on to NumPy only what `descr_to_dtype` is meant for."""
+    """Refuse a ``descr`` that is not of the form that `descr_to_dtype` expects."""
     if isinstance(descr, str):
         if not _TEXT.fullmatch(descr) or _BAD_DIVISOR.search(descr):
             raise ValueError(f"descr {descr!r:.80} is not a dtype")
@@ -144,7 +144,7 @@ def _check_descr(descr: Any) -> None:
             _check_field(field)
     else:
         raise ValueError(
-            f"descr must be a string or a list, found a {type(descr).__name__}"
+            f"descr must be a string or a list, got a {type(descr).__name__}"
         )
 
 
@@ -174,9 +174,10 @@ def _check_subarray_shape(shape: Any) -> None:
 
 
 def spell(dtype: np.dtype[Any]) -> str | np.dtype[Any]:
-    """Return a string that says all of a dtype, or else the dtype, to be pickled.
+    """Return a string that describes a whole dtype, or else the dtype, to be pickled.
 
-    Its `str` does not tell a long from a long long, nor a character from bytes.
+    The string of the dtype itself (`numpy.dtype.str`) is not enough: it is the same for
+    long and long long, and for a character and bytes.
 
     Examples
     --------
@@ -199,7 +200,7 @@ def spell(dtype: np.dtype[Any]) -> str | np.dtype[Any]:
 
 @functools.lru_cache(maxsize=256)
 def spelled(text: str) -> np.dtype[Any]:
-    """Return the dtype that a string from `spell` names, ValueError if it is none.
+    """Return the dtype that a string from `spell` names; else raise ValueError.
 
     Examples
     --------

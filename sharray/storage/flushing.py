@@ -1,8 +1,8 @@
-"""Flushing: write changed pages to the disk, and remember what failed.
+"""Flushing: write changed pages to the disk, and remember failures.
 
-The system tells one caller of msync(2) of a loss, once. So a segment keeps the first
-fault where all processes see it, and each later flush raises it until `clear_fault`:
-a flush that returns means that everything before it is on the disk.
+The system reports a loss to one caller of msync(2), once. So a segment keeps the first
+fault in its trailer, where all processes see it. Each later flush raises it until
+`clear_fault`. If a flush returns, all data written before it is on the disk.
 """
 
 from __future__ import annotations
@@ -24,20 +24,21 @@ def flush(
     Parameters
     ----------
     segment : Segment
-        The file, mapped.
+        The mapped file.
     address : int
-        Where the range begins in memory.
+        Address of the start of the range in memory.
     start, nbytes : int
-        The range in the file.
+        Position and length of the range in the file, in bytes.
     wait : bool
-        False only starts the writing, where the system can.
+        With False, only start the writing, if the system can do that.
 
     Raises
     ------
     FlushError
-        It failed, now or at any time since the last `clear_fault`.
+        This flush failed, or an earlier one since the last `clear_fault`.
     ArrayGoneError
-        Somebody else has removed or replaced the file.
+        The file was removed or replaced, other than by `sharray.unlink` in this
+        process.
     """
     if segment.mode == "c":
         return
@@ -50,18 +51,18 @@ def flush(
         with interrupts.deferred():
             if _start_writeback(segment, start, nbytes):
                 return
-    # Ctrl-C must not come between msync and the note of its fault: the system does
-    # not tell again. It would not end msync in any case.
+    # Ctrl-C must not come between msync and recording its error, since the system
+    # reports it only once. It would not interrupt msync in any case.
     with interrupts.deferred():
         _sync(segment, address, nbytes)
-    # The system may have told another process of a loss that this one was not told of.
+    # The system may have reported a loss to another process, and not to this one.
     _raise_fault(segment)
-    # Last: the file can be replaced while this process waits for the disk.
+    # Checked last: the file can be replaced while this process waits for the disk.
     if segment.find_path() is None:
         raise ArrayGoneError(
             f"cannot flush the array {segment.path!r}: its file was removed or "
-            "replaced, and what this array holds is under no name; save it with "
-            "numpy.save, or open the new file and assign to that",
+            "replaced, so no file name leads to this array's data; save the data with "
+            "numpy.save(path, array), or open the new file and assign to it",
             segment.path,
         )
 
@@ -70,10 +71,10 @@ def _sync(segment: Segment, address: int, nbytes: int) -> None:
     try:
         memory.sync(address, nbytes)
     except OSError as error:
-        if is_unsupported(error):  # nothing was lost, so nothing is remembered
+        if is_unsupported(error):  # nothing was lost, so record no fault
             raise FlushError(
                 f"{segment.path!r}: its file system cannot flush ({error.strerror}), "
-                "so a power cut may lose what is not on the disk yet; keep the "
+                "so a power cut may lose data that is not on the disk yet; keep the "
                 "array on another disk",
                 segment.path,
                 error.errno,
@@ -87,16 +88,16 @@ def _raise_fault(segment: Segment) -> None:
     if code:
         raise FlushError(
             f"{segment.path!r}: data did not reach the disk "
-            f"({os.strerror(code)}), and what is in memory may differ from "
-            "what a restart finds; save the array elsewhere, repair the "
-            "disk, then call sharray.clear_fault(path)",
+            f"({os.strerror(code)}), so memory may not match the disk after a reboot; "
+            "save the array elsewhere, repair the disk, then call "
+            f"sharray.clear_fault({segment.path!r})",
             segment.path,
             code,
         )
 
 
 def _start_writeback(segment: Segment, start: int, nbytes: int) -> bool:
-    # The descriptor was closed after mapping; only the same file will do.
+    # The descriptor was closed after mapping, so open the same file again.
     try:
         fd = files.open_existing(segment.path, writable=True)
     except OSError:

@@ -1,9 +1,8 @@
 """The header block: bytes to dtype, order and shape, and back.
 
-Whatever `numpy.load` reads without pickle, this reads, and equally. But headers come
-from files that anybody may have written: a text is parsed, never evaluated, every
-descr is checked before NumPy sees it, and sizes are Python integers, which do not
-wrap.
+This reads every header that `numpy.load` reads without pickle, with the same result.
+Headers are not trusted. Their text is parsed, never evaluated; every descr is checked
+before NumPy sees it; and sizes are Python integers, which do not wrap around.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from .format import (
 from .literal import read_literal
 
 _MAGIC = b"\x93NUMPY"
-# Version to the struct of the length, and the encoding of the text: NEP 1.
+# By version: struct format of the length, and encoding of the text (NEP 1).
 _VERSIONS: dict[tuple[int, ...], tuple[str, str]] = {
     (1, 0): ("<H", "latin-1"),
     (2, 0): ("<I", "latin-1"),
@@ -39,9 +38,9 @@ _MAX_INTP = int(np.iinfo(np.intp).max)
 
 
 class Header(NamedTuple):
-    """What a header says, checked."""
+    """The checked contents of a header."""
 
-    # Of a new array: all of it, also what a header leaves out.
+    # For a new array, the whole dtype, with the parts that a header leaves out.
     dtype: np.dtype[Any]
     fortran_order: bool
     shape: tuple[int, ...]
@@ -51,26 +50,26 @@ class Header(NamedTuple):
 
 
 def check_shape(shape: tuple[int, ...], itemsize: int) -> int:
-    """Refuse what no array can have; returns the size of the data in bytes."""
+    """Check that an array can have a shape, and return its size in bytes."""
     if len(shape) > _MAX_DIMS:
-        raise ShapeError(f"expected at most {_MAX_DIMS} dimensions, found {len(shape)}")
+        raise ShapeError(f"expected at most {_MAX_DIMS} dimensions, got {len(shape)}")
     for index, n in enumerate(shape):
         if n < 0:
             raise ShapeError(
-                f"expected dimensions of 0 or more, that at index {index} is negative"
+                f"expected dimensions of 0 or more, got a negative one at index {index}"
             )
     nbytes = math.prod(n or 1 for n in shape) * max(itemsize, 1)
     if nbytes > _MAX_INTP:
-        # Not the number itself: Python refuses to print the largest ones.
+        # Not the number itself: Python refuses to print very large ones.
         raise ShapeError(
-            f"expected at most 2**{_MAX_INTP.bit_length()} bytes, as any address "
-            f"space has, found about 2**{nbytes.bit_length() - 1}"
+            f"expected at most 2**{_MAX_INTP.bit_length()} bytes, the limit of the "
+            f"address space, got about 2**{nbytes.bit_length() - 1}"
         )
     return math.prod(shape) * itemsize
 
 
 class NewHeader(NamedTuple):
-    """The header block of a new file, and what it is meant to say."""
+    """The header block of a new file, and the contents that it stands for."""
 
     block: bytes
     header: Header
@@ -83,26 +82,26 @@ def encode(
     *,
     as_bytes: bool = False,
 ) -> NewHeader:
-    """Describe a new array, whose dtype and shape were checked.
+    """Make the header of a new array from a checked dtype and shape.
 
     Parameters
     ----------
     dtype : dtype
-        Of the array. The header that is returned has this very dtype, also where
-        the block leaves out part of it, such as its metadata.
+        Dtype of the array. The returned header has exactly this dtype, even if the
+        block leaves out part of it, such as metadata.
     shape : tuple of int
-        Of the array.
+        Shape of the array.
     fortran_order : bool
-        Of the array.
+        True if the array is column-major.
     as_bytes : bool, default False
-        Let the block say bytes (``|V8``) where it cannot say the dtype: for files
-        that others open by handle, which says it.
+        If the block cannot describe the dtype, let it describe bytes (``|V8``). This is
+        for files that others open by handle, since a handle has the dtype.
 
     Raises
     ------
     DtypeError
-        A ``.npy`` header cannot describe the dtype, or it has so many fields that
-        the header would be too long.
+        A ``.npy`` header cannot describe the dtype, or would be too long because of
+        its many fields.
 
     Examples
     --------
@@ -117,7 +116,7 @@ def encode(
             raise
         block = _compose(f"|V{dtype.itemsize}", shape, fortran_order)
     nbytes = math.prod(shape) * dtype.itemsize
-    # Its trailer tells a new file from others, so that it needs no checksum.
+    # The trailer of a new file identifies it, so it needs no checksum.
     return NewHeader(block, Header(dtype, fortran_order, shape, len(block), nbytes, 0))
 
 
@@ -139,7 +138,7 @@ def _compose(descr: Any, shape: tuple[int, ...], fortran_order: bool) -> bytes:
 
 
 def _block_size(text_length: int) -> int:
-    """Room for the text, a prefix of up to 12 bytes and the newline."""
+    """Return the block size for a text, a prefix of up to 12 bytes and the newline."""
     needed = text_length + 13
     for size in (BLOCK, 2 * BLOCK, LONGEST_BLOCK_FOR_NUMPY):
         if needed <= size:
@@ -147,75 +146,78 @@ def _block_size(text_length: int) -> int:
     if needed > LONGEST_HEADER:
         raise DtypeError(
             f"cannot describe the dtype in a .npy file: its header would be {needed} "
-            f"bytes long, the limit is {LONGEST_HEADER}; use fewer fields, or a "
-            "subarray such as ('values', 'f8', (1000,)) in place of many"
+            f"bytes long, but the limit is {LONGEST_HEADER}; use fewer fields, or one "
+            "subarray such as ('values', 'f8', (1000,)) instead of many fields"
         )
     return round_up(needed)
 
 
 def full_length(start: bytes, path: str) -> int:
-    """Length of the whole header in bytes, read from the start of the file.
+    """Return the length of a header in bytes, given the first bytes of the file.
 
-    Raises FormatError if this is no ``.npy`` file, or the header is too long.
+    Raises
+    ------
+    FormatError
+        The file is not a ``.npy`` file, or its header is too long.
     """
     if start[:6] != _MAGIC:
         raise FormatError(
             f"{path!r} is not an array file: expected it to begin with {_MAGIC!r}, "
-            f"found {start[:6]!r}; only .npy files can be opened",
+            f"got {start[:6]!r}; only .npy files can be opened",
             path,
         )
     version = tuple(start[6:8])
     if version not in _VERSIONS:
         raise FormatError(
-            f"{path!r} has .npy version {version}, expected one of "
-            f"{sorted(_VERSIONS)}; write it again with numpy.save",
+            f"{path!r} has an unknown .npy version: expected one of "
+            f"{sorted(_VERSIONS)}, got {version}; write it again with numpy.save",
             path,
         )
     length_struct = _VERSIONS[version][0]
     prefix = 8 + struct.calcsize(length_struct)
     if len(start) < prefix:
         raise FormatError(
-            f"{path!r} ends within its header: it was truncated, restore it from a "
-            "copy",
+            f"{path!r} ends within its header; the file was truncated: restore it from "
+            "a backup",
             path,
         )
     (length,) = struct.unpack(length_struct, start[8:prefix])
     if prefix + length > LONGEST_HEADER:
         raise FormatError(
-            f"{path!r} has a header of {prefix + length} bytes, the limit is "
-            f"{LONGEST_HEADER}; write it with fewer or shorter field names",
+            f"{path!r} has too long a header: expected at most {LONGEST_HEADER} bytes, "
+            f"got {prefix + length}; write it with fewer or shorter field names",
             path,
         )
     return prefix + int(length)
 
 
-# The start of a header block to the block, what it says, and the descr. A program
-# opens many files with equal headers, and parsing one takes 40 us. Hashing a whole
-# block would take 1 us, comparing it takes 0.1.
+# A cache: programs open many files with equal headers, and parsing one takes 40 us. The
+# key is only the start of the block, since hashing a whole block takes 1 us, and
+# comparing it 0.1 us. The values are the block, its contents, and the descr.
 _known: dict[bytes, tuple[bytes, Header, Any]] = {}
 _KEY_SIZE = 128
 _MOST_KNOWN = 256
 
 
 def recall(start: bytes) -> Header | None:
-    """The header that a file begins with, if `decode` has seen the very same."""
+    """Return the header at the start of a file if `decode` has seen it, else None."""
     found = _known.get(start[:_KEY_SIZE])
     if found is None or not start.startswith(found[0]):
         return None
     _, header, descr = found
     if header.dtype.names is None:
         return header
-    # Whoever has an array may rename its dtype's fields, in place: each gets its own.
+    # A user may rename the fields of a dtype in place, so each array gets its own.
     return header._replace(dtype=read_descr(descr))
 
 
 def decode(block: bytes, path: str) -> Header:
-    """Check a whole header, of the length that `full_length` says.
+    """Read and check a whole header, whose length is that of `full_length`.
 
     Raises
     ------
     FormatError
-        It is not one that `numpy.load` reads without pickle.
+        `numpy.load` would not read this header without pickle.
     """
     try:
         header, descr = _decode(block)
@@ -228,7 +230,7 @@ def decode(block: bytes, path: str) -> Header:
     except ValueError as error:
         raise FormatError(
             f"{path!r} has a bad header: {error}; if numpy.load reads it, write it "
-            "again with numpy.save, else restore it from a copy",
+            "again with numpy.save, else restore it from a backup",
             path,
         ) from None
     if len(_known) >= _MOST_KNOWN:
@@ -248,11 +250,11 @@ def _decode(block: bytes) -> tuple[Header, Any]:
         raise ValueError(f"expected {encoding} text, {error.reason}") from None
     literal = read_literal(text, of_python_2=version <= (2, 0))
     if not isinstance(literal, dict) or set(literal) != _KEYS:
-        raise ValueError(f"expected a dict of {sorted(_KEYS)}, found {text[:80]!r}")
+        raise ValueError(f"expected a dict of {sorted(_KEYS)}, got {text[:80]!r}")
     fortran_order, shape = literal["fortran_order"], literal["shape"]
     if not isinstance(fortran_order, bool):
         raise ValueError("expected True or False as fortran_order")
-    # Not what was found, which Python may refuse to print.
+    # The message leaves out the value, which Python may refuse to print.
     if not (isinstance(shape, tuple) and all(type(n) is int for n in shape)):
         raise ValueError("expected a tuple of integers as shape")
     dtype = read_descr(literal["descr"])

@@ -1,4 +1,4 @@
-"""The text of a header: a literal of Python, parsed and never evaluated."""
+"""The text of a header: a Python literal, which is parsed and never evaluated."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from .format import BLOCK, LONGEST_FOR_NUMPY
 
-# A string, or a number with the suffix of Python 2's long integers.
+# A string, or a number with the suffix of long integers in Python 2.
 _LONG_OF_PYTHON_2 = re.compile(
     r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
     r"|\b(0[xXoObB][0-9a-fA-F_]+|[0-9][0-9_]*)(?:(?:[ \t]|\\\n)*L\b)+"
@@ -27,14 +27,15 @@ def read_literal(text: str, *, of_python_2: bool) -> Any:
     Parameters
     ----------
     text : str
-        Of a header.
+        Text of a header.
     of_python_2 : bool
-        Accept its long integers, which end with ``L``.
+        Accept the long integers of Python 2, which end with ``L``.
 
     Raises
     ------
     ValueError
-        It is none, or has many characters and is not as `numpy.save` writes it.
+        The text is not a literal, or it is long and `numpy.save` would write it
+        differently.
 
     Examples
     --------
@@ -49,7 +50,7 @@ def read_literal(text: str, *, of_python_2: bool) -> Any:
         except SyntaxError:
             if not of_python_2:
                 raise
-            # Nor do old versions care for spaces after a last line break.
+            # Old versions ignore spaces after the last line break, too.
             tree = _parse(_LONG_OF_PYTHON_2.sub(r"\1\2", text).rstrip())
         return _value_of(tree.body)
     except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError) as error:
@@ -57,26 +58,26 @@ def read_literal(text: str, *, of_python_2: bool) -> Any:
 
 
 def _check_long_text(text: str) -> None:
-    # Python's parser may need much time and memory for what is no such text.
+    # Python's parser may need much time and memory for other texts.
     padding = len(text) - len(text.rstrip())
     if padding > 2 * BLOCK or not _TEXT_OF_NUMPY.fullmatch(text):
         raise ValueError(
-            f"it has {len(text)} characters, expected at most {LONGEST_FOR_NUMPY}, as "
-            "in numpy.load, if it is other than numpy.save writes it"
+            f"expected at most {LONGEST_FOR_NUMPY} characters, or a text as numpy.save "
+            f"writes it, got {len(text)} characters"
         )
 
 
 def _parse(text: str) -> ast.Expression:
     for _ in range(_ATTEMPTS):
-        # SystemError: up to Python 3.12, if another thread parses at the same time: the
-        # parser counts how deep it is for all threads together (gh-106905).
+        # Up to Python 3.12, the parser raises SystemError if another thread parses at
+        # the same time: it has one depth counter for all threads (gh-106905).
         with suppress(SystemError):
             return ast.parse(text.lstrip(" \t"), mode="eval")
-    raise ValueError("Python's parser fails, as other threads use it; try again")
+    raise ValueError("Python's parser fails while other threads use it; try again")
 
 
 def _value_of(node: ast.expr | None) -> Any:
-    # Not ast.literal_eval, each call of which leaves a cycle of 11 objects.
+    # Not ast.literal_eval: each call leaves a reference cycle of 11 objects.
     match node:
         case ast.Constant(value):
             return value
@@ -90,4 +91,4 @@ def _value_of(node: ast.expr | None) -> Any:
             return +number
         case ast.UnaryOp(ast.USub(), ast.Constant(int(number))):
             return -number
-    raise ValueError(f"found a {type(node).__name__}")
+    raise ValueError(f"expected literals, got a {type(node).__name__}")

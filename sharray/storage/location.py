@@ -1,9 +1,8 @@
-"""Where arrays live: paths on a disk, ``shm://`` names, and the RAM directory.
+"""Locations of arrays: paths on a disk, ``shm://`` names, and the RAM directory.
 
-The RAM directory is one of our own for each user, with mode 0700, below
-/dev/shm; the environment variable ``SHARRAY_RAM_DIR`` names another parent.
-Named arrays lie in it under their names, anonymous ones in ``.anonymous``
-under their uuid.
+Each user has a RAM directory below /dev/shm, with mode 0700. The environment variable
+``SHARRAY_RAM_DIR`` names another parent directory. Named arrays are in the RAM
+directory under their names, anonymous ones in ``.anonymous`` under their uuid.
 """
 
 from __future__ import annotations
@@ -30,24 +29,25 @@ SCHEME = "shm://"
 ENVIRONMENT_VARIABLE = "SHARRAY_RAM_DIR"
 _LIKE_A_SCHEME = re.compile(r"[a-z]+://|shm:", re.IGNORECASE)
 ANONYMOUS = ".anonymous"
-_ATTEMPTS = 1000  # to use a directory that others remove, 50 us each
+_ATTEMPTS = 1000  # for a directory that others keep removing; 50 us each
 _OURS = f"sharray-{os.getuid()}"
 
 
 class Location(NamedTuple):
-    """A file's absolute path, and whether it is in our RAM directory."""
+    """A file's absolute path, and a flag: True if it is in our RAM directory."""
 
     path: str
     in_ram: bool
 
 
 def locate(path: str | os.PathLike[str]) -> Location:
-    """Turn what a user wrote into the file that it means.
+    """Convert a path or name from a user to the location of a file.
 
     Raises
     ------
     ArrayNameError
-        An empty path, one with a NUL, bytes, or a bad ``shm://`` name.
+        The path is empty, contains NUL, or is of type bytes, or a ``shm://`` name is
+        bad.
 
     Examples
     --------
@@ -61,19 +61,18 @@ def locate(path: str | os.PathLike[str]) -> Location:
     text = os.fspath(path) if isinstance(path, os.PathLike) else path
     if not isinstance(text, str):
         raise ArrayNameError(
-            "expected a path as str or PathLike, found one of type "
-            f"{type(text).__name__}"
+            f"expected a path as str or PathLike, got one of type {type(text).__name__}"
         )
     if not text or "\0" in text or not _is_encodable(text):
         raise ArrayNameError(
-            f"{text!r} is not a path: expected characters that a file name can have, "
-            "and at least one",
+            f"{text!r} is not a path: expected a non-empty file name without NUL, in "
+            "characters that the file system's encoding has; choose another name",
             text,
         )
     if not text.startswith(SCHEME) and _LIKE_A_SCHEME.match(text):
         raise ArrayNameError(
             f"{text!r} is neither a path nor a name in RAM: expected {SCHEME}name for "
-            "the latter; write ./ in front if it is a path",
+            "an array in RAM; if it is a path, write ./ in front",
             text,
         )
     if not text.startswith(SCHEME):
@@ -82,8 +81,8 @@ def locate(path: str | os.PathLike[str]) -> Location:
     parts = text.removeprefix(SCHEME).split("/")
     if any(not part or part.startswith(".") for part in parts):
         raise ArrayNameError(
-            f"{text!r} is not a name for an array in RAM: expected parts "
-            "separated by single slashes, none empty or with a leading dot",
+            f"{text!r} is not a name for an array in RAM: expected parts separated by "
+            f"single slashes, none empty or with a leading dot, as in {SCHEME}run7/a",
             text,
         )
     return Location(os.path.join(ram_directory(), *parts), True)
@@ -97,13 +96,13 @@ def _is_encodable(text: str) -> bool:
 
 
 def is_in_ram(path: str) -> bool:
-    """Whether an absolute path lies in our RAM directory."""
-    # The first test spares most paths the look at the environment.
+    """Tell whether an absolute path is in our RAM directory."""
+    # For most paths, the first test saves reading the environment.
     return _OURS in path and path.startswith(ram_directory() + os.sep)
 
 
 def ram_directory() -> str:
-    """Our directory for arrays in RAM, whether it exists or not."""
+    """Return the path of our RAM directory, which need not exist."""
     return _ram_directory(os.environ.get(ENVIRONMENT_VARIABLE, ""))
 
 
@@ -114,7 +113,7 @@ def _ram_directory(chosen: str) -> str:
         if chosen:
             raise ArrayNotFoundError(
                 f"{ENVIRONMENT_VARIABLE} names {parent!r}, which is not a directory; "
-                "create it, or name another",
+                "create it, or name another directory",
                 parent,
             )
         import tempfile  # costs 5 ms, and few machines have no /dev/shm
@@ -124,29 +123,29 @@ def _ram_directory(chosen: str) -> str:
 
 
 def anonymous_directory() -> str:
-    """Where arrays without a name have their file once others may need it."""
+    """Return the directory of the anonymous arrays that others may open."""
     return os.path.join(ram_directory(), ANONYMOUS)
 
 
 def anonymous_path(uuid: bytes) -> str:
-    """The file of the anonymous array with this uuid."""
+    """Return the path of the anonymous array with this uuid."""
     return os.path.join(anonymous_directory(), uuid.hex() + ".npy")
 
 
 def is_anonymous(path: str) -> bool:
-    """Whether a path lies where anonymous arrays do."""
+    """Tell whether a path is in the directory of anonymous arrays."""
     return os.path.dirname(path) == anonymous_directory()
 
 
 def display_name(path: str) -> str:
-    """A path as the user would write it: ``shm://...`` if it is in RAM."""
+    """Return a path as the user would write it: ``shm://...`` if it is in RAM."""
     if not is_in_ram(path):
         return path
     return SCHEME + path.removeprefix(ram_directory() + os.sep)
 
 
 def dangling_target(path: str) -> str | None:
-    """Where a symbolic link leads if there is nothing; None for anything else."""
+    """Return the target of a dangling symbolic link; None for any other path."""
     try:
         leads_to = os.readlink(path)
     except OSError:
@@ -160,13 +159,13 @@ def make_ram_directories(directory: str) -> None:
     Raises
     ------
     UnsafePathError
-        One of them is a link, another user's, or open for others to write:
-        whoever controls a directory can replace what lies in it.
+        One of the directories is a link, belongs to another user, or can be written by
+        others. A user who controls a directory can replace the files in it.
     """
     root = ram_directory()
     if directory.startswith(root + os.sep):
         below = directory[len(root) :]
-    else:  # the root itself, or one from before the environment has changed
+    else:  # the root itself, or a path from before the environment changed
         below = os.sep + os.path.relpath(directory, root)
     path = root
     for part in below.split(os.sep):
@@ -189,25 +188,25 @@ def _explain_directory(error: OSError, path: str) -> StorageError:
     explained = room.explain_no_room(error, doing, path, 0, ENVIRONMENT_VARIABLE)
     if isinstance(explained, NoSpaceError):
         return explained
-    # Every remedy for a file can be one here, too, but this one always is.
+    # The remedies for a file may help here, too, but this one always helps.
     message = f"{explained}, or name another directory in {ENVIRONMENT_VARIABLE}"
     return type(explained)(message, path, explained.code)
 
 
 def check_ram_directories(path: str) -> None:
-    """Refuse a file in RAM whose directories are not ours alone."""
+    """Refuse a file in RAM if others can write to its directories."""
     root = ram_directory()
     directory = os.path.dirname(path)
     while True:
         try:
             fault = directories.private_directory_fault(directory)
         except OSError:
-            return  # opening the file will say it better
+            return  # opening the file will raise a better error
         if fault:
             raise UnsafePathError(
-                f"cannot trust {path!r}: its directory {directory!r} is not ours alone "
-                f"({fault}); remove that, or name another parent directory in "
-                f"{ENVIRONMENT_VARIABLE}",
+                f"cannot trust {path!r}: its directory {directory!r} is not private "
+                f"({fault}); remove that directory, or name another parent directory "
+                f"in {ENVIRONMENT_VARIABLE}",
                 path,
             )
         if directory == root or len(directory) <= len(root):
@@ -216,7 +215,7 @@ def check_ram_directories(path: str) -> None:
 
 
 def tidy_ram_directories(directory: str) -> None:
-    """Remove `directory` and its parents down to the RAM directory, if empty."""
+    """Remove `directory` and its parents up to the RAM directory, if empty."""
     root = ram_directory()
     remove = directories.remove_directory_if_empty
     while len(directory) >= len(root) and remove(directory):
@@ -229,12 +228,12 @@ def link_into_ram_directory(fd: int, path: str) -> None:
 
 
 def in_ram_directory(directory: str, act: Callable[[], T]) -> T:
-    """Do something in a directory in RAM, which is created as needed."""
+    """Call a function that needs a directory in RAM; create the directory first."""
     for _ in range(_ATTEMPTS):
         try:
             make_ram_directories(directory)
             return act()
         except FileNotFoundError:
-            pass  # a process that ended has removed the empty directory meanwhile
+            pass  # another process, at its end, has removed the empty directory
     make_ram_directories(directory)
     return act()

@@ -1,7 +1,7 @@
-"""Making array files: complete and leased before anybody can see them.
+"""Making array files, complete and leased before another process can see them.
 
-Descriptors, names and mappings are undone by blocks that a signal could skip, so the
-callers defer signals. They are let in while something takes long.
+Callers defer signals, since a signal could skip the blocks that undo descriptors, names
+and mappings. Long operations allow signals again.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from .format import TRAILER_SIZE, round_up
 from .header import NewHeader
 from .segment import Segment
 
-# Each array without a name needs a descriptor until it gets one; the usual
-# limit is 1024.
+# Each array without a name keeps a file descriptor open until it gets a name. The usual
+# limit of descriptors is 1024.
 _MOST_UNNAMED = 64
 
-# To let signals in meanwhile takes longer than they would wait.
+# Smaller files are allocated faster than signals can be allowed and deferred again.
 _SOON_ALLOCATED = 1 << 20
 
 Blocks = Iterable[memoryview]
@@ -34,9 +34,9 @@ class Made(NamedTuple):
     Attributes
     ----------
     segment : Segment
-        The file, mapped.
+        The mapped file.
     has_replaced : bool
-        Whether another file had the name before.
+        True if another file had the name before.
     """
 
     segment: Segment
@@ -51,27 +51,29 @@ def create(
     overwrite: bool,
     permissions: int | None,
 ) -> Made:
-    """Create the file of an array that has a name, and map it.
+    """Create the file of a named array, and map it.
 
-    Call it with signals deferred until the array exists, and `undo` it if one came.
+    Call this with signals deferred until the array exists. If a signal came, call
+    `undo`.
 
     Parameters
     ----------
     place : Location
-        Where.
+        Location of the file.
     new : NewHeader
         From `sharray.storage.header.encode`.
     contents : iterable of memoryview, optional
-        All of the data in file order; zeros without it.
+        All data in file order; zeros by default.
     overwrite : bool
-        Replace what has the name, atomically; who has that mapped keeps it.
+        Replace an existing file atomically. Processes that have it mapped keep it.
     permissions : int, optional
-        Mode bits of the file; those of what is replaced, or else 0600, without.
+        Mode bits of the file. By default, those of the file that it replaces, or else
+        0600.
 
     Raises
     ------
     ArrayExistsError, NoSpaceError, AccessError, StorageError
-        Nothing is left behind then, and nothing replaced.
+        The file cannot be made. No file is left behind or replaced.
     """
     layout = _Layout(new, anonymous=False)
     file = None
@@ -84,19 +86,19 @@ def create(
         explained = _explain(error, layout.size, path)
         if place.in_ram and not isinstance(explained, UnsafePathError):
             location.tidy_ram_directories(os.path.dirname(path))
-        if explained is error:  # which is not its own cause
+        if explained is error:  # an error is not its own cause
             raise
         raise explained from error
-    except BaseException:  # of the contents, which are converted as they are written
+    except BaseException:  # from converting the contents, which happens while writing
         if place.in_ram:
             location.tidy_ram_directories(os.path.dirname(place.path))
         raise
 
 
 def undo(made: Made) -> None:
-    """Remove a new file that nobody is told of.
+    """Remove a new file whose creation is not reported to the caller.
 
-    What was replaced is gone for good, so the new file stays for it.
+    If it replaced a file, it stays, since the old file cannot be restored.
     """
     segment = made.segment
     path = segment.path
@@ -110,7 +112,7 @@ def undo(made: Made) -> None:
 
 
 class _NewFile:
-    """A file from its first byte until it has its name."""
+    """A new file, from its first byte until it has its name."""
 
     def __init__(
         self,
@@ -127,7 +129,7 @@ class _NewFile:
         self._fd, self._temporary = naming.new_file(place)
 
     def create(self, contents: Blocks | None, permissions: int | None) -> Segment:
-        """Write it, map it, and give it its name."""
+        """Write and map the file, and give it its name."""
         try:
             _write(self._fd, self._layout, contents, self.place.path)
             try:
@@ -148,7 +150,7 @@ class _NewFile:
             return segment
         with interrupts.allowed():
             files.sync_file(self._fd)
-        # Both can fail, so they come before it has its name.
+        # Opening the directory and mapping can fail, so they precede the name.
         directory = files.open_directory(os.path.dirname(self.place.path))
         try:
             segment = self._layout.map(self._fd, self.place)
@@ -168,21 +170,21 @@ class _NewFile:
         self._temporary = None
 
     def _keep_name(self, segment: Segment, directory: int | None) -> None:
-        """Bring the name to the disk, and have the mapping know it."""
+        """Write the name to the disk, and map the file by its name."""
         try:
             if directory is not None:
                 with interrupts.allowed():
                     files.sync_directory(directory)
             segment.map_by_name()
         except BaseException:
-            # What was replaced is gone for good, so the new file stays for it.
+            # If the file replaced another, it stays: that one cannot be restored.
             if self._old is None:
                 naming.remove(self._fd, self.place.path)
             segment.unmap()
             raise
 
     def _copy(self) -> None:
-        """Go on with a copy that has a name, if only a temporary one."""
+        """Continue with a copy of the file that has a temporary name."""
         copy, self._temporary = naming.new_visible_file(self.place.path)
         original, self._fd = self._fd, copy
         try:
@@ -195,10 +197,10 @@ class _NewFile:
 def create_anonymous(
     new: NewHeader, contents: Blocks | None, *, unnamed_so_far: int
 ) -> Segment:
-    """Create an array in RAM that ends with its last holder, and map it.
+    """Create an anonymous array in RAM, and map it; call this with signals deferred.
 
-    It has no name before it is published, or `unnamed_so_far` others in this
-    process have none. Call it with signals deferred.
+    Its file gets a name when it is published. It gets one at once if the process has
+    too many files without names already, of which there are `unnamed_so_far`.
     """
     layout = _Layout(new, anonymous=True)
     path = location.anonymous_path(layout.trailer.uuid)
@@ -231,7 +233,7 @@ def create_anonymous(
 
 
 class _Layout:
-    """Where things lie in a new file."""
+    """The positions of header, data and trailer in a new file."""
 
     def __init__(self, new: NewHeader, *, anonymous: bool) -> None:
         self.block, self.header = new
@@ -251,7 +253,7 @@ class _Layout:
 
 
 def _write(fd: int, layout: _Layout, contents: Blocks | None, path: str) -> None:
-    """Write the whole file, so that no page of it can lack room later."""
+    """Write the whole file, so that all of its pages have room from now on."""
     room.check_room(fd, layout.size, path)
     if contents is not None:
         with interrupts.allowed():
@@ -269,7 +271,7 @@ def _write(fd: int, layout: _Layout, contents: Blocks | None, path: str) -> None
 def _write_contents(fd: int, layout: _Layout, contents: Blocks) -> None:
     position = len(layout.block)
     for part in contents:
-        # write(2) into fresh pages is twice as fast as faulting them in.
+        # write(2) to new pages is twice as fast as page faults on them.
         files.write_at(fd, part, position)
         position += part.nbytes
     files.write_at(fd, bytes(layout.trailer_offset - position), position)
@@ -281,8 +283,9 @@ def _explain(error: OSError, size: int, path: str) -> StorageError:
     directory = os.path.dirname(path)
     if isinstance(error, FileNotFoundError) and not os.path.isdir(directory):
         return ArrayNotFoundError(
-            f"cannot create {path!r}: there is no directory {directory!r}; create it "
-            "first ('~' is not expanded, pathlib.Path.expanduser does that)",
+            f"cannot create {path!r}: there is no directory {directory!r}; call "
+            f"os.makedirs({directory!r}) first ('~' is not expanded; "
+            "os.path.expanduser does that)",
             path,
         )
     variable = location.ENVIRONMENT_VARIABLE if location.is_in_ram(path) else ""

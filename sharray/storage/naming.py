@@ -1,8 +1,8 @@
-"""How a new file gets its name: complete at once, and never another file's.
+"""Naming of new files: only when complete, and never by taking another file's name.
 
-A new file has no name while it is written (O_TMPFILE), so that killing its process
-leaves nothing. It gets one by a link, or, to replace another file, by a link under a
-temporary name and a rename. File systems that lack one of these calls:
+A new file has no name while it is written (O_TMPFILE), so that it vanishes if its
+process is killed. A link gives it its name. To replace another file, it gets a
+temporary name by a link, and its own by a rename. Some file systems lack these calls:
 
 ===================  =============================================================
 missing              instead
@@ -10,11 +10,11 @@ missing              instead
 O_TMPFILE            a temporary name from the beginning
 link of such a file  a copy under a temporary name
 link                 rename without replacing
-that as well         the name is claimed by an empty file, which a rename replaces
+both                 an empty file claims the name, and a rename replaces that file
 ===================  =============================================================
 
-Only the last one can be seen by others: an empty file for a moment, which a killed
-process leaves behind.
+Other processes can notice only the last one: for a moment, they see an empty file. If
+the process is killed at that moment, the empty file stays.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ from ..system import files
 from . import location
 from .lifetime import lease
 
-# How names end that a file has only until it gets its own.
+# The suffix of temporary names.
 UNFINISHED = ".new"
 
-_LONGEST_PART = 200  # of another name, to stay below the usual 255 bytes
+_LONGEST_PART = 200  # of the file's name, so that all stays below the usual 255 bytes
 
 T = TypeVar("T")
 
-# Whether a file without a name can get one, by directory.
+# By directory: True if a file without a name can get one there.
 _can_name: dict[str, bool] = {}
 
 
 def new_file(place: location.Location) -> tuple[int, str | None]:
-    """Open a leased file without a name, or else with a temporary one."""
+    """Open a leased file without a name, or else with a temporary name."""
     directory = os.path.dirname(place.path)
     fd = None
     if _can_name.get(directory, True):
@@ -60,10 +60,11 @@ def new_visible_file(path: str) -> tuple[int, str]:
 
 
 def new_nameable_file(directory: str, path: str) -> int | None:
-    """Open a leased file without a name in RAM that can surely be given one later.
+    """Open a leased file in RAM without a name, if it can get a name later.
 
-    Returns None where there are no such files. That is tried once: an array that
-    others have mapped cannot be copied any more.
+    Return None if the file system cannot do that. This is tried once per directory. It
+    must be known in advance, since the fallback, a copy, is impossible once processes
+    have mapped the array.
     """
     if directory not in _can_name:
         _can_name[directory] = _try_to_name(directory)
@@ -76,7 +77,7 @@ def new_nameable_file(directory: str, path: str) -> int | None:
 
 
 def new_file_in_ram(path: str) -> int:
-    """Open a leased file in RAM that has its name from the beginning."""
+    """Open a leased file in RAM that has its name from the start."""
     return location.in_ram_directory(os.path.dirname(path), lambda: open_visible(path))
 
 
@@ -94,7 +95,7 @@ def _try_to_name(directory: str) -> bool:
         return False
     hold_or_close(fd, directory)
     try:
-        # Not in `directory`, where every file that can be seen is a whole array.
+        # Not in `directory`, where every visible file must be a complete array.
         root = location.ram_directory()
         _claim_beside(
             os.path.join(root, "trial"),
@@ -112,7 +113,7 @@ def _try_to_name(directory: str) -> bool:
 
 
 def hold_or_close(fd: int, path: str) -> None:
-    """Take the lease on a file that was just opened, and close it if that fails."""
+    """Take the lease on a newly opened file, and close the file if that fails."""
     try:
         lease.hold(fd, path)
     except BaseException:
@@ -132,7 +133,7 @@ def open_visible(path: str) -> int:
             remove(fd, path)
             files.close(fd)
             raise
-        files.close(fd)  # somebody reaped it before it was leased
+        files.close(fd)  # another process reaped it before the lease was taken
 
 
 class NoLinksError(Exception):
@@ -147,9 +148,9 @@ def give_name(
     Raises
     ------
     NoLinksError
-        It has no name, and cannot get one: copy it into a `new_visible_file`.
+        The file has no name, and cannot get one. Copy it into a `new_visible_file`.
     OSError
-        It still has its temporary name then, if it had one.
+        A system call failed. The file keeps its temporary name, if it had one.
     """
     if temporary is not None:
         _rename(fd, temporary, place.path, overwrite)
@@ -181,12 +182,12 @@ def _link(fd: int, path: str, in_ram: bool) -> None:
 
 
 def _rename(fd: int, temporary: str, path: str, overwrite: bool) -> None:
-    """Turn a temporary name into the file's own."""
+    """Replace a file's temporary name by its own."""
     if not _is_named(fd, temporary):
-        # Locks of some network file systems hold on one machine only.
+        # On some network file systems, a lock is valid on one machine only.
         raise StorageError(
             f"cannot create the array {path!r}: another program, or one on another "
-            f"machine, has removed {temporary!r}; create it again",
+            f"machine, has removed {temporary!r}; create the array again",
             path,
         )
     if overwrite:
@@ -204,7 +205,7 @@ def _rename(fd: int, temporary: str, path: str, overwrite: bool) -> None:
 
 
 def _rename_over_claim(temporary: str, path: str) -> None:
-    """Claim the name by an empty file, then replace that."""
+    """Claim the name with an empty file, then replace that file."""
     claim = files.open_new(path)
     try:
         try:
@@ -219,23 +220,23 @@ def _rename_over_claim(temporary: str, path: str) -> None:
 
 
 def remove(fd: int, path: str) -> None:
-    """Take a name back from an open file, if it still has it."""
+    """Remove a name of an open file, if it still has that name."""
     with suppress(OSError):
         if _is_named(fd, path):
             files.unlink(path)
 
 
 def _is_named(fd: int, path: str) -> bool:
-    """Whether an open file, whose inode nobody else can have, has this name."""
+    """Tell whether an open file has this name; its inode is unique while it is open."""
     status = files.status(fd)
     return files.names_same_file(path, status.st_dev, status.st_ino, follow=False)
 
 
 def _claim_beside(path: str, claim: Callable[[str], T]) -> tuple[str, T]:
-    """Do something with a free name in the same directory; returns both.
+    """Call `claim` with a free temporary name beside `path`; return name and result.
 
-    The names are the same each time, and what a killed process has left under
-    one is leased by nobody: it is reaped and its name used.
+    The names are the same each time. If a killed process has left a file under one of
+    them, no process leases it. Then the file is reaped, and the name is used.
     """
     directory, name = os.path.split(path)
     name = os.fsdecode(os.fsencode(name)[:_LONGEST_PART])

@@ -1,8 +1,8 @@
-"""What a new file replaces: which file that is, and who may use it.
+"""Replacing a file: find the file to replace, and keep its access rights.
 
-The target of a symbolic link is replaced, not the link. Owner, group and mode of the
-old file go over to the new one as far as this user may set them, and nobody ever gets
-more access than before. Access control lists and other extended attributes do not.
+If the name is a symbolic link, its target is replaced. The new file gets owner, group
+and mode of the old one, as far as this user may set them. No user ever gets more access
+than before. Access control lists and other extended attributes are not kept.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ _PRIVATE = 0o600
 def target(
     place: Location, *, overwrite: bool
 ) -> tuple[Location, os.stat_result | None]:
-    """Find out where a new file goes, and what is there to be replaced.
+    """Return the location for a new file, and the status of the file to replace.
 
     Raises
     ------
     ArrayExistsError, ArrayNotFoundError, UnsafePathError, StorageError
-        The name is taken, by something that is not to be, or cannot be, replaced.
+        The name is taken, and its file must not or cannot be replaced.
     """
     path = place.path
     try:
         found = os.lstat(path)
     except OSError:
-        return place, None  # making the file says better what is wrong
+        return place, None  # making the file will raise a better error
     if stat.S_ISLNK(found.st_mode):
         if not overwrite:
             raise _taken_by_link(path)
@@ -47,12 +47,12 @@ def target(
     if stat.S_ISDIR(found.st_mode):
         raise explain(OSError(errno.EISDIR, ""), "create the array", path)
     if not overwrite:
-        # A link would find out too, but only after everything was written.
+        # A link would fail, too, but only after the whole file was written.
         raise explain(OSError(errno.EEXIST, ""), "create the array", path)
     if not files.is_regular(found):
         raise ArrayExistsError(
-            f"cannot create the array {path!r}: a device, pipe or socket has this "
-            "name, expected a regular file to replace; choose another name",
+            f"cannot create the array {path!r}: expected a regular file to replace, "
+            "got a device, pipe or socket; choose another name",
             path,
         )
     return place, found
@@ -65,14 +65,14 @@ def _taken_by_link(path: str) -> StorageError:
         return explain(OSError(code, ""), "create the array", path)
     return ArrayExistsError(
         f"cannot create the array {path!r}: the name is taken by a symbolic link to "
-        f"{leads_to!r}, where there is nothing; remove the link, or create the array "
+        f"{leads_to!r}, which does not exist; remove the link, or create the array "
         "there",
         path,
     )
 
 
 def _follow(place: Location) -> tuple[str, os.stat_result]:
-    """Follow a link as open(2) does, which follows not every link in a /tmp."""
+    """Follow a link as open(2) does, which refuses some links in a /tmp."""
     path = place.path
     if place.in_ram:
         raise explain(OSError(errno.ELOOP, ""), "create the array", path)
@@ -83,20 +83,20 @@ def _follow(place: Location) -> tuple[str, os.stat_result]:
     except FileNotFoundError as error:
         raise ArrayNotFoundError(
             f"cannot create the array {path!r}: it is a symbolic link to "
-            f"{dangling_target(path)!r}, where there is nothing to overwrite; remove "
-            "the link, or create the array there",
+            f"{dangling_target(path)!r}, which does not exist; remove the link, or "
+            "create the array there",
             path,
         ) from error
     except PermissionError as error:
         raise UnsafePathError(
             f"cannot create the array {path!r}: it is a symbolic link that this user "
-            "may not follow; name the file to which it leads",
+            "may not follow; name the target of the link instead",
             path,
         ) from error
     if not os.path.samestat(meant, status):
         raise UnsafePathError(
-            f"cannot create the array {path!r}: somebody else has just changed this "
-            "symbolic link; check it, and name the file to which it leads",
+            f"cannot create the array {path!r}: another process has just changed this "
+            "symbolic link; check it, and name the target of the link instead",
             path,
         )
     return found, status
@@ -108,18 +108,18 @@ def set_access(fd: int, old: os.stat_result | None, permissions: int | None) -> 
     Parameters
     ----------
     fd : int
-        The new file, which nobody else can open.
+        The new file, which no other process can open yet.
     old : os.stat_result, optional
-        What it is to replace.
+        Status of the file to replace.
     permissions : int, optional
-        Mode bits; those of `old`, or else 0600, without.
+        Mode bits. By default, those of `old`, or else 0600.
     """
     if old is None:
         files.set_permissions(fd, _PRIVATE if permissions is None else permissions)
         return
     new = files.status(fd)
     if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
-        # First: with the mode already set, others could open it for a moment.
+        # Before the mode: else others could open the file for a moment.
         if not files.set_owner(fd, old.st_uid, old.st_gid):
             files.set_owner(fd, -1, old.st_gid)
         new = files.status(fd)
@@ -129,11 +129,13 @@ def set_access(fd: int, old: os.stat_result | None, permissions: int | None) -> 
 
 
 def _mode_of(old: os.stat_result, new: os.stat_result) -> int:
-    """The old mode, without what it would give to others in a group of another user."""
+    """Return the old mode without rights that would widen access for a new owner."""
     mode = old.st_mode & 0o777
     owner, group, others = mode >> 6, mode >> 3 & 7, mode & 7
-    if new.st_uid != old.st_uid:  # the old owner is now one of the group, or of others
+    if new.st_uid != old.st_uid:  # the old owner now has the rights of group or others
         group, others = group & owner, others & owner
-    if new.st_gid != old.st_gid:  # members of one group are others now, and conversely
+    if (
+        new.st_gid != old.st_gid
+    ):  # members of the old group are others now, and vice versa
         group = others = group & others
     return owner << 6 | group << 3 | others

@@ -1,4 +1,4 @@
-"""Room for a new file: refusing early, and saying what there is too little of."""
+"""Room for a new file: refuse early, and name the resource that is short."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import sys
 from ..errors import NoSpaceError, StorageError, explain
 from ..system import file_systems, files
 
-# Asking how much memory there is costs 50 us, too much for small arrays.
+# To ask for the available memory takes 50 us, too long for small arrays.
 _WORTH_ASKING = 64 << 20
 
 
 def check_room(fd: int, size: int, path: str) -> None:
-    """Refuse at once what would fail only after minutes of writing.
+    """Refuse a file at once if writing it would fail, perhaps after minutes.
 
-    Or not even fail: a RAM disk accepts more than there is memory, and then the
-    kernel kills somebody. Beyond the limit on the size of files (ulimit -f), it
+    Some writes would not even fail. A RAM disk accepts more data than there is memory;
+    then the kernel kills a process. Beyond the limit on file sizes (ulimit -f), it
     kills this process, unless SIGXFSZ is ignored.
     """
     if size > file_systems.size_limit():
@@ -33,9 +33,9 @@ def check_room(fd: int, size: int, path: str) -> None:
     available = limits.available_memory()
     if available is not None and size > available:
         raise NoSpaceError(
-            f"cannot create the array {path!r}: it needs {size} bytes, {available} are "
-            "free of the memory of this machine or container; end programs that use "
-            "much, or create the array on a disk",
+            f"cannot create the array {path!r}: it needs {size} bytes, but this "
+            f"machine or container has only {available} bytes of memory free; end "
+            "programs that use much memory, or create the array on a disk",
             path,
         )
 
@@ -43,20 +43,20 @@ def check_room(fd: int, size: int, path: str) -> None:
 def explain_no_room(
     error: OSError, doing: str, path: str, size: int, variable: str = ""
 ) -> StorageError:
-    """Say of what there is too little: bytes, files, a quota, or a limit.
+    """Return an error that names the short resource: bytes, inodes, quota, or limit.
 
     Parameters
     ----------
     error : OSError
-        ENOSPC, EDQUOT or EFBIG; any other is explained as elsewhere.
+        ENOSPC, EDQUOT or EFBIG. Any other error is passed to `sharray.errors.explain`.
     doing : str
         See `sharray.errors.explain`.
     path : str
-        The file or directory that was to be made.
+        The file or directory that could not be made.
     size : int
-        Its bytes.
+        Its size in bytes.
     variable : str, optional
-        The environment variable that names another directory for it.
+        Environment variable that can name another directory for it.
     """
     explained = explain(error, doing, path)
     if not isinstance(explained, NoSpaceError):
@@ -70,45 +70,44 @@ def explain_no_room(
 
 
 def _missing(code: int, size: int, directory: str, in_ram: bool) -> tuple[str, str]:
-    """The problem and the remedy."""
+    """Return the problem and the remedy."""
     needed, free = f"it needs {size} bytes", _free_bytes(directory)
     if code == errno.EFBIG:
         limit = file_systems.size_limit()
         if size > limit:
             return (
-                f"{needed}, and files of this process may have at most {limit}",
+                f"{needed}, but files of this process may have at most {limit}",
                 "raise the limit (ulimit -f)",
             )
         return (
-            f"{needed}, and its file system does not hold files this large",
+            f"{needed}, but its file system does not support files this large",
             "choose another directory",
         )
     if code == errno.EDQUOT:
         return (
-            f"{needed}, and the disk quota of this user, group or project is used up "
+            f"{needed}, but the disk quota of this user, group or project is used up "
             f"({_told(free, ' bytes')} in {directory!r})",
-            "remove what is not needed (see quota -s), or choose another directory",
+            "remove files (see quota -s), or choose another directory",
         )
     if file_systems.free_inodes(directory) == 0:
         more = " (mount -o remount,nr_inodes=...)" if in_ram else ""
         return (
-            f"all inodes of {directory!r} are used up: its file system holds no more "
-            f"files, though {_told(free, ' bytes')}",
-            f"remove files (df -i {directory} counts them), or give it more{more}",
+            f"all inodes of {directory!r} are used up: its file system can hold no "
+            f"more files, although {_told(free, ' bytes')}",
+            f"remove files (df -i {directory} counts them), or add inodes{more}",
         )
     problem = f"{needed}, {_told(free)} in {directory!r} ({os.strerror(code)})"
     if size <= free:
         return (
-            f"{problem}, so a quota, or what the file system keeps for itself, is in "
-            "the way",
-            "remove what is not needed, or choose another directory",
+            f"{problem}, so a quota or a reserve of the file system is the limit",
+            "remove files, or choose another directory",
         )
     if in_ram:
         return problem, (
-            "remove what is not needed, run sharray.gc(), give the RAM disk more room "
+            "remove files, call sharray.gc(), give the RAM disk more room "
             "(mount -o remount,size=... /dev/shm, or --shm-size in docker)"
         )
-    return problem, "remove what is not needed, or choose another directory"
+    return problem, "remove files, or choose another directory"
 
 
 def _free_bytes(directory: str) -> int:
@@ -116,7 +115,7 @@ def _free_bytes(directory: str) -> int:
         try:
             return file_systems.free_bytes(directory)
         except OSError:
-            # It may be one of those that could not be made.
+            # The directory may not exist, if it could not be made.
             if directory == os.path.dirname(directory):
                 return sys.maxsize
             directory = os.path.dirname(directory)

@@ -20,36 +20,36 @@ from .lifetime import lease, transit
 from .trailer import Trailer
 
 _LOOK_INTERVAL = 0.01
-IDENTITY_SIZE = 32  # what `identity_of` returns
-_LARGEST_ERRNO = 4095  # errno(3); the word may hold anything
-# Names that NFS and FUSE give to a removed file until its last user lets go of it.
+IDENTITY_SIZE = 32  # bytes that `identity_of` returns
+_LARGEST_ERRNO = 4095  # errno(3); the word in the file can have any value
+# Names that NFS and FUSE give to a removed file while it is in use.
 _NAMES_OF_REMOVED = (".nfs", ".fuse_hidden")
 # Reentrant: garbage collection may run a __del__ that sends another array.
 _publishing = threading.RLock()
 
 
 class Segment:
-    """One array file, mapped whole.
+    """One array file, mapped as a whole.
 
     Attributes
     ----------
     path : str
-        Absolute path of the file, which an anonymous array has only once it
-        was `publish`-ed. Others may have changed it since; see `find_path`.
+        Absolute path of the file. An anonymous array's file has it only after
+        `publish`. Other processes may have changed it since; see `find_path`.
     mode : str
         ``r``, ``r+`` or ``c``, as in `numpy.memmap`.
     mapping : mmap.mmap
         The file from its first byte to its last.
     header : Header
-        As it was when the file was mapped.
+        Header at the time of mapping.
     trailer : Trailer or None
         None for a foreign ``.npy`` file.
     identity : bytes
-        Device, inode and uuid: equal for equal memory only.
+        Device, inode and uuid. Two segments with equal identities are the same file.
     volatile : bool
-        Whether the file is in memory and flushing means nothing.
+        True if the file is in memory, so that flushing has no effect.
     unlinked : bool
-        Whether this program has removed the file itself, by `sharray.unlink`.
+        True if this process has removed the file by `sharray.unlink`.
     """
 
     __slots__ = (
@@ -88,12 +88,12 @@ class Segment:
         self.header = header
         self.trailer = trailer
         self.size = status.st_size
-        # First byte of the data in the file, and the first behind it.
+        # Position of the first byte of the data, and of the byte after the last.
         self.data_range = header.data_offset, header.data_offset + header.nbytes
         self.device, self.inode = status.st_dev, status.st_ino
         self.identity = identity_of(status, header, trailer)
         self.volatile = file_systems.is_volatile(fd, status.st_dev, is_known=in_ram)
-        # A copy of such a file elsewhere is its owner's, and not ours to remove.
+        # A user's copy of such a file elsewhere is not anonymous, and never removed.
         self.anonymous = (
             trailer is not None and trailer.anonymous and location.is_anonymous(path)
         )
@@ -105,19 +105,19 @@ class Segment:
         self.mapping: mmap.mmap = memory.map_file(
             fd, self.size, writable=mode != "r", private=mode == "c"
         )
-        # While this exists, mapping.close() is an error instead of a crash.
+        # While this exists, mapping.close() raises an error instead of crashing.
         self._pin = memoryview(self.mapping)
 
     @property
     def words(self) -> memoryview[int]:
-        """The trailer page as 64-bit words; of segments with a trailer only."""
+        """The trailer page as 64-bit words, for segments with a trailer only."""
         if self._words is None:
             self._words = self._pin[self.size - TRAILER_SIZE :].cast("Q")
         return self._words
 
     @property
     def data(self) -> memoryview:
-        """All bytes of the data."""
+        """The bytes of the data."""
         first, end = self.data_range
         return self._pin[first:end]
 
@@ -126,15 +126,16 @@ class Segment:
     def find_path(self) -> str | None:
         """Return the file's present path; None if it was removed or replaced.
 
-        An array follows its file. If that was renamed, or a directory of its path, or
-        if a symbolic link in it leads elsewhere now, `path` becomes the present one.
+        An array follows its file. The file or a directory of its path may have been
+        renamed, or a symbolic link in the path changed. Then `path` becomes the present
+        path.
         """
         same = self.device, self.inode
         if files.names_same_file(self.path, *same):
             return self.path
         if self.anonymous or self.unlinked:
             return None
-        # Others know of a rename only by the name: this costs a look at all mappings.
+        # The system has the name after a rename; this reads the table of all mappings.
         found = mappings.path_at(self._address())
         if found is None or os.path.basename(found).startswith(_NAMES_OF_REMOVED):
             return None
@@ -143,34 +144,36 @@ class Segment:
             return found
         if found.endswith(mappings.DELETED) or not files.is_out_of_sight(found):
             return None
-        return self.path  # it has a name, and we may not look at it
+        return self.path  # it has a name, but we have no permission to look it up
 
     def map_by_name(self) -> None:
-        """Map a new file once more, in the same place, by the name that it has now.
+        """Map a new file again, at the same address, by its present name.
 
-        The system knows a mapped file by the name that it was opened by. A new file
-        had none, or another one, and would count as deleted for `find_path`. Where
-        this fails, that is so, and the array is usable all the same.
+        The system shows a mapped file under the name by which it was opened. A new file
+        had no name, or another one, so `find_path` would take it for deleted. If this
+        fails, it does, but the array stays usable.
         """
-        with suppress(OSError):  # somebody has removed it already
+        with suppress(OSError):  # another process has removed it already
             fd = files.open_existing(self.path, writable=True)
             try:
                 status = files.status(fd)
                 if (status.st_dev, status.st_ino) == (self.device, self.inode):
-                    lease.hold(fd, self.path)  # before: the old mapping's goes with it
+                    lease.hold(
+                        fd, self.path
+                    )  # first: the old lease ends with the old mapping
                     memory.map_over(self._address(), self.size, fd)
             finally:
                 files.close(fd)
 
     @property
     def durable(self) -> bool:
-        """Whether flushing brings the data to a disk where it can be found again."""
+        """True if flushing writes the data to a named file on a disk."""
         if self.volatile or self.anonymous or self.mode == "c":
             return False
         return self.find_path() is not None
 
     def _address(self) -> int:
-        """Where the mapping begins in memory."""
+        """Return the address of the mapping."""
         view = np.frombuffer(self._pin, np.uint8)
         return int(view.__array_interface__["data"][0])
 
@@ -183,7 +186,7 @@ class Segment:
         return code if code <= _LARGEST_ERRNO else errno.EIO
 
     def set_fault(self, code: int) -> None:
-        """Remember for all processes that data was lost; 0 forgets it."""
+        """Record for all processes that data was lost; 0 clears the record."""
         if self.trailer is None:
             self._local_fault = code
         else:
@@ -192,16 +195,16 @@ class Segment:
     # -- anonymous arrays ----------------------------------------------------
 
     def keep_unnamed(self, fd: int) -> None:
-        """Stay without a name; `fd` is what `publish` will need, and ours now."""
+        """Keep the file unnamed; take over `fd`, which `publish` needs."""
         self._unnamed_fd = fd
 
     def publish(self) -> None:
         """Give an anonymous array's file its name, so that others can map it.
 
-        Until then the file has none, and even SIGKILL to its last holder frees
-        the memory at once.
+        Before this, the file has no name. If its last holder is killed, even by
+        SIGKILL, the system frees the memory at once.
         """
-        # In this order, so that Ctrl-C ends the wait for another thread.
+        # In this order, so that Ctrl-C interrupts the wait for another thread.
         with _publishing, interrupts.deferred():
             fd = self._unnamed_fd
             if fd is None:
@@ -216,18 +219,19 @@ class Segment:
             files.close(fd)
 
     def check_reachable(self) -> None:
-        """Refuse to send a handle that nobody could open.
+        """Refuse to send a handle that no process could open.
 
-        In the receiver it would be too late: `multiprocessing.Pool` takes an
-        OSError there for the end of its queue, and waits for ever.
+        An error in the receiver would be too late. There, `multiprocessing.Pool`
+        interprets an OSError as the end of its queue, and waits forever.
 
         Raises
         ------
         ArrayGoneError
-            The file was removed or replaced; who has it mapped keeps it.
+            The file was removed or replaced. Processes that have it mapped keep it.
         """
-        # Looking costs 2 us. Who removes a file within this interval could as well
-        # have done so with the handle under way, which nobody can prevent.
+        # A look-up takes 2 us, so its result is reused for a short time. If a file is
+        # removed in that time, it could as well be removed while the handle is sent,
+        # which nothing can prevent.
         now = clock.monotonic()
         if now < self._reachable_until:
             return
@@ -236,17 +240,17 @@ class Segment:
             self._reachable_until = 0.0
             raise ArrayGoneError(
                 f"cannot send the array {self.path!r}: its file was removed or "
-                "replaced, and other processes can open it no more; keep the file "
-                "until all have opened it, or send a copy",
+                "replaced, so other processes cannot open it any more; keep the file "
+                "until all have opened it, or send a copy (array.copy())",
                 self.path,
             )
 
     def record_sent(
         self, *, to_strangers: bool = False, maybe_kept: bool = False
     ) -> int:
-        """A handle of an anonymous array is about to leave: the token for it.
+        """Record that a handle of an anonymous array will be sent; return its token.
 
-        One that was opened read-only by its path cannot note down anything.
+        An array that was opened read-only by its path cannot record it: the token is 0.
 
         Parameters
         ----------
@@ -263,15 +267,15 @@ class Segment:
         )
 
     def record_received(self, token: int) -> None:
-        """The handle with this token has arrived."""
+        """Record that the handle with this token has arrived."""
         if token and self.anonymous and self.mode == "r+":
             transit.record_received(self.words, token)
 
     def release(self) -> None:
-        """Unmap, and remove the file of an anonymous array that was the last.
+        """Unmap; also remove the file of an anonymous array without other holders.
 
-        If somebody has exported the mapping's buffer past us, it stays mapped
-        until that is gone too, and garbage collection removes the file.
+        If another object still uses the mapping's buffer, the file stays mapped as long
+        as that object lives. Then garbage collection removes the file.
         """
         is_unmapped = self.unmap()
         if self._unnamed_fd is not None:
@@ -281,7 +285,7 @@ class Segment:
             lease.reap(self.path)
 
     def unmap(self) -> bool:
-        """Give up the mapping and nothing else; False if others use its buffer."""
+        """Unmap and do nothing else; return False if the buffer is still in use."""
         if self._words is not None:
             self._words.release()
         self._pin.release()
@@ -296,24 +300,24 @@ class Segment:
     ) -> None:
         """Give up the lease while arrays on the mapping still exist.
 
-        For the end of a process: they go on showing the same memory, and the
-        file of an anonymous array is removed if this was its last holder.
+        This is for the end of a process. Its arrays continue to show the same memory.
+        The file of an anonymous array is removed if this process was its last holder.
 
         Parameters
         ----------
         address : int
-            Where the mapping begins.
+            Address of the mapping.
         ending : int
             See `sharray.storage.lifetime.transit.is_awaited`.
         descriptors : Descriptors
             From `sharray.system.memory.descriptors_of_mappings`.
         """
         if self.mode != "r+":
-            return  # was opened by its path; the next process sweeps it up
+            return  # opened by its path; the next process removes it
         try:
             fd = files.open_existing(self.path, writable=True, follow=False)
         except OSError:
-            return  # it has no name, and ends with the process
+            return  # it has no name, so it ends with the process
         try:
             same = (self.device, self.inode)
             status = files.status(fd)
@@ -331,11 +335,11 @@ class Segment:
 def identity_of(
     status: os.stat_result, header: Header, trailer: Trailer | None
 ) -> bytes:
-    """32 bytes that are equal for the same file only.
+    """Return 32 bytes that are equal only for the same file.
 
-    The uuid alone would not do, since copying a file copies it; nor the inode
-    alone, since it comes back. A foreign file has no uuid, but at least it must
-    not have been rewritten with another header or size.
+    The uuid alone is not enough, since a copy of a file has the same uuid. Nor is the
+    inode alone, since inodes are reused. A foreign file has no uuid: its size and the
+    checksum of its header take that place.
     """
     if trailer is None:
         uuid = struct.pack("<QQ", status.st_size, header.checksum)
@@ -345,7 +349,7 @@ def identity_of(
 
 
 def _renew_lock_after_fork() -> None:
-    # Another thread of the parent may have held it.
+    # Another thread of the parent may have held it at the fork.
     global _publishing
     _publishing = threading.RLock()
 

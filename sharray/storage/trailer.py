@@ -1,4 +1,4 @@
-"""The trailer page: what a file is, and the words that all processes share."""
+"""The trailer page: constant facts about a file, and words shared by all processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CONSTANT = struct.Struct("<8sHHI16sQQq")
 _CHECKED = struct.Struct(_CONSTANT.format + "I")
 CONSTANT_SIZE = 64
 
-# Where the shared words lie, as indices of 64-bit words from the page's start.
+# Positions of the shared words, as indices of 64-bit words in the page.
 GENERATION_WORD = 64 // 8
 OWNER_WORD = 72 // 8
 CHANNEL_WORD = 80 // 8
@@ -39,14 +39,14 @@ class Trailer(NamedTuple):
 
 
 def new_trailer(data_offset: int, nbytes: int, *, anonymous: bool) -> Trailer:
-    """A trailer for a new file, with a uuid that no other file has."""
+    """Make the trailer of a new file, with a uuid that no other file has."""
     return Trailer(
         os.urandom(16), anonymous, data_offset, round_up(nbytes), clock.time_ns()
     )
 
 
 def encode(trailer: Trailer) -> bytes:
-    """The constant part as bytes; the rest of a new page is zeros."""
+    """Return the constant part as bytes; the rest of a new page is zeros."""
     kind = KIND_ANONYMOUS if trailer.anonymous else KIND_NAMED
     body = _CONSTANT.pack(
         _MAGIC,
@@ -62,12 +62,12 @@ def encode(trailer: Trailer) -> bytes:
 
 
 def decode(constant: bytes, file_size: int, path: str) -> Trailer | None:
-    """Read the first bytes of the last page; None if it is no trailer.
+    """Decode the first bytes of the last page; return None if it is no trailer.
 
     Raises
     ------
     FormatError
-        It has the magic, but is damaged or of a newer version.
+        The page has the magic, but is damaged or has an unknown version.
     """
     if not constant.startswith(_MAGIC) or len(constant) < CONSTANT_SIZE:
         return None
@@ -76,16 +76,17 @@ def decode(constant: bytes, file_size: int, path: str) -> Trailer | None:
     )
     if version != VERSION:
         raise FormatError(
-            f"{path!r} has trailer version {version}, expected {VERSION}; it was "
-            "written by another version of sharray (numpy.load still reads it)",
+            f"{path!r} was written by another version of sharray: expected trailer "
+            f"version {VERSION}, got {version}; read it with numpy.load, and write it "
+            "again with numpy.save",
             path,
         )
     found = zlib.crc32(constant[: _CONSTANT.size])
     if crc != found or data_offset + capacity + TRAILER_SIZE != file_size:
         raise FormatError(
             f"{path!r} has a damaged trailer: expected checksum {crc:#010x} and "
-            f"{data_offset + capacity + TRAILER_SIZE} bytes, found {found:#010x} and "
-            f"{file_size}; numpy.load still reads it, numpy.save writes it anew",
+            f"{data_offset + capacity + TRAILER_SIZE} bytes, got {found:#010x} and "
+            f"{file_size}; read it with numpy.load, and write it again with numpy.save",
             path,
         )
     return Trailer(uuid, kind == KIND_ANONYMOUS, data_offset, capacity, created_ns)

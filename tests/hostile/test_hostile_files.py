@@ -245,5 +245,7 @@ def test_a_shared_lock_of_another_program_is_no_obstacle(valid: bytes) -> None:
 def test_numpy_reads_what_sharray_calls_damaged(valid: bytes) -> None:
     # The message promises it.
     Path("x.npy").write_bytes(_with_trailer(valid, 16, b"?", signed=False))
-    refused(sh.FormatError, lambda: sh.open("x.npy"), "numpy.load still", "x.npy")
+    refused(
+        sh.FormatError, lambda: sh.open("x.npy"), "read it with numpy.load", "x.npy"
+    )
     assert np.load("x.npy").sum() == 84

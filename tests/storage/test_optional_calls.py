@@ -202,7 +202,7 @@ def test_a_temporary_file_that_another_machine_took_is_not_given_the_name() -> N
         pytest.MonkeyPatch.context() as patch,
     ):
         patch.setattr(files, "set_permissions", steal)
-        with pytest.raises(sh.StorageError, match="create it again"):
+        with pytest.raises(sh.StorageError, match="create the array again"):
             sh.create("a.npy", 3, overwrite=True)
     assert os.listdir() == [".a.npy.0.new"]
     assert Path(".a.npy.0.new").read_bytes() == b"half of theirs"

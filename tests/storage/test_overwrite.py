@@ -67,7 +67,7 @@ def test_a_link_is_not_followed_unless_overwriting() -> None:
 
 def test_a_dangling_link_is_called_so() -> None:
     os.symlink("nowhere/field.npy", "link.npy")
-    says = r"symbolic link to 'nowhere/field\.npy', where there is nothing"
+    says = r"symbolic link to 'nowhere/field\.npy', which does not exist"
     refused(sh.ArrayExistsError, lambda: sh.create("link.npy", 3), says, "link.npy")
     for act in (
         lambda: sh.create("link.npy", 3, overwrite=True),

@@ -109,7 +109,7 @@ def test_memory_that_is_short_is_told_apart_from_the_disk(
 ) -> None:
     monkeypatch.setattr(limits, "available_memory", lambda: 100 << 20)
     for act in (lambda: sh.zeros(15 << 20), lambda: sh.create("shm://a", 15 << 20)):
-        refused(sh.NoSpaceError, act, rf"{100 << 20} are free of the memory")
+        refused(sh.NoSpaceError, act, rf"{100 << 20} bytes of memory free")
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_memory_that_is_short_is_told_apart_from_the_disk(
     [
         (errno.EDQUOT, r"quota.*used up.*quota -s"),
         (errno.ENOSPC, r"needs \d+ bytes, \d+ are free in .*quota.*remove"),
-        (errno.EFBIG, r"its file system does not hold files this large.*choose"),
+        (errno.EFBIG, r"its file system does not support files this large.*choose"),
     ],
 )
 def test_a_quota_is_not_called_a_full_disk(code: int, says: str) -> None:
