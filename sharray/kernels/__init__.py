@@ -1,24 +1,24 @@
 """Kernels: functions that numba compiles once and that run in any process.
 
-Only `sharray.kernels.numba` imports numba, when a kernel is compiled. A process that
-gets a kernel's machine code needs none of it.
+Only `sharray.kernels.numba` imports numba, to compile a kernel. A process that
+receives a kernel's machine code does not need numba.
 
-===============  =============================================
-module           what it is for
-===============  =============================================
+===============  ====================================================
+module           contents
+===============  ====================================================
 `decorator`      `sharray.kernel`
-`kernel`         `Kernel`: called, compiled, pickled
-`source`         the function, here or pickled by its sender
-`jit`            whether numba is switched off
-`argument_keys`  types of arguments, and arguments as words
+`kernel`         `Kernel`: calls, compiles and pickles a function
+`source`         the Python function, present or pickled
+`jit`            the check for ``NUMBA_DISABLE_JIT``
+`argument_keys`  types of arguments, and arguments as 64-bit words
 `tuples`         named tuples
-`references`     what a kernel refers to
-`watching`       whether that was replaced since
-`outcome`        what a kernel returned, as bytes
-`failures`       what it raised
-`reductions`     how values are combined
+`references`     the objects that a kernel refers to
+`watching`       the check for referenced objects that were replaced
+`outcome`        the value that a kernel returned, as bytes
+`failures`       the exception that a kernel raised
+`reductions`     the named reductions ``sum``, ``min`` and ``max``
 `prange`         `sharray.prange`: the loop that a team splits
-`compiled`       a kernel's functions, ready to be called
-`numba`          from a function to machine code
-===============  =============================================
+`compiled`       machine code of a kernel, ready to be called
+`numba`          compilation of a function to machine code
+===============  ====================================================
 """

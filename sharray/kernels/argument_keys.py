@@ -1,16 +1,16 @@
-"""Arguments of kernels: what type each is, and how it is written into slots.
+"""Types of kernel arguments, and their encoding as slots.
 
-Nothing here needs numba, so that a process which received machine code can find
-out whether it fits without the third of a second that importing numba takes.
+Nothing here needs numba. So a process that received machine code can check whether
+it fits the arguments, without spending a third of a second on importing numba.
 
 A kernel's entry reads its arguments from *slots*, words of 64 bits:
 
-- an array is base, offset, axis, then the shape, then the strides. Its address is
-  ``bases[base] + offset``, so that processes which map a segment at different
-  addresses can share the slots. `axis` is the one along which the entry cuts out
-  the chunk, or -1.
-- a number is its bytes, padded to whole words; a tuple is its items, named or not.
-- a counter or barrier is the array of its cells.
+- An array is base, offset, axis, then the shape, then the strides. Its address is
+  ``bases[base] + offset``, so processes that map a segment at different addresses
+  can share the slots. The entry cuts out its chunk along `axis`; -1 means no cut.
+- A number is its bytes, padded to whole words.
+- A tuple or named tuple is its items.
+- A counter or barrier is the array of its cells.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ WORD = 8
 WHOLE = -1
 _INT64 = np.iinfo(np.int64)
 _CELLS = (Counter, Barrier)
-# Arrays whose values are their memory, and nothing else: no mask, no unit.
+# Array types whose values are fully in their memory: no mask, no unit.
 _PLAIN = {np.ndarray, np.memmap, np.recarray, SharedArray}
 
 
@@ -38,7 +38,7 @@ class ArrayKey(NamedTuple):
 
     dtype: np.dtype[Any]
     ndim: int
-    layout: str  # C, F, or A for any, as numba calls them
+    layout: str  # numba's names: C, F, or A for any
     writeable: bool
 
     def __str__(self) -> str:
@@ -47,7 +47,7 @@ class ArrayKey(NamedTuple):
 
 
 class NumberKey(NamedTuple):
-    """The type of a number, by the dtype of it."""
+    """The type of a number, given by its dtype."""
 
     dtype: np.dtype[Any]
 
@@ -77,7 +77,7 @@ class NamedTupleKey(NamedTuple):
 
 
 class CellsKey(NamedTuple):
-    """A counter or a barrier."""
+    """The type of a counter or a barrier."""
 
     kind: str
 
@@ -86,7 +86,7 @@ class CellsKey(NamedTuple):
 
 
 class NoneKey(NamedTuple):
-    """None."""
+    """The type of None."""
 
     def __str__(self) -> str:
         return "None"
@@ -101,7 +101,7 @@ _FLOAT = NumberKey(np.dtype(np.float64))
 
 
 def array_key(array: np.ndarray[Any, Any], axis: int = WHOLE) -> ArrayKey:
-    """The type of an array, or of the chunks that it is cut into along an axis.
+    """Return the type of an array, or of its chunks along an axis.
 
     Examples
     --------
@@ -110,8 +110,8 @@ def array_key(array: np.ndarray[Any, Any], axis: int = WHOLE) -> ArrayKey:
     array(float64, 2d, C) array(float64, 2d, C) array(float64, 2d, A)
     """
     flags = array.flags
-    # Chunks of one element along the axis may be contiguous by accident; only what
-    # holds for all of them counts.
+    # A chunk of one element along the axis may be contiguous by accident. The layout
+    # must hold for every chunk.
     if flags.c_contiguous and (axis <= 0 or set(array.shape[:axis]) == {1}):
         layout = "C"
     elif flags.f_contiguous and (
@@ -124,12 +124,12 @@ def array_key(array: np.ndarray[Any, Any], axis: int = WHOLE) -> ArrayKey:
 
 
 def key_of(value: object) -> Key:
-    """The type of an argument that is not cut into chunks.
+    """Return the type of an argument that is not cut into chunks.
 
     Raises
     ------
     TypeError
-        It is nothing that a kernel takes.
+        A kernel cannot take such an argument.
     """
     if type(value) is float:
         return _FLOAT
@@ -153,47 +153,47 @@ def key_of(value: object) -> Key:
             return NumberKey(dtype)
     if callable(value) and not isinstance(value, type):
         raise TypeError(
-            f"a kernel takes no functions as arguments, got {value!r}; have the kernel "
+            f"a kernel takes no functions as arguments, got {value!r}; let the kernel "
             "call it as a global or closure variable"
         )
     raise TypeError(
         "expected arrays, numbers, tuples of these, None, counters or barriers as "
-        f"arguments of a kernel, got {type(value).__name__}; pass what the kernel "
-        "needs of it as numbers or arrays"
+        f"arguments of a kernel, got {type(value).__name__}; pass its contents as "
+        "numbers or arrays"
     )
 
 
 def check_subclass(array: np.ndarray[Any, Any]) -> None:
-    """Refuse an array that is more than its memory: masked, or with a unit.
+    """Refuse an array with data outside its memory, such as a mask or a unit.
 
     Raises
     ------
     TypeError
-        A kernel would see the bare numbers.
+        A kernel would see only the bare numbers of the array.
     """
     kind = type(array)
     if kind not in _PLAIN:
         raise TypeError(
             f"expected a plain array as argument of a kernel, got {kind.__module__}."
-            f"{kind.__qualname__}, of which a kernel would see the bare numbers only; "
-            "pass numpy.asarray(x) if these will do, or what tells the rest as an "
+            f"{kind.__qualname__}: a kernel would see only its bare numbers; pass "
+            "numpy.asarray(x) if these are enough, and a mask or similar data as an "
             "array of its own"
         )
 
 
-# Where an array lies, as base and offset.
+# Returns the base and the offset of an array.
 Place = Callable[[np.ndarray[Any, Any]], tuple[int, int]]
 
 
 def array_slots(
     array: np.ndarray[Any, Any], place: tuple[int, int], axis: int = WHOLE
 ) -> list[int]:
-    """The slots of an array that lies at `place`."""
+    """Return the slots of an array that lies at `place`."""
     return [*place, axis, *array.shape, *array.strides]
 
 
 def number_slots(value: object, key: NumberKey) -> list[int]:
-    """The slots of a number."""
+    """Return the slots of a number."""
     raw = np.asarray(value, key.dtype).tobytes()
     raw = raw.ljust(-(-len(raw) // WORD) * WORD, b"\0")
     words: list[int] = np.frombuffer(raw, np.int64).tolist()
@@ -201,7 +201,7 @@ def number_slots(value: object, key: NumberKey) -> list[int]:
 
 
 def slots_of(value: Any, key: Key, place: Place) -> list[int]:
-    """The slots of an argument that is not cut into chunks."""
+    """Return the slots of an argument that is not cut into chunks."""
     if isinstance(key, NumberKey):
         return number_slots(value, key)
     if isinstance(key, ArrayKey):
@@ -218,5 +218,5 @@ def slots_of(value: Any, key: Key, place: Place) -> list[int]:
 
 
 def absolute(array: np.ndarray[Any, Any]) -> tuple[int, int]:
-    """The place of an array in a process that uses base 0 for address 0."""
+    """Return the place of an array for a process where base 0 is address 0."""
     return 0, array.__array_interface__["data"][0]

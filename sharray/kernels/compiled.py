@@ -1,4 +1,4 @@
-"""A kernel compiled for certain types, as it stands in this process."""
+"""A kernel compiled for certain types and loaded in this process."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from .prange import ALL
 
 COUNT_TYPE = ValueType((np.dtype(np.int64),), False)
 _VALUE = slice(FIRST_CELL, FIRST_CELL + 8)
-_NO_BASES = np.zeros(1, np.int64)  # slots then hold addresses
+_NO_BASES = np.zeros(1, np.int64)  # with base 0, slots hold plain addresses
 
 
 class Compiled:
-    """Entry and merge of a kernel, to be called here or sent elsewhere.
+    """Entry and merge functions of a kernel, to call here or send elsewhere.
 
     Parameters
     ----------
     entry_address, merge_address : int
-        Of the functions `ENTRY_TYPE` and `MERGE_TYPE`; 0 if there is none.
+        Addresses of functions of `ENTRY_TYPE` and `MERGE_TYPE`; 0 if there is none.
     value : ValueType, optional
-        What the kernel returns.
+        Type of the value that the kernel returns.
     code : MachineCode
         The same functions for other processes.
     reason : str
-        Why other processes cannot load it; empty if they can.
+        Why other processes cannot load the code; empty if they can.
     keep : object
-        What keeps the addresses valid.
+        An object that keeps the addresses valid.
     count : Compiled, optional
-        The kernel that counts the iterations of its loop over `prange`.
+        A kernel that counts the iterations of the loop over `prange`.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Compiled:
 
     @classmethod
     def loaded(cls, code: MachineCode, value: ValueType | None) -> Compiled:
-        """From machine code that another process compiled."""
+        """Load machine code that another process compiled."""
         count = None
         if code.loop is not None and code.loop.counting is not None:
             count = cls.loaded(code.loop.counting, COUNT_TYPE)
@@ -70,22 +70,27 @@ class Compiled:
         Returns
         -------
         value : object
-            What the kernel returned.
+            The value that the kernel returned.
         failure : Failure or None
-            What it raised.
+            The exception that it raised.
         """
         out, failure = self._run(slots.ctypes.data, _NO_BASES.ctypes.data)
         return (None if failure else read(self.value, bytes(out))), failure
 
     def iterations(self, slots: int, bases: int) -> tuple[int, Failure | None]:
-        """Count the iterations of the loop over `prange`; takes addresses.
+        """Count the iterations of the loop over `prange`.
+
+        Parameters
+        ----------
+        slots, bases : int
+            Addresses of the slots and of the bases.
 
         Returns
         -------
         length : int
-            How many there are; -1 if the loop is not reached.
+            Number of iterations; -1 if the kernel does not reach the loop.
         failure : Failure or None
-            What the kernel would raise before the loop.
+            The exception that the kernel would raise before the loop.
         """
         assert self.count is not None
         out, failure = self.count._run(slots, bases)
@@ -107,7 +112,7 @@ class Compiled:
         return out, capture(status, error.value or 0, raised) if failed else None
 
     def merge(self, out: int, other: int) -> Failure | None:
-        """Combine the outcome at an address with another one; returns its failure."""
+        """Merge the outcome at address `other` into that at `out`; return a failure."""
         if self._merge is None:
             return None
         error = ctypes.c_void_p()

@@ -1,4 +1,4 @@
-"""`kernel`: the decorator."""
+"""`kernel`: the decorator that turns a function into a kernel."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from ..errors import KernelError
 from .kernel import Kernel
 from .source import Function
 
-# Options of `sharray.Team.run`. A parameter of the same name could not be passed to
-# the kernel by keyword: the run would take it for itself.
+# Options of `sharray.Team.run`. A kernel's parameter of the same name could not be
+# passed by keyword: `run` would take it as its own option.
 RUN_OPTIONS = frozenset(
     {"axis", "chunk", "copy", "progress", "reduce", "schedule", "timeout"}
 )
 _REFUSED_OPTIONS = {
-    "cache": "numba's cache on the disk goes stale without notice; what is compiled "
-    "here is sent to the other processes instead",
+    "cache": "numba's cache on disk goes stale without notice; sharray sends the "
+    "compiled code to the other processes instead",
     "forceobj": "kernels run without the interpreter",
     "nopython": "kernels are always compiled in nopython mode",
 }
@@ -37,18 +37,18 @@ def kernel(
     function : callable
         A function that numba can compile, or one that ``numba.njit`` has returned.
     **options : object
-        Of ``numba.njit``, as in ``@sharray.kernel(fastmath=True)``.
+        Options of ``numba.njit``, as in ``@sharray.kernel(fastmath=True)``.
 
     Returns
     -------
     Kernel
-        Callable like the function.
+        A kernel that can be called like the function.
 
     Raises
     ------
     KernelError
-        It is no function, an option makes no sense for kernels, or a parameter has
-        the name of an option of `sharray.run`, such as ``copy`` or ``axis``.
+        `function` is not a function, kernels do not support an option, or a parameter
+        has the name of an option of `sharray.run`, such as ``copy`` or ``axis``.
 
     Examples
     --------
@@ -72,7 +72,7 @@ def kernel(
 
 
 def kernel_of(function: Function, options: dict[str, Any]) -> Kernel:
-    """The kernel of a function, which may be one already."""
+    """Return the kernel of a function; a kernel is returned as it is."""
     if isinstance(function, Kernel):
         if options:
             raise KernelError(f"{function!r} has its options already")
@@ -80,12 +80,12 @@ def kernel_of(function: Function, options: dict[str, Any]) -> Kernel:
     plain = getattr(function, "py_func", function)
     if not inspect.isfunction(plain):
         raise KernelError(
-            f"expected a function to make a kernel of, found {type(function).__name__}"
+            f"expected a function to make a kernel of, got {type(function).__name__}"
         )
     if plain is not function and options:
         raise KernelError(
-            f"{plain.__name__!r} has the options that numba.njit got; pass them there, "
-            "or make the kernel of the plain function"
+            f"{plain.__name__!r} already has the options of numba.njit; pass them "
+            "there, or make the kernel of the plain function"
         )
     _refuse_option_names(plain)
     return Kernel(function, options)

@@ -1,9 +1,9 @@
-"""What a kernel raised, taken out of machine code and rebuilt as an exception.
+"""Exceptions of kernels: copied from machine code and rebuilt in the caller.
 
 numba's code returns a pointer to a structure that describes the exception: see
-``excinfo_t`` and ``set_dynamic_user_exc`` in numba/core/callconv.py. It is copied
-where the kernel ran, and unpickled only where the caller is: the exception's class
-may be known there alone.
+``excinfo_t`` and ``set_dynamic_user_exc`` in numba/core/callconv.py. The process that
+ran the kernel copies the structure. Only the calling process unpickles the exception,
+since perhaps no other process can import its class.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ class _Description(ctypes.Structure):
         ("pickled", ctypes.c_void_p),
         ("size", ctypes.c_int32),
         ("values", ctypes.c_void_p),  # run-time arguments, as machine values
-        ("unwrap", ctypes.c_void_p),  # makes a tuple of them
-        ("count", ctypes.c_int32),  # how many; 0 if all were known beforehand
+        ("unwrap", ctypes.c_void_p),  # function that makes a tuple of them
+        ("count", ctypes.c_int32),  # number of these; 0 if all are compiled in
     )
 
 
 class Failure(NamedTuple):
-    """What a kernel raised; it can be sent to another process.
+    """The exception of a kernel, in a form that can be sent to another process.
 
     Attributes
     ----------
     pickled : bytes
         Class, arguments and place in the source.
     values : tuple, optional
-        Arguments that were known at run time only.
+        Arguments that were known only at run time.
     error : BaseException, optional
-        Raised by Python code that the kernel called, instead of the above.
+        The exception of Python code that the kernel called, instead of the above.
     """
 
     pickled: bytes
@@ -55,10 +55,10 @@ def call_native(
     Returns
     -------
     status : int
-        What it returned.
+        The value that `function` returned.
     error : BaseException or None
-        What the Python code raised. ctypes finds it when the call is over, and raises a
-        SystemError of it; the status is then that of a kernel that raised.
+        The exception of the Python code. ctypes finds it after the call and raises a
+        SystemError with it as cause. The status is then that of a kernel that raised.
     """
     try:
         return function(*arguments), None
@@ -67,23 +67,23 @@ def call_native(
 
 
 def python_error(error: SystemError) -> BaseException:
-    """Return what Python code in a kernel raised, of which ctypes made this error."""
+    """Return the exception of Python code in a kernel from the error of ctypes."""
     if error.__cause__ is None:
         raise error
     return error.__cause__
 
 
 def capture(status: int, address: int, error: BaseException | None = None) -> Failure:
-    """Copy what machine code raised, before it runs again.
+    """Copy the exception of machine code, before the code runs again.
 
     Parameters
     ----------
     status : int
-        What the entry returned.
+        The status that the entry returned.
     address : int
-        Of the description.
+        Address of numba's description of the exception.
     error : BaseException, optional
-        From `call_native`.
+        The exception that `call_native` returned.
     """
     if error is not None:
         return Failure(b"", error=error)
@@ -103,7 +103,7 @@ def capture(status: int, address: int, error: BaseException | None = None) -> Fa
 
 def _take_python_error() -> BaseException:
     try:
-        # ctypes.pythonapi raises what the indicator says after every call.
+        # After every call, ctypes.pythonapi raises the exception of the indicator.
         ctypes.pythonapi.PyErr_Occurred()
     except BaseException as error:
         return error
@@ -111,7 +111,7 @@ def _take_python_error() -> BaseException:
 
 
 class Place(NamedTuple):
-    """Where an exception was raised."""
+    """The place in the source where an exception was raised."""
 
     function: str
     filename: str
@@ -122,10 +122,10 @@ class Place(NamedTuple):
 
 
 def rebuild(failure: Failure) -> tuple[BaseException, Place | None]:
-    """The exception of a failure, and where it was raised if that is known."""
+    """Rebuild the exception of a failure, and the place that raised it if known."""
     if failure.error is not None:
         return failure.error, None
-    # Written by numba in this program or one that works for it, like all code here.
+    # Safe to unpickle: numba wrote it, in this program or in one of its workers.
     kind, arguments, place = pickle.loads(failure.pickled)
     if failure.values is not None:
         given = iter(failure.values)
@@ -138,10 +138,10 @@ def rebuild(failure: Failure) -> tuple[BaseException, Place | None]:
 
 
 def _known_class(kind: type[BaseException]) -> type[BaseException]:
-    """The class that this process knows by a name.
+    """Return the class of this process that has the same name.
 
-    That of a class in the main module was sent by value, and is another object, which
-    no ``except`` would catch and which could not be sent on.
+    A class of the main module was sent by value, and is a copy here. No ``except``
+    would catch the copy, and it could not be pickled again.
     """
     found: Any = sys.modules.get(kind.__module__)
     for name in kind.__qualname__.split("."):
@@ -151,13 +151,13 @@ def _known_class(kind: type[BaseException]) -> type[BaseException]:
 
 
 def _is_placeholder(argument: object) -> bool:
-    from llvmlite import ir  # numba writes one of its values instead
+    from llvmlite import ir  # numba puts one of its values as a placeholder
 
     return isinstance(argument, ir.Value)
 
 
 def describe(kernel: str, place: Place | None, where: str = "") -> str:
-    """The note that an exception gets: which kernel, where in it, which chunk.
+    """Return the note for an exception: the kernel, the place in it, the chunk.
 
     Examples
     --------

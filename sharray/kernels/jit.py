@@ -1,4 +1,4 @@
-"""Whether numba is switched off, so that kernels run as plain Python."""
+"""The check for ``NUMBA_DISABLE_JIT``, with which kernels run as plain Python."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 
 def is_disabled() -> bool:
-    """Whether ``NUMBA_DISABLE_JIT`` is set, as for debuggers and coverage."""
+    """Tell whether ``NUMBA_DISABLE_JIT`` is set, as for debuggers and coverage."""
     numba = sys.modules.get("numba")
     if numba is not None and hasattr(numba, "config"):
         return bool(numba.config.DISABLE_JIT)

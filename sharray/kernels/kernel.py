@@ -1,4 +1,4 @@
-"""`kernel`: functions that numba compiles once and that run in any process."""
+"""`Kernel`: a function that numba compiles once and that runs in any process."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from .watching import Watched, replaced, watched_by
 
 _Codes = list[tuple[Keys, MachineCode, ValueType | None]]
 
-# Kernels of this process by their identity: one that comes back is the same.
+# Kernels of this process by identity, so a kernel that comes back is the same object.
 _known: weakref.WeakValueDictionary[str, Kernel] = weakref.WeakValueDictionary()
-# Those that have arrived stay. One comes with each of a thousand tasks, and would be
-# loaded or compiled for each if it was dropped after it; and LLVM gives nothing back.
+# Kernels that arrive are kept. One that comes with each of a thousand tasks would else
+# be loaded or compiled a thousand times, and LLVM never frees that memory.
 _arrived: dict[str, Kernel] = {}
 _pickling = threading.local()
 _BY_POSITION = {
@@ -40,14 +40,14 @@ _BY_POSITION = {
 
 
 class Shipping(NamedTuple):
-    """How a kernel gets to other processes.
+    """The form in which other processes receive a kernel.
 
     Attributes
     ----------
     machine_code : bool
-        As machine code; if not, each of them compiles it again.
+        Whether they receive machine code. If not, each process compiles the kernel.
     reason : str
-        Why not; empty if so.
+        Why they do not receive machine code; empty if they do.
     """
 
     machine_code: bool
@@ -57,20 +57,20 @@ class Shipping(NamedTuple):
 class Kernel:
     """A function that numba compiles, and that runs in any process.
 
-    Made by `sharray.kernel`. Call it like the function itself, have a team run it
-    (`sharray.run`), or pass it to any executor: it takes its machine code along, for
-    the types it was compiled for by then.
+    `sharray.kernel` makes it. Call it like the function itself, run it in a team with
+    `sharray.run`, or pass it to any executor. Its pickle contains the machine code for
+    all types it has been compiled for so far.
 
     Attributes
     ----------
     py_func : callable
-        The function as it was written.
+        The Python function.
     signature : inspect.Signature
-        Its parameters, with their defaults.
+        The parameters of the function, with their defaults.
     identity : str
-        Another one for each kernel, and after something that it refers to was replaced.
+        A unique name. It changes when an object that the kernel refers to is replaced.
     source : Source
-        The function, here or pickled.
+        The function, present or pickled.
     """
 
     def __init__(self, function: Function, options: dict[str, Any]) -> None:
@@ -92,7 +92,7 @@ class Kernel:
     def _take_signature(self, signature: inspect.Signature) -> None:
         self.signature = signature
         kinds = {one.kind for one in signature.parameters.values()}
-        # How many arguments need not be put in order; -1 if any must be.
+        # A call with this many positional arguments needs no binding; -1 if all do.
         self._arity = len(signature.parameters) if kinds <= _BY_POSITION else -1
 
     def __repr__(self) -> str:
@@ -100,11 +100,11 @@ class Kernel:
 
     @property
     def py_func(self) -> Function:
-        """The function as it was written."""
+        """The Python function."""
         return self.source.py_func
 
-    # Not functools.cached_property here: before Python 3.12 it holds a lock, which a
-    # fork may leave locked in the child.
+    # Not functools.cached_property: before Python 3.12 it uses a lock, and a fork may
+    # leave that lock held in the child.
     @property
     def _dispatcher(self) -> Any:
         if self._made_dispatcher is None:
@@ -120,7 +120,7 @@ class Kernel:
 
     @property
     def may_split(self) -> bool:
-        """Whether there may be a loop over `sharray.prange`; numba knows for sure."""
+        """Whether there may be a loop over `sharray.prange`; only numba can be sure."""
         codes = [code for code, _ in self._received.values()]
         if codes and not self.source.is_open:
             return any(code.loop is not None for code in codes)
@@ -128,13 +128,13 @@ class Kernel:
 
     @property
     def _numba_type_(self) -> Any:
-        """What lets other kernels call this one; numba asks for it."""
+        """The type of this kernel for numba, so that other kernels can call it."""
         return _compiler().type_of_function(self._dispatcher)
 
     # -- calling -------------------------------------------------------------
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run it here, on all of its arguments."""
+        """Run the kernel in this process, on whole arguments."""
         if self._watched:
             self.check_watched()
         if self._received and not is_disabled():
@@ -143,16 +143,16 @@ class Kernel:
             if found is not None:
                 return self._call_machine_code(found, arguments)
         if kwargs or len(args) != self._arity:
-            # Else numba would compile once more for each argument that is left out.
+            # Otherwise numba would compile again for each set of omitted arguments.
             bound = self._with_defaults(args, kwargs)
             args, kwargs = bound.args, bound.kwargs
         plain = {name: _plain(value) for name, value in kwargs.items()}
         return self._dispatcher(*map(_plain, args), **plain)
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
-        """All arguments in the order of the parameters, with those left out.
+        """Return all arguments in the order of the parameters, including defaults.
 
-        What goes to ``*args`` is a tuple.
+        Arguments for ``*args`` are one tuple.
         """
         if self._watched:
             self.check_watched()
@@ -177,8 +177,8 @@ class Kernel:
             code, value = self._received[keys]
             if why_not_loadable(code):
                 return None
-            # Two first calls load it once, as does one after an interrupt: LLVM takes
-            # no symbol twice.
+            # LLVM accepts each symbol once. So of two first calls only one loads the
+            # code, and no interrupt comes between loading and remembering it.
             with locks.loading(), interrupts.deferred():
                 found = self._compiled.get((keys, None))
                 if found is None:
@@ -195,7 +195,7 @@ class Kernel:
         return value
 
     def error_of(self, failure: Failure, where: str = "") -> BaseException:
-        """The exception that machine code ended with; it says where."""
+        """Return the exception of a failure, with a note that says where."""
         error, place = rebuild(failure)
         error.add_note(describe(self.__name__, place, where))
         return error
@@ -203,30 +203,30 @@ class Kernel:
     # -- compiling -----------------------------------------------------------
 
     def check_watched(self) -> None:
-        """Be compiled again if something that it refers to was replaced."""
+        """Discard compiled code if an object that the kernel refers to was replaced."""
         for get, key, value, _ in self._watched:  # 60 ns each
             if get(key, None) is not value:
                 self._renew_if_replaced()
                 break
 
     def _renew_if_replaced(self) -> None:
-        """Forget what was compiled with something that was replaced since.
+        """Discard code that was compiled with objects that have been replaced since.
 
         Raises
         ------
         KernelError
-            That was done with a function that only numba knows how to compile again.
+            numba compiled a function of ``numba.njit`` with such an object.
         """
         found = replaced(self._watched)
         gone = {id(one.value) for one in found}
         for one in found:
             if not gone.isdisjoint(map(id, one.owners)):
-                continue  # who uses it was replaced as well
+                continue  # the function that uses it was replaced as well
             for owner in one.owners[::-1]:
                 if not isinstance(owner, Kernel):
                     raise KernelError(
-                        f"kernel {self.__name__!r} calls {owner.__name__!r}, for which "
-                        f"{one.key!r} was another object when numba compiled it; "
+                        f"kernel {self.__name__!r} calls {owner.__name__!r}, and "
+                        f"{one.key!r} was replaced after numba compiled that; "
                         f"define {owner.__name__!r} again"
                     )
                 owner._renew()
@@ -235,7 +235,7 @@ class Kernel:
 
     def _renew(self) -> None:
         with locks.compiling():
-            self.identity = os.urandom(16).hex()  # others know the old one's code
+            self.identity = os.urandom(16).hex()  # the old one names old code elsewhere
             _known[self.identity] = self
             self._watched = ()
             self._made_dispatcher = None
@@ -243,23 +243,23 @@ class Kernel:
             self._compiled = {}
 
     def compile(self, *arguments: Any) -> Kernel:
-        """Compile it now, for arguments of these types.
+        """Compile the kernel now, for arguments of these types.
 
         Parameters
         ----------
         *arguments : object
-            Arrays and numbers like those that it will be called with, or types of
-            numba; what has a default may be left out.
+            Arrays and numbers of the types that calls will pass, or types of numba.
+            Parameters with a default may be left out.
 
         Returns
         -------
         Kernel
-            This one.
+            The kernel itself.
 
         Raises
         ------
         numba.errors.NumbaError
-            It cannot be compiled for these types.
+            numba cannot compile the function for these types.
 
         Examples
         --------
@@ -278,7 +278,7 @@ class Kernel:
         return self
 
     def compiled_for(self, keys: Keys, reducer: str | Kernel | None = None) -> Compiled:
-        """The entry for arguments of some types, compiled if it is not yet."""
+        """Return the code for arguments of some types; compile it if needed."""
         identity = reducer.identity if isinstance(reducer, Kernel) else reducer
         found = self._compiled.get((keys, identity))
         if found is not None:
@@ -299,7 +299,7 @@ class Kernel:
 
     @property
     def shipped(self) -> dict[str, Shipping]:
-        """How it gets to other processes, for each of the types compiled so far."""
+        """The form that other processes receive, for each of the types compiled."""
         return {
             ", ".join(map(str, keys)): Shipping(not found.reason, found.reason)
             for (keys, _), found in self._compiled.items()
@@ -308,14 +308,14 @@ class Kernel:
     # -- to other processes --------------------------------------------------
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Its machine code, and the function for other types than those."""
+        """Pickle the machine code, and the function for all other types."""
         if self._watched:
             self.check_watched()
         being = _pickling.__dict__.setdefault("identities", set())
-        if self.identity in being:  # it refers to itself
+        if self.identity in being:  # the kernel refers to itself
             return _receive, (self.identity, self.__name__, self.signature, [], None)
         try:
-            being.add(self.identity)  # within: Ctrl-C may come right after it
+            being.add(self.identity)  # inside `try`: Ctrl-C may come right after it
             name, codes = self.__name__, self._codes()
             return (
                 _receive,
@@ -325,7 +325,7 @@ class Kernel:
             being.discard(self.identity)
 
     def _codes(self) -> _Codes:
-        """Machine code for all types that it was compiled for, or called with."""
+        """Return machine code for all types of earlier compilations and calls."""
         self._compile_for_calls()
         codes = [(keys, *found) for keys, found in self._received.items()]
         codes += [
@@ -341,12 +341,12 @@ class Kernel:
             return
         compiler = _compiler()
         for arguments in list(overloads):
-            # What numba takes and returns cannot always be sent: lists, say.
+            # Not everything that numba takes and returns can be sent, such as lists.
             with suppress(TypeError, compiler.NumbaError):
                 self.compiled_for(compiler.keys_of_types(arguments))
 
     def pickled(self) -> bytes | None:
-        """The function by value; None if it cannot be pickled."""
+        """Return the function pickled by value, or None if that is impossible."""
         return self.source.pickled(_pickle)
 
 
@@ -356,21 +356,21 @@ def _pickle(function: Function, options: dict[str, Any]) -> bytes:
 
 
 def _compiler() -> Any:
-    """Import what compiles: all of it, since numba does not survive half an import."""
+    """Import the compiler without interrupts: a half-imported numba stays broken."""
     with interrupts.deferred():
         from .numba import compiling
     return compiling
 
 
 def _bare_signature(function: Function) -> inspect.Signature:
-    """Parameters without annotations, which perhaps cannot be sent."""
+    """Return the parameters without annotations, which may not be picklable."""
     parameters = inspect.signature(function).parameters.values()
     empty = inspect.Parameter.empty
     return inspect.Signature([one.replace(annotation=empty) for one in parameters])
 
 
 def _plain(value: Any) -> Any:
-    # numba takes 600 ns to look at a subclass.
+    # numba takes 600 ns to check a subclass.
     return value.view(np.ndarray) if type(value) is SharedArray else value
 
 
@@ -381,7 +381,7 @@ def _receive(
     codes: _Codes,
     pickled: bytes | None,
 ) -> Kernel:
-    """The kernel that another process has pickled, the same for each arrival."""
+    """Return the kernel that another process pickled, the same object each time."""
     found = _known.get(identity)
     if found is None:
         found = Kernel.__new__(Kernel)

@@ -1,7 +1,8 @@
-"""What a kernel returned, as the entry stores it and Python reads it.
+"""Outcomes: the values that kernels return, as bytes.
 
-An outcome is a word that says whether anything is stored, and from byte 16 on cells
-of 16 bytes: one for a number, or one for each item of a tuple.
+The entry stores an outcome, and Python reads it. An outcome begins with a word that
+says whether it holds a value. From byte 16 on, it has cells of 16 bytes: one for a
+number, or one for each item of a tuple.
 """
 
 from __future__ import annotations
@@ -20,9 +21,16 @@ MOST_ITEMS = (SIZE - FIRST_CELL) // CELL
 
 
 class ValueType(NamedTuple):
-    """The type of what a kernel returns: dtypes, one for each item if a tuple.
+    """The type of the value that a kernel returns.
 
-    `name` is the class of a named tuple.
+    Attributes
+    ----------
+    dtypes : tuple of dtype
+        One dtype for a number, or one for each item of a tuple.
+    is_tuple : bool
+        Whether the value is a tuple.
+    name : TupleName, optional
+        The class of a named tuple.
     """
 
     dtypes: tuple[np.dtype[Any], ...]
@@ -31,9 +39,9 @@ class ValueType(NamedTuple):
 
 
 def read(kind: ValueType | None, stored: bytes | memoryview) -> Any:
-    """What is stored as an outcome; None if nothing is, or the kernel returns None.
+    """Return the value of an outcome; None if it is empty, or the kernel returns None.
 
-    Like numba, this gives Python's numbers, and NumPy's for dates.
+    As with numba, numbers are Python's, and dates are NumPy's.
     """
     if kind is None or not any(stored[USED : USED + 8]):
         return None

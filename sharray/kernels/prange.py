@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-# The end of a part, if it is all of the range.
+# The end of a part that is the whole range.
 ALL = -1
 
 
 def prange(start: int, stop: int | None = None, step: int = 1, /) -> range:
-    """A `range` that a team of workers splits between them.
+    """Return a `range` that a team splits between its members.
 
-    A kernel with a loop over ``prange`` gets all arrays whole, so that it can look
-    at neighbours, and each worker goes through a part of the range at a time. Called
-    directly, such a kernel goes through all of it. ``numba.prange`` in a kernel is the
-    same.
+    A kernel with a loop over ``prange`` gets all arrays whole, so it can read
+    neighbouring elements. Each member of a team works on one part of the range at a
+    time. A direct call of the kernel works on the whole range. In a kernel,
+    ``numba.prange`` does the same.
 
-    There is one such loop in a kernel, at the top level of the function; a ``prange``
-    within it is a `range`. Code outside of it runs once for each part, so it may
+    A kernel can have one such loop, at the top level of the function. A ``prange``
+    inside the loop is a `range`. Code outside the loop runs once per part, so it may
     compute and allocate, but not store to arguments.
 
     Parameters
     ----------
     start, stop, step : int
-        As those of `range`. They may depend on the arguments of the kernel.
+        The arguments of `range`. They may depend on the arguments of the kernel.
 
     Returns
     -------
     range
-        All of it, or a part if a team runs the kernel.
+        The whole range, or one part of it if a team runs the kernel.
 
     Examples
     --------

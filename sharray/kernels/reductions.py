@@ -1,6 +1,6 @@
-"""Ways to combine two numbers that have a name: ``reduce="sum"`` and so on.
+"""The named reductions of two numbers: ``reduce="sum"``, ``"min"`` and ``"max"``.
 
-As NumPy's, they give NaN if there is one.
+Like NumPy's, they return NaN if one of the numbers is NaN.
 """
 
 from __future__ import annotations

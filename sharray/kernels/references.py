@@ -1,7 +1,7 @@
-"""What a kernel refers to, found without compiling it.
+"""The objects that a kernel refers to, found without compiling it.
 
-Its global and closure variables, attributes of modules, and the same of the functions
-among these. numba may use less of it, never more.
+These are its global and closure variables, attributes of modules, and the same of each
+function among them. numba may use fewer of these objects, but no others.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from ..system import libraries
 from .prange import prange
 
-_PYTHON_API = 0x4  # FUNCFLAG_PYTHONAPI: keeps the lock of the interpreter
+_PYTHON_API = 0x4  # FUNCFLAG_PYTHONAPI: the call keeps the GIL
 _OF_THREADS = (
     "get_thread_id",
     "get_num_threads",
@@ -27,7 +27,7 @@ _OF_THREADS = (
 
 
 def referred_to(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
-    """Yield all that a function refers to, by the names it uses."""
+    """Yield the name and value of each object that a function refers to."""
     seen: set[int] = set()
     ahead: list[tuple[str, Any]] = [("", function)]
     while ahead:
@@ -39,7 +39,7 @@ def referred_to(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
 
 
 def may_use_prange(function: Callable[..., Any]) -> bool:
-    """Return whether a function can get at a `prange`, by whatever name.
+    """Tell whether a function refers to `prange`, under any name.
 
     Only numba can tell whether there is a loop over it.
 
@@ -54,7 +54,7 @@ def may_use_prange(function: Callable[..., Any]) -> bool:
 
 
 def thread_function(function: Callable[..., Any]) -> str:
-    """Return the name of a function for numba's own threads; empty if none is used."""
+    """Return the name of a function for numba's threads that is used, or ""."""
     numba = sys.modules.get("numba")
     known = [getattr(numba, name, None) for name in _OF_THREADS]
     for value in _functions(function):
@@ -66,7 +66,8 @@ def thread_function(function: Callable[..., Any]) -> str:
 def foreign_function(function: Callable[..., Any]) -> str:
     """Return the name of a function of ctypes or cffi that other processes lack.
 
-    Functions of ctypes that are in a library they have: see `reduce_foreign`.
+    Other processes can look up a function of ctypes that is in a library: see
+    `reduce_foreign`.
     """
     for name, value in referred_to(function):
         if is_of_ctypes(value):
@@ -78,21 +79,24 @@ def foreign_function(function: Callable[..., Any]) -> str:
 
 
 def is_of_ctypes(value: object) -> bool:
-    """Return whether this is a function of ctypes."""
+    """Tell whether this is a function of ctypes."""
     return isinstance(value, ctypes._CFuncPtr)  # type: ignore[attr-defined]
 
 
 def reduce_foreign(function: Any) -> tuple[Any, ...]:
-    """Return how to pickle a function of ctypes: as its place in a library.
+    """Pickle a function of ctypes as its place in a library.
 
     Raises
     ------
     TypeError
-        It is in none, as what ctypes makes of Python functions.
+        The function is in no library, such as a callback to a Python function.
     """
     place = libraries.place_of(_address_of(function))
     if place is None:
-        raise TypeError("cannot pickle a function of ctypes that is in no library")
+        raise TypeError(
+            "cannot pickle a function of ctypes that is in no shared library; write it "
+            "in Python"
+        )
     kinds = [_named(kind) for kind in (function.restype, *(function.argtypes or ()))]
     needs_gil = bool(type(function)._flags_ & _PYTHON_API)
     return _foreign, (tuple(place), needs_gil, kinds)
@@ -105,7 +109,7 @@ def _foreign(place: tuple[Any, ...], needs_gil: bool, kinds: list[Any]) -> Any:
 
 
 def _named(kind: Any) -> Any:
-    """A type of ctypes as pickle can find it: the type of a pointer has no name."""
+    """Return a picklable form of a ctypes type: pickle cannot find a pointer type."""
     if isinstance(kind, type) and issubclass(kind, ctypes._Pointer):
         return [_named(kind._type_)]
     return kind
@@ -132,7 +136,7 @@ def _parts_of(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, functools.partial):
         yield name, value.func
         return
-    function = getattr(value, "py_func", value)  # of a kernel, or of numba's functions
+    function = getattr(value, "py_func", value)  # of a kernel or a numba dispatcher
     if not isinstance(function, FunctionType):
         return
     names = set(_names_in(function.__code__))
@@ -157,8 +161,8 @@ def _names_in(code: CodeType) -> Iterator[str]:
 def _with_attributes(
     name: str, value: Any, names: set[str], depth: int = 3
 ) -> Iterator[tuple[str, Any]]:
-    """Yield a value, and what a function finds in it if it is a module."""
+    """Yield a value, and if it is a module also its attributes among `names`."""
     yield name, value
     if isinstance(value, ModuleType) and depth:
-        for one in names.intersection(dir(value)):  # some are only made when asked for
+        for one in names.intersection(dir(value)):  # not vars(): some load on access
             yield from _with_attributes(one, getattr(value, one), names, depth - 1)

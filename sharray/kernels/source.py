@@ -1,4 +1,4 @@
-"""The function that a kernel was made of: present here, or pickled by its sender."""
+"""The Python function of a kernel: present here, or pickled by its sender."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Source:
     name : str
         The kernel's name, for messages.
     function : callable, optional
-        The function, or what ``numba.njit`` made of it.
+        The function, or the dispatcher that ``numba.njit`` made of it.
     options : dict
         Options for ``numba.njit``.
     pickled : bytes, optional
-        Both as another process has pickled them, if `function` is not given.
+        Function and options as pickled by another process, if `function` is not given.
     """
 
     def __init__(
@@ -42,12 +42,12 @@ class Source:
         self._is_checked = False
 
     def renewed(self) -> Source:
-        """The same function, about which everything has to be found out again."""
+        """Return a new source of the same function, without cached results."""
         return Source(self._name, self.function, self.options)
 
     @property
     def function(self) -> Function:
-        """The function, or what ``numba.njit`` made of it.
+        """The function, or the dispatcher that ``numba.njit`` made of it.
 
         Raises
         ------
@@ -57,35 +57,36 @@ class Source:
         if self._function is None:
             if self._pickled is None:
                 raise KernelError(
-                    f"kernel {self._name!r} came without its source, which could "
-                    "not be pickled; compile it for these types before it is sent"
+                    f"kernel {self._name!r} arrived without its source, which the "
+                    "sender could not pickle; call its compile() there with arguments "
+                    "of these types before sending it"
                 )
             self._function, self._options = pickle.loads(self._pickled)
         return self._function
 
     @property
     def options(self) -> dict[str, Any]:
-        """Options for ``numba.njit``; those of a pickle once that was opened."""
+        """The options for ``numba.njit``; a pickle's options only once it is opened."""
         return self._options
 
     @property
     def py_func(self) -> Function:
-        """The function as it was written."""
+        """The Python function."""
         return getattr(self.function, "py_func", self.function)
 
     @property
     def is_open(self) -> bool:
-        """Whether the function is present, and not only a pickle of it."""
+        """Whether the function itself is present, not only its pickle."""
         return self._function is not None
 
     def may_split(self) -> bool:
-        """Tell whether it may have a loop over `sharray.prange`."""
+        """Tell whether the function may have a loop over `sharray.prange`."""
         if self._may_split is None:
             self._may_split = may_use_prange(self.py_func)
         return self._may_split
 
     def add_pickle(self, pickled: bytes | None) -> None:
-        """Take a pickle that arrived later than the kernel."""
+        """Add a pickle that arrived later than the kernel."""
         self._pickled = self._pickled or pickled
 
     def check_for_run(self) -> None:
@@ -94,43 +95,47 @@ class Source:
         Raises
         ------
         KernelError
-            It uses the threads of numba, of which each process has its own.
+            The function uses numba's threads, and each process has its own.
         """
         if self._is_checked or (self._function is None and self._pickled is None):
             return
         name = thread_function(self.py_func)
         if name:
             raise KernelError(
-                f"kernel {self._name!r} uses numba.{name}, which is about numba's "
-                "threads in one process, and the same in all members of a team; use "
-                "sharray.Counter to number the parts, or pass what tells them apart"
+                f"kernel {self._name!r} uses numba.{name}, which describes numba's "
+                "threads in one process and is the same in all members of a team; use "
+                "sharray.Counter() to number the parts, or pass an array of part "
+                "numbers"
             )
         self._is_checked = True
 
     def pickled(self, pickle_function: Callable[..., bytes]) -> bytes | None:
-        """Return the function by value, None if it cannot be pickled.
+        """Return the function pickled by value, or None if that is impossible.
 
         Parameters
         ----------
         pickle_function : callable
-            Pickles the function and its options.
+            A function that pickles the kernel's function and its options.
         """
         if self._pickled is None and self._function is not None:
             try:
                 self._pickled = pickle_function(self._function, self._options)
             except Exception:
-                # An object that it refers to may raise anything. The machine code
-                # works without the source, for the types compiled so far.
+                # Any object that the function refers to may raise any exception. The
+                # machine code for the types compiled so far works without the source.
                 return None
         return self._pickled
 
     def why_not_sent(self) -> str:
-        """What keeps the source from being pickled, and the remedy."""
+        """Return why the source cannot be pickled, and the remedy."""
         name = foreign_function(self.py_func)
         if name:
             return (
-                f"it calls {name!r}, a callback of ctypes or a function of cffi, with "
-                "an address of this process; declare a function of the C library by "
-                "numba.types.ExternalFunction, or write it in Python"
+                f"it calls {name!r}, a callback of ctypes or a function of cffi, whose "
+                "address is valid in this process only; declare a function of the C "
+                "library with numba.types.ExternalFunction, or write it in Python"
             )
-        return "what it refers to cannot be pickled; pass that as arguments"
+        return (
+            "it refers to objects that cannot be pickled; pass their values as "
+            "arguments"
+        )

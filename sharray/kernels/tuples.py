@@ -1,7 +1,7 @@
 """Named tuples as arguments and values of kernels.
 
-The machine code only knows their items. So a class is written down by its name and
-fields, which any process understands, and looked up here when a tuple is to be made.
+Machine code contains only the items of a tuple. So a key holds the name and fields of
+the class, which any process understands. This module finds the class for a name.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 
 
 class TupleName(NamedTuple):
-    """The class of a named tuple, in words.
+    """The class of a named tuple, given by names.
 
     Attributes
     ----------
     module, qualname : str
-        Where the class is defined, and as what.
+        The module and the qualified name of the class.
     fields : tuple of str
-        The names of its items.
+        The names of the items.
     """
 
     module: str
@@ -31,7 +31,7 @@ _classes: dict[TupleName, type] = {}
 
 
 def is_named(kind: type) -> bool:
-    """Return whether a class is one of named tuples.
+    """Tell whether a class is a named tuple.
 
     Examples
     --------
@@ -42,14 +42,14 @@ def is_named(kind: type) -> bool:
 
 
 def name_of(kind: Any) -> TupleName:
-    """Return the name of a class of named tuples, and remember the class."""
+    """Return the name of a named tuple class, and remember the class."""
     name = TupleName(kind.__module__, kind.__qualname__, tuple(kind._fields))
     _classes[name] = kind
     return name
 
 
 def class_of(name: TupleName) -> type:
-    """Return the class with a name; a new one if this process has not seen it."""
+    """Return the class with a name; make one if this process has not seen it."""
     if name not in _classes:
         make: Any = namedtuple
         made = make(name.qualname.rpartition(".")[2], name.fields)

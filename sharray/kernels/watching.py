@@ -1,10 +1,10 @@
-"""What a kernel was compiled with, and whether that has been replaced since.
+"""The check for objects that were replaced after a kernel was compiled with them.
 
-numba takes the functions and numbers that a function refers to as constants, and keeps
-the code that it has compiled. In a notebook a helper is defined again, and the kernel
-would go on with the old one for the types that it knows, and take the new one for
-others. So each call compares the objects by identity; there is nothing to compare for a
-kernel without global or closure variables.
+numba compiles the functions and numbers that a function refers to as constants, and
+keeps the code. Suppose that a user of a notebook redefines a helper function. For types
+compiled earlier, the kernel would still call the old helper, and for other types the
+new one. So each call of a kernel compares the objects by identity. A kernel without
+global or closure variables has nothing to compare.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from types import CellType, CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
-# Functions of these are replaced by nobody, and each would cost every call 40 ns.
+# Nobody replaces functions of these modules, and checking one costs each call 40 ns.
 _TRUSTED = {"numba", "numpy", "scipy", "sharray", *sys.stdlib_module_names} - {
     "__main__"
 }
@@ -29,14 +29,15 @@ class Watched(NamedTuple):
     Attributes
     ----------
     get : callable
-        Looks the name up, where `key` is.
+        Function of the name and a default that returns the present value.
     key : str
         The name.
     value : object
-        What it was when the kernel was compiled.
+        The value when the kernel was compiled.
     owners : tuple
-        The functions through which the kernel refers to it, the last of which uses the
-        name; the kernel's own is left out, unless numba had compiled it before.
+        The functions through which the kernel refers to the variable; the last one
+        uses the name. The kernel's own function is included only if it came from
+        ``numba.njit``.
     """
 
     get: Callable[[str, Any], Any]
@@ -46,7 +47,7 @@ class Watched(NamedTuple):
 
 
 def watched_by(function: Callable[..., Any]) -> tuple[Watched, ...]:
-    """Return all variables that a function refers to, and those that it calls."""
+    """Return all variables of a function, and of the functions that it calls."""
     found: list[Watched] = []
     seen: set[int] = set()
     ahead: list[tuple[Any, tuple[Any, ...]]] = [(function, ())]
@@ -56,7 +57,7 @@ def watched_by(function: Callable[..., Any]) -> tuple[Watched, ...]:
         if not isinstance(plain, FunctionType) or id(plain) in seen:
             continue
         if value is function and value is not plain:
-            owners = (value,)  # numba has the code, and keeps it
+            owners = (value,)  # a dispatcher of numba, which keeps its code
         seen.add(id(plain))
         for one in _variables(plain):
             found.append(one._replace(owners=owners))
@@ -75,9 +76,9 @@ def replaced(watched: tuple[Watched, ...]) -> list[Watched]:
 
 
 def _is_same_number(now: Any, before: Any) -> bool:
-    """Return whether a cell that was run again has made an equal number."""
+    """Tell whether a notebook cell, run again, has made an equal number or string."""
     simple = type(before) in (int, float, complex, bool, str)
-    # Not ==, for which 0.0 and -0.0 are the same.
+    # Not ==, which does not tell 0.0 from -0.0.
     return simple and type(now) is type(before) and repr(now) == repr(before)
 
 
@@ -96,7 +97,7 @@ def _variables(function: FunctionType) -> Iterator[Watched]:
 def _followed(
     space: dict[str, Any], name: str, attributes: list[str]
 ) -> Iterator[Watched]:
-    """Yield a global variable; what is used of it, if it is a module."""
+    """Yield a global variable, or the attribute used if the variable is a module."""
     value = space[name]
     while isinstance(value, ModuleType):
         if value.__name__.partition(".")[0] in _TRUSTED or not attributes:
@@ -119,7 +120,7 @@ def _content(cell: CellType, _: str, default: Any) -> Any:
 
 
 def _loaded(code: CodeType) -> Iterator[tuple[str, ...]]:
-    """Yield the global names that code loads, each with the attributes that follow."""
+    """Yield the global names that code loads, each with its chain of attributes."""
     chain: list[str] = []
     for instruction in dis.get_instructions(code):
         name = instruction.argval

@@ -147,19 +147,19 @@ def test_kernel_of_a_kernel_is_itself() -> None:
 
 
 REFUSED: dict[str, tuple[Any, str]] = {
-    "number": (lambda: sh.kernel(3), "expected a function.*found int"),
-    "text": (lambda: sh.kernel("f8(f8)"), "expected a function.*found str"),
-    "class": (lambda: sh.kernel(int), "expected a function.*found type"),
-    "builtin": (lambda: sh.kernel(abs), "expected a function.*found builtin"),
-    "ufunc": (lambda: sh.kernel(np.sin), "expected a function.*found ufunc"),
-    "method": (lambda: sh.kernel([].append), "expected a function.*found"),
+    "number": (lambda: sh.kernel(3), "expected a function.*got int"),
+    "text": (lambda: sh.kernel("f8(f8)"), "expected a function.*got str"),
+    "class": (lambda: sh.kernel(int), "expected a function.*got type"),
+    "builtin": (lambda: sh.kernel(abs), "expected a function.*got builtin"),
+    "ufunc": (lambda: sh.kernel(np.sin), "expected a function.*got ufunc"),
+    "method": (lambda: sh.kernel([].append), "expected a function.*got"),
     "partial": (
         lambda: sh.kernel(functools.partial(max, 1)),
-        "expected a function.*found partial",
+        "expected a function.*got partial",
     ),
     "in pieces": (
         lambda: sh.kernel(fastmath=True)(7),
-        "expected a function.*found int",
+        "expected a function.*got int",
     ),
     "cache": (lambda: sh.kernel(cache=True), "no option 'cache'.*stale"),
     "no cache": (lambda: sh.kernel(cache=False), "no option 'cache'"),
@@ -171,7 +171,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "options of a jitted function": (
         lambda: sh.kernel(fastmath=True)(inverted),
-        "'inverted' has the options.*pass them there",
+        "'inverted' already has the options.*pass them there",
     ),
 }
 

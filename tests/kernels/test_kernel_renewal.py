@@ -113,7 +113,7 @@ def test_what_only_numba_can_compile_again_is_refused(team: Any, way: str) -> No
     book.run("scale = 1" + KERNEL)
     assert values(team, book["g"], way, "f8") == [1]
     book.run("step = 7")
-    with pytest.raises(sh.KernelError, match=r"'step' was another.*define 'h' again"):
+    with pytest.raises(sh.KernelError, match=r"'step' was replaced.*define 'h' again"):
         values(team, book["g"], way, "f8")
     book.run("@numba.njit\ndef h(v):\n    return v + step")
     assert values(team, book["g"], way, "f8") == [7]

@@ -239,7 +239,7 @@ def test_kernel_with_an_address_cannot_be_sent_and_says_so() -> None:
     assert kernel.compile(0.5)(0.5) == 1.5
     (shipping,) = kernel.shipped.values()
     assert shipping == (False, "it refers to addresses of this process")
-    with pytest.raises(sh.KernelError, match="could not be pickled"):
+    with pytest.raises(sh.KernelError, match="sender could not pickle"):
         as_received(kernel, may_compile=True)(0.5)
 
 
@@ -258,9 +258,11 @@ def test_machine_code_does_without_source_that_cannot_be_pickled() -> None:
     assert received(1, 5) == 6
     assert received(1) == 3
     received._made_dispatcher = None
-    with pytest.raises(sh.KernelError, match=r"'add' came without its source.*compile"):
+    with pytest.raises(
+        sh.KernelError, match=r"'add' arrived without its source.*compile"
+    ):
         received(0.5, 2)
-    with pytest.raises(sh.KernelError, match="came without its source"):
+    with pytest.raises(sh.KernelError, match="arrived without its source"):
         _ = received.py_func
 
 
