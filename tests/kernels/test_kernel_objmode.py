@@ -30,6 +30,8 @@ LIMIT = 3
 def checked(value):
     if value > LIMIT:
         raise Mine("too large", value)
+    if value == -2:
+        raise LookupError("x" * 3_000_000)  # more than a socket takes at once
     if value < 0:
         raise LookupError("negative", value)
     return math.sqrt(value)
@@ -62,6 +64,11 @@ for caller_works in (False, True):
             assert isinstance(error, (sh.KernelError, Mine, LookupError)), repr(error)
             assert text in f"{type(error).__name__}: {error}", repr(error)
             assert "raised in kernel 'roots'" in error.__notes__[-1]
+        x[:] = 1
+        x[5] = -2
+        error = outcome(lambda: team.run(roots, x, timeout=500))
+        assert isinstance(error, LookupError), repr(error)[:200]
+        assert len(error.args[0]) == 3_000_000
         x[:] = 4 / 9
         team.run(roots, x)          # the team is as good as before
         assert x[0] == 2 / 3

@@ -15,7 +15,7 @@ kernel. Both ends belong to one program, and nobody else can open the socket.
       (other workers meanwhile)        <-------  answers: an error or None for each
 
                                                  its kernel raises: RAISED, CANCEL
-                                       <-------  failure, and only then it leaves
+                                       <-------  failure, by a thread; it leaves
       run is over: reads it, RAISED = 0
 
 A message is its length, in 8 bytes, and a pickle.
@@ -57,6 +57,8 @@ from __future__ import annotations
 import pickle
 import socket
 import struct
+import threading
+from contextlib import suppress
 from typing import Any
 
 from ...system import clock
@@ -77,6 +79,7 @@ class Channel:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self.in_doubt = False
+        self._thread: threading.Thread | None = None
 
     def send(self, message: object) -> None:
         """Send a message.
@@ -87,10 +90,34 @@ class Channel:
             The other end is closed.
         """
         data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+        self._wait_for_thread()  # or its message would end up within this one
         # After the pickling, which may raise: nothing is under way then.
         self.in_doubt = True
         self._connection.sendall(_LENGTH.pack(len(data)) + data)
         self.in_doubt = False
+
+    def send_aside(self, message: object) -> None:
+        """Send a message that the other end reads late, without waiting for it.
+
+        Failures of kernels are read after the run, and a worker leaves the run after
+        this call. If it waited here, for room in the socket, both would wait for ever.
+        """
+        data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+        self._wait_for_thread()
+        data = _LENGTH.pack(len(data)) + data
+        self._thread = threading.Thread(
+            target=self._send_all, args=(data,), daemon=True
+        )
+        self._thread.start()
+
+    def _send_all(self, data: bytes) -> None:
+        with suppress(OSError):  # the other end is gone: `receive` finds out
+            self._connection.sendall(data)
+
+    def _wait_for_thread(self) -> None:
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
 
     def receive(self, timeout: float | None = None) -> Any:
         """Wait for a message.

@@ -97,7 +97,7 @@ class _Worker:
                 processes.move_to_another_core()
             else:
                 status, address = int(self.own[at.STATUS]), int(self.own[at.ERROR])
-                self.channel.send(_sendable(capture(status, address, raised)))
+                self.channel.send_aside(_sendable(capture(status, address, raised)))
 
     def obey(self) -> None:
         """Carry out what the team has sent."""
