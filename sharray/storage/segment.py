@@ -315,6 +315,17 @@ class Segment:
         if self.mode != "r+":
             return  # opened by its path; the next process removes it
         try:
+            # Without a view of it, another thread could unmap the file meanwhile, and
+            # map its own data there, which the new mapping would replace.
+            pin = memoryview(self.mapping)
+        except ValueError:
+            return  # it is unmapped
+        with pin:
+            self._let_go(address, descriptors)
+        lease.reap(self.path, ending=ending)
+
+    def _let_go(self, address: int, descriptors: memory.Descriptors) -> None:
+        try:
             fd = files.open_existing(self.path, writable=True, follow=False)
         except OSError:
             return  # it has no name, so it ends with the process
@@ -329,7 +340,6 @@ class Segment:
                     self._unnamed_fd = None
         finally:
             files.close(fd)
-        lease.reap(self.path, ending=ending)
 
 
 def identity_of(

@@ -208,3 +208,44 @@ def _links_of_files_in_ram(pid: int) -> set[int]:
         for path in paths
         if os.readlink(path).startswith(os.environ["SHARRAY_RAM_DIR"])
     }
+
+
+# Another thread drops its array just when the end comes to that, and maps something of
+# its own; the system gives it the same place.
+REPLACED = """
+import mmap
+from sharray.storage.lifetime import ending
+from sharray.system import files
+
+array = sh.full(100_000, 7.0)
+handle = bytes(ForkingPickler.dumps(array))
+ready, done = os.pipe(), os.pipe()
+if (pid := os.fork()) == 0:
+    os.close(done[1])
+    other = pickle.loads(handle)
+    os.write(ready[1], b"x")
+    os.read(done[0], 1)
+    os._exit(0)
+os.read(ready[0], 1)
+size, held, own = array._root.segment.size, [array], []
+del array
+open_existing = files.open_existing
+
+def drop_meanwhile(*args, **options):
+    if held:
+        held.clear()
+        own.append(mmap.mmap(-1, size))
+        own[0][:] = b"U" * size
+    return open_existing(*args, **options)
+
+files.open_existing = drop_meanwhile
+ending.end()
+files.open_existing = open_existing
+print(own[0][:] == b"U" * size)
+os.close(done[1])
+os.waitpid(pid, 0)
+"""
+
+
+def test_the_end_maps_nothing_over_what_another_thread_has_mapped() -> None:
+    assert run(REPLACED)[0] == "True"

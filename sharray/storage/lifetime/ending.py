@@ -221,19 +221,19 @@ def _end() -> None:
     for act in _before_end:
         with suppress(OSError):
             act()
-    held = list(_held.values())
-    descriptors = memory.descriptors_of_mappings() if held else {}
-    for segment, address in held:
-        if address is not None:
+    descriptors = memory.descriptors_of_mappings() if _held else {}
+    # One by one: a daemon thread may still add arrays, and drop others. And before the
+    # sweep, which passes over files of `_held`. The sweep is the second chance for
+    # those that another process was just asking about, so that `let_go` found a lock.
+    for key in list(_held):
+        segment, address = _held.pop(key, (None, None))
+        if segment is not None and address is not None:
             with suppress(OSError):
                 segment.let_go(address, ending=ending, descriptors=descriptors)
-    # Before the sweep, which passes over files of `_held`. It is the second chance for
-    # those that another process was just asking about, so that `let_go` found a lock.
-    _held.clear()
     if _may_have_children():
         with suppress(SharrayError):  # what a child has sent and nobody received
             _used_directories.add(location.anonymous_directory())
-    for directory in _used_directories:
+    for directory in list(_used_directories):
         sweep(directory, ending=ending)
         location.tidy_ram_directories(directory)
     lost.warn()  # after the sweep, which removes files with unopened handles as well
