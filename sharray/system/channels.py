@@ -10,8 +10,9 @@ import select
 import socket
 import stat
 import struct
+from typing import NamedTuple
 
-from . import interrupts
+from . import interrupts, processes
 
 # sock_diag(7): a request for one socket of AF_UNIX by its inode, and for its peer.
 _NETLINK_SOCK_DIAG = 4
@@ -27,7 +28,7 @@ _ATTRIBUTE = struct.Struct("=HH")
 
 
 def channel_of(fd: int) -> int:
-    """Return a number for what is written to a descriptor: `channels_in_use` has it.
+    """Return a number for what is written to a descriptor: `open_channels` has it.
 
     Whoever can still read it has this pipe open, or the socket at the other end.
     0 if that is not known.
@@ -81,20 +82,47 @@ def wait_for_room(fd: int) -> None:
             poll.poll()
 
 
-def channels_in_use() -> set[int]:
-    """Return the inode numbers of all pipes and sockets that a process has open.
+class OpenChannels(NamedTuple):
+    """Pipes and sockets that processes have open.
 
-    Of those processes that this user may look at: proc(5).
+    Attributes
+    ----------
+    numbers : set of int
+        Their inode numbers.
+    is_complete : bool
+        False if a process of this family does not let this user look.
     """
-    found = set()
+
+    numbers: set[int]
+    is_complete: bool
+
+    def may_have(self, channel: int) -> bool:
+        """Tell whether somebody may still read from a channel."""
+        return channel in self.numbers or not self.is_complete
+
+
+def open_channels() -> OpenChannels:
+    """Look which pipes and sockets processes have open: proc(5).
+
+    Processes of other users do not matter, unless they descend from this family: one
+    that has changed its user may read a message, but nobody may look at its pipes.
+    """
+    found, is_complete = set(), True
     for directory in glob.iglob("/proc/[0-9]*/fd"):
-        with contextlib.suppress(OSError):  # it has ended, or is another user's
-            for name in os.listdir(directory):
-                with contextlib.suppress(OSError):
-                    target = os.readlink(f"{directory}/{name}")
-                    if target.startswith(("pipe:[", "socket:[")):
-                        found.add(int(target[target.index("[") + 1 : -1]))
-    return found
+        try:
+            names = os.listdir(directory)
+        except PermissionError:
+            pid = int(directory.split("/")[2])
+            is_complete = is_complete and not processes.is_relative(pid)
+            continue
+        except OSError:  # it has ended
+            continue
+        for name in names:
+            with contextlib.suppress(OSError):
+                target = os.readlink(f"{directory}/{name}")
+                if target.startswith(("pipe:[", "socket:[")):
+                    found.add(int(target[target.index("[") + 1 : -1]))
+    return OpenChannels(found, is_complete)
 
 
 @functools.cache

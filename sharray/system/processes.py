@@ -79,6 +79,28 @@ def is_alive(name: int) -> bool:
     return name != 0 and identity(name >> 32) == name
 
 
+def is_relative(pid: int) -> bool:
+    """Tell whether a process and this one have a parent, grandparent, ... in common.
+
+    The init process, and what has started the family, do not count.
+    """
+    family = family_identity() >> 32
+    ours = {os.getpid(), family, *_ancestors(os.getpid(), family)}
+    return pid in ours or not ours.isdisjoint(_ancestors(pid, family))
+
+
+def _ancestors(pid: int, last: int) -> list[int]:
+    """Parents of a process up to `last`, or else all but the init process."""
+    found: list[int] = []
+    while pid != last:
+        fields = _stat_fields(pid)
+        pid = 0 if fields is None else int(fields[1])
+        if pid <= 1 or pid in found:
+            break
+        found.append(pid)
+    return found
+
+
 def wait_for_end_of_parent(pid: int) -> None:
     """Wait until the parent process, which had this number, is gone: pidfd_open(2)."""
     try:
@@ -128,13 +150,20 @@ def count_cores() -> int:
     return cores if quota is None else max(1, min(cores, math.ceil(quota)))
 
 
-def _start_time(pid: int) -> int | None:
-    """Field 22 of /proc/pid/stat, in clock ticks since boot: proc(5)."""
+def _stat_fields(pid: int) -> list[bytes] | None:
+    """Fields of /proc/pid/stat from the third on; None for no such process: proc(5)."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as table:
             # The command (field 2) is in parentheses and may hold anything.
-            fields = table.read().rpartition(b")")[2].split()
+            return table.read().rpartition(b")")[2].split()
     except OSError:
+        return None
+
+
+def _start_time(pid: int) -> int | None:
+    """Field 22 of /proc/pid/stat, in clock ticks since boot: proc(5)."""
+    fields = _stat_fields(pid)
+    if fields is None:
         return None
     # Of a zombie, other threads may still run, and hold its mappings.
     threads = int(fields[17])

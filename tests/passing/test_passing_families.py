@@ -154,16 +154,45 @@ def test_a_channel_is_in_use_until_nobody_can_read_from_it(duplex: bool) -> None
     reader, writer = Pipe(duplex)
     channel = channels.channel_of(writer.fileno())
     assert channel != 0
-    assert channel in channels.channels_in_use()
+    assert channels.open_channels().may_have(channel)
     if duplex:
         reader.close()
-        assert channel not in channels.channels_in_use()
+        assert not channels.open_channels().may_have(channel)
         writer.close()
     else:
         writer.close()
-        assert channel in channels.channels_in_use()
+        assert channels.open_channels().may_have(channel)
         reader.close()
-    assert channel not in channels.channels_in_use()
+    assert not channels.open_channels().may_have(channel)
+
+
+@pytest.mark.parametrize("related", [True, False])
+def test_who_is_of_this_family_and_shows_no_channels_may_have_any(
+    monkeypatch: pytest.MonkeyPatch, related: bool
+) -> None:
+    """It has changed its user, say, and still reads messages."""
+    never, until = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(until)
+        os.read(never, 1)
+        os._exit(0)
+    hidden = f"/proc/{pid if related else 1}/fd"
+    listdir = os.listdir
+
+    def refuse(path: str) -> list[str]:
+        if path == hidden:
+            raise PermissionError(13, "Permission denied", path)
+        return listdir(path)
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    found = channels.open_channels()
+    monkeypatch.undo()
+    os.close(until)
+    os.waitpid(pid, 0)
+    os.close(never)
+    assert found.is_complete is not related
+    assert found.may_have(-1) is related
 
 
 def test_other_files_are_no_channels(tmp_path: Path) -> None:

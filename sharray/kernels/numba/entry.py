@@ -1,9 +1,9 @@
 """The entry of a kernel: a C function that any process can call.
 
 numba's own calling convention takes arrays as structures that hold addresses of one
-process. The entry reads all arguments from slots (`sharray.kernels.argument_keys`), cuts
-out the chunk, calls the kernel, and stores its value. Beside it stands *merge*, which
-combines two such values.
+process. The entry reads all arguments from slots (`sharray.kernels.argument_keys`),
+cuts out the chunk, calls the kernel, and stores its value. Beside it stands *merge*,
+which combines two such values.
 
 A call is ``status = entry(slots, bases, begin, end, out, error)``::
 

@@ -224,7 +224,7 @@ def is_awaited(page: bytes, ending: int) -> bool:
             return True
         elif is_message and _knows_channel(words):
             # In the place of `GRACE`: a queue may hold the message for hours.
-            return words[CHANNEL_WORD] in channels.channels_in_use()
+            return channels.open_channels().may_have(words[CHANNEL_WORD])
         elif 0 <= now - sent < GRACE:
             return True
     return False

@@ -94,9 +94,9 @@ def _recall_lost(now: float) -> None:
 
 
 def _recall_all_lost() -> None:
-    in_use = channels.channels_in_use()
+    open_channels = channels.open_channels()
     for outgoing in _outgoing:
-        if outgoing.is_lost_in(in_use):
+        if outgoing.is_in_closed_channel(open_channels):
             outgoing.recall()
 
 

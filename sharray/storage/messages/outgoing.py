@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from ...errors import NoSpaceError, StorageError
 from ...system import channels, clock, files, locks, memory, processes
+from ...system.channels import OpenChannels
 from .. import location, trailer
 from ..lifetime import ending
 from ..segment import Segment
@@ -142,16 +143,11 @@ class Outgoing:
         """Whether the message has not been received yet."""
         return self.segment.words[trailer.STATE_WORD] == message.IN_FLIGHT
 
-    def is_lost_in(self, in_use: set[int]) -> bool:
-        """Whether the message is under way, but in none of these channels.
-
-        Parameters
-        ----------
-        in_use : set of int
-            See `sharray.system.channels.channels_in_use`.
-        """
+    def is_in_closed_channel(self, open_channels: OpenChannels) -> bool:
+        """Tell whether the message is under way, but nobody can read its channel."""
         channel = self.segment.words[trailer.CHANNEL_WORD]
-        return channel != 0 and channel not in in_use and self.is_in_flight()
+        known = channel != 0 and self.is_in_flight()
+        return known and not open_channels.may_have(channel)
 
     def abandon(self) -> None:
         """Have it end with this process; another thread just writes to it."""
