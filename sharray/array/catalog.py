@@ -14,9 +14,8 @@ from ..errors import (
     SharrayError,
     explain,
 )
-from ..storage import location
+from ..storage import ending, location
 from ..storage.attaching import attach, explain_open, read_layout
-from ..storage.lifetime import ending
 from ..storage.location import Location
 from ..storage.messages import inbox, outbox
 from ..storage.naming import UNFINISHED

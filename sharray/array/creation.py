@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..storage import header, making
-from ..storage.lifetime import ending
+from ..storage import ending, header, making
 from ..system import interrupts
 from . import filling
-from .arguments import Shape, check_dtype_and_shape, is_fortran
 from .core import AnyArray
+from .dtype_and_shape import Shape, check_dtype_and_shape, is_fortran
 from .root import root_of
-from .wholes import whole
+from .views import all_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
@@ -255,4 +255,6 @@ def _map_anonymous(new: header.NewHeader, contents: making.Blocks | None) -> Any
     with interrupts.deferred():
         held = ending.count_held()
         segment = making.create_anonymous(new, contents, unnamed_so_far=held)
-        return whole(root_of(segment))
+        root = root_of(segment)
+        ending.sweep_if_due(os.path.dirname(segment.path))
+        return all_of(root)

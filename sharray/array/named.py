@@ -12,10 +12,10 @@ from ..storage.dtypes import has_metadata
 from ..storage.location import locate
 from ..system import interrupts
 from . import filling
-from .arguments import Shape, check_dtype_and_shape, is_fortran
 from .core import AnyArray
+from .dtype_and_shape import Shape, check_dtype_and_shape, is_fortran
 from .root import root_of
-from .wholes import whole
+from .views import all_of
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -105,7 +105,7 @@ def create(
             made = making.create(
                 place, new, contents, overwrite=overwrite, permissions=permissions
             )
-            return whole(root_of(made.segment))
+            return all_of(root_of(made.segment))
     except BaseException:  # from a signal, after the file got its name
         if made is not None:
             making.undo(made)
@@ -152,4 +152,4 @@ def open(path: Path, mode: str = "r+") -> AnyArray:
         )
     place = locate(path)
     with interrupts.deferred():
-        return whole(root_of(attach(place, mode)))
+        return all_of(root_of(attach(place, mode)))

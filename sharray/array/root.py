@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from ..storage import ending
 from ..storage.attaching import attach
-from ..storage.lifetime import ending
 from ..storage.location import Location
 from ..storage.segment import Segment
 from ..system import finalizing, interrupts
@@ -137,6 +137,8 @@ def attach_root(place: Location, mode: str, identity: bytes) -> Root:
         root = find_root(identity, mode)
         if root is None:
             root = root_of(attach(place, mode, identity=identity))
+            if root.segment.anonymous:
+                ending.sweep_if_due(os.path.dirname(place.path))
         return root
 
 

@@ -2,9 +2,9 @@
 
 The command ``sharray ls`` is `sharray.cli.commands.ls`, and so on.
 
-========================  ====================================================
+========================  =======================================================
 module                    what it is for
-========================  ====================================================
+========================  =======================================================
 `sharray.cli.app`         the list of commands, the options of ``sharray`` itself
 `sharray.cli.commands`    one module or package for each command
 `sharray.cli.describing`  arrays in words, and as JSON
@@ -12,7 +12,7 @@ module                    what it is for
 `sharray.cli.completion`  array names for the shell to complete
 `sharray.cli.problem`     the error that ends a command with one line
 `sharray.cli.ending`      the signals that end a command
-========================  ====================================================
+========================  =======================================================
 
 Exit status: 0 if all is well; 1 if the command could not do what it was asked to, or
 has found damage; 2 if it was not called as it should be; 130 after Ctrl-C.

@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 
 from ..array.core import SharedArray
-from ..array.wholes import shared_view
+from ..array.views import shared_view
 
 
 def register() -> None:

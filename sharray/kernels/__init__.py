@@ -3,9 +3,9 @@
 Only `sharray.kernels.numba` imports numba, to compile a kernel. A process that
 receives a kernel's machine code does not need numba.
 
-===============  ====================================================
+===============  ===================================================
 module           contents
-===============  ====================================================
+===============  ===================================================
 `decorator`      `sharray.kernel`
 `kernel`         `Kernel`: calls, compiles and pickles a function
 `source`         the Python function, present or pickled
@@ -20,5 +20,5 @@ module           contents
 `prange`         `sharray.prange`: the loop that a team splits
 `compiled`       machine code of a kernel, ready to be called
 `numba`          compilation of a function to machine code
-===============  ====================================================
+===============  ===================================================
 """

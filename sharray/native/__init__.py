@@ -2,9 +2,9 @@
 
 Kernels and teams use it alike; a process that receives kernels needs nothing else.
 
-===================  ===================================================
+===================  ====================================================
 module               what it is for
-===================  ===================================================
+===================  ====================================================
 `object_file`        which symbols an object file needs
 `machine_code`       object files of kernels, and loading them elsewhere
 `words`              a compiler for protocols on words in shared memory
@@ -18,5 +18,5 @@ module               what it is for
 `waiting`            futexes, clocks and pauses
 `waiting_ir`         their instructions
 `locks`              held while code is compiled or loaded
-===================  ===================================================
+===================  ====================================================
 """

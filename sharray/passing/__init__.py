@@ -13,7 +13,7 @@ module        what it is for
 ============  =======================================================
 
 Who may use which memory when is `sharray.storage`'s to know; see
-`sharray.storage.messages.states`.
+`sharray.storage.message_states`.
 """
 
 # Loaded with whatever part is used first, since a process that sends or receives may be

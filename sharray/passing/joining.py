@@ -60,4 +60,4 @@ class _Join:
         self._options = options
 
     def __reduce__(self) -> Any:
-        return Joining.join, (self._options, processes.family_identity())
+        return Joining.join, (self._options, processes.family_stamp())

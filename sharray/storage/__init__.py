@@ -2,24 +2,26 @@
 
 This package deals with bytes, files and mappings, but not with array objects.
 
-============  =====================================================
-module        contents
-============  =====================================================
-`format`      the specification of the file format
-`header`      the header block: bytes to dtype and shape, and back
-`literal`     the header's text, a Python literal
-`dtypes`      dtypes that arrays can have, and how they are written
-`trailer`     the trailer page: identity, fault, transit
-`segment`     one mapped file: its path, state and release
-`flushing`    writing a file to the disk, and errors of that
-`making`      new files, complete before others see them
-`naming`      giving a new file its name
-`replacing`   the file that a new one replaces, and access rights
-`room`        room for a new file, and errors without it
-`attaching`   existing files, checked before they are mapped
-`location`    paths and ``shm://`` names, the RAM directory
-`inspection`  the holders of a file, and its pages in memory
-`lifetime`    the lifetime of anonymous arrays
-`messages`    files that carry messages
-============  =====================================================
+================  =====================================================
+module            contents
+================  =====================================================
+`format`          the specification of the file format
+`header`          the header block: bytes to dtype and shape, and back
+`literal`         the header's text, a Python literal
+`dtypes`          dtypes that arrays can have, and how they are written
+`trailer`         the trailer page: identity, fault, transit
+`segment`         one mapped file: its path, state and release
+`flushing`        writing a file to the disk, and errors of that
+`making`          new files, complete before others see them
+`naming`          giving a new file its name
+`replacing`       the file that a new one replaces, and access rights
+`room`            room for a new file, and errors without it
+`attaching`       existing files, checked before they are mapped
+`location`        paths and ``shm://`` names, the RAM directory
+`inspection`      the holders of a file, and its pages in memory
+`lifetime`        leases, handles in transit, lost arrays
+`ending`          letting go of arrays at the end, and sweeping
+`message_states`  whose turn it is with a message
+`messages`        files that carry messages
+================  =====================================================
 """

@@ -56,7 +56,7 @@ offset   type   meaning
                 (`sharray.storage.messages.privileges`)
 128      u64    state: 0 clean, 1 header or data are being rewritten; of a file
                 for messages also 2 in flight, 3 held, 4 retired
-                (`sharray.storage.messages.states`)
+                (`sharray.storage.message_states`)
 192      u64    fault: errno of the first flush that failed, 0 for none
 256      4 u64  120 entries of handles in transit: token (0: free), sender,
                 the sender's family, time sent (s, CLOCK_MONOTONIC); the last

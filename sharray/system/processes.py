@@ -22,7 +22,7 @@ _own: int | None = None
 _family: int | None = None
 
 
-def identity(pid: int) -> int:
+def stamp(pid: int) -> int:
     """64 bits that name one process: its number and when it started.
 
     Returns 0 for a process that is gone.
@@ -31,16 +31,16 @@ def identity(pid: int) -> int:
     return 0 if start is None else pid << 32 | start & 0xFFFFFFFF
 
 
-def own_identity() -> int:
-    """`identity` of this process."""
+def own_stamp() -> int:
+    """`stamp` of this process."""
     global _own
     if _own is None:
-        _own = identity(os.getpid())
+        _own = stamp(os.getpid())
     return _own
 
 
-def family_identity() -> int:
-    """`identity` of the process from which this one descends, by Python's own means.
+def family_stamp() -> int:
+    """`stamp` of the process from which this one descends, by Python's own means.
 
     Forked children have the family of who forked them; those that multiprocessing
     starts anew are told by `join_family`, or else take their parent for the topmost.
@@ -50,7 +50,7 @@ def family_identity() -> int:
     if _family is None:
         process = sys.modules.get("multiprocessing.process")
         parent = process.parent_process() if process is not None else None
-        _family = own_identity() if parent is None else identity(parent.pid)
+        _family = own_stamp() if parent is None else stamp(parent.pid)
     return _family
 
 
@@ -63,7 +63,7 @@ def join_family(family: int) -> None:
 
 def is_topmost() -> bool:
     """Whether this process was started by none of its family."""
-    return family_identity() == own_identity()
+    return family_stamp() == own_stamp()
 
 
 def _forget_after_fork() -> None:
@@ -71,12 +71,12 @@ def _forget_after_fork() -> None:
     _own = None
 
 
-os.register_at_fork(before=family_identity, after_in_child=_forget_after_fork)
+os.register_at_fork(before=family_stamp, after_in_child=_forget_after_fork)
 
 
 def is_alive(name: int) -> bool:
-    """Whether the process of this `identity` still runs."""
-    return name != 0 and identity(name >> 32) == name
+    """Whether the process of this `stamp` still runs."""
+    return name != 0 and stamp(name >> 32) == name
 
 
 def is_relative(pid: int) -> bool:
@@ -84,7 +84,7 @@ def is_relative(pid: int) -> bool:
 
     The init process, and what has started the family, do not count.
     """
-    family = family_identity() >> 32
+    family = family_stamp() >> 32
     ours = {os.getpid(), family, *_ancestors(os.getpid(), family)}
     return pid in ours or not ours.isdisjoint(_ancestors(pid, family))
 

@@ -124,7 +124,7 @@ def _member_reader(
         pid = words[mine + at.PID] or caller
         if pid == caller:
             state = "working" if running else "waiting"
-        elif not processes.identity(pid):
+        elif not processes.stamp(pid):
             state = "gone"
         elif words[mine + at.INSIDE]:
             state = "working"

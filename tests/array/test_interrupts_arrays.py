@@ -22,8 +22,7 @@ from interrupting import Interrupted, belongings, interrupt_everywhere
 
 import sharray as sh
 from sharray.array.addresses import Addresses
-from sharray.storage import location, trailer
-from sharray.storage.lifetime import ending
+from sharray.storage import ending, location, trailer
 from sharray.system import clock, finalizing, mappings, memory, pages
 
 # Creating files on a disk waits for it, so not each point is visited each time.

@@ -17,7 +17,7 @@ import pytest
 from passing_pressure import checksum, payload, sent
 
 import sharray as sh
-from sharray.storage.lifetime import ending
+from sharray.storage import ending
 from sharray.storage.messages import outbox, privileges
 from sharray.system import files
 

@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
 
+from sharray.storage import ending
 from sharray.storage.format import TRAILER_SIZE
-from sharray.storage.lifetime import ending, transit
+from sharray.storage.lifetime import transit
 
 _LINGER = 30.0
 

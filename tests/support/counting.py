@@ -25,9 +25,8 @@ import pyarrow
 import sharray as sh
 from sharray.passing.options import Options
 from sharray.passing.wire import sending
-from sharray.storage import location
+from sharray.storage import ending, location
 from sharray.storage.inspection import inspector
-from sharray.storage.lifetime import ending
 from sharray.system import mappings
 
 # Enough for `shared_bytes` to be looked for.

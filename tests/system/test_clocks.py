@@ -17,7 +17,7 @@ from passing_objects import forget_messages
 from passing_pressure import sent
 
 import sharray as sh
-from sharray.storage.lifetime import ending
+from sharray.storage import ending
 from sharray.system import clock
 
 NAMES = ["time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "sleep"]

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import sharray as sh
-from sharray.storage import location, trailer
-from sharray.storage.lifetime import ending, lease
+from sharray.storage import ending, location, trailer
+from sharray.storage.lifetime import lease
 from sharray.system import files, locks, memory
 
 COUNTS = [

@@ -21,7 +21,7 @@ import numpy as np
 import sharray as sh
 from sharray.passing.options import Options
 from sharray.passing.wire.sending import write
-from sharray.storage.lifetime import ending
+from sharray.storage import ending
 
 COUNTS = [
     "content_wrong",  # an array has changed, or was never right
@@ -55,7 +55,7 @@ _WATCHED = {
         "passing.wire.packing",
         "passing.wire.receiving",
         "passing.wire.sending",
-        "storage.lifetime.ending",
+        "storage.ending",
         "storage.messages.inbox",
         "storage.lifetime.lease",
         "storage.messages.outbox",

@@ -15,8 +15,8 @@ import sys
 from collections.abc import Callable
 
 import sharray as sh
-from sharray.storage import location
-from sharray.storage.lifetime import ending, transit
+from sharray.storage import ending, location
+from sharray.storage.lifetime import transit
 
 from . import lives
 from .dying import die_at

@@ -19,7 +19,7 @@ _CHANGING = {
     f"sharray.{name}"
     for name in (
         "storage.attaching",
-        "storage.lifetime.ending",
+        "storage.ending",
         "storage.lifetime.lease",
         "storage.making",
         "storage.naming",

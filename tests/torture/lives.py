@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import sharray as sh
-from sharray.storage.lifetime import ending
+from sharray.storage import ending
 
 RAM_NAME = "shm://run/named"
 DISK_NAME = "field.npy"

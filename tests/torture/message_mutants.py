@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
+from sharray.storage import message_states as message
 from sharray.storage import trailer
 from sharray.storage.lifetime import transit
 from sharray.storage.messages import outbox
-from sharray.storage.messages import states as message
 from sharray.storage.messages.incoming import Incoming
 from sharray.storage.messages.incoming import held as _held_here
 from sharray.storage.messages.outgoing import Outgoing

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 import sharray as sh
-from sharray.storage import location
-from sharray.storage.lifetime import ending, transit
+from sharray.storage import ending, location
+from sharray.storage.lifetime import transit
 
 from .correspondents import (
     CHANNELS,

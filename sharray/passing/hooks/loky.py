@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...array.wholes import shared_view
+from ...array.views import shared_view
 from ..joining import Starting
 from ..options import State
 from ..wire.collecting import Sources, has_buffers

@@ -17,7 +17,7 @@ the name of a package: one that is a copy of theirs is a declaration only.
 Shared arrays reach an executor's workers without hooks. If a pickle that it has written
 and not delivered should not be taken for a kept one, `sharray.array.pickling` has to
 know its package; if its workers run the finalizers of a copy of multiprocessing.util,
-`sharray.storage.lifetime.ending` has to know that.
+`sharray.storage.ending` has to know that.
 
 Only packages that are imported before `install` get hooks: importing joblib costs those
 who do not use it a tenth of a second.

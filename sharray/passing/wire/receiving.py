@@ -56,7 +56,7 @@ def open_message(
     options : (int, int or None)
         `Options` of the sender.
     family : int
-        See `sharray.system.processes.family_identity`.
+        See `sharray.system.processes.family_stamp`.
 
     Raises
     ------

@@ -144,7 +144,7 @@ def _in_memory(
             tuple(p if isinstance(p, SharedArray) else p.nbytes for p in parts),
             pickled,
             tuple(options),
-            processes.family_identity(),
+            processes.family_stamp(),
         )
         return Message(pickle.dumps(call, 5), outgoing)
     except (OSError, ImportError, SharrayError) as error:

@@ -1,10 +1,10 @@
 """What the system and a file tell about an array, for `sharray.inspect`.
 
-===========  ======================================================
+===========  ========================================================
 module       what it is for
-===========  ======================================================
+===========  ========================================================
 `inspector`  inspecting files, one or many, and finding their holders
 `looking`    opening and mapping a file for a look at its pages
 `result`     `Inspection`, `Holder`, `PageView`
-===========  ======================================================
+===========  ========================================================
 """

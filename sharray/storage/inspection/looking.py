@@ -14,11 +14,11 @@ from ...errors import FormatError, SharrayError, StorageError, explain
 from ...system import file_systems, files, interrupts, locks, mappings, pages
 from ...system.mappings import FileKey
 from .. import attaching, location, trailer
+from .. import message_states as message
 from ..format import TRAILER_SIZE
 from ..header import Header
 from ..lifetime import lease, transit
 from ..location import Location
-from ..messages import states as message
 from ..trailer import Trailer
 from .result import Inspection
 

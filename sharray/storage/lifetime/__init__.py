@@ -1,11 +1,10 @@
 """How long the files of anonymous arrays live, and who removes them.
 
-=========  ===============================================
+=========  ==============================================
 module     what it is for
-=========  ===============================================
+=========  ==============================================
 `lease`    the lock that a mapping holds, and reaping
 `transit`  handles on their way to another process
 `lost`     arrays that end with a pickle of them unopened
-`ending`   what a process does for its arrays when it ends
-=========  ===============================================
+=========  ==============================================
 """

@@ -28,7 +28,7 @@ flock, shared      each process with a mapping, and     until the last unmaps
                    its forked children with it
 flock, exclusive   a process in `reap` or `is_held`     microseconds
 byte lock          the receiver of a message: see       as long as arrays of it
-                   `sharray.storage.messages.states`    lie in the file
+                   `sharray.storage.message_states`    lie in the file
 =================  ===================================  =========================
 
 Invariants; the torture tests have mutants that break each of the first three.
@@ -54,7 +54,7 @@ reaping, after the unlink        nothing; mappings elsewhere cannot exist
 ===============================  ================================================
 
 The next process that makes an anonymous array sweeps such a file: see
-`sharray.storage.lifetime.ending`. A process that is stopped, not killed, while it reaps
+`sharray.storage.ending`. A process that is stopped, not killed, while it reaps
 keeps the exclusive lock. `hold` waits `_TIMEOUT` s for it, and then raises an error.
 
 If two processes reap the same file, the second one finds it locked and leaves it alone.

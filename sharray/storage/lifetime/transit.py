@@ -81,7 +81,7 @@ import itertools
 import os
 
 from ...system import channels, clock, processes
-from ..messages.states import IN_FLIGHT
+from ..message_states import IN_FLIGHT
 from ..trailer import (
     CHANNEL_WORD,
     NAMESPACE_WORD,
@@ -120,7 +120,7 @@ def record_sent(
     maybe_kept : bool
         No library that delivers pickles has asked for this one.
     """
-    sender, family = processes.own_identity(), processes.family_identity()
+    sender, family = processes.own_stamp(), processes.family_stamp()
     pid = sender >> 32
     if to_strangers:
         # Nobody is alive as process 0, so that only `GRACE` counts. With this process

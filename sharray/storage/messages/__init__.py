@@ -3,7 +3,6 @@
 ============  ===============================================
 module        what it is for
 ============  ===============================================
-`states`      whose turn it is
 `outgoing`    one of them, in which this process sends
 `outbox`      all of those
 `incoming`    one of them, in which this process has received

@@ -1,7 +1,7 @@
 """The inbox: messages that arrive, and the files in which they do.
 
 The files stay mapped for the next message from the same sender. See
-`sharray.storage.messages.states` for who may do what when.
+`sharray.storage.message_states` for who may do what when.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ from contextlib import contextmanager, suppress
 
 from ...errors import FormatError, HandleError, MessageError, StorageError
 from ...system import files, finalizing, forks, interrupts
-from .. import location
+from .. import ending, location
+from .. import message_states as message
 from ..attaching import attach_open
-from ..lifetime import ending
-from . import states as message
 from .incoming import Incoming, Places, freeing, held, kept
 
 # Held by who receives, so that a fork waits for that.
@@ -164,6 +163,7 @@ def _attach(path: str, identity: bytes) -> Incoming:
         raise HandleError(f"{path!r} is not a file that carries messages", path)
     try:
         ending.watch(os.path.dirname(path))
+        ending.sweep_if_due(os.path.dirname(path))
         return Incoming(segment, fd)
     except BaseException:
         files.close(fd)

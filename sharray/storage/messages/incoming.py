@@ -1,6 +1,6 @@
 """A file of another process, from the message that it is mapped for to its end.
 
-See `sharray.storage.messages.states` for who may do what when.
+See `sharray.storage.message_states` for who may do what when.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from ...system import (
     memory,
     processes,
 )
+from .. import message_states as message
 from .. import trailer
 from ..lifetime import transit
 from ..segment import Segment
-from . import states as message
 
 _LOOK_INTERVAL = 0.05
 

@@ -1,6 +1,6 @@
 """The outbox: the files in which this process sends messages, kept to be used again.
 
-See `sharray.storage.messages.states` for who may do what when.
+See `sharray.storage.message_states` for who may do what when.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from contextlib import suppress
 
 from ...errors import explain
 from ...system import channels, clock, file_systems, forks, interrupts
-from .. import dtypes, header, location, making
-from ..lifetime import ending
-from . import states as message
+from .. import dtypes, ending, header, location, making
+from .. import message_states as message
 from .outgoing import Outgoing, no_room
 
 _IDLE_SECONDS = 60.0
@@ -156,6 +155,7 @@ def _create(nbytes: int, budget: int | None) -> Outgoing | None:
         segment.publish()
         outgoing = Outgoing(segment)
         ending.keep(segment, None)
+        ending.sweep_if_due(os.path.dirname(segment.path))
     except BaseException as error:
         if outgoing is not None:
             outgoing.close()

@@ -1,6 +1,6 @@
 """A file of this process for messages, from one use to the next.
 
-See `sharray.storage.messages.states` for who may do what when.
+See `sharray.storage.message_states` for who may do what when.
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ from contextlib import suppress
 from ...errors import NoSpaceError, StorageError
 from ...system import channels, clock, files, locks, memory, processes
 from ...system.channels import OpenChannels
-from .. import location, trailer
-from ..lifetime import ending
+from .. import ending, location, trailer
+from .. import message_states as message
 from ..segment import Segment
 from . import privileges
-from . import states as message
 
 
 def no_room(problem: str) -> StorageError:
@@ -55,7 +54,7 @@ class Outgoing:
         # A process that is about to change its user sets this word in all files that it
         # finds. It may have listed the directory before this one was there.
         segment.words[trailer.LOOK_WORD] = 1
-        segment.words[trailer.OWNER_WORD] = processes.own_identity()
+        segment.words[trailer.OWNER_WORD] = processes.own_stamp()
 
     @property
     def generation(self) -> int:

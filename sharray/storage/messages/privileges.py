@@ -53,7 +53,7 @@ def prepare_for_change() -> None:
                 files.close(fd)  # somebody reaped it before it was locked
     # After the note. The other way round, a process that looks for it in between finds
     # none, and its message is not among those that were mapped.
-    inbox.keep_messages_of(processes.family_identity(), directory)
+    inbox.keep_messages_of(processes.family_stamp(), directory)
 
 
 def withdraw() -> None:
@@ -74,5 +74,5 @@ def _open(path: str) -> int:
 
 def _note_path() -> str:
     """Return where the note of this process's family is, if there is one."""
-    name = f"{processes.family_identity():016x}.dropped"
+    name = f"{processes.family_stamp():016x}.dropped"
     return os.path.join(location.anonymous_directory(), name)

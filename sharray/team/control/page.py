@@ -73,7 +73,7 @@ def create(members: int) -> tuple[int, ControlBlock]:
     try:
         control = ControlBlock(fd, members)
         # Last: `sharray top` takes a block with a caller for a team.
-        control.words[at.CALLER] = processes.own_identity()
+        control.words[at.CALLER] = processes.own_stamp()
         return fd, control
     except BaseException:
         files.close(fd)

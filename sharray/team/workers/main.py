@@ -18,7 +18,7 @@ from ...array.root import Root
 from ...errors import KernelError
 from ...kernels.failures import Failure, call_native, capture
 from ...native.machine_code import MachineCode, load
-from ...storage.lifetime import ending
+from ...storage import ending
 from ...system import files, processes
 from ..control import layout as at
 from ..control.page import ControlBlock, own_words

@@ -1,16 +1,16 @@
 """The command ``sharray doctor``: what hinders sharray on this machine.
 
-============  ===============================================================
-module        what it is for
-============  ===============================================================
-`command`     the command, and what it prints
-`versions`    checks of sharray, Python, NumPy and numba
-`ram`         checks of the directory for arrays in RAM, and of huge pages
-`resources`   checks of memory, the memory limit and open files
-`directory`   checks of a directory that the user names
-`calls`       tries the system calls that a file system may lack
-`trial`       shares an array with a worker process that runs a kernel on it
-============  ===============================================================
+===========  ==============================================================
+module       what it is for
+===========  ==============================================================
+`command`    the command, and what it prints
+`versions`   checks of sharray, Python, NumPy and numba
+`ram`        checks of the directory for arrays in RAM, and of huge pages
+`resources`  checks of memory, the memory limit and open files
+`directory`  checks of a directory that the user names
+`calls`      tries the system calls that a file system may lack
+`trial`      shares an array with a worker process that runs a kernel on it
+===========  ==============================================================
 
 To add a check, write a function that returns a `Finding` in the module of its
 subject, and call it in that module's first function, which `command` calls. Facts are

@@ -18,6 +18,7 @@ import numpy as np
 import sharray as sh
 
 from ....storage import header, location, trailer
+from ....storage import message_states as message
 from ....storage.attaching import explain_open
 from ....storage.format import (
     BLOCK,
@@ -28,7 +29,6 @@ from ....storage.format import (
 )
 from ....storage.header import Header
 from ....storage.lifetime import lease, transit
-from ....storage.messages import states as message
 from ....storage.trailer import Trailer
 from ....system import files
 

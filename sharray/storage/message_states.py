@@ -78,9 +78,9 @@ receiver, FREE, before it unlocks   FREE; the kernel unlocks
 
 from __future__ import annotations
 
-from ...system import processes
-from .. import trailer
-from ..format import TRAILER_SIZE
+from ..system import processes
+from . import trailer
+from .format import TRAILER_SIZE
 
 FREE = 0
 WRITING = 1

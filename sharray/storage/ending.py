@@ -6,7 +6,7 @@ name. If that holder was killed, the next process that comes along here sweeps i
 ::
 
       running           each array: `keep` ... `release` (unmap, reap)
-         |              first array, and every 60 s: sweep
+         |              first array, and every 60 s: `sweep_if_due`
          |  multiprocessing's finalizers, or atexit
          v
       1. queued deaths   finalizers that an interrupt has kept back
@@ -32,7 +32,7 @@ state                writer
 ===================  ==========================================================
 
 All of this is memory of one process. The protocol between processes is the lease, and
-the notes of handles on their way: see `lease` and `transit` in this package.
+the notes of handles on their way: see `lease` and `transit` in `lifetime`.
 
 Invariants
 
@@ -67,11 +67,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 
-from ...errors import SharrayError
-from ...system import clock, finalizing, interrupts, memory, processes
-from .. import location, naming
-from ..segment import Segment
-from . import lease, lost
+from ..errors import SharrayError
+from ..system import clock, finalizing, interrupts, memory, processes
+from . import location, naming
+from .lifetime import lease, lost
+from .segment import Segment
 
 _SWEEP_INTERVAL = 60.0
 _AFTER_ALL_OTHERS = -1000
@@ -91,16 +91,24 @@ def keep(segment: Segment, address: int | None) -> None:
 
     Without an address, who keeps it has said `at_end` what is to be done then.
     """
-    # First: the sweep in `watch` passes over the files of `_held`.
     _held[id(segment)] = segment, address
     watch(os.path.dirname(segment.path))
 
 
 def watch(directory: str) -> None:
-    """There are arrays of this process in a directory: sweep it now and at the end."""
-    # Before the sweep, which may raise: the end has to know of this directory.
+    """Note that this process has arrays in a directory, which its end will sweep."""
     _used_directories.add(directory)
     _watch_end()
+
+
+def sweep_if_due(directory: str) -> None:
+    """Sweep a directory for arrays that killed processes have left, once a minute.
+
+    A process calls it when it has made or opened an anonymous array, or received a
+    message, and after `keep` or `watch`: the sweep passes over the files that this
+    process holds. The end and `sharray.gc` sweep as well. Arrays with a name cause no
+    sweep.
+    """
     global _next_sweep
     now = clock.monotonic()
     if now >= _next_sweep:
@@ -215,7 +223,7 @@ def _end() -> None:
     # First the arrays that are gone: their finalizers unmap them. The loop below would
     # only put other mappings in their places.
     finalizing.act_for_the_dead()
-    ending = processes.own_identity() if processes.is_topmost() else 0
+    ending = processes.own_stamp() if processes.is_topmost() else 0
     # Before the sweep, which leaves alone the files that this process holds: these acts
     # give back the files of messages, and remove the names of those still in use.
     for act in _before_end:

@@ -15,7 +15,7 @@ from .core import AnyArray, SharedArray, view_of
 from .root import Root, address_of, find_root_at, root_below
 
 
-def whole(root: Root) -> AnyArray:
+def all_of(root: Root) -> AnyArray:
     """Return the array that the header of a file describes."""
     found = root.segment.header
     strides = _fortran_strides(found) if found.fortran_order else None
