@@ -43,7 +43,7 @@ def locate(name: str) -> str:
     if len(found) != 1:
         number = "none" if not found else f"{len(found)} of them"
         raise ProblemError(
-            f"expected {name!r} to begin the name of one array, found {number}; see "
+            f"expected {name!r} to begin the name of one array, got {number}; see "
             "sharray ls"
         )
     return os.path.join(directory, found[0])

@@ -65,18 +65,18 @@ def check_array(operation: str, array: Array) -> None:
     known = ON_ELEMENTS[operation]
     if not isinstance(array, np.ndarray):
         raise TypeError(
-            f"{operation}: expected an array, found {type(array).__name__}; pass the "
+            f"{operation}: expected an array, got {type(array).__name__}; pass the "
             "array and the index of an element"
         )
     dtype = array.dtype
     if not dtype.isnative or not known.takes(dtype.kind, dtype.itemsize):
         raise TypeError(
             f"{operation}: expected {known.elements} as elements, "
-            f"found {dtype}; use another dtype, or a field: records['count']"
+            f"got {dtype}; use another dtype, or a field: records['count']"
         )
     if known.writes and not array.flags.writeable:
         raise ValueError(
-            f"{operation}: expected an array that may be written, found a read-only "
+            f"{operation}: expected an array that may be written, got a read-only "
             "one; open it with mode='r+'"
         )
 
@@ -87,7 +87,7 @@ def address_of(operation: str, array: Array, index: Index) -> int:
     if len(indices) != array.ndim:
         raise IndexError(
             f"{operation}: expected {array.ndim} indices, one for each dimension, "
-            f"found {len(indices)}"
+            f"got {len(indices)}"
         )
     # An ellipsis asks for the element as an array, which has an address.
     key: Any = (*map(operator.index, indices), ...)
@@ -107,7 +107,7 @@ def misaligned(operation: str) -> str:
     """What is wrong with an element that no processor changes in one step."""
     return (
         f"{operation}: expected an element whose address is a multiple of its size, "
-        "found one that is not aligned; make structured dtypes with align=True"
+        "got one that is not aligned; make structured dtypes with align=True"
     )
 
 
@@ -123,6 +123,6 @@ def _as_element(operation: str, value: Any, dtype: np.dtype[Any]) -> Any:
             return plain
         expected = "an integer"
     raise TypeError(
-        f"{operation}: expected {expected} for elements of {dtype}, found "
+        f"{operation}: expected {expected} for elements of {dtype}, got "
         f"{type(value).__name__}; convert it"
     )

@@ -58,9 +58,8 @@ def _bytes(value: SupportsIndex, name: str) -> int:
         number = operator.index(value)
     except TypeError:
         raise TypeError(
-            f"{name} must be a number of bytes, found one of type "
-            f"{type(value).__name__}"
+            f"{name} must be a number of bytes, got one of type {type(value).__name__}"
         ) from None
     if number < 0:
-        raise ValueError(f"{name} must be a number of bytes, 0 or more, found {number}")
+        raise ValueError(f"{name} must be a number of bytes, 0 or more, got {number}")
     return number

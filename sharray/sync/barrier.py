@@ -57,7 +57,7 @@ class Barrier(Cells):
         parties = operator.index(parties)
         if not 1 <= parties <= MOST_PARTIES:
             raise ValueError(
-                f"expected 1 to {MOST_PARTIES} parties at a barrier, found {parties}"
+                f"expected 1 to {MOST_PARTIES} parties at a barrier, got {parties}"
             )
         self._cells = zeros(SIZE, "i8")
         self._cells[PARTIES] = parties

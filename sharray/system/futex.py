@@ -47,7 +47,7 @@ def number() -> int:
     if not sys.platform.startswith("linux") or not known:
         raise NotImplementedError(
             f"waiting in shared memory needs futex(2): expected Linux on one of "
-            f"{sorted(_NUMBERS)}, found {sys.platform} on {machine}"
+            f"{sorted(_NUMBERS)}, got {sys.platform} on {machine}"
         )
     return _NUMBERS[machine]
 

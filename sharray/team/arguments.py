@@ -100,7 +100,7 @@ class Arguments(NamedTuple):
             found = None if root is None else find_place(array, root)
             if found is None:
                 raise NotSharedError(
-                    "expected an array that is shared, found a private copy"
+                    "expected an array that is shared, got a private copy"
                 )
             return number(root), found[0]
 

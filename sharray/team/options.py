@@ -31,7 +31,7 @@ def worker_count(workers: int | None, caller_works: bool) -> int:
     least = 0 if caller_works else 1
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < least:
         raise ValueError(
-            f"expected at least {least} as the number of workers, found {workers!r}"
+            f"expected at least {least} as the number of workers, got {workers!r}"
         )
     return workers
 

@@ -78,7 +78,7 @@ class Team:
     ) -> None:
         if start_method not in START_METHODS:
             raise ValueError(
-                f"expected start_method='spawn', found {start_method!r}: workers are "
+                f"expected start_method='spawn', got {start_method!r}: workers are "
                 "new interpreters, since a fork of a process with threads may hang"
             )
         count = worker_count(workers, caller_works)
@@ -192,7 +192,7 @@ class Team:
         """
         if not isinstance(kernel, Kernel):
             raise KernelError(
-                f"expected a kernel to run, found {type(kernel).__name__}; decorate "
+                f"expected a kernel to run, got {type(kernel).__name__}; decorate "
                 "the function with @sharray.kernel"
             )
         self._check_open()

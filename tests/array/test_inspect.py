@@ -309,7 +309,7 @@ def test_one_physical_page_has_several_virtual_addresses(name: str) -> None:
 def test_a_page_that_is_not_there_is_refused() -> None:
     found = sh.inspect(sh.zeros(1000))
     assert len(found.page(1)) == 1
-    with pytest.raises(IndexError, match="expected a page from 0 to 1, found 2"):
+    with pytest.raises(IndexError, match="expected a page from 0 to 1, got 2"):
         found.page(2)
 
 

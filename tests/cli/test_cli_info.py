@@ -78,7 +78,7 @@ def _frame(address: int) -> int:
 
 def test_a_page_that_the_data_has_not_is_refused() -> None:
     sh.create("a.npy", 1000)
-    assert "from 0 to 1, found 2" in refusal("info", "a.npy", "--page", "2")
+    assert "from 0 to 1, got 2" in refusal("info", "a.npy", "--page", "2")
     sh.create("empty.npy", 0)
     assert call("info", "--json", "empty.npy").json["views"] == []
     assert call("info", "empty.npy").code == 0

@@ -223,7 +223,7 @@ def test_compiled_types_are_not_compiled_again() -> None:
     "wrong", ["text", [1.0], {}, object(), numba.types.unicode_type, 2**64]
 )
 def test_compile_refuses_what_no_kernel_takes(wrong: object) -> None:
-    with pytest.raises(TypeError, match=r"expected .*array.*, (found|got)"):
+    with pytest.raises(TypeError, match=r"expected .*array.*, got"):
         weigh.compile(wrong)
 
 

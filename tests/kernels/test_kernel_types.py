@@ -235,5 +235,5 @@ def test_dtype_that_numba_has_not_is_a_type_error(dtype: str) -> None:
 
 
 def test_type_of_numba_that_kernels_do_not_take_is_a_type_error() -> None:
-    with pytest.raises(TypeError, match=r"expected numba's type.*found unicode_type"):
+    with pytest.raises(TypeError, match=r"expected numba's type.*got unicode_type"):
         length.compile(numba.types.unicode_type)

@@ -99,7 +99,7 @@ def test_the_arrays_outlive_the_team() -> None:
     ],
 )
 def test_impossible_teams_are_refused(arguments: Any, options: Any) -> None:
-    with pytest.raises(ValueError, match=r"expected .* found"):
+    with pytest.raises(ValueError, match=r"expected .* got"):
         sh.Team(*arguments, **options)
 
 

@@ -94,7 +94,7 @@ def _key_of_type(kind: Any) -> Key:
         return NumberKey(numpy_support.as_dtype(kind))
     except errors.NumbaNotImplementedError as error:
         raise TypeError(
-            f"expected numba's type of an array, a number or a tuple, found {kind}"
+            f"expected numba's type of an array, a number or a tuple, got {kind}"
         ) from error
 
 

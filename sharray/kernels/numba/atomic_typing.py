@@ -24,18 +24,18 @@ def check_element(operation: str, array: Any, index: Any) -> None:
     """
     if not isinstance(array, types.Array):
         raise TypingError(
-            f"{operation}: expected an array, found {array}; pass the array and the "
+            f"{operation}: expected an array, got {array}; pass the array and the "
             "index of an element"
         )
     known = ON_ELEMENTS[operation]
     if not _is_number(array.dtype) or not known.takes(*_element(array.dtype)):
         raise TypingError(
             f"{operation}: expected {known.elements} as elements, "
-            f"found {array.dtype}; use another dtype, or a field: records['count']"
+            f"got {array.dtype}; use another dtype, or a field: records['count']"
         )
     if known.writes and not array.mutable:
         raise TypingError(
-            f"{operation}: expected an array that may be written, found {array}; "
+            f"{operation}: expected an array that may be written, got {array}; "
             "open it with mode='r+'"
         )
     indices = tuple(index) if isinstance(index, types.BaseTuple) else (index,)
@@ -43,7 +43,7 @@ def check_element(operation: str, array: Any, index: Any) -> None:
     if len(indices) != array.ndim or not integers:
         raise TypingError(
             f"{operation}: expected an integer as index for each of {array.ndim} "
-            f"dimensions, found {index}"
+            f"dimensions, got {index}"
         )
 
 
@@ -56,7 +56,7 @@ def check_value(operation: str, array: Any, value: Any) -> None:
             "a real number" if isinstance(array.dtype, types.Float) else "an integer"
         )
         raise TypingError(
-            f"{operation}: expected {expected} for elements of {array.dtype}, found "
+            f"{operation}: expected {expected} for elements of {array.dtype}, got "
             f"{value}; convert it"
         )
 

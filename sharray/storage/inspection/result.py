@@ -162,7 +162,7 @@ class Inspection(NamedTuple):
         """
         count = -(-self.nbytes // PAGE_SIZE)
         if not 0 <= index < count:
-            raise IndexError(f"expected a page from 0 to {count - 1}, found {index}")
+            raise IndexError(f"expected a page from 0 to {count - 1}, got {index}")
         position = self.data_offset + index * PAGE_SIZE
         return [
             PageView(one.pid, address, pages.frame(one.pid, address))

@@ -86,7 +86,7 @@ def _take(path: str, identity: bytes, places: Places) -> Iterator[Incoming]:
         if needed > end - first:
             raise MessageError(
                 f"a message does not fit its memory: expected at most {end - first} "
-                f"bytes, found {needed}; it is damaged, send it again",
+                f"bytes, got {needed}; it is damaged, send it again",
                 path,
             )
         yield incoming
