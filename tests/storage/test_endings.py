@@ -214,7 +214,7 @@ def _links_of_files_in_ram(pid: int) -> set[int]:
 # its own; the system gives it the same place.
 REPLACED = """
 import mmap
-from sharray.storage.lifetime import ending
+from sharray.storage import ending
 from sharray.system import files
 
 array = sh.full(100_000, 7.0)
