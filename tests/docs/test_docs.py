@@ -268,6 +268,6 @@ def test_files_that_the_walks_name_are_there() -> None:
     missing = [
         one
         for one in names
-        if not (package / one).is_file() and not (ROOT / one).is_file()
+        if not (package / one).is_file() and not (REPOSITORY / one).is_file()
     ]
     assert missing == []
