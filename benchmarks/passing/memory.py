@@ -53,7 +53,7 @@ def memory_table(effort: Effort, full: bool) -> Table:
     table.demand(_SHARED + _ABOVE, 1.1)
     above = [name for name in samples if name.endswith(_ABOVE)]
     table.compare(
-        f"memory of {WORKERS} workers with the same {size(nbytes)}, as a multiple",
+        f"memory when {WORKERS} workers read the same {size(nbytes)}, in array sizes",
         _SHARED,
         group="memory",
         floors=(_DATA,),

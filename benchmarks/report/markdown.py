@@ -19,7 +19,7 @@ _README = (
     "memory of workers",
     "stencil",
 )
-_COMPARED = ("", "sharray", "usual way", "best alternative")
+_COMPARED = ("", "sharray", "without sharray", "best alternative")
 _BOLD = "Bold: fastest (or least memory), or within 5 % of it."
 
 
@@ -69,13 +69,13 @@ SECTIONS: dict[str, Callable[[Results, str], str]] = {
 
 
 def _compared(one: Comparison) -> list[str]:
-    """Return the task, and what sharray, the usual way and the best peer take."""
+    """Return the task, and the values of sharray, the usual way and the best peer."""
     usual, best = one.contest.peers[0], one.best_peer
     return [
         one.contest.task,
         _median(one, one.contest.ours),
         _peer(one, usual) if usual in one.medians else "",
-        "the usual way" if best == usual else _peer(one, best),
+        "none better" if best == usual else _peer(one, best),
     ]
 
 

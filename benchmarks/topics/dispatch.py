@@ -63,7 +63,7 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
             rounds,
         )
         idle.demand(_STATIC, 3, times=_PIPE)
-        idle.compare("no-op on a sleeping worker", **who)
+        idle.compare("call a function that does nothing on an idle worker", **who)
         yield idle
 
 

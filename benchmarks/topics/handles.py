@@ -49,7 +49,7 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
         sizes.demand(name, 300)
     first, *others = views
     times.compare(
-        f"pickle and unpickle a handle, or {size} of values",
+        f"pickle and unpickle an array of {size}",
         first,
         group="handles",
         without=(*others, _FIRST_TIME),

@@ -18,6 +18,7 @@ from ..harness.tables import Table
 _ALONE = "numba.njit, one core"
 _PARALLEL = "numba.njit(parallel=True)"
 _WORKER = "a team of one worker"
+_WORDS = {"stencil": "stencil loop (each element and its neighbours)"}
 _TEAM = "a team on all cores"
 
 
@@ -99,7 +100,7 @@ def _table(loop: Loop, worker: sh.Team, team: sh.Team, effort: Effort) -> Table:
     for other, limit in loop.limits.items():
         table.demand(_TEAM, limit, times=other)
     table.compare(
-        f"{loop.name} loop on {effort.nbytes / 1e6:.0f} MB",
+        f"{_WORDS.get(loop.name, f'{loop.name} loop')}, {effort.nbytes / 1e6:.0f} MB",
         _TEAM,
         group="loops",
         without=(_WORKER,),

@@ -7,8 +7,9 @@ An array file is a valid ``.npy`` file, followed by padding and one more page::
     | 4096 or more | a multiple of 4096        | 4096       |
     +--------------+---------------------------+------------+
 
-Any reader of ``.npy`` opens it: NumPy ignores bytes after the data. All numbers outside
-the data are little-endian.
+NumPy opens it, since it ignores bytes after the data. Readers that expect a file to end
+with its data, or a header of 128 bytes, do not. All numbers outside the data are
+little-endian.
 
 Header block
 ------------
