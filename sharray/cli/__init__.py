@@ -3,19 +3,19 @@
 The command ``sharray ls`` is `sharray.cli.commands.ls`, and so on.
 
 ========================  =======================================================
-module                    what it is for
+module                    contents
 ========================  =======================================================
 `sharray.cli.app`         the list of commands, the options of ``sharray`` itself
 `sharray.cli.commands`    one module or package for each command
-`sharray.cli.describing`  arrays in words, and as JSON
+`sharray.cli.describing`  text and JSON about an array
 `sharray.cli.output`      tables and JSON
 `sharray.cli.completion`  array names for the shell to complete
 `sharray.cli.problem`     the error that ends a command with one line
 `sharray.cli.ending`      the signals that end a command
 ========================  =======================================================
 
-Exit status: 0 if all is well; 1 if the command could not do what it was asked to, or
-has found damage; 2 if it was not called as it should be; 130 after Ctrl-C.
+Exit status: 0 on success; 1 if the command fails or finds damage; 2 for wrong usage;
+130 after Ctrl-C.
 """
 
 import os
@@ -29,7 +29,7 @@ from .problem import ProblemError, one_line
 
 
 def main() -> None:
-    """Run the command, with errors as one line on stderr and exit status 1."""
+    """Run the command; an error becomes one line on stderr and exit status 1."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -11,8 +11,8 @@ from typer.main import get_command
 
 import sharray as sh
 
-# Modules in `.commands`, each imported when its command is called: some need a quarter
-# of a second.
+# Modules in `.commands`. Each is imported only when its command is called, because some
+# imports take a quarter of a second.
 _COMMANDS = {
     "ls": "ls",
     "info": "info",
@@ -34,7 +34,7 @@ class _Commands(TyperGroup):
             return None
         module = import_module(f".commands.{_COMMANDS[cmd_name]}", __package__)
         examples = getattr(module, "EXAMPLES", None)
-        # \b keeps the lines of what follows as they are.
+        # \b keeps the line breaks of the paragraph after it.
         epilog = None if examples is None else "\b\n" + examples.strip()
         single = _new_app()
         single.command(cmd_name, epilog=epilog)(getattr(module, cmd_name))
@@ -42,7 +42,7 @@ class _Commands(TyperGroup):
 
 
 def _new_app(**options: Any) -> typer.Typer:
-    # Rich's markup would take [FILE] in a help text for a style.
+    # Rich's markup would read [FILE] in a help text as a style.
     options = {"add_completion": False, "rich_markup_mode": None} | options
     return typer.Typer(pretty_exceptions_enable=False, **options)
 
@@ -68,4 +68,7 @@ def sharray(
         ),
     ] = False,
 ) -> None:
-    """NumPy arrays shared between processes: plain .npy files, mapped."""
+    """List, inspect and remove NumPy arrays that processes share.
+
+    The arrays are memory-mapped .npy files: named files, or files in RAM (shm://).
+    """

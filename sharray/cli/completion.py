@@ -1,7 +1,7 @@
 """Completion of array names in a shell.
 
-bash takes a colon for the end of a word: of ``shm://a`` it makes three, and completes
-the last. `rejoin_words` puts them together before typer sees them.
+bash ends a word at a colon. It splits ``shm://a`` into three words, and completes the
+last one. `rejoin_words` joins them again before typer sees them.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ _BEFORE = "_SHARRAY_BEFORE_WORD"
 
 
 def rejoin_words(environment: MutableMapping[str, str]) -> None:
-    """Undo what bash does at colons, but for the word that is to be completed.
+    """Join the words that bash split at colons, except the word to complete.
 
-    What stood before that is kept for `complete_name`.
+    The part in front of that word is kept for `complete_name`.
     """
     if _WORDS not in environment or not environment.get(_CURRENT, "").isdecimal():
         return
@@ -37,7 +37,7 @@ def rejoin_words(environment: MutableMapping[str, str]) -> None:
 
 
 def complete_name(incomplete: str) -> list[str]:
-    """Names in RAM and ``.npy`` files that begin so."""
+    """Return the names in RAM and the ``.npy`` files that start with a text."""
     before = os.environ.get(_BEFORE, "")
     wanted = before + incomplete
     names = [found.name for found in _in_ram() if found.name.startswith(wanted)]
@@ -50,4 +50,4 @@ def _in_ram() -> list[sh.Inspection]:
     try:
         return sh.list()
     except (sh.SharrayError, OSError):
-        return []  # a shell that completes can do nothing about it
+        return []  # completion has no place to show an error

@@ -1,4 +1,4 @@
-"""What is known of an array, in words and as JSON."""
+"""Descriptions of an array, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -26,31 +26,32 @@ _LENGTH_OF_SHORT_NAMES = 8
 
 
 def locate(name: str) -> str:
-    """What the library knows an array by.
+    """Return the name or path by which the library finds an array.
 
-    `ls` also prints names of anonymous ones, shortened in a terminal.
+    `name` may be a name that `ls` prints for an anonymous array. In a terminal, `ls`
+    shortens such names.
     """
     if not is_anonymous_name(name):
         return name
     directory = location.anonymous_directory()
     wanted = name.removeprefix(_ANONYMOUS)
     if _WHOLE_NAME.fullmatch(wanted):
-        return os.path.join(directory, wanted)  # no need to look for others like it
+        return os.path.join(directory, wanted)  # a whole name is unique
     try:
         found = [other for other in os.listdir(directory) if other.startswith(wanted)]
     except OSError:
         found = []
     if len(found) != 1:
-        number = "none" if not found else f"{len(found)} of them"
+        number = "none" if not found else f"{len(found)}"
         raise ProblemError(
-            f"expected {name!r} to begin the name of one array, got {number}; see "
-            "sharray ls"
+            f"expected {name!r} to start the name of exactly one array, got {number}; "
+            "run 'sharray ls' for the names"
         )
     return os.path.join(directory, found[0])
 
 
 def inspect_all(names: Iterable[str]) -> list[sh.Inspection | Exception]:
-    """What is known of arrays that `locate` knows, or why nothing is."""
+    """Inspect arrays by names that `locate` accepts; return errors, not raise them."""
     paths = [_try_to_locate(name) for name in names]
     found = iter(catalog.inspect_all(one for one in paths if isinstance(one, str)))
     return [next(found) if isinstance(one, str) else one for one in paths]
@@ -64,19 +65,19 @@ def _try_to_locate(name: str) -> str | ProblemError:
 
 
 def short_name(found: sh.Inspection) -> str:
-    """The name, of an anonymous array as much as mostly tells it from others."""
+    """Return the name, cut for an anonymous array to a few telling characters."""
     if is_anonymous_name(found.name):
         return found.name[: len(_ANONYMOUS) + _LENGTH_OF_SHORT_NAMES]
     return found.name
 
 
 def is_anonymous_name(name: str) -> bool:
-    """Whether a name is one of an anonymous array."""
+    """Tell whether a name belongs to an anonymous array."""
     return name.startswith(_ANONYMOUS)
 
 
 def document(found: sh.Inspection) -> dict[str, Any]:
-    """All of it, as JSON has it."""
+    """Return all facts about an array, for JSON."""
     return found._asdict() | {
         "dtype": str(found.dtype),
         "descr": dtype_to_descr(found.dtype),
@@ -95,17 +96,17 @@ def _iso(moment: datetime | None) -> str | None:
 
 
 def dtype(found: sh.Inspection, *, short: bool) -> str:
-    """The dtype; those with fields are long."""
+    """Return the dtype as text, cut if `short`: a dtype with fields can be long."""
     return _cut(str(found.dtype), _LONGEST_DTYPE) if short else str(found.dtype)
 
 
 def shape(found: sh.Inspection) -> str:
-    """The shape, as in ``500 x 1000``."""
+    """Return the shape as text, such as ``500 x 1000``."""
     return " x ".join(map(str, found.shape)) or "()"
 
 
 def command(text: str, *, short: bool) -> str:
-    """A command line; a short one has no directories."""
+    """Return a command line, without directories if `short`."""
     if not short:
         return text
     words = (os.path.basename(word) or word for word in text.split(" "))
@@ -117,27 +118,27 @@ def _cut(text: str, length: int) -> str:
 
 
 def holders(found: sh.Inspection, *, short: bool) -> str:
-    """Who holds it: numbers of processes, and their commands."""
+    """Return the process ids and commands of the holders of an array."""
     shown = found.holders[: _MOST_HOLDERS if short else None]
     names = [f"{one.pid} {command(one.command, short=short)}" for one in shown]
     if len(shown) < len(found.holders):
         names.append(f"{len(found.holders) - len(shown)} more")
     if not names:
-        return {True: "others", False: NOTHING, None: "unknown"}[found.in_use]
+        return {True: "other users", False: NOTHING, None: "unknown"}[found.in_use]
     return ", ".join(names)
 
 
 def note(found: sh.Inspection) -> str:
-    """What is special about it; mostly nothing."""
+    """Return anything unusual about an array; usually there is nothing."""
     notes = []
     if found.owner is not None:
-        notes.append(f"messages of {found.owner}")
+        notes.append(f"messages of process {found.owner}")
     elif found.anonymous and not is_anonymous_name(found.name):
         notes.append("anonymous")
     if found.state not in ("clean", "foreign") and found.owner is None:
         notes.append(found.state)
     if found.state == "foreign":
-        notes.append("of another program")
+        notes.append("from another program")
     if found.fault is not None:
         notes.append(f"fault: {found.fault}")
     return ", ".join(notes) or NOTHING

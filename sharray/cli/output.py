@@ -1,8 +1,8 @@
-"""What commands print: tables for people, one JSON document for programs.
+"""Output of the commands: tables for people, one JSON document for programs.
 
-In a terminal, tables are as wide as that; elsewhere nothing is cut off or coloured.
-Names and commands come from anybody: what a terminal would not show as it is, is
-escaped there. JSON has it exactly.
+In a terminal, a table is at most as wide as the terminal. Elsewhere, nothing is cut off
+or coloured. Names and commands are untrusted: tables escape any character that is not
+printable. JSON has the exact text.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _AGES = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 class Column(NamedTuple):
     """A column of a table.
 
-    In a terminal that is too narrow, the last columns that have a `least` width get it
-    first. Text that is too long is broken into lines, or else `cut`.
+    If the terminal is too narrow, columns with a `least` width shrink to it, the last
+    column first. Text that is too long then wraps, or is cut off if `cut` is true.
     """
 
     title: str
@@ -45,12 +45,12 @@ Row = Sequence[str]
 
 
 def console() -> Console:
-    """Standard output."""
+    """Return a console that prints on standard output."""
     return Console(highlight=False, markup=False, emoji=False)
 
 
 def escape(text: str) -> str:
-    """Text without what moves the cursor, colours, reverses or breaks lines."""
+    """Escape characters that move the cursor, colour, reverse or break lines."""
     if text.isprintable():
         return text
     return "".join(
@@ -59,7 +59,7 @@ def escape(text: str) -> str:
 
 
 def size(nbytes: int | None) -> str:
-    """A size in binary units.
+    """Return a size in binary units.
 
     Examples
     --------
@@ -72,7 +72,7 @@ def size(nbytes: int | None) -> str:
 
 
 def age(since: datetime | None) -> str:
-    """How long ago something was."""
+    """Return the time since a moment, in the largest unit that fits twice."""
     if since is None:
         return NOTHING
     seconds = max(0, int((datetime.now(UTC) - since).total_seconds()))
@@ -88,13 +88,13 @@ def print_json(document: Any, *, indent: int | None = 2) -> None:
 
 
 def print_text(*lines: str) -> None:
-    """Print lines as they are; what needs it was escaped."""
-    # At once, so that a reader who has gone is noticed here and not at the end.
+    """Print lines unchanged; the caller has escaped them."""
+    # The flush notices a closed pipe here, not at the end of the process.
     print(*lines, sep="\n", flush=True)
 
 
 def print_table(columns: Sequence[Column], rows: Sequence[Row]) -> None:
-    """Print a table: as wide as the terminal, or else as wide as it is."""
+    """Print a table, fitted to the terminal if there is one."""
     screen = console()
     if screen.is_terminal:
         screen.print(table(columns, rows, screen.width))
@@ -104,7 +104,7 @@ def print_table(columns: Sequence[Column], rows: Sequence[Row]) -> None:
 
 
 def table(columns: Sequence[Column], rows: Sequence[Row], width: int) -> Table:
-    """A table for a terminal, without columns in which there is nothing."""
+    """Return a table for a terminal, without its empty columns."""
     kept = [
         index
         for index in range(len(columns))

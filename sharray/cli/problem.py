@@ -1,15 +1,15 @@
-"""The error that ends a command, and how errors are told."""
+"""The error that ends a command, and the form in which errors are printed."""
 
 from __future__ import annotations
 
 
 class ProblemError(Exception):
-    """What keeps a command from its work, in a sentence for who called it."""
+    """A command cannot do its work; the message tells the user why."""
 
 
 def one_line(error: Exception | str) -> str:
-    """An error as standard error shows it."""
+    """Return an error as one line for standard error."""
     line = " ".join(str(error).split())
-    # Names of files may be made to confuse terminals.
+    # A file name may contain escape sequences for the terminal.
     shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
     return f"sharray: {shown}"

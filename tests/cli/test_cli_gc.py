@@ -47,7 +47,7 @@ def test_what_nobody_holds_is_removed() -> None:
     assert not os.path.exists(unfinished)
     assert pickle.loads(handle).sum() == 3
     assert [found.name for found in sh.list()][1:] == ["shm://named"]
-    assert call("gc").out == "There is nothing that nobody holds.\n"
+    assert call("gc").out == "There is nothing to remove.\n"
     assert call("gc", "--json").json == {"dry_run": False, "arrays": []}
     sh.unlink("shm://named")
     del named

@@ -64,7 +64,7 @@ def test_one_physical_page_is_shown_under_several_virtual_addresses() -> None:
         assert ours["address"] == a.ctypes.data + PAGE
         assert ours["frame"] == theirs["frame"] == _frame(ours["address"])
         shown = call("info", "--page", "1", "shm://a").out
-        assert "One physical page, under 2 virtual addresses." in shown
+        assert "One physical page at 2 virtual addresses." in shown
         for view in (ours, theirs):
             assert f"{view['address']:#x}" in shown
     sh.unlink("shm://a")
@@ -91,7 +91,7 @@ def test_a_file_of_another_program_has_no_trailer() -> None:
     assert (found["uuid"], found["state"], found["created"]) == (None, "foreign", None)
     shown = call("info", "a.npy").out
     assert "written by another program" in shown
-    assert "nobody" in shown
+    assert "no process" in shown
 
 
 def test_a_fault_and_an_unfinished_change_are_shown() -> None:
@@ -174,6 +174,6 @@ def test_another_user_is_denied_in_one_line_and_sees_no_frames_of_its_own() -> N
         assert denied.count("exit") == 4
         assert "exit 0" not in denied
         assert os.path.exists(path)
-    assert "As root, this shows the physical frame" in shown
+    assert "Run this as root to see the physical frame" in shown
     assert shown.count("0x") == 2
     assert "exit 0" in shown

@@ -56,7 +56,7 @@ def test_the_table_has_a_line_for_each_array_that_programs_can_split() -> None:
     assert second.split()[:5] == ["shm://a", "float32", "300", "x", "50"]
     assert f"{a.nbytes / 1024:.1f} KiB" in second
     assert str(os.getpid()) in second
-    assert "of another program" in first
+    assert "from another program" in first
     sh.unlink("shm://a")
 
 
@@ -188,8 +188,8 @@ def test_anonymous_arrays_are_listed_once_others_may_have_them() -> None:
     assert name.startswith(short)
     assert len(short) < len(name)
     assert call("info", "--json", short).json["name"] == name
-    assert "found none" in refusal("info", "shm://.anonymous/nowhere")
-    assert "found none" in refusal("info", "shm://.anonymous/../../x")
+    assert "got none" in refusal("info", "shm://.anonymous/nowhere")
+    assert "got none" in refusal("info", "shm://.anonymous/../../x")
 
 
 def test_files_that_carry_messages_are_named_as_such() -> None:
@@ -200,7 +200,7 @@ def test_files_that_carry_messages_are_named_as_such() -> None:
             ours.send(np.ones(100_000))
             [found] = call("ls", "--json").json
             assert (found["state"], found["owner"]) == ("in flight", os.getpid())
-            assert f"messages of {os.getpid()}" in call("ls").out
+            assert f"messages of process {os.getpid()}" in call("ls").out
             assert theirs.recv().sum() == 100_000
     finally:
         sh.uninstall()

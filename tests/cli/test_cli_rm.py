@@ -54,7 +54,7 @@ def test_what_a_pattern_matches_is_removed_only_if_that_is_confirmed(
         "would remove shm://run7/a (12.0 KiB)",
         "would remove shm://run7/b (12.0 KiB)",
         "2 arrays, 24.0 KiB",
-        "Nothing was removed. To remove them, add --yes.",
+        "Nothing was removed. To remove these arrays, add --yes.",
     ]
     assert call("rm", "shm://run7/*", "--json").json["dry_run"] is True
     assert call("rm", "shm://*/a", "--dry-run", "--yes").code == 0

@@ -113,10 +113,10 @@ def test_what_a_small_terminal_has_no_room_for_is_counted() -> None:
         sh.create(f"shm://a{number:02}", number + 1)
     with live(rows=12, columns=60) as screen:
         # 14 arrays or more: teams of other programs have lines of their own.
-        screen.wait_for("more have no room here")
-        [number, *_] = re.findall(r"q ends it; (\d+) more", screen.shown)
+        screen.wait_for("more not shown")
+        [number, *_] = re.findall(r"press q to quit; (\d+) more", screen.shown)
         assert int(number) >= 14
-        screen.wait_for("q ends it")
+        screen.wait_for("press q to quit")
         assert "shm://a00" in screen.shown
         screen.press(b"q")
         assert screen.process.wait(TIMEOUT) == 0

@@ -1,1 +1,1 @@
-"""The commands: each is a module of its name, or a package with a module `command`."""
+"""The commands, each a module, or a package whose module `command` has the command."""

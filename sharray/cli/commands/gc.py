@@ -1,4 +1,4 @@
-"""``sharray gc``: removing what nobody holds."""
+"""``sharray gc``: remove arrays that no process holds any more."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from .rm import tell
 
 def gc(
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only show what would be removed.")
+        bool, typer.Option("--dry-run", help="List the arrays, remove nothing.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Remove what nobody holds any more.
+    """Remove arrays that killed processes left behind.
 
-    Anonymous arrays and unfinished files in RAM, as killed processes leave them. Arrays
-    with a name are never removed.
+    The command removes anonymous arrays that no process holds, and unfinished files in
+    RAM. It never removes a named array.
     """
     sizes = {path: _allocated(path) for path in sh.gc(dry_run=True)}
     paths = list(sizes) if dry_run else sh.gc()
@@ -34,7 +34,7 @@ def gc(
         return
     tell(found, dry_run)
     if not found:
-        print_text("There is nothing that nobody holds.")
+        print_text("There is nothing to remove.")
 
 
 def _allocated(path: str) -> int:

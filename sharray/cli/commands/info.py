@@ -1,4 +1,4 @@
-"""``sharray info``: one array, and where it is in the processes that hold it."""
+"""``sharray info``: all facts about one array."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..problem import ProblemError
 EXAMPLES = """
 Examples:
   sharray info field.npy
-  sudo sharray info --page 3 field.npy    with the physical frames of a page
+  sudo sharray info --page 3 field.npy    also the physical frame of a page
 """
 
 _BAR = 30
@@ -43,20 +43,20 @@ def info(
         str,
         typer.Argument(
             metavar="FILE",
-            help="A .npy file, or a name as `sharray ls` prints it.",
+            help="A .npy file, or a name that `sharray ls` prints.",
             autocompletion=complete_name,
         ),
     ],
     page: Annotated[
         int,
-        typer.Option(min=0, help="Show where this page (4096 bytes) of the data is."),
+        typer.Option(min=0, help="Show the addresses of this page (4096 bytes)."),
     ] = 0,
     json: Json = False,
 ) -> None:
-    """Tell all about one array.
+    """Show all facts about one array.
 
-    Its header and trailer, what of it is in memory, and which processes hold it at
-    which addresses. The data is not read, and the array not held.
+    These are its header and trailer, its size in memory, and its addresses in the
+    processes that hold it. The command does not read the data.
     """
     found = sh.inspect(describing.locate(file))
     views = _look_at(found, page)
@@ -87,7 +87,7 @@ def _section(title: str, facts: dict[str, str]) -> list[str]:
 
 
 def _size(nbytes: int) -> str:
-    """For people, and exactly."""
+    """Return a size in binary units, and from 1 KiB on also in bytes."""
     return short_size(nbytes) + (f" ({nbytes:,} bytes)" if nbytes >= 1024 else "")
 
 
@@ -95,7 +95,7 @@ def _header(found: sh.Inspection) -> list[str]:
     facts = {
         "dtype": str(found.dtype),
         "shape": f"{describing.shape(found)}, {found.order} order",
-        "data": f"{_size(found.nbytes)} from byte {found.data_offset} on",
+        "data": f"{_size(found.nbytes)} starting at byte {found.data_offset}",
         "file": f"{_size(found.file_size)}, {_where(found)}",
     }
     if found.path not in (None, found.name):
@@ -117,9 +117,9 @@ def _trailer(found: sh.Inspection) -> list[str]:
         "created": NOTHING
         if found.created is None
         else f"{found.created.astimezone():%Y-%m-%d %H:%M:%S}",
-        "kind": "anonymous: ends with its last holder"
+        "kind": "anonymous: goes away with its last holder"
         if found.anonymous
-        else "named: stays until it is removed",
+        else "named: stays until you remove it",
         "state": found.state,
         "fault": found.fault or "none",
     }
@@ -133,7 +133,7 @@ def _trailer(found: sh.Inspection) -> list[str]:
 
 def _memory(found: sh.Inspection) -> list[str]:
     facts = {
-        "resident": "not known to this user"
+        "resident": "unknown: this user may not see it"
         if found.resident is None
         else _part(found.resident, found.file_size)
     }
@@ -141,7 +141,7 @@ def _memory(found: sh.Inspection) -> list[str]:
         facts["allocated"] = _part(found.allocated, found.file_size)
     if found.durable:
         facts["dirty"] = (
-            "not known"
+            "unknown"
             if found.dirty is None
             else f"{_part(found.dirty, found.file_size)} not on the disk yet"
         )
@@ -149,7 +149,7 @@ def _memory(found: sh.Inspection) -> list[str]:
 
 
 def _part(nbytes: int, whole: int) -> str:
-    """A size as part of the file's; in a terminal also as a bar."""
+    """Return a size beside the file's size; a terminal also gets a bar."""
     text = f"{short_size(nbytes)} of {short_size(whole)}"
     if not console().is_terminal or whole == 0:
         return text
@@ -162,8 +162,8 @@ def _print_holders(found: sh.Inspection) -> None:
     if not found.holders:
         nobody = {
             True: "processes of other users",
-            False: "nobody",
-            None: "not known: its file system has no locks",
+            False: "no process",
+            None: "unknown: the file system has no locks",
         }
         say(f"  {nobody[found.in_use]}")
         return
@@ -201,8 +201,8 @@ def _print_page(page: int, views: list[sh.PageView]) -> None:
     frames = {view.frame for view in views if view.frame is not None}
     places = sum(view.frame is not None for view in views)
     if os.geteuid() != 0:
-        say("As root, this shows the physical frame, which is the same for all.")
+        say("Run this as root to see the physical frame, the same in every process.")
     elif len(frames) == 1 and places > 1:
-        say(f"One physical page, under {places} virtual addresses.")
+        say(f"One physical page at {places} virtual addresses.")
     elif places < len(views):
-        say("A process that has not touched the page yet has no frame for it.")
+        say("A process without a frame has not touched this page yet.")

@@ -1,4 +1,4 @@
-"""``sharray ls``: what arrays there are."""
+"""``sharray ls``: a list of arrays."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..output import Column, Json, Row, age, console, print_json, print_table, s
 
 EXAMPLES = """
 Examples:
-  sharray ls                      arrays of this user in RAM
+  sharray ls                      your arrays in RAM
   sharray ls --sort size /data    the .npy files of a directory
   sharray ls --json | jq -r '.[].name'
 """
@@ -39,7 +39,7 @@ _BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 
 class Order(StrEnum):
-    """By what a list is sorted."""
+    """The column by which a list is sorted."""
 
     NAME = "name"
     SIZE = "size"
@@ -60,21 +60,22 @@ def ls(
         list[str] | None,
         typer.Argument(
             metavar="PLACE",
-            help="Directories, of which the .npy files are listed; shm:// for this "
-            "user's arrays in RAM, shm://run7 for those below; or single arrays. "
-            "Without, shm://.",
+            help="A directory, to list its .npy files; shm://, to list your arrays in "
+            "RAM; shm://run7, to list those below that name; or one array. "
+            "Default: shm://.",
             show_default=False,
             autocompletion=complete_name,
         ),
     ] = None,
     sort: Annotated[
-        Order, typer.Option(help="The largest, or the newest, first.")
+        Order, typer.Option(help="Sort key. The largest, or the newest, come first.")
     ] = Order.NAME,
     json: Json = False,
 ) -> None:
-    """List arrays, and who holds them.
+    """List arrays and the processes that hold them.
 
-    RESIDENT is what is in memory; DIRTY what is not on the disk yet.
+    RESIDENT is the part of the file in memory. DIRTY is the part that is not on the
+    disk yet. HOLDERS are the processes that map the array.
     """
     found = _find(places or [_RAM])
     found.sort(key=_KEYS[sort])
@@ -90,14 +91,14 @@ def ls(
 
 
 def born(found: sh.Inspection) -> datetime | None:
-    """When it was made; of a file of another program, when it was changed."""
+    """Return when an array was created, or else when its file was last changed."""
     return found.created or found.modified
 
 
 def rows(
     found: list[sh.Inspection], *, short: bool
 ) -> tuple[tuple[Column, ...], list[Row]]:
-    """The table of arrays."""
+    """Return the columns and the rows of a table of arrays."""
     return _COLUMNS, [
         (
             describing.short_name(one) if short else one.name,
@@ -130,7 +131,7 @@ def _find(places: list[str]) -> list[sh.Inspection]:
 
 
 def _list(place: str) -> list[sh.Inspection] | None:
-    """The arrays below a place; None if it is a single one."""
+    """Return the arrays below a place, or None if the place is one array."""
     if place.startswith(_RAM):
         found = sh.list(place) if not describing.is_anonymous_name(place) else []
         return found if found or place == _RAM else None

@@ -1,4 +1,4 @@
-"""``sharray rm``: removing arrays by name."""
+"""``sharray rm``: remove arrays by name."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from ..problem import ProblemError, one_line
 EXAMPLES = """
 Examples:
   sharray rm shm://run7/velocity
-  sharray rm 'shm://run7/*'          show what would be removed
-  sharray rm --yes 'shm://run7/*'    remove it
+  sharray rm 'shm://run7/*'          list the arrays that match
+  sharray rm --yes 'shm://run7/*'    remove them
 """
 
 _RAM = "shm://"
@@ -31,7 +31,7 @@ _MAGIC = re.compile(r"[*?[]")
 
 
 class _Removal(NamedTuple):
-    """One array, and why it stays if it does."""
+    """One array, and the reason if it was not removed."""
 
     name: str
     nbytes: int
@@ -43,33 +43,34 @@ def rm(
         list[str],
         typer.Argument(
             metavar="NAME",
-            help="Files, names in RAM, or quoted patterns such as 'shm://run7/*'.",
+            help="A file, a name in RAM, or a quoted pattern such as 'shm://run7/*'.",
             autocompletion=complete_name,
         ),
     ],
     yes: Annotated[
         bool,
-        typer.Option("--yes", "-y", help="Remove what a pattern matches, too."),
+        typer.Option("--yes", "-y", help="Remove the arrays that match a pattern."),
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only show what would be removed.")
+        bool, typer.Option("--dry-run", help="List the arrays, remove nothing.")
     ] = False,
     force: Annotated[
         bool,
         typer.Option(
-            "--force", "-f", help="Also what processes hold, or may; they keep it."
+            "--force", "-f", help="Remove arrays in use, too; their holders keep them."
         ),
     ] = False,
     json: Json = False,
 ) -> None:
     """Remove arrays by name or pattern.
 
-    What a pattern matches is only shown, unless --yes is given. What a process holds,
-    or may hold, is not removed, unless forced; what is no array file, never.
+    With a pattern, the command only lists the arrays that match, unless you add --yes.
+    It refuses an array that a process holds, or may hold, unless you add --force. It
+    never removes a file that is not an array.
     """
     patterns = [name for name in names if _is_pattern(name)]
     dry_run = dry_run or (bool(patterns) and not yes)
-    targets = list(_expand(names))  # before anything is removed, as it may fail
+    targets = list(_expand(names))  # may fail: before any removal
     inspected = zip(targets, describing.inspect_all(targets), strict=True)
     removals = [_remove(name, found, dry_run, force) for name, found in inspected]
     removed = [one for one in removals if one.refusal is None]
@@ -78,7 +79,7 @@ def rm(
     else:
         tell([(one.name, one.nbytes) for one in removed], dry_run)
         if dry_run and removed and patterns and not yes:
-            say("Nothing was removed. To remove them, add --yes.")
+            say("Nothing was removed. To remove these arrays, add --yes.")
     refusals = [one.refusal for one in removals if one.refusal is not None]
     for refusal in refusals:
         typer.echo(one_line(refusal), err=True)
@@ -87,7 +88,7 @@ def rm(
 
 
 def tell(found: list[tuple[str, int]], dry_run: bool) -> None:
-    """Print what was removed, or would be."""
+    """Print the arrays that were removed, or would be."""
     done = "would remove" if dry_run else "removed"
     for name, nbytes in found:
         say(f"{done} {escape(name)} ({size(nbytes)})")
@@ -107,7 +108,7 @@ def _document(removal: _Removal) -> dict[str, Any]:
 def _is_pattern(name: str) -> bool:
     if not _MAGIC.search(name):
         return False
-    # It may also be the very name of an array.
+    # The text may also be the exact name of an array.
     return not (_is_array(name) if name.startswith(_RAM) else os.path.lexists(name))
 
 
@@ -118,12 +119,14 @@ def _expand(names: list[str]) -> Iterator[str]:
             continue
         found = _match_in_ram(name) if name.startswith(_RAM) else _match_files(name)
         if not found:
-            raise ProblemError(f"no array matches {name!r}; see sharray ls")
+            raise ProblemError(
+                f"no array matches {name!r}; run 'sharray ls' for the names"
+            )
         yield from found
 
 
 def _match_in_ram(pattern: str) -> list[str]:
-    """Names that a pattern matches as in a shell: ``*`` stops at slashes and dots."""
+    """Return the names that match a shell pattern: ``*`` matches no slash."""
     parts = pattern.split("/")
     return [
         found.name
@@ -162,25 +165,25 @@ def _remove(
         unknown = found.in_use is None
         if describing.is_anonymous_name(found.name) and not (unknown and force):
             raise ProblemError(
-                f"{name!r} is anonymous, and ends with its last holder; sharray gc "
-                "removes those that nobody holds"
+                f"{name!r} is anonymous, and goes away with its last holder; to remove "
+                "leftovers of killed processes, run 'sharray gc'"
                 + (
-                    "; it cannot tell here, as there are no locks: if nobody does, use "
-                    "--force"
+                    ", which cannot tell here, because the file system has no locks; "
+                    "if no process holds this array, add --force"
                     if unknown
                     else ""
                 )
             )
         if unknown and not force:
             raise ProblemError(
-                f"cannot tell whether a process holds {name!r}: its file system has "
-                "no locks; if none does, use --force"
+                f"cannot tell whether a process holds {name!r}, because its file "
+                "system has no locks; if none does, add --force"
             )
         if found.in_use and not force:
             holders = describing.holders(found, short=True)
             raise ProblemError(
-                f"{name!r} is held by {holders}; end them, or use --force, which "
-                "removes the name and leaves them the array"
+                f"{name!r} is held by {holders}; end these processes, or add --force: "
+                "it removes the name, and they keep the array"
             )
         if not dry_run:
             sh.unlink(describing.locate(name))

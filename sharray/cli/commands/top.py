@@ -1,4 +1,4 @@
-"""``sharray top``: arrays and teams, as they are now, again and again."""
+"""``sharray top``: a live view of arrays and teams."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from ..output import Column, Json, Row, console, print_json, print_table, size, 
 from ..output import print_text as say
 from .ls import rows
 
-_OTHER_LINES = 6  # than those of arrays and teams
+_OTHER_LINES = 6  # besides those of arrays and teams
 _TEAMS = (
     Column("TEAM OF", number=True),
     Column("KERNEL", least=8, cut=True),
@@ -41,25 +41,27 @@ _TEAMS = (
 
 
 class _Seen(NamedTuple):
-    """What there was at one time."""
+    """The arrays and teams at one moment."""
 
     time: datetime
     arrays: list[sh.Inspection]
     teams: list[sh.TeamStatus]
-    disk: tuple[int, int] | None  # used and all bytes of the RAM disk
+    disk: tuple[int, int] | None  # used and total bytes of the RAM disk
 
 
 def top(
     interval: Annotated[
-        float, typer.Option(min=0.1, help="Seconds from one look to the next.")
+        float, typer.Option(min=0.1, help="Seconds between updates.")
     ] = 1,
-    once: Annotated[bool, typer.Option("--once", help="Look once only.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Print once and exit.")] = False,
     json: Json = False,
 ) -> None:
     """Show arrays in RAM and teams, live.
 
-    The largest in memory come first; q ends it. Where the output is no terminal, they
-    are shown once. With --json and without --once, each look is a line.
+    A team is a group of processes that run kernels together. The arrays with the most
+    bytes in memory come first. Press q to quit. If the output is not a terminal, the
+    command prints once. With --json, it prints one line per update; with --json and
+    --once, one document.
     """
     try:
         if json:
@@ -69,7 +71,7 @@ def top(
         else:
             _show_live(interval)
     except KeyboardInterrupt:
-        return  # one of the ways to end it
+        return  # the other way to quit
 
 
 def _look() -> _Seen:
@@ -181,9 +183,9 @@ def _screen(seen: _Seen, screen: Console) -> RenderableType:
     teams = seen.teams[: max(1, room // 2)]
     arrays = seen.arrays[: max(1, room - len(teams))]
     left_out = len(seen.arrays) - len(arrays) + len(seen.teams) - len(teams)
-    title = f"sharray top, {seen.time.astimezone():%H:%M:%S}; q ends it"
+    title = f"sharray top, {seen.time.astimezone():%H:%M:%S}; press q to quit"
     if left_out:
-        title += f"; {left_out} more have no room here"
+        title += f"; {left_out} more not shown"
     parts: list[RenderableType] = [
         Text(title, no_wrap=True),
         Text(_summary(seen), no_wrap=True),
@@ -196,7 +198,7 @@ def _screen(seen: _Seen, screen: Console) -> RenderableType:
 
 
 def _quits(keys: int | None, until: float) -> bool:
-    """Wait, and tell whether q was pressed."""
+    """Wait until a time; tell whether the user pressed q before."""
     while (left := until - time.monotonic()) > 0:
         if keys is None:
             time.sleep(left)
@@ -209,7 +211,7 @@ def _quits(keys: int | None, until: float) -> bool:
 
 @contextmanager
 def _single_keys() -> Iterator[int | None]:
-    """Have keys heard without Enter, and not shown; gives where they are read."""
+    """Read keys without Enter and without echo; yield the descriptor to read from."""
     if not sys.stdin.isatty():
         yield None
         return
