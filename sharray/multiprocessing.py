@@ -1,7 +1,7 @@
-"""The standard library's `multiprocessing`, installed.
+"""The standard library's `multiprocessing`, with `sharray.install` called.
 
-``from sharray import multiprocessing`` instead of ``import multiprocessing`` is all
-that a program needs: importing this calls `sharray.install`.
+In a program, replace ``import multiprocessing`` by ``from sharray import
+multiprocessing``. Nothing else changes: importing this module calls `sharray.install`.
 
 Examples
 --------
@@ -13,12 +13,12 @@ True
 """
 
 import multiprocessing as _multiprocessing
-from multiprocessing import *  # noqa: F403  # all of it, whatever it is
+from multiprocessing import *  # noqa: F403  # every public name
 from typing import Any
 
 from .passing.installing import install
 
-__all__ = _multiprocessing.__all__  # a list there, as it should be
+__all__ = _multiprocessing.__all__  # already a list
 
 
 def __getattr__(name: str) -> Any:

@@ -1,28 +1,28 @@
 """dask and dask.distributed: arrays travel as handles, with nothing to configure.
 
-dask finds `register` by its entry point ``dask.sizeof`` when it is imported, and no
-program needs to call anything in this module but `to_dask`.
+When dask is imported, it finds `register` by the entry point ``dask.sizeof``. Programs
+call only `to_dask` from this module.
 
-What travels how:
+How a `SharedArray`, or an object that holds some, travels:
 
 ====================================  ==========================================
-from, to                              a SharedArray, or an object that holds some
+way                                   sent as
 ====================================  ==========================================
 worker to worker                      a handle on one host, else the values
 client to worker or back, ``direct``  a handle on one host, else the values
-anything by way of the scheduler      a handle if the scheduler has a loopback
-(submit, map, delayed, a graph,       address, as that of a `LocalCluster` has;
-scatter and gather)                   else the values
-spilled to the disk and back          a handle
+through the scheduler (submit, map,   a handle if the scheduler has a loopback
+delayed, a graph, scatter, gather)    address, as in a `LocalCluster`; else the
+                                      values
+spilled to disk and back              a handle
 ====================================  ==========================================
 
-A value arrives as an ordinary array, private to who receives it.
+Values arrive as an ordinary array, private to the receiver.
 
-The scheduler keeps its last thousand messages, and with them arrays that are arguments
-of tasks, in RAM; those that were scattered it does not. What a worker has spilled, and
-drops without reading it back, stays in RAM until that worker ends.
+The scheduler keeps its last thousand messages. With them it keeps arrays that are
+arguments of tasks in RAM, but not scattered arrays. An array that a worker has spilled,
+and drops without reading it back, stays in RAM until that worker ends.
 
-What is one host, and what dask tells of who receives, is `distributed`'s to know.
+The module `distributed` decides whether two processes are on one host.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from ..system import interrupts
 
 
 def register(sizeof: Any) -> None:
-    """Teach dask about shared arrays; dask calls it by the entry point.
+    """Register shared arrays with dask, which calls this through the entry point.
 
     Parameters
     ----------
@@ -53,14 +53,14 @@ def register(sizeof: Any) -> None:
     """
     sizeof.register(SharedArray, size_of)
 
-    # distributed has no entry point for how objects are sent, and to import it here
-    # would cost a second to those who do not use it. It asks for the size of each
-    # message before it is sent, and in each there are strings.
+    # distributed has no entry point for serializers, and importing it here would cost
+    # a second in programs that do not use it. But it asks for the size of each message
+    # before it sends it, and each message has strings.
     size_of_string = sizeof.dispatch(str)
 
     def size_of_first_string(text: str) -> Any:
         if "distributed.comm.core" in sys.modules:
-            with interrupts.deferred():  # it is done once, so all or nothing
+            with interrupts.deferred():  # registered once, so all or nothing
                 sizeof.register(str, size_of_string)
                 from .distributed import register_with_distributed
 
@@ -72,24 +72,26 @@ def register(sizeof: Any) -> None:
 
 
 def size_of(array: AnyArray) -> int:
-    """How much memory a process would have more if it dropped an array.
+    """Return the bytes of memory that a process would free by dropping an array.
 
-    For one in shared memory that is the size of the object, some 100 bytes. Its pages
-    belong to all processes that map them: if each worker counted them, several would
-    seem to hold more than there is, and would write to the disk what costs nothing,
-    without freeing any memory. It also is about what a handle has, so that the
-    scheduler, which compares the time to send data with the time to wait, puts work
-    where a worker is free instead of where the array was first. On a cluster of
-    several hosts it takes the way to another host for cheaper than it is: there,
-    restrict such work to workers of the host (``workers=``).
+    For an array in shared memory, these are the bytes of the Python object, some 100.
+    All processes that map the array share its pages. If each worker counted them,
+    the workers would seem to hold more memory than there is. They would spill arrays
+    to disk without freeing any memory.
 
-    Private copies, and arrays of mode ``c``, count all their bytes. So do
-    DataFrames, as dask asks pandas for their size.
+    A handle has about the same size. dask's scheduler compares the time to send data
+    with the time to wait, so it runs a task on any free worker, not only where the
+    array was first. On a cluster of several hosts, it underestimates the cost of
+    sending to another host. There, restrict such tasks to workers of one host
+    (``workers=``).
+
+    Private copies, and arrays of mode ``c``, count all their bytes. So do DataFrames,
+    because dask asks pandas for their size.
 
     Parameters
     ----------
     array : SharedArray
-        Shared or not.
+        A shared array, or a private copy of one.
 
     Examples
     --------
@@ -104,10 +106,11 @@ def size_of(array: AnyArray) -> int:
 
 
 def register_tokens() -> None:
-    """Have dask name shared arrays by `token_of`; `register` comes too early for it.
+    """Make dask name shared arrays, and objects that hold some, by `token_of`.
 
-    And objects that hold some: dask pickles what it does not know, and takes it for
-    something that cannot be named if the pickle is never the same, as that of a handle.
+    dask names an unknown object by its pickle. The pickle of a handle differs each
+    time, so dask would refuse to name such an object. `register` runs too early to do
+    this.
     """
     from dask.tokenize import normalize_token
 
@@ -126,7 +129,7 @@ def register_tokens() -> None:
 
 def _holds_arrays(obj: Any) -> bool:
     finder = _finder()(io.BytesIO(), 5, lambda _: None)
-    # What cannot be pickled is for dask to deal with.
+    # If the object cannot be pickled, dask deals with that.
     with suppress(Exception):
         finder.dump(obj)
     return bool(finder.has_found)
@@ -149,17 +152,17 @@ def _finder() -> Any:
 
 
 def token_of(obj: Any) -> tuple[str, str]:
-    """What dask computes names from: another one each time.
+    """Return a token that dask makes a name from, a new one on each call.
 
-    Equal names mean equal results to dask, and it keeps those. Anybody may write to a
-    shared array, so that no name is good for a second time; and to hash the values
-    would read all of them for each task.
+    dask treats results of equal names as equal, and keeps them. Any process may write
+    to a shared array, so a second task must not get the same name. A hash of the values
+    would read the whole array for each task.
     """
     return "sharray", uuid.uuid4().hex
 
 
 class _Source:
-    """What `dask.array.from_array` slices: it copies whatever has a method `copy`."""
+    """A source without a method `copy`: `dask.array.from_array` would call that."""
 
     def __init__(self, array: AnyArray) -> None:
         self._array = array
@@ -175,30 +178,30 @@ class _Source:
 def to_dask(array: AnyArray, chunks: Any = "auto") -> Any:
     """Make a dask array on the memory of a shared array, without a copy.
 
-    Its blocks are views, in whichever process they are computed: tasks of a
-    `LocalCluster` read the memory that all map. Every process sees what they write to
-    their block, or `dask.array.store` to the array; pass a copy to prevent that.
+    In every process, the blocks are views: tasks of a `LocalCluster` read the shared
+    memory. Every process sees what a task writes to its block, and what
+    `dask.array.store` writes to the array. To prevent that, pass a copy.
 
-    Each call gives a new name, without looking at the values: dask never takes a result
-    that it has kept for the result after the array has changed.
+    Each call gives the dask array a new name, without reading the values. So dask never
+    reuses a result from before the array changed.
 
     Parameters
     ----------
     array : SharedArray
-        Any shared array.
+        Any shared array that is not a private copy.
     chunks : int, tuple or str, default "auto"
-        As in `dask.array.from_array`.
+        The chunk sizes, as in `dask.array.from_array`.
 
     Returns
     -------
     dask.array.Array
-        With the shape and dtype of the array.
+        A dask array with the shape and dtype of `array`.
 
     Raises
     ------
     NotSharedError
-        The array is a private copy, or was opened with mode ``c``;
-        `dask.array.from_array` takes these.
+        If `array` is a private copy, or was opened with mode ``c``. Pass these to
+        `dask.array.from_array`.
 
     Examples
     --------
@@ -213,8 +216,8 @@ def to_dask(array: AnyArray, chunks: Any = "auto") -> Any:
     """
     if not has_handle(array.mode):
         raise NotSharedError(
-            "this array is a private copy, which dask's workers cannot see; pass a "
-            "shared one, or use dask.array.from_array, which copies"
+            "this array is a private copy, which dask's workers cannot see: expected "
+            "a shared array; pass one, or call dask.array.from_array(a), which copies"
         )
     import dask.array
 
@@ -225,6 +228,6 @@ def to_dask(array: AnyArray, chunks: Any = "auto") -> Any:
         name=f"sharray-{uuid.uuid4().hex}",
         asarray=False,
         meta=np.empty((0,) * array.ndim, array.dtype),
-        # A handle in each task costs less than to wait for one that has it.
+        # A handle in each task costs less than waiting for a task that has one.
         inline_array=True,
     )

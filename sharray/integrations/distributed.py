@@ -1,17 +1,19 @@
-"""dask.distributed: who is on this host, and what travels to whom as a handle.
+"""dask.distributed: handles between processes of one host, values between hosts.
 
-Processes are on one host if each says so when they connect: same boot of the same
-kernel, same user, and same file systems at ``/`` and where arrays in RAM lie, so that
-two containers are two hosts. Of one that says nothing (the scheduler, and the very
-first connection of a process), the address counts: it must be one of this machine's.
+Two processes are on one host if they tell each other the same identity when they
+connect. It consists of the boot of the kernel, the user, the file system at ``/`` and
+the one of arrays in RAM. So two containers are two hosts. The scheduler, and the very
+first connection of a process, send no identity. Then the address decides: it must
+belong to this machine.
 
-The scheduler hands on what it gets without looking, and graphs in its own words, so
-that who sends to it cannot know where the data ends up. Only a cluster on loopback
-addresses is known to be on one machine. Hence one limit: a client that reaches such a
-scheduler through a tunnel from another machine gets handles that it cannot open, and
-an `ArrayGoneError`. Gather with ``direct=True``, or send a copy. So does a worker of
-another host that gets an array as an argument of `Client.run`, which dask pickles
-before it knows for whom.
+The scheduler passes messages on unread, and graphs in a form of its own. So a sender
+cannot know where its data ends up. Only a cluster on loopback addresses is certain to
+be on one machine. This has two limits, each of which ends in an `ArrayGoneError`:
+
+- A client reaches such a scheduler through a tunnel from another machine, and gets
+  handles that it cannot open. Gather with ``direct=True``, or send a copy.
+- A worker of another host gets an array as an argument of `Client.run`, which dask
+  pickles before it knows the receiver. Send a copy.
 """
 
 from __future__ import annotations
@@ -33,15 +35,15 @@ from ..array.root import is_any_mapped
 from ..storage import location
 
 ENVIRONMENT_VARIABLE = "SHARRAY_HOST"
-_HOST = "sharray-host"  # in what processes tell each other when they connect
-# What dask's scheduler asks for, and nobody else: what it is sent is for others.
+_HOST = "sharray-host"  # the key in the handshake of a connection
+# Only dask's scheduler asks for this protocol. It passes on what it receives.
 _SCHEDULERS_PROTOCOL = 4
-# Whether what is being serialized is for a process that cannot open handles.
+# True while we serialize for a process that cannot open handles.
 _by_value: ContextVar[bool] = ContextVar("sharray_by_value", default=False)
 
 
 def register_with_distributed() -> None:
-    """Have distributed send shared arrays as the table above says."""
+    """Make distributed send shared arrays as handles within one host."""
     from distributed.comm.core import Comm
     from distributed.protocol import pickle
     from distributed.protocol.serialize import (
@@ -63,11 +65,11 @@ def register_with_distributed() -> None:
 def serialize_array(
     array: AnyArray, context: dict[str, Any] | None = None
 ) -> tuple[dict[str, Any], list[Any]]:
-    """The values of an array, unless its pickle, a handle, is enough."""
+    """Serialize the values of an array, unless a pickle with its handle will do."""
     from distributed.protocol.numpy import serialize_numpy_ndarray
 
     if has_handle(array.mode) and not _by_value.get():
-        raise NotImplementedError  # dask's word for: pickle it
+        raise NotImplementedError  # this tells dask to pickle it
     found: tuple[dict[str, Any], list[Any]] = serialize_numpy_ndarray(
         np.asarray(array), context
     )
@@ -75,7 +77,7 @@ def serialize_array(
 
 
 def _with_host(handshake_info: Any) -> Any:
-    """Also say which host this is, to whom connects or is connected to."""
+    """Add the identity of this host to the handshake of each connection."""
 
     @functools.wraps(handshake_info)
     def say(self: Any) -> dict[str, Any]:
@@ -85,15 +87,15 @@ def _with_host(handshake_info: Any) -> Any:
 
 
 def _for_recipient(dumps: Any) -> Any:
-    """Have `_by_value` say how arrays are to be pickled while an object is.
+    """Set `_by_value` while an object is serialized.
 
-    Not all that is called then knows of the recipient: sparse matrices are serialized
-    by dask in parts, without the context.
+    A nested call may not know the recipient: dask serializes the parts of a sparse
+    matrix without the context.
     """
 
     @functools.wraps(dumps)
     def serialize(obj: Any, context: dict[str, Any] | None = None) -> Any:
-        # Programs that have no shared arrays notice nothing of all this.
+        # Programs without shared arrays keep dask's own behaviour.
         if not is_any_mapped():
             return dumps(obj, context=context)
         before = _by_value.get()
@@ -111,9 +113,9 @@ def _for_recipient(dumps: Any) -> Any:
 def _in_one_go(dumps: Any) -> Any:
     """Pickle an object that may hold shared arrays only once.
 
-    distributed tries pickle first, and takes cloudpickle if that did not do. But an
-    array is kept until each of its handles has arrived, and that of the first attempt
-    never would.
+    distributed tries pickle first, then cloudpickle. But each attempt would make a
+    handle, and an array is kept until each of its handles arrives. The handle of the
+    first attempt never would.
     """
 
     @functools.wraps(dumps)
@@ -128,7 +130,7 @@ def _in_one_go(dumps: Any) -> Any:
         try:
             pickler.dump(obj)
         except Exception:
-            # distributed knows a few more objects than cloudpickle.
+            # distributed can pickle a few more objects than cloudpickle.
             if pickler.has_copied:
                 raise
             return dumps(obj, buffer_callback=buffer_callback, protocol=protocol)
@@ -159,14 +161,14 @@ def _pickler() -> Any:
     return Pickler
 
 
-# -- who is on this host ------------------------------------------------------
+# -- the identity of a host ----------------------------------------------------
 
 
 def host_identity() -> str:
-    """What processes have in common that can open each other's handles.
+    """Return a text that is equal in processes that can open each other's handles.
 
-    The environment variable ``SHARRAY_HOST`` stands in for it: processes in which it
-    differs get values from each other.
+    The environment variable ``SHARRAY_HOST`` overrides it. Processes with different
+    values of the variable send each other values.
     """
     chosen = os.environ.get(ENVIRONMENT_VARIABLE)
     return chosen or _host_identity(os.path.dirname(location.ram_directory()))
@@ -184,14 +186,14 @@ def _host_identity(ram: str) -> str:
 
 
 def _stays_on_host(obj: Any, context: dict[str, Any] | None) -> bool:
-    """Whether all who may read what is about to be pickled can open handles.
+    """Tell whether every process that may read an object can open handles.
 
     Parameters
     ----------
     obj : object
-        What is about to be pickled.
+        The object to pickle.
     context : dict or None
-        What dask knows of the connection. None: it is for the disk, or a graph.
+        The facts dask has on the connection. None for the disk, or for a graph.
     """
     if context is None:
         return not _is_graph(obj) or all(map(_is_loopback, _schedulers()))
@@ -211,7 +213,7 @@ def _is_graph(obj: Any) -> bool:
 
 
 def _schedulers() -> list[str]:
-    """Addresses of those that the clients in this process are connected to."""
+    """Return the addresses of the schedulers of this process's clients."""
     from distributed import Client
 
     connected = [client.scheduler for client in list(Client._instances)]
@@ -219,7 +221,7 @@ def _schedulers() -> list[str]:
 
 
 def _is_loopback(address: str) -> bool:
-    """Whether only processes of this machine have an address."""
+    """Tell whether an address can only belong to this machine."""
     parts = urlsplit(address)
     if parts.scheme == "inproc":
         return True
@@ -228,7 +230,7 @@ def _is_loopback(address: str) -> bool:
 
 
 def _is_own(address: str) -> bool:
-    """Whether an address is one of this machine's."""
+    """Tell whether an address belongs to this machine."""
     return _is_loopback(address) or _can_bind(
         _resolve(urlsplit(address).hostname or "")
     )
@@ -236,7 +238,7 @@ def _is_own(address: str) -> bool:
 
 @functools.lru_cache(maxsize=256)
 def _resolve(name: str) -> str:
-    """The number of a host; none if there is no such host."""
+    """Return the IP address of a host, or "" if there is no such host."""
     try:
         return str(socket.getaddrinfo(name, None)[0][4][0]) if name else ""
     except OSError:

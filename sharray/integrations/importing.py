@@ -1,8 +1,8 @@
 """Adapting a library when a program imports it, before sharray or after.
 
-To import joblib costs a tenth of a second, which programs without it need not pay;
-and it has no entry points. So a finder stands first in `sys.meta_path`, finds nothing
-itself, and has the adapter of a library run right after the library.
+joblib has no entry points, and importing it takes a tenth of a second. Programs without
+joblib should not pay for that. So a finder stands first in `sys.meta_path`. It leaves
+the search to the other finders, and runs the adapter right after the library.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from typing import Any
 
 
 def when_imported(library: str, adapter: str) -> None:
-    """Import a module as soon as a library is there, at once if it is already.
+    """Run an adapter once a library is imported, or now if it already is.
 
     Parameters
     ----------
     library : str
         Name of a top-level package.
     adapter : str
-        Full name of the module that adapts it, by its function `register`.
+        Full name of the module that adapts it, with a function `register`.
     """
-    if sys.modules.get(library) is not None:  # None forbids it
+    if sys.modules.get(library) is not None:  # None blocks the import
         _register(adapter)
-    # An import of sharray that was interrupted, and made again, must not leave two:
-    # each would look for the library by the other.
+    # If an import of sharray is interrupted and repeated, there must not be two
+    # finders: each would ask the other for the library, without end.
     if not any(_is_for(finder, library) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder(library, adapter))
 
@@ -42,7 +42,7 @@ def _register(adapter: str) -> None:
 
 
 class _Finder:
-    """Finds one library where the other finders find it."""
+    """A finder that finds one library through the other finders."""
 
     def __init__(self, library: str, adapter: str) -> None:
         self.library = library
@@ -51,7 +51,7 @@ class _Finder:
     def find_spec(
         self, name: str, path: Any = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The library's own spec, which also runs the adapter; none for all else."""
+        """Return the library's own spec, which also runs the adapter; else None."""
         if name != self.library:
             return None
         for finder in sys.meta_path:
@@ -63,9 +63,9 @@ class _Finder:
         return None
 
     def _follow(self, loader: Any) -> None:
-        """Run the adapter after what this loader executes.
+        """Make a loader run the adapter after the library.
 
-        By an attribute of this one object, whose class stays what tools expect.
+        This sets an attribute of the one loader. Its class stays as tools expect it.
         """
         if hasattr(loader, "exec_module"):
             loader.exec_module = functools.partial(self._execute, loader)

@@ -1,24 +1,24 @@
-"""joblib: plain views of shared arrays reach its workers in place.
+"""joblib: its workers get plain views of shared arrays in place.
 
-joblib asks for the memory below each ndarray that it sends. If it is that of a
-`numpy.memmap`, the worker maps the same file; else the values are pickled, or from
-``max_nbytes`` on written into a file that all workers map. It derives order, strides
-and offset from the map, and is wrong wherever a view has others. So our memory does
-not look like such a map, and a handle, which describes any view, is sent instead.
+joblib looks up the base of each ndarray that it sends. If the base is a `numpy.memmap`,
+the worker maps the same file. Else joblib pickles the values, or from ``max_nbytes`` on
+writes them to a file that all workers map. joblib derives order, strides and offset
+from the memmap, which is wrong for views with others. So the base of a shared array is
+no memmap, and this module sends a handle, which describes any view.
 
-=====================================  =========================================
-a task's argument, or part of one      arrives as
-=====================================  =========================================
-a `SharedArray`                        the same, by its own pickle
-a plain view of one: ``np.asarray(a)``  a plain view of the same memory
-a view of what was opened with mode c  its values, as any ndarray
-=====================================  =========================================
+===============================================  ===============================
+a task's argument, or part of one                arrives as
+===============================================  ===============================
+a `SharedArray`                                  a `SharedArray`, by its handle
+a plain view of one: ``np.asarray(a)``           a plain view of the same memory
+a plain view of an array opened with mode ``c``  values, like any ndarray
+===============================================  ===============================
 
-Results are pickled: a `SharedArray` as a handle, a plain view by its values.
+joblib pickles results: a `SharedArray` as a handle, a plain view by its values.
 
-joblib names cached results by hashes of the arguments, in which the class of an array
-takes part. A shared array counts as the plain one with its values there: it is what
-`joblib.Memory` has loaded the next time.
+joblib names cached results by hashes of the arguments, and the class of an array is
+part of the hash. Here a shared array has the hash of the plain array with its values,
+because `joblib.Memory` loads a plain array the next time.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from ..array.views import shared_view
 
 
 def register() -> None:
-    """Adapt joblib; `when_imported` calls it."""
-    # Not there where joblib does without processes.
+    """Adapt joblib; `when_imported` calls this."""
+    # Missing if joblib runs without processes.
     _wrap("_memmapping_reducer", "ArrayMemmapForwardReducer", "__call__", _with_handles)
     _wrap("hashing", "NumpyHasher", "save", _of_plain_arrays)
 
 
 def _wrap(module: str, kind: str, method: str, wrapper: Any) -> None:
-    """Replace a method by what `wrapper` makes of it, if its module is there."""
+    """Wrap a method of joblib, if its module is loaded."""
     if (loaded := sys.modules.get(f"joblib.{module}")) is None:
         return
     owner = getattr(loaded, kind, None)
@@ -62,7 +62,7 @@ def _wrap(module: str, kind: str, method: str, wrapper: Any) -> None:
 def _with_handles(reduce: Any) -> Any:
     def reduce_in_place(self: Any, array: np.ndarray[Any, Any]) -> Any:
         shared = shared_view(array)
-        # Plain as it was sent. The pickler then finds the handle by itself.
+        # Arrives as a plain view. The pickler makes the handle of `shared`.
         return reduce(self, array) if shared is None else (np.asarray, (shared,))
 
     return reduce_in_place
