@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from passing_ends import blocks_in_ram
+from torture.remains import wait_for_locks_of
 
 import sharray as sh
 from sharray.storage.lifetime import transit
@@ -91,6 +92,7 @@ def kill_all(process: Any) -> None:
     process.stdout.read()  # until all of them are gone
     process.stdout.close()
     process.wait()
+    wait_for_locks_of(process.pid)
 
 
 def collect() -> None:

@@ -17,6 +17,7 @@ import numpy as np
 import passing_ends as ends
 import pytest
 from passing_ends import LARGE, SMALL, checksum, close, numbered, receiver_of, started
+from torture.remains import wait_for_locks_of
 
 import sharray as sh
 
@@ -50,6 +51,7 @@ def test_received_arrays_outlive_their_sender(end: str, context: Any) -> None:
     elif end == "is killed":
         sender.kill()
     sender.join()
+    wait_for_locks_of(sender.pid)
     sh.gc()
     assert not any(ends.is_wrong(found, range(3)))
     close(reader, writer)
@@ -219,6 +221,7 @@ def test_the_memory_of_a_sender_that_ended_goes_back(end: str, context: Any) -> 
     elif end == "is killed":
         sender.kill()
     sender.join()
+    wait_for_locks_of(sender.pid)
     taken = ends.blocks_in_ram()
     assert len(taken) == 1
     assert not any(ends.is_wrong(found, [0]))

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 from unittest import mock
 
+from torture.remains import wait_for_locks_of
+
 import sharray as sh
 from sharray.cli import main
 
@@ -112,6 +114,7 @@ def end(child: subprocess.Popen[str]) -> None:
     """Have a process end without a chance to tidy up."""
     child.kill()
     child.wait(TIMEOUT)
+    wait_for_locks_of(child.pid)
 
 
 def orphan() -> str:

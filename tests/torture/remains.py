@@ -30,10 +30,24 @@ def locked_files() -> set[str]:
 
     The inode alone would be that of many a file elsewhere that another program locks.
     """
+    return {fields[5] for fields in _locks()}
+
+
+def _locks() -> list[list[str]]:
     with open("/proc/locks", encoding="ascii") as table:
         # 1: FLOCK  ADVISORY  READ 7317 00:1a:1182 0 EOF
-        lines = [line.replace("->", "").split() for line in table]
-    return {fields[5] for fields in lines}
+        return [line.replace("->", "").split() for line in table]
+
+
+def wait_for_locks_of(pid: int) -> None:
+    """Wait until a process that has ended holds no lock any more.
+
+    See `still_locked_below`; in a container, the table does not name dead processes.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    while any(fields[4] == str(pid) for fields in _locks()):
+        assert time.monotonic() < deadline, f"process {pid} still holds a lock"
+        time.sleep(0.0005)
 
 
 def still_locked_below(*directories: str) -> set[str]:
