@@ -1,4 +1,4 @@
-"""Atomic operations as the tests call them: from Python, and in kernels."""
+"""Atomic operations that the tests call from Python and in kernels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Running ``sharray`` in the tests, and processes for it to look at."""
+"""Functions that run ``sharray`` in the tests, and start processes for it to show."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def call(*arguments: str, columns: int | None = None) -> Done:
             code: Any = 0
         except SystemExit as ended:
             code = ended.code or 0
-            if isinstance(code, str):  # as the interpreter does
+            if isinstance(code, str):  # like the interpreter
                 print(code, file=err)
                 code = 1
     return Done(code, out.text(), err.text())

@@ -1,8 +1,8 @@
-"""How much is done for n arrays, in counts that are the same on a busy machine.
+"""The cost of operations on n arrays, in counts that do not depend on machine load.
 
-Lines of Python and calls of C functions; and looks at what is as long as this process
-has mappings or descriptors. A program of its own: it prints them as JSON for each thing
-that is done with the arrays.
+The program counts lines of Python, calls of C functions, and reads of tables that grow
+with the mappings or descriptors of a process. It prints the counts of each operation
+as JSON.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from sharray.storage import ending, location
 from sharray.storage.inspection import inspector
 from sharray.system import mappings
 
-# Enough for `shared_bytes` to be looked for.
+# Large enough for `shared_bytes` to be searched.
 SHAPE = 100
 
 
@@ -38,7 +38,7 @@ class Counts:
 
     def __init__(self) -> None:
         self.steps: dict[str, int] = {}  # lines and calls
-        self.looks: dict[str, int] = {}  # at tables of this process, or all processes
+        self.looks: dict[str, int] = {}  # reads of tables of one or all processes
         self._number = self._looked = 0
         own = "/proc/self", f"/proc/{os.getpid()}"
         tables = {
@@ -90,7 +90,7 @@ def main(n: int, directory: str) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     gc.disable()
     ending._SWEEP_INTERVAL = float("inf")
-    sh.zeros(1)  # what only the first does
+    sh.zeros(1)  # do the work of the first call now
     counts = Counts()
     with counts.of("make"):
         arrays = [sh.zeros(SHAPE) for _ in range(n)]
@@ -99,15 +99,15 @@ def main(n: int, directory: str) -> None:
     with counts.of("receive"):
         again = [pickle.loads(handle) for handle in handles]
     del again
-    # Pickles the memory of an array as something else than an array does.
+    # These pickle the memory of an array through another type than an array.
     borrowed = [pyarrow.py_buffer(np.asarray(array)) for array in arrays]
     with counts.of("send memory"):
         message = sending.write(borrowed, Options(1 << 30, None))
-    assert len(message.data) < n * 500  # handles, no values
+    assert len(message.data) < n * 500  # handles only, no values
     del borrowed, message
     with counts.of("list"):
         listed = sh.list()
-    # And perhaps the file of the message.
+    # The list may also have the file of the message.
     assert sum(found.shape == (SHAPE,) for found in listed) == n
     read = mappings._read
     mappings._read = lambda pid, name: Table(read(pid, name))

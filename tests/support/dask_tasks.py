@@ -1,7 +1,7 @@
-"""What dask's workers run, and a cluster of them in a process of its own.
+"""Tasks for dask's workers, and a cluster in its own process.
 
-Run as a program: starts the cluster, prints its addresses as one line of JSON, and ends
-with its standard input.
+As a program, this starts the cluster and prints its addresses as one line of JSON. It
+ends when its standard input closes.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def values(obj: Any) -> list[Array]:
 def add_one(obj: Any) -> list[tuple[bytes, int] | None]:
     """Change all arrays in place; where that was."""
     for array in arrays_of(obj):
-        array.flags.writeable = True  # pandas hands out its columns read-only
+        array.flags.writeable = True  # pandas returns its columns read-only
         array += 1
     return places(obj)
 

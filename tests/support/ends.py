@@ -1,4 +1,4 @@
-"""Programs that end in some way, for the tests of what they leave behind."""
+"""Programs that end in different ways; tests check what they leave behind."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def show():
     if "a" in globals():
         print("late", a.sum(), flush=True)
 
-atexit.register(show)  # runs after sharray has let go
+atexit.register(show)  # runs after sharray has closed its arrays
 import sharray as sh
-atexit.register(show)  # runs before
+atexit.register(show)  # runs before that
 
 def sent():
     "An array with a name, and a handle on its way that never arrives."
@@ -44,7 +44,7 @@ class Node:
 
 def wait_for_a_signal():
     print("ready", flush=True)
-    while True:  # a signal that comes just before pause() would not end it
+    while True:  # pause() would miss a signal that comes just before it
         time.sleep(0.01)
 """
 
@@ -53,11 +53,11 @@ def start(program: str, before: str = "") -> subprocess.Popen[str]:
     """Run a program, after the prelude, in an interpreter that allows nothing."""
     Path("program.py").write_text(before + PRELUDE + program)
     options = ["-X", "dev", "-W", "error"]
-    # Python 3.12 and later warn of forks beside threads, which pools have.
+    # Python 3.12 and later warn of a fork beside threads, and pools have threads.
     options += ["-W", "ignore:This process:DeprecationWarning"]
     return subprocess.Popen(
         [sys.executable, *options, "program.py"],
-        # OpenBLAS's threads would be threads, too.
+        # OpenBLAS's threads would also count.
         env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""File systems that lack system calls: these fail on files below some directories."""
+"""System calls that fail on files below some directories, to mimic file systems."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def _of_fd(fd: int, *_: Any, **__: Any) -> str:
     return _path_of(fd)
 
 
-# By name: where the call is looked up, and which path a call of it is about; "" if it
-# is to go on as always.
+# By name: the object and the attribute that hold the call, and a function that returns
+# the path of a call of it, or "" for a call that must not fail.
 CALLS: dict[str, tuple[Any, str, Callable[..., str]]] = {
     "fsync": (os, "fsync", lambda fd: "" if _is_directory(fd) else _path_of(fd)),
     "fsync_directory": (
@@ -81,7 +81,7 @@ CALLS: dict[str, tuple[Any, str, Callable[..., str]]] = {
         lambda fd, *_, private, **__: _path_of(fd) if private else "",
     ),
 }
-# Functions of the C library: they return an errno's sign, whatever the path.
+# Functions of the C library. They set errno and return -1, for any path.
 _C_CALLS: dict[str, tuple[Any, str]] = {
     "renameat2": (files, "_renameat2"),
     "fstatfs": (file_systems, "_fstatfs"),

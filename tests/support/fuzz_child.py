@@ -1,8 +1,8 @@
 """Open thousands of damaged files and handles; run by test_fuzz.py.
 
-In a process of its own, since what is looked for includes signals. Each case
-must end in an array that can be used, or in an error of the library.
-Before each case is tried, it is written down in the working directory.
+It runs in its own process, because a failure may be a signal. Each case must end in a
+usable array or in an error of the library. The program writes each case to the working
+directory before it tries it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ outcomes: collections.Counter[str] = collections.Counter()
 
 def try_file(content: bytes, mode: str) -> None:
     case = Path("case")
-    case.unlink(missing_ok=True)  # a mapped file is not to be written anew
+    case.unlink(missing_ok=True)  # do not overwrite a mapped file
     case.write_bytes(content)
     try:
         array = sh.open("case", mode)
@@ -75,12 +75,12 @@ def assert_lies_within(array: AnyArray, offset: int, nbytes: int) -> None:
 
 def use(array: AnyArray) -> None:
     """Touch it, show it, send it."""
-    if array.size > 1000:  # by strides of 0, as large as one likes
+    if array.size > 1000:  # strides of 0 allow any size
         array = array[tuple(slice(0, 1) for _ in array.shape)]
     content = array.tobytes()
     assert len(content) == array.nbytes
     np.frombuffer(content, np.uint8).sum()
-    # By value, older protocols have the bytes swapped to this machine's order.
+    # Below protocol 5, a pickle has the values in this machine's byte order.
     clone = pickle.loads(pickle.dumps(array, 5))
     assert (clone.shape, clone.dtype) == (array.shape, array.dtype)
     if array.dtype.names is None:  # NumPy copies no padding between fields
@@ -91,7 +91,7 @@ def use(array: AnyArray) -> None:
         if array.size:
             plain[(0,) * array.ndim], plain[(-1,) * array.ndim]
     except (ValueError, OverflowError, SystemError):
-        return  # any ndarray says so: there is no such character, or year
+        return  # any ndarray raises this: no such character, or year
     repr(array)
     if array.size:
         array[(0,) * array.ndim], array[(-1,) * array.ndim]
@@ -128,6 +128,6 @@ if __name__ == "__main__":
     phases = [hypothesis.Phase.generate, hypothesis.Phase.shrink]
     if "without-bounds" in sys.argv:
         mock.patch.object(handle_module, "check_view", take_any_view).start()
-        phases.pop()  # that it fails is enough
+        phases.pop()  # one failure is enough, so do not shrink it
     run(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), phases)
     print(json.dumps(outcomes))

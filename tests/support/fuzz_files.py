@@ -1,4 +1,4 @@
-"""Array files to which something has happened, for fuzz_child.py."""
+"""Damaged array files for fuzz_child.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Handles in which something was changed, for fuzz_child.py."""
+"""Damaged handles for fuzz_child.py."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def valid_handles(array: AnyArray) -> list[Handle]:
 
 
 near = st.integers(-9, 9)
-# One choice costs less than a choice among strategies, which are thousands here.
+# One strategy costs less than a choice among thousands of strategies.
 integers = st.sampled_from([*range(-16, 33), *NUMBERS])
 few_integers = st.lists(integers, max_size=3).map(tuple)
 wild = st.sampled_from([None, True, 1.5, "x", b"x", (), [3], {}, np.int64(2**62)])

@@ -1,4 +1,4 @@
-"""What the tests of hostile files have in common: making them, judging errors."""
+"""Code shared by the tests of hostile files: making them, checking errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 import sharray as sh
 
 _LENGTHS = {1: "<H", 2: "<I", 3: "<I"}
-# Every message tells the reader what to do next, with one of these.
+# Every message has one of these words to tell the reader what to do.
 _ADVICE = re.compile(
     r"\b(check|choose|create|drop|end|give|keep|make|name|open|opened|pass|raise"
     r"|remove|restore|run|save|send|use|wait|write|writes|makes|expected)\b"

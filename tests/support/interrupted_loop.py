@@ -1,6 +1,7 @@
 """A process that sends and receives arrays, interrupted at random moments.
 
-Its argument says how often. Fails if it does not work as before afterwards.
+The argument is the number of interrupts. The process fails if sending or receiving no
+longer works after them.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def interrupt(times: int) -> None:
 
 def exchange_many() -> None:
     """Send and receive arrays of many values and sizes."""
-    # multiprocessing itself would leave descriptors.
+    # multiprocessing itself leaves descriptors open when interrupted.
     with interrupts.deferred():
         reader, writer = multiprocessing.Pipe(False)
     try:

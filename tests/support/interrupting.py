@@ -1,13 +1,13 @@
 """Interrupt a call at each point where CPython looks for signals.
 
-CPython 3.11 to 3.13 look for them when a Python function starts or a generator goes on,
-when a loop jumps back, and when a call of C code has returned. Between two of these
-points nothing can happen, so that to interrupt a call at each of them, one after the
-other, leaves nothing to luck.
+CPython 3.11 to 3.13 look for signals when a Python function starts, when a generator
+resumes, when a loop jumps back, and when a call of C code has returned. No interrupt
+can come between two of these points. So a test that interrupts a call at each point
+covers every case.
 
-The interrupt is a real one: a trace function marks SIGINT as arrived just before the
-instruction, and CPython finds it where it looks next, also if that is inside of a
-function of the library that the instruction calls.
+The interrupts are real. A trace function marks SIGINT as arrived just before an
+instruction. CPython finds it at the next point, even inside a library function that
+the instruction calls.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from typing import Any
 import sharray as sh
 
 _PACKAGE = str(Path(sh.__file__).parent)
-# Ours, and those of the standard library that do nothing but call ours.
+# Our files, and standard library files that only call ours.
 _FOLLOWED = (_PACKAGE, contextlib.__file__, weakref.__file__)
 _LOOKS_AFTER = {"CALL", "CALL_FUNCTION_EX", "CALL_KW", "JUMP_BACKWARD"}
 
@@ -50,13 +50,13 @@ class _Tracer:
     def __init__(self, at: int) -> None:
         self.left = at
         self.where = ""
-        # Called by unpacking: after a call, the tracer itself would be interrupted.
+        # `_arrive` is unpacked, not called: a call would interrupt the tracer itself.
         self._arrive = map(_thread.interrupt_main, (signal.SIGINT,))
 
     def __call__(self, frame: FrameType, event: str, _: object) -> Any:
         if not frame.f_code.co_filename.startswith(_FOLLOWED):
             return None
-        frame.f_trace = self._within  # CPython 3.13 needs it for the next line
+        frame.f_trace = self._within  # CPython 3.13 needs this for the next line
         frame.f_trace_opcodes = True
         frame.f_trace_lines = False
         self._pass_point(frame)
@@ -203,6 +203,6 @@ def _is_ours(name: str) -> bool:
 def _descriptors() -> list[str]:
     found = []
     for number in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError):  # the one that lists the directory
+        with contextlib.suppress(OSError):  # the descriptor of the listing itself
             found.append(f"{number} {os.readlink(f'/proc/self/fd/{number}')}")
     return sorted(found)

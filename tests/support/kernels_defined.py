@@ -1,4 +1,4 @@
-"""Kernels that the tests send to other processes, and what is run with them there."""
+"""Kernels that the tests send to other processes, and functions that run them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class RefusedError(ValueError):
 
 
 def fail_assertion(x):
-    assert x < 0, "x is positive"  # not in a test, whose assertions pytest rewrites
+    assert x < 0, "x is positive"  # pytest rewrites the assertions of tests
     return x
 
 

@@ -1,4 +1,4 @@
-"""Kernels as other processes have them, here or in a fresh interpreter."""
+"""Kernels as other processes get them, tried here or in a new interpreter."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ import zmq
 from jupyter_client import BlockingKernelClient, KernelManager
 from jupyter_core.utils import ensure_event_loop
 
-# Long enough for any machine: no test waits so long unless something is wrong.
+# Long enough for any machine; a test waits this long only if something is wrong.
 LONG = 500.0
 
 
@@ -131,12 +131,12 @@ class Kernel:
 def kernel() -> Iterator[Kernel]:
     """A kernel in the working directory of the test."""
     context = zmq.Context()
-    # Sockets by name, since another process could take a port that was free before.
+    # Sockets have names: another process could take a free port.
     with tempfile.TemporaryDirectory(prefix="kernel-") as place:
         manager = KernelManager(
             kernel_name="python3", context=context, transport="ipc", ip=f"{place}/k"
         )
-        # Without the settings of who runs this.
+        # Ignore the settings of the user who runs this.
         manager.start_kernel(env=os.environ | {"IPYTHONDIR": place})
         running = Kernel(manager)
         try:

@@ -13,12 +13,12 @@ import passing_processes as processes
 from passing_parcels import PICKLED, SHARED, Parcel, echo
 
 METHODS = ("fork", "spawn", "forkserver")
-# What becomes of arguments where there is no message, and of results where none.
+# Without a message, a fork inherits an argument, and there are no results.
 INHERITED = "inherited"
 NOTHING = "nothing"
 PATIENCE = 60.0
 
-# The channels: from what they need and a parcel to what has become of it.
+# The channels: each takes what it needs and a parcel, and returns what arrived.
 
 
 def _in_queue(number: int, partner: processes.Partner, parcel: Parcel) -> Parcel:
@@ -166,7 +166,7 @@ class Channel(NamedTuple):
     send: Callable[[Any, Parcel], Any]
     arguments: str = SHARED
     results: str = SHARED
-    forked: str | None = None  # other than `arguments`
+    forked: str | None = None  # if different from `arguments`
     trips: int = 2
     methods: tuple[str, ...] = METHODS
 

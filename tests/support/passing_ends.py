@@ -1,4 +1,4 @@
-"""What processes do that send or receive arrays and then end, for the tests of it."""
+"""Programs of processes that send or receive arrays, and then end."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import numpy as np
 import sharray as sh
 from sharray.storage.lifetime import transit
 
-LARGE = 60_000  # float64: the receiver keeps it where it is
-SMALL = 20_000  # the receiver copies it
+LARGE = 60_000  # float64 values; the receiver maps the message
+SMALL = 20_000  # the receiver copies the message
 
 
 def checksum(*arrays: Any) -> int:
@@ -61,7 +61,7 @@ def open_descriptors() -> list[str]:
         try:
             target = os.readlink(f"/proc/self/fd/{name}")
         except FileNotFoundError:
-            continue  # the one that listed the directory
+            continue  # the descriptor of the listing itself
         if os.environ["SHARRAY_RAM_DIR"] in target:
             found.append(target)
     return found
@@ -92,7 +92,7 @@ def receiver_of(context: Any) -> tuple[Any, Any, Any]:
     return process, writer, answers
 
 
-# -- what runs in other processes ---------------------------------------------
+# -- code for other processes -------------------------------------------------
 
 
 def send_numbered(pipe: Any, count: int, stay: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Objects that hold arrays, and what it means that they arrive equal."""
+"""Objects that hold arrays, and the check that they arrive equal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sharray.passing.wire.sending import write
 from sharray.storage.messages import inbox, outbox
 
 THRESHOLDS = [0, 1, 1000, Options().threshold]
-# Together with this, a message is large enough to be read where it lies.
+# With this array, a message is large enough to be mapped, not copied.
 HEAVY = np.arange(40_000)
 
 
@@ -61,7 +61,7 @@ class _Comparison:
     def compare(self, found: Any, want: Any) -> None:
         assert type(found) is type(want)
         if isinstance(want, np.longdouble | np.clongdouble):
-            assert repr(found) == repr(want)  # some of their bytes mean nothing
+            assert repr(found) == repr(want)  # some of their bytes are padding
         elif isinstance(want, np.generic):
             _compare_elements(np.asarray(found), np.asarray(want), self.compare)
         elif isinstance(want, list | dict | np.ndarray) or hasattr(want, "__dict__"):
@@ -99,7 +99,7 @@ class _Comparison:
 
 def _compare_layout(found: np.ndarray, want: np.ndarray) -> None:
     assert found.shape == want.shape
-    # Pickle makes the bytes native; a message may leave them as they were sent.
+    # Pickle makes byte order native; a message may keep it.
     assert _native(found.dtype) == _native(want.dtype)
     assert found.dtype.metadata == want.dtype.metadata
     assert found.dtype.isalignedstruct == want.dtype.isalignedstruct

@@ -1,7 +1,7 @@
-"""An array on its way through a channel, and what processes do with it there.
+"""A parcel: an array on its way through a channel, with a record of its arrivals.
 
-A parcel is stamped wherever it is unpickled, by the process that does it, so that no
-channel needs to know how to look.
+Each process that unpickles a parcel stamps it. So no channel needs to know how to
+inspect it.
 """
 
 from __future__ import annotations

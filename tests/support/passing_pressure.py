@@ -1,4 +1,4 @@
-"""Messages under pressure: what the tests and the processes they start share."""
+"""Code shared by the tests of messages under pressure and their processes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from sharray.passing.wire.sending import write
 from sharray.storage.messages import outbox
 
 MIB = 1 << 20
-# Larger than what the receiver copies at once, so that it holds the memory.
+# Large enough that the receiver maps the memory instead of copying it.
 HELD = 300_000
 _kept: list[Any] = []
 

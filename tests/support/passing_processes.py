@@ -1,6 +1,6 @@
 """The processes at the other ends of the channels.
 
-What several channels need is a context manager, so that it is started once for all.
+A process that several channels need is a context manager, and starts once for all.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ def partner(context: Any) -> Iterator[Partner]:
     process = context.Process(target=echo_on_lines, args=(asked, theirs))
     process.start()
     for end in (asked, there, far_end, far_sender):
-        end.close()  # if the process ends early, reading fails and does not hang
+        end.close()  # so that reading fails, not hangs, if the process ends early
     yield Partner(ask, [*queues, here, (sender, receiver)])
     ask.send(None)
     process.join()

@@ -120,6 +120,6 @@ def objects(draw: st.DrawFn) -> Any:
     """A few arrays and scalars in containers, each possibly in several places."""
     pool = draw(st.lists(arrays(), min_size=1, max_size=3))
     pool += [a[()] for a in pool if a.ndim == 0 and a.dtype.kind in "biufcMm"]
-    # Not sampled_from, which hashes them.
+    # sampled_from would hash the objects.
     some = st.integers(0, len(pool) - 1).map(lambda i: pool[i])
     return draw(nested(some | scalars))

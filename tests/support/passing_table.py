@@ -1,4 +1,4 @@
-"""What becomes of arrays in each channel, and the guide's table of it.
+"""How arrays travel in each channel, and the guide's table of it.
 
 Run as a program, it prints the table.
 """
@@ -56,7 +56,7 @@ def _try(channel: Channel, needed: Any) -> Outcome:
         try:
             got = channel.send(needed, sent)
         except Exception as error:
-            # So that it fails this channel's test, and not those of its neighbours.
+            # Fail only this channel's test, not those of its neighbours.
             faults.append(repr(error))
             continue
         stamps += got.stamps if isinstance(got, Parcel) else got

@@ -1,4 +1,4 @@
-"""What workers of other packages' pools do with arrays."""
+"""Tasks for the workers of other packages' pools."""
 
 from __future__ import annotations
 

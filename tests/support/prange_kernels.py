@@ -1,4 +1,4 @@
-"""Kernels with a loop over prange, of all kinds: a run is right or refused.
+"""Kernels with a loop over prange: a team runs them correctly, or refuses them.
 
 Each takes arrays ``x``, which it reads, and ``y``, which it writes, and a number.
 """

@@ -1,4 +1,4 @@
-"""Where the repository is, and where programs find the modules of the tests."""
+"""Paths of the repository, and of the modules that test programs import."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ needs_sources = pytest.mark.skipif(
     reason="no folder sharray beside the tests, which run against an installed wheel: "
     "run this one in a checkout, with make suite",
 )
-# Programs may import the module of a test as well, from its folder.
+# A program may also import the module of a test, from its folder.
 _FOLDERS = sorted({path.parent for path in TESTS.glob("*/test_*.py")})
 PYTHON_PATH = os.pathsep.join(map(str, (SUPPORT, TESTS, ROOT, *_FOLDERS)))

@@ -1,4 +1,4 @@
-"""What the tests of teams have in common: waiting, and looking at processes."""
+"""Code shared by the tests of teams: waiting, and inspecting processes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sharray.team.control import layout as at
 
 __all__ = ["SIGCONT", "SIGSTOP", "is_disabled"]
 
-# Long enough for any machine: no test waits so long unless something is wrong.
+# Long enough for any machine; a test waits this long only if something is wrong.
 LONG = 200.0
 
 needs_jit = pytest.mark.skipif(is_disabled(), reason="runs where numba compiles")

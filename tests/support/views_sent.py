@@ -1,8 +1,8 @@
-"""Views of shared arrays in all layouts, and the ways by which they reach a worker.
+"""Views of shared arrays in all layouts, and the ways to send them to a worker.
 
-`check` sends views that hypothesis makes up and compares what arrives with what pickle
-makes of plain arrays; then it changes some in the worker. It runs in a process of its
-own, since some packages keep helper processes until the end.
+`check` sends views that hypothesis generates. It compares each arrival with the pickle
+of a plain array, then changes some views in the worker. It runs in its own process,
+because some packages keep helper processes until the end.
 """
 
 from __future__ import annotations
@@ -226,7 +226,7 @@ WAYS: dict[str, Callable[[], Any]] = {
     "dask": lambda: _dask(joblib_on_top=False),
     "joblib dask": lambda: _dask(joblib_on_top=True),
 }
-# Where plain views of shared arrays arrive in place.
+# Ways in which plain views of shared arrays arrive in place.
 IN_PLACE = [way for way in WAYS if way.startswith(("joblib loky", "joblib multi"))]
 
 

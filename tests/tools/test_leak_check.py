@@ -1,4 +1,4 @@
-"""The check for leaks that every test gets: what it takes for an array's memory."""
+"""The leak check of every test: which mappings it counts as arrays."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import sharray as sh
 from conftest import mapped_arrays
 from sharray.system import memory
 
-# Folders that a checkout, or an environment in it, may have.
+# Possible names of folders of a checkout, or of an environment in it.
 FOLDERS = ["sharray", "sharray-0", "sharray-tests-1", "x.npy", "field.npy-sharray"]
 
 
@@ -26,7 +26,7 @@ def test_library_in_a_folder_of_any_name_is_no_array(
     library.write_bytes(bytes(mmap.PAGESIZE))
     before = mapped_arrays()
     with library.open("rb") as file:
-        # As the loader does.
+        # The loader maps libraries like this.
         mapping = mmap.mmap(file.fileno(), 0, mmap.MAP_PRIVATE, mmap.PROT_READ)
     assert mapped_arrays() == before
     mapping.close()
@@ -62,7 +62,7 @@ def test_arrays_in_ram_are_ones_wherever_that_is(
 
 def test_memory_of_a_team_is_looked_at() -> None:
     before = mapped_arrays()
-    # A name of its own: this process may have a team.
+    # Its own name, because this process may have a team.
     fd = memory.create_block(mmap.PAGESIZE, "sharray-team-of-a-test")
     mapping = memory.map_file(fd, mmap.PAGESIZE, writable=True, private=False)
     memory_of_team = mapped_arrays() - before

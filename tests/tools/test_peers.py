@@ -1,4 +1,4 @@
-"""The programs that run peers' suites find what is worse with sharray installed."""
+"""The programs that run peers' suites find tests that sharray makes worse."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Hanging(unittest.TestCase):
     def test_passes(self):
         pass
 """
-# Tells the test its process, and that of its child; neither ends.
+# Prints the ids of its process and of its child; neither ends.
 STARTING = """
 import multiprocessing, os, signal, unittest
 
@@ -226,10 +226,10 @@ GOOD, BAD = Record("passed"), Record("failed")
         (took(9), took(5), None),
         (took(4.1, 4.1, 4.1), took(0.1, 0.1, 0.1), True),
         (took(9, 9, 9), took(4, 3, 4), True),
-        # Not each time by itself, and not again after the others.
+        # It fails neither each time alone, nor again after the others.
         (took(9, 9, 7, 7), took(4, 4, 4, 4), False),
         (took(9, 1, 1), took(4, 4), False),
-        # Only after the others.
+        # It fails only after the others.
         (took(9, 1, 9), took(1, 1, 1), True),
         (took(9, 1, 9), took(1, 1, 8), False),
         ([BAD], [BAD], None),

@@ -1,4 +1,4 @@
-"""The program that runs NumPy's tests on shared arrays tells differences."""
+"""The program that runs NumPy's tests on shared arrays reports differences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a release says of itself: version, citation, classifiers, forms of issues."""
+"""Facts that a release states: version, citation, classifiers, issue forms."""
 
 from __future__ import annotations
 
