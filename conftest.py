@@ -24,9 +24,13 @@ from sharray.team.default import close_default_team
 _PATIENCE = 60.0  # seconds; a machine may be busy
 
 
-# A shell that starts this in the background has it ignored, and so all processes below.
+# A shell that starts this in the background has SIGINT ignored, and nohup SIGHUP;
+# all processes below would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+for _number in (signal.SIGHUP, signal.SIGTERM):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -108,9 +108,17 @@ def some_values(dtype: np.dtype[Any]) -> Any:
     """Every byte in use, but for booleans and text, where that is no value."""
     found = np.zeros(6, dtype)
     if dtype.itemsize and dtype.kind not in "bUM":
-        # By assignment, which leaves the bytes between fields alone.
-        found[...] = np.arange(6 * dtype.itemsize, dtype="u1").view(dtype)
+        _assign(found, np.arange(6 * dtype.itemsize, dtype="u1").view(dtype))
     return found
+
+
+def _assign(target: Any, source: Any) -> None:
+    """Assign by field: since NumPy 2.5, `=` copies the bytes between them, too."""
+    if target.dtype.names is None:
+        target[...] = source
+        return
+    for name in target.dtype.names:
+        _assign(target[name], source[name])
 
 
 def content(array: Any) -> list[bytes]:
