@@ -23,6 +23,7 @@ import select
 from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
+from ...storage.messages import outbox
 from ...storage.messages.outgoing import Outgoing
 from ...system import channels, interrupts
 from ..options import Options, State
@@ -62,6 +63,8 @@ class Message(NamedTuple):
         if outgoing is None:
             transmit(self.data)
             return
+        # Before the channel is noted: nobody else recalls the file until then.
+        generation = outgoing.generation
         try:
             fd = connection.fileno()
             # Before the bytes leave: afterwards, the receiver may have freed the file
@@ -70,7 +73,7 @@ class Message(NamedTuple):
             # Lets signals in while no byte has left: the file can still be had back.
             channels.wait_for_room(fd)
         except BaseException:
-            outgoing.recall()
+            outbox.recall(outgoing, generation)
             raise
         try:
             if len(self.data) <= _LEAVES_AT_ONCE:
@@ -84,7 +87,7 @@ class Message(NamedTuple):
         except OSError:
             # After any other exception, it may have left as a whole: recalling it then
             # would give the file to the next message while this one is received.
-            outgoing.recall()
+            outbox.recall(outgoing, generation)
             raise
 
 

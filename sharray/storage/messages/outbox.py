@@ -99,6 +99,18 @@ def _recall_all_lost() -> None:
             outgoing.recall()
 
 
+def recall(outgoing: Outgoing, generation: int) -> None:
+    """Free a file whose message could not leave, unless it has another by now.
+
+    Its pipe is broken, so another thread may have recalled it by `_recall_lost`, and
+    claimed it for a message of its own. FREE would then let a third one write into
+    that message.
+    """
+    with interrupts.deferred(), _choosing:
+        if outgoing.generation == generation:
+            outgoing.recall()
+
+
 def trim() -> None:
     """Give back what is kept for the next message."""
     with interrupts.deferred(), _choosing:

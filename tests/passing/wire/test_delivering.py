@@ -14,7 +14,9 @@ import passing_pressure as pressure
 import pytest
 
 import sharray as sh
+from sharray.passing.options import State
 from sharray.passing.wire.delivering import Parcel
+from sharray.passing.wire.sending import write
 
 FORK = multiprocessing.get_context("fork")
 
@@ -61,6 +63,31 @@ def test_another_thread_may_send_what_one_has_pickled() -> None:
         found = reader.recv()
     assert pressure.is_in_shared_memory(found)
     np.testing.assert_array_equal(found, payload(2))
+
+
+@pytest.mark.parametrize("claimed", [True, False])
+def test_a_message_that_could_not_leave_takes_no_file_from_another(
+    claimed: bool,
+) -> None:
+    """Another thread may have noticed first that the pipe is broken."""
+    reader, writer = FORK.Pipe(False)
+    reader.close()
+    assert State.options is not None
+    message = write(payload(0), State.options)
+    outgoing = message.outgoing
+    assert outgoing is not None
+
+    def transmit(_: bytes) -> None:
+        if claimed:  # as `outbox.take` does in that thread
+            outgoing.recall()
+            outgoing.claim()
+        raise BrokenPipeError
+
+    with writer, pytest.raises(BrokenPipeError):
+        message.transmit(writer, transmit)
+    assert outgoing.is_being_written() is claimed
+    assert outgoing.is_free() is not claimed
+    outgoing.recall()
 
 
 def test_picklers_of_others_write_the_object_itself() -> None:
