@@ -107,13 +107,12 @@ def open_channels() -> OpenChannels:
     Processes of other users do not matter, unless they descend from this family: one
     that has changed its user may read a message, but nobody may look at its pipes.
     """
-    found, is_complete = set(), True
+    found, hidden = set(), []
     for directory in glob.iglob("/proc/[0-9]*/fd"):
         try:
             names = os.listdir(directory)
         except PermissionError:
-            pid = int(directory.split("/")[2])
-            is_complete = is_complete and not processes.is_relative(pid)
+            hidden.append(int(directory.split("/")[2]))
             continue
         except OSError:  # it has ended
             continue
@@ -122,7 +121,7 @@ def open_channels() -> OpenChannels:
                 target = os.readlink(f"{directory}/{name}")
                 if target.startswith(("pipe:[", "socket:[")):
                     found.add(int(target[target.index("[") + 1 : -1]))
-    return OpenChannels(found, is_complete)
+    return OpenChannels(found, not processes.has_relatives(hidden))
 
 
 @functools.cache

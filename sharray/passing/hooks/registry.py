@@ -81,9 +81,6 @@ def set_hooks_of(packages: Set[str]) -> None:
 
 def is_worker() -> bool:
     """Tell whether one of the executors has started this process."""
-    modules = {hooks.processes for hooks in EXECUTORS if hooks.processes in sys.modules}
-    return any(
-        sys.modules[module].current_process().name != "MainProcess"
-        for module in modules
-        if module
-    )
+    names = {hooks.processes for hooks in EXECUTORS}
+    imported = [sys.modules[name] for name in names if name and name in sys.modules]
+    return any(one.current_process().name != "MainProcess" for one in imported)

@@ -64,6 +64,8 @@ from typing import Any
 from ...system import clock
 
 _LENGTH = struct.Struct("=Q")
+# A socket takes as much without waiting: net.core.wmem_default is 208 KiB.
+_HAS_ROOM = 1 << 15
 
 
 class Channel:
@@ -103,6 +105,9 @@ class Channel:
         this call. If it waited here, for room in the socket, both would wait for ever.
         """
         data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+        if len(data) <= _HAS_ROOM:
+            self.send(message)
+            return
         self._wait_for_thread()
         data = _LENGTH.pack(len(data)) + data
         self._thread = threading.Thread(
