@@ -24,7 +24,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Contest:
-    """Who is compared with whom in the summary of all tables."""
+    """The contenders that the summary of all tables compares."""
 
     task: str  # what all of them do, in a few words
     ours: str  # the contender that stands for sharray

@@ -81,7 +81,7 @@ def inspect_segment(segment: Segment, address: int) -> Inspection:
         None if segment.trailer is None else bytes(segment.words),
     )
     resident = None
-    with suppress(OSError, NotImplementedError):
+    with suppress(OSError, NotImplementedError):  # without mincore it stays None
         runs = pages.resident_runs(address, segment.size)
         resident = min(sum(length for _, length in runs), segment.size)
     found = found._replace(path=None, durable=False, resident=resident)

@@ -44,7 +44,7 @@ def _works(call: str, fd: int, path: str) -> bool:
     try:
         return _try(call, fd, path, other)
     except (AttributeError, NotImplementedError, OSError):
-        return False
+        return False  # no such function in Python, in the C library, or there
     finally:
         Path(other).unlink(missing_ok=True)
 
