@@ -58,7 +58,7 @@ def numba_type(key: Key) -> Any:
 def _element_type(dtype: np.dtype[Any]) -> Any:
     try:
         found = numpy_support.from_dtype(dtype)
-    except (NotImplementedError, NumbaError):
+    except NumbaError:
         found = None
     if found in (None, types.float16, types.pyobject):
         raise TypeError(
