@@ -146,25 +146,30 @@ def _converted(
         yield bytes_of(block)
 
 
-def _gaps(dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    """Return which bytes of an element lie between the fields of a structure."""
+def _gaps(dtype: np.dtype[Any]) -> np.ndarray[Any, Any] | None:
+    """Return which bytes of an element lie between the fields of a structure.
+
+    None if none do, as for every dtype without fields.
+    """
     if dtype.subdtype is not None:
         base, shape = dtype.subdtype
-        return np.tile(_gaps(base), math.prod(shape))
-    if dtype.names is None or dtype.fields is None:
-        return np.zeros(dtype.itemsize, bool)
-    gaps = np.ones(dtype.itemsize, bool)
+        gaps = _gaps(base)
+        return None if gaps is None else np.tile(gaps, math.prod(shape))
+    if dtype.fields is None:
+        return None
+    found = np.ones(dtype.itemsize, bool)
     for field, offset, *_ in dtype.fields.values():
-        gaps[offset : offset + field.itemsize] &= _gaps(field)
-    return gaps
+        gaps = _gaps(field)
+        found[offset : offset + field.itemsize] &= False if gaps is None else gaps
+    return found if found.any() else None
 
 
-def _clear(block: np.ndarray[Any, Any], gaps: np.ndarray[Any, Any]) -> None:
+def _clear(block: np.ndarray[Any, Any], gaps: np.ndarray[Any, Any] | None) -> None:
     """Zero the bytes in gaps: NumPy 2.5 copies there what the memory held before.
 
     A file would keep them, and they can come from anything that this process has freed.
     """
-    if gaps.any():
+    if gaps is not None:
         np.frombuffer(bytes_of(block), np.uint8).reshape(-1, len(gaps))[:, gaps] = 0
 
 
