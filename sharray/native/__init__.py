@@ -3,7 +3,7 @@
 Kernels and teams use it alike; a process that receives kernels needs nothing else.
 
 ===================  ====================================================
-module               what it is for
+module               contents
 ===================  ====================================================
 `object_file`        which symbols an object file needs
 `machine_code`       object files of kernels, and loading them elsewhere

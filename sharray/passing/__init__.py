@@ -1,7 +1,7 @@
 """Ordinary arrays between processes: messages through shared memory.
 
 ============  =======================================================
-module        what it is for
+module        contents
 ============  =======================================================
 `installing`  `install`, `uninstall`, `installed`
 `sharing`     `share`, and its reverse `unshare`

@@ -1,7 +1,7 @@
 """Cells in shared memory by which processes, threads and kernels work together.
 
 ==================  =============================================
-module              what it is for
+module              contents
 ==================  =============================================
 `cells`             the base: some integers in shared memory
 `counter`           `Counter`: a number that all count with

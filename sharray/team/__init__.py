@@ -1,7 +1,7 @@
 """Teams: worker processes that run kernels together on shared arrays.
 
 ===========  ==================================================
-module       what it is for
+module       contents
 ===========  ==================================================
 `team`       `Team`: what users call
 `default`    the team behind `sharray.run`

@@ -1,7 +1,7 @@
 """numba: all that imports it.
 
 =================  ================================================================
-module             what it is for
+module             contents
 =================  ================================================================
 `compiling`        from a function to machine code
 `extension`        what numba loads to know the types and functions of this package

@@ -1,7 +1,7 @@
 """Replacements of functions of multiprocessing and other executors.
 
 =================  ====================================================
-module             what it is for
+module             contents
 =================  ====================================================
 `registry`         which executors there are, and which are hooked now
 `declaration`      what the registry must know of an executor

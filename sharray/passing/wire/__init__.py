@@ -1,7 +1,7 @@
 """From an object to the bytes in a pipe, and back.
 
 ============  =============================================
-module        what it is for
+module        contents
 ============  =============================================
 `collecting`  pickling, with the memory of arrays set aside
 `packing`     the parts of a message in memory

@@ -1,7 +1,7 @@
 """What the system and a file tell about an array, for `sharray.inspect`.
 
 ===========  ========================================================
-module       what it is for
+module       contents
 ===========  ========================================================
 `inspector`  inspecting files, one or many, and finding their holders
 `looking`    opening and mapping a file for a look at its pages

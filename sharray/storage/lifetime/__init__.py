@@ -1,7 +1,7 @@
 """How long the files of anonymous arrays live, and who removes them.
 
 =========  ==============================================
-module     what it is for
+module     contents
 =========  ==============================================
 `lease`    the lock that a mapping holds, and reaping
 `transit`  handles on their way to another process

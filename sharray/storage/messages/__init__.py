@@ -1,7 +1,7 @@
 """Files that carry messages between processes, and are used again.
 
 ============  ===============================================
-module        what it is for
+module        contents
 ============  ===============================================
 `outgoing`    one of them, in which this process sends
 `outbox`      all of those

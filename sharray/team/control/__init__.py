@@ -1,7 +1,7 @@
 """The memory of a team: who works on what, without a system call.
 
 ==========  ==================================================================
-module      what it is for
+module      contents
 ==========  ==================================================================
 `layout`    its words
 `page`      the memory itself

@@ -1,7 +1,7 @@
 """Worker processes of a team: started, told what they need, ended.
 
 =========  ========================================
-module     what it is for
+module     contents
 =========  ========================================
 `crew`     the workers together, and what they know
 `process`  one worker process, seen from outside

@@ -1,7 +1,7 @@
 """The command ``sharray doctor``: what hinders sharray on this machine.
 
 ===========  ==============================================================
-module       what it is for
+module       contents
 ===========  ==============================================================
 `command`    the command, and what it prints
 `versions`   checks of sharray, Python, NumPy and numba
