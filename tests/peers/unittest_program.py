@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import faulthandler
 import importlib
+import multiprocessing
 import sys
 import unittest
 from collections.abc import Iterator
@@ -21,8 +22,11 @@ class Result(unittest.TextTestResult):
     """Also writes what happens to the report."""
 
     report: Report
+    every_message: bool
 
     def startTest(self, test: unittest.TestCase) -> None:  # noqa: N802
+        if self.every_message:
+            receive_a_message()
         self.report.start(test.id())
         super().startTest(test)
 
@@ -59,6 +63,20 @@ class Result(unittest.TextTestResult):
     def addUnexpectedSuccess(self, test: Any) -> None:  # noqa: N802
         self.report.write(test.id(), "failed", "it passes, unexpectedly")
         super().addUnexpectedSuccess(test)
+
+
+def receive_a_message() -> None:
+    """Make the process one that has received through shared memory before.
+
+    It registers a finalizer with multiprocessing when it first does, and again after
+    multiprocessing has run them all, as CPython's modules of tests do at their end.
+    A test that comes next and looks for finalizers of its own, as that of `Finalize`
+    does, would take it for one of these.
+    """
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    with receiver, sender:
+        sender.send(None)
+        receiver.recv()
 
 
 # Threads cannot be forced to quit, so this test of CPython 3.11 waits 100 s for those
@@ -120,6 +138,7 @@ def main() -> None:
     faulthandler.enable(all_threads=True)
     support = set_up_as_libregrtest()
     Result.report = Report(order.report)
+    Result.every_message = order.every_message and order.threshold is not None
     tests = chosen(order)
     runner = unittest.TextTestRunner(sys.stdout, verbosity=2, resultclass=Result)
     runner.run(unittest.TestSuite(tests))
