@@ -1,31 +1,31 @@
-"""The operating system: one plain function for each call that is needed.
+"""The operating system: one plain function for each call that the library needs.
 
-This is the only package that asks which platform it runs on. Linux is the one
-that is tested; where a capability is missing, its function says so or raises
+Only this package asks which platform it runs on. It is tested on Linux. Elsewhere, a
+function whose system call is missing returns that fact or raises
 `NotImplementedError`. Nothing here knows about arrays or formats.
 
 =============================  ==================================================
-module                         what it wraps
+module                         contents
 =============================  ==================================================
 `sharray.system.files`         open, fallocate, linkat, fsync
-`sharray.system.file_systems`  statfs, statvfs: room, and whether it is a disk
+`sharray.system.file_systems`  statfs, statvfs: free space, disk or memory
 `sharray.system.directories`   directories of one user
-`sharray.system.optional`      which errors mean that a call is missing here
+`sharray.system.optional`      errors that mean that a call is missing here
 `sharray.system.c_library`     functions of the C library
-`sharray.system.libraries`     where functions are in shared libraries
+`sharray.system.libraries`     places of functions in shared libraries
 `sharray.system.memory`        mmap, msync, madvise, sync_file_range
 `sharray.system.locks`         flock, open file description locks
-`sharray.system.mappings`      which processes have a file mapped, and where
-`sharray.system.pages`         mincore: what of it is in memory, dirty, and where
+`sharray.system.mappings`      mappings of files in all processes
+`sharray.system.pages`         mincore: pages in memory, dirty pages, page frames
 `sharray.system.limits`        memory, control groups, limits of processes
-`sharray.system.mounts`        file systems: their type, options and room
-`sharray.system.processes`     who runs, and who is gone
-`sharray.system.channels`      pipes and sockets: who has them open
-`sharray.system.clock`         clocks that a program cannot stop
+`sharray.system.mounts`        file systems: type, options and free space
+`sharray.system.processes`     running and ended processes
+`sharray.system.channels`      pipes and sockets that processes have open
+`sharray.system.clock`         clocks that a program cannot mock
 `sharray.system.marks`         a mark that other processes can see
 `sharray.system.futex`         futex
-`sharray.system.forks`         what runs at each fork
-`sharray.system.finalizing`    what runs when an object is gone
-`sharray.system.interrupts`    keep Ctrl-C out of steps that belong together
+`sharray.system.forks`         functions to run at each fork
+`sharray.system.finalizing`    functions to run when an object is freed
+`sharray.system.interrupts`    blocks that Ctrl-C does not interrupt
 =============================  ==================================================
 """

@@ -1,4 +1,4 @@
-"""The C library: functions that Python has no name for."""
+"""The C library: functions that Python does not provide."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def c_function(
 ) -> Callable[..., int] | None:
     """Return a function of the C library that releases the GIL while it runs.
 
-    None if this C library does not have it.
+    Return None if this C library does not have it.
     """
     try:
         function = getattr(ctypes.CDLL(None, use_errno=True), name)
@@ -25,6 +25,6 @@ def c_function(
 
 
 def raise_errno() -> NoReturn:
-    """Raise the OSError of the C function that has just failed."""
+    """Raise the OSError for the C function that has just failed."""
     code = ctypes.get_errno()
     raise OSError(code, os.strerror(code))

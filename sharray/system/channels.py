@@ -1,4 +1,4 @@
-"""Pipes and sockets: which one a descriptor is, and whether anybody has it open."""
+"""Pipes and sockets: their numbers, and which of them processes have open."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _ATTRIBUTE = struct.Struct("=HH")
 
 
 def channel_of(fd: int) -> int:
-    """Return a number for what is written to a descriptor: `open_channels` has it.
+    """Return the inode number of the pipe, or of the socket at the other end.
 
-    Whoever can still read it has this pipe open, or the socket at the other end.
-    0 if that is not known.
+    A process that can read what is written to `fd` has this inode open, so that
+    `open_channels` lists it. Return 0 if the number is not known.
     """
     try:
         status = os.fstat(fd)
@@ -39,12 +39,12 @@ def channel_of(fd: int) -> int:
             return status.st_ino
         return _peer_of(status.st_ino) if stat.S_ISSOCK(status.st_mode) else 0
     except (AttributeError, OSError):
-        return 0  # no such sockets here, or no descriptor left
+        return 0  # the platform has no such sockets, or no descriptor is left
 
 
 @functools.lru_cache(maxsize=256)
 def _peer_of(inode: int) -> int:
-    """Inode number of the socket that a socket of AF_UNIX is connected to."""
+    """Return the inode number of the peer of an AF_UNIX socket."""
     request = _REQUEST.pack(
         socket.AF_UNIX, 0, 0, _ALL_STATES, inode, _SHOW_PEER, _NO_COOKIE, _NO_COOKIE
     )
@@ -73,7 +73,7 @@ def _peer_in(answer: bytes) -> int:
 def wait_for_room(fd: int) -> None:
     """Wait until a pipe or socket takes `select.PIPE_BUF` bytes; let signals in.
 
-    What is written right afterwards leaves as a whole, without waiting.
+    The next write of up to that many bytes is complete and does not wait.
     """
     poll = select.poll()
     poll.register(fd, select.POLLOUT)
@@ -90,22 +90,22 @@ class OpenChannels(NamedTuple):
     numbers : set of int
         Their inode numbers.
     is_complete : bool
-        False if a process of this family does not let this user look.
+        False if this user may not list the descriptors of a process of this family.
     """
 
     numbers: set[int]
     is_complete: bool
 
     def may_have(self, channel: int) -> bool:
-        """Tell whether somebody may still read from a channel."""
+        """Return whether a process may still read from a channel."""
         return channel in self.numbers or not self.is_complete
 
 
 def open_channels() -> OpenChannels:
-    """Look which pipes and sockets processes have open: proc(5).
+    """Return the pipes and sockets that processes have open: proc(5).
 
-    Processes of other users do not matter, unless they descend from this family: one
-    that has changed its user may read a message, but nobody may look at its pipes.
+    Processes of other users only matter if they descend from this family. A process
+    that has changed its user can read a message, but its pipes cannot be listed.
     """
     found, hidden = set(), []
     for directory in glob.iglob("/proc/[0-9]*/fd"):
@@ -126,9 +126,9 @@ def open_channels() -> OpenChannels:
 
 @functools.cache
 def namespace() -> int:
-    """Return a number for the processes that this one can see; 0 if unknown.
+    """Return the number of this process's PID namespace; 0 if unknown.
 
-    In a container, those outside have pipes that cannot be found here.
+    A process in a container does not see the pipes of processes outside of it.
     """
     try:
         return os.stat("/proc/self/ns/pid").st_ino

@@ -1,9 +1,9 @@
-"""Clocks that a program cannot stop.
+"""Clocks that a program cannot mock.
 
-Tests replace `time.monotonic` and `time.time` by mocks, or freeze them with freezegun,
-which looks for the real functions in every module. What depends on these functions
-must not use up the values of a mock, nor wait until a frozen clock moves on. So they
-come from a private copy of the module, which nobody else has.
+Tests of user programs replace `time.monotonic` and `time.time` by mocks, or freeze them
+with freezegun, which replaces the functions in every module. The library must not use
+up the values of a mock, nor wait for a frozen clock. So it takes these functions from a
+private copy of the module `time`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from types import ModuleType
 
 def _private_time() -> ModuleType:
     spec = find_spec("time")
-    if spec is None or spec.loader is None:  # it was replaced as a whole
+    if spec is None or spec.loader is None:  # the program replaced the whole module
         import time
 
         return time

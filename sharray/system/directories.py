@@ -1,4 +1,4 @@
-"""Directories of one user: making, checking and removing them."""
+"""Directories of one user: create, check and remove them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import stat
 
 
 def make_private_directory(path: str) -> None:
-    """mkdir(2) with 0700; no complaint if it is there already."""
+    """Create a directory with mode 0700, unless it exists: mkdir(2)."""
     with contextlib.suppress(FileExistsError):
         os.mkdir(path, 0o700)
 
 
 def remove_directory_if_empty(path: str) -> bool:
-    """rmdir(2); False if it is not there or not empty."""
+    """Remove a directory; return False if it is missing or not empty: rmdir(2)."""
     try:
         os.rmdir(path)
     except OSError:
@@ -23,7 +23,7 @@ def remove_directory_if_empty(path: str) -> bool:
 
 
 def private_directory_fault(path: str) -> str | None:
-    """Why a directory is not ours alone, None if it is."""
+    """Return why a directory is not private to this user; None if it is."""
     found = os.lstat(path)
     if not stat.S_ISDIR(found.st_mode):
         return "it is a symbolic link or a file, not a directory"

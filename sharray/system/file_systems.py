@@ -1,4 +1,4 @@
-"""File systems: how much room there is, and whether files survive a power cut."""
+"""File systems: free space, limits, and whether files live in memory only."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _volatile_by_device: dict[int, bool] = {}
 
 
 def free_bytes(directory: str) -> int:
-    """Return how much this user may still write in `directory`'s file system.
+    """Return the bytes that this user may still write in `directory`'s file system.
 
-    Where the file system does not tell, or has no limit, that is `sys.maxsize`.
+    Return `sys.maxsize` if the file system has no limit or does not report one.
     """
     try:
         found = os.statvfs(directory)
@@ -34,13 +34,13 @@ def free_bytes(directory: str) -> int:
 
 
 def size_limit() -> int:
-    """Return how large files of this process may become: RLIMIT_FSIZE, getrlimit(2)."""
+    """Return the largest size of a file of this process: getrlimit(2), RLIMIT_FSIZE."""
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
     return sys.maxsize if limit == resource.RLIM_INFINITY else limit
 
 
 def free_inodes(directory: str) -> int | None:
-    """Return how many files may still be made there; None for no limit, or unknown."""
+    """Return how many files can still be created; None if unlimited or unknown."""
     try:
         found = os.statvfs(directory)
     except OSError:
@@ -51,7 +51,7 @@ def free_inodes(directory: str) -> int | None:
 
 
 def is_volatile(fd: int, device: int, *, is_known: bool = False) -> bool:
-    """Whether the file lives in memory only.
+    """Return whether the file lives in memory only.
 
     Parameters
     ----------
@@ -60,9 +60,9 @@ def is_volatile(fd: int, device: int, *, is_known: bool = False) -> bool:
     device : int
         Its st_dev.
     is_known : bool, default False
-        Whether the last answer for this device may be trusted, as in our own RAM
-        directory. Elsewhere, a disk may have got the number of a RAM disk that was
-        unmounted, and its files would never be flushed.
+        Whether the last answer for this device may be trusted, as in the library's
+        own RAM directory. Elsewhere, a disk may have got the number of an unmounted
+        RAM disk. Its files would never be flushed.
     """
     known = _volatile_by_device.get(device)
     if known is None or (known and not is_known):
@@ -71,7 +71,7 @@ def is_volatile(fd: int, device: int, *, is_known: bool = False) -> bool:
 
 
 def _file_system_type(fd: int) -> int:
-    """f_type of fstatfs(2), its first field; 0 where there is no such call."""
+    """Return f_type, the first field of fstatfs(2); 0 where the call is missing."""
     if _fstatfs is None:
         return 0
     answer = (ctypes.c_long * 64)()

@@ -1,4 +1,4 @@
-"""Files: opening, allocating, naming, and getting names onto the disk."""
+"""Files: open, allocate and name them, and bring names to the disk."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _renameat2 = c_function(
 
 
 def open_existing(path: str, *, writable: bool, follow: bool = True) -> int:
-    """Open a file that is there; never waits, not even for a FIFO's writer.
+    """Open an existing file; do not wait, not even for the writer of a FIFO.
 
-    Raises OSError as open(2) does, ELOOP for a symbolic link if not `follow`.
+    Raise OSError as open(2) does, ELOOP for a symbolic link if not `follow`.
     """
     flags = os.O_RDWR if writable else os.O_RDONLY
     flags |= os.O_CLOEXEC | _O_NONBLOCK
@@ -44,38 +44,38 @@ def close(fd: int) -> None:
 
 
 def status(fd: int) -> os.stat_result:
-    """fstat(2)."""
+    """Return the status of an open file: fstat(2)."""
     return os.fstat(fd)
 
 
 def may_see_pages(path: str, status: os.stat_result) -> bool:
-    """Whether this user is told which pages of a file are in memory: mincore(2).
+    """Return whether mincore(2) tells this user which pages are in memory.
 
-    Others are told that all are.
+    It tells other users that all pages are.
     """
     owns = os.geteuid() in (0, status.st_uid)
     return owns or os.access(path, os.W_OK, effective_ids=True)
 
 
 def allocated_bytes(status: os.stat_result) -> int:
-    """How much room a file takes, which is less than its size if it has holes."""
+    """Return the bytes that a file occupies: less than its size if it has holes."""
     return status.st_blocks * 512  # whatever st_blksize says: inode(7)
 
 
 def is_regular(status: os.stat_result) -> bool:
-    """Whether this is a plain file: no directory, device, FIFO or socket."""
+    """Return whether this is a plain file: no directory, device, FIFO or socket."""
     return stat.S_ISREG(status.st_mode)
 
 
 def is_pipe(status: os.stat_result) -> bool:
-    """Whether this is a pipe or a FIFO."""
+    """Return whether this is a pipe or a FIFO."""
     return stat.S_ISFIFO(status.st_mode)
 
 
 def has_name(status: os.stat_result, path: str) -> bool:
-    """Whether a file that was opened by `path` has not been removed meanwhile.
+    """Return whether the file that was opened by `path` still has that name.
 
-    Some FUSE programs say of every file that it has no links.
+    Some FUSE programs report zero links for every file; then the path decides.
     """
     if status.st_nlink > 0:
         return True
@@ -83,24 +83,24 @@ def has_name(status: os.stat_result, path: str) -> bool:
 
 
 def is_exhausted(error: OSError) -> bool:
-    """Whether this process or the system lacks descriptors or memory for any file."""
+    """Return whether this process or the system is out of descriptors or memory."""
     return error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 def read_at(fd: int, nbytes: int, offset: int) -> bytes:
-    """pread(2): a private copy, so that what is checked cannot change later."""
+    """Return a private copy of a range, which nobody can change later: pread(2)."""
     return os.pread(fd, nbytes, offset)
 
 
 def do_not_read_ahead(fd: int) -> None:
-    """Have the system read only what is asked for: posix_fadvise(2)."""
+    """Make the system read only the requested pages: posix_fadvise(2)."""
     if hasattr(os, "posix_fadvise"):
         with contextlib.suppress(OSError):
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
 
 
 def write_at(fd: int, data: bytes | memoryview, offset: int) -> None:
-    """Write all of `data` with pwrite(2), however many calls that takes."""
+    """Write all of `data` with as many calls as that takes: pwrite(2)."""
     view = memoryview(data).cast("B")
     done = 0
     while done < len(view):
@@ -108,44 +108,45 @@ def write_at(fd: int, data: bytes | memoryview, offset: int) -> None:
 
 
 def open_unnamed(directory: str) -> int | None:
-    """Open a new file in `directory` that has no name: open(2), O_TMPFILE.
+    """Create and open a file without a name in `directory`: open(2), O_TMPFILE.
 
-    Returns None where the file system has no such files.
+    Return None where the file system has no such files.
     """
     if not _O_TMPFILE:
         return None
     try:
         return os.open(directory, _O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        # EISDIR: the kernel takes it for an attempt to write to the directory.
+        # A kernel without O_TMPFILE takes this for opening the directory to write.
         if is_unsupported(error, errno.EISDIR) and os.path.isdir(directory):
             return None
         raise
 
 
 def open_new(path: str) -> int:
-    """Create a file that must not exist yet."""
+    """Create and open a file that must not exist yet."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     return os.open(path, flags, 0o600)
 
 
 def link_unnamed(fd: int, path: str) -> None:
-    """Give an open file its name: linkat(2) through /proc, EEXIST if taken.
+    """Give an open file its name: linkat(2) through /proc.
 
-    Raises OSError as linkat does, ENOSYS where no /proc is mounted.
+    Raise OSError as linkat does: EEXIST if the name is taken, ENOSYS where no /proc
+    is mounted.
     """
     _link_unnamed(fd, path)
 
 
 def try_link_unnamed(fd: int, path: str) -> None:
-    """Do the same to find out whether it works; the name is removed again."""
+    """Give an open file a name and remove it again, to find out whether that works."""
     _link_unnamed(fd, path)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
 
 
 def _link_unnamed(fd: int, path: str) -> None:
-    # AT_EMPTY_PATH would spare /proc, but needs CAP_DAC_READ_SEARCH.
+    # AT_EMPTY_PATH would not need /proc, but needs CAP_DAC_READ_SEARCH.
     # A dst_dir_fd makes os.link use linkat; an absolute path ignores it.
     try:
         os.link(f"/proc/self/fd/{fd}", path, dst_dir_fd=0, follow_symlinks=True)
@@ -156,29 +157,29 @@ def _link_unnamed(fd: int, path: str) -> None:
 
 
 def cannot_link(error: OSError) -> bool:
-    """Tell whether `link` or `link_unnamed` failed since there are no such links.
+    """Return whether `link` or `link_unnamed` failed for lack of such links.
 
-    Then `rename_new` or a copy does.
+    Use `rename_new` or a copy then.
     """
-    # EACCES: a security module; who may not write to the directory cannot even
-    # make the file. EMLINK: one link each.
+    # EACCES comes from a security module: a user who may not write to the directory
+    # could not have made the file. EMLINK: a file can have one link only.
     return is_unsupported(error, errno.EACCES, errno.EXDEV, errno.EMLINK)
 
 
 def link(source: str, path: str) -> None:
-    """link(2): a second name for a file, EEXIST if taken."""
+    """Give a file a second name; raise EEXIST if it is taken: link(2)."""
     os.link(source, path, follow_symlinks=False)
 
 
 def rename(source: str, path: str) -> None:
-    """rename(2): replaces what has the name, atomically."""
+    """Rename a file and atomically replace the one that has the name: rename(2)."""
     os.rename(source, path)
 
 
 def rename_new(source: str, path: str) -> bool:
-    """Rename, but EEXIST if the name is taken: renameat2(2), RENAME_NOREPLACE.
+    """Rename a file to a free name: renameat2(2), RENAME_NOREPLACE.
 
-    Returns False where the file system cannot.
+    Raise EEXIST if the name is taken. Return False where the file system cannot.
     """
     if _renameat2 is None:
         return False
@@ -194,12 +195,15 @@ def rename_new(source: str, path: str) -> bool:
 
 
 def unlink(path: str) -> None:
-    """unlink(2): whoever has the file mapped keeps it."""
+    """Remove a name of a file, which lives as long as it is mapped: unlink(2)."""
     os.unlink(path)
 
 
 def set_permissions(fd: int, permissions: int) -> None:
-    """fchmod(2), where there is such a call; open(2) alone would subtract the umask."""
+    """Set the permissions, if the file system has such a call: fchmod(2).
+
+    open(2) alone would subtract the umask.
+    """
     try:
         os.fchmod(fd, permissions)
     except OSError as error:
@@ -208,7 +212,7 @@ def set_permissions(fd: int, permissions: int) -> None:
 
 
 def set_owner(fd: int, user: int, group: int) -> bool:
-    """fchown(2), -1 leaves one as it is; False if this user may not."""
+    """Set user and group, -1 keeps one; return False if not permitted: fchown(2)."""
     try:
         os.fchown(fd, user, group)
     except OSError:
@@ -217,11 +221,11 @@ def set_owner(fd: int, user: int, group: int) -> bool:
 
 
 def allocate(fd: int, nbytes: int) -> None:
-    """Make the file `nbytes` long with all its blocks reserved.
+    """Make the file `nbytes` long and reserve all its blocks.
 
-    A full disk is an ENOSPC here; after a bare ftruncate(2) it would be a
-    SIGBUS at the first store to a page that has no room. Where posix_fallocate(3)
-    is missing, zeros are written for the same reason.
+    A full disk raises ENOSPC here. After a bare ftruncate(2), the first store to a
+    page without a block would raise SIGBUS. So zeros are written where
+    posix_fallocate(3) is missing.
     """
     if hasattr(os, "posix_fallocate"):
         try:
@@ -236,7 +240,7 @@ def allocate(fd: int, nbytes: int) -> None:
 
 
 def copy_contents(source: int, target: int) -> None:
-    """Copy all bytes of a file into another one, which is empty."""
+    """Copy all bytes of a file into an empty one."""
     offset = 0
     while part := os.pread(source, _ZEROS_AT_ONCE, offset):
         write_at(target, part, offset)
@@ -244,12 +248,12 @@ def copy_contents(source: int, target: int) -> None:
 
 
 def is_unlinked(fd: int) -> bool:
-    """Whether an open file has no name any more."""
+    """Return whether an open file has no name any more."""
     return os.fstat(fd).st_nlink == 0
 
 
 def names_same_file(path: str, device: int, inode: int, *, follow: bool = True) -> bool:
-    """Whether `path` is the file with this st_dev and st_ino."""
+    """Return whether `path` is the file with this st_dev and st_ino."""
     try:
         found = os.stat(path, follow_symlinks=follow)
     except OSError:
@@ -258,7 +262,7 @@ def names_same_file(path: str, device: int, inode: int, *, follow: bool = True) 
 
 
 def is_out_of_sight(path: str) -> bool:
-    """Whether this process may not look whether there is such a file."""
+    """Return whether this process lacks permission to see whether a file exists."""
     try:
         os.stat(path)
     except PermissionError:
@@ -269,7 +273,7 @@ def is_out_of_sight(path: str) -> bool:
 
 
 def sync_file(fd: int) -> None:
-    """fsync(2), where there is such a call."""
+    """Bring a file to the disk where the file system has such a call: fsync(2)."""
     try:
         os.fsync(fd)
     except OSError as error:
@@ -278,7 +282,7 @@ def sync_file(fd: int) -> None:
 
 
 def open_directory(path: str) -> int | None:
-    """Open a directory for `sync_directory`; None if it may be written but not read."""
+    """Open a directory for `sync_directory`; return None if it may not be read."""
     try:
         return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except PermissionError:
@@ -286,11 +290,9 @@ def open_directory(path: str) -> int | None:
 
 
 def sync_directory(fd: int) -> None:
-    """Bring the names in a directory to the disk, where there is such a call.
+    """Bring the names in a directory to the disk where there is such a call.
 
-    A file's own fsync does not: fsync(2), "calling fsync() does not
-    necessarily ensure that the entry in the directory ... has also reached
-    disk".
+    The fsync of a file need not bring its name to the disk: see fsync(2).
     """
     try:
         os.fsync(fd)

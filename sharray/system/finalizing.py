@@ -1,15 +1,21 @@
-"""Acts that an object's death brings about, also if Ctrl-C arrives just then.
+"""Functions that run once when an object is freed, even if Ctrl-C arrives just then.
 
-CPython drops what is raised in a finalizer. Were the finalizer a function written in
-Python, as that of `weakref.finalize` is, an interrupt at its first instruction would
-mean that its work is never done. So an object gets two weak references. The callback
-of the one that was made last runs first, and is C code: it puts the act into a queue.
-That of the other one does what is in the queue. If an interrupt arrives there, the acts
-stay for the next call of `act_for_the_dead`.
+CPython drops exceptions that are raised in a finalizer. `weakref.finalize` runs Python
+code: an interrupt at its first instruction would mean that its work is never done. So
+an object gets two weak references. The callback of the later one runs first. It is C
+code, and appends the function to a queue. The callback of the earlier one runs the
+functions in the queue. An interrupt there leaves them for the next call of
+`act_for_the_dead`.
 
-Invariant: an act is in `_watched`, in `_dead`, or being done with signals deferred. A
-forked child has both, as it has the mappings: what is left in the queue is done by each
-of the two processes, for its own.
+::
+
+              at_death              object freed            act_for_the_dead
+      (none) ----------> _watched ----------------> _dead ------------------> done
+                                    C callback                signals deferred
+
+Invariant: each function is in `_watched`, also in `_dead`, or running with signals
+deferred. A forked child inherits both containers and the mappings, so each of the two
+processes runs the functions that are left in the queue, on its own mappings.
 """
 
 from __future__ import annotations
@@ -26,7 +32,7 @@ from . import interrupts
 
 
 class _Death(weakref.ref[Any]):
-    """The reference whose callback is C code, and what is to be done."""
+    """The reference whose callback is C code, with the function to run."""
 
     __slots__ = ("act", "others_callback")
 
@@ -34,30 +40,33 @@ class _Death(weakref.ref[Any]):
     others_callback: weakref.ref[Any]
 
 
-# References must live longer than their object. By `id`: they hash as the object does.
+# References must outlive their object. The keys are ids, since a reference hashes like
+# its object.
 _watched: dict[int, _Death] = {}
 _dead: deque[_Death] = deque()
 _note = _dead.append
 
 
 def at_death(mortal: Any, act: Callable[[], None]) -> None:
-    """Have something done once when an object is gone; call it with signals deferred.
+    """Run a function once when an object is freed; call this with signals deferred.
 
     Parameters
     ----------
     mortal : object
-        With support for weak references, and none in a cycle of garbage.
+        An object that supports weak references and is in no reference cycle.
     act : callable
-        Refers to `mortal` in no way.
+        The function. It must not refer to `mortal`, which would never be freed.
     """
     others_callback = weakref.ref(mortal, act_for_the_dead)
-    death = _Death(mortal, _note)  # last, so that its callback is the first
+    # CPython calls the callback of the newest reference first. In the other order,
+    # `act_for_the_dead` would find an empty queue.
+    death = _Death(mortal, _note)
     death.act, death.others_callback = act, others_callback
     _watched[id(death)] = death
 
 
 def act_for_the_dead(_: object = None) -> None:
-    """Do what an interrupt has kept finalizers from doing, and what is due now."""
+    """Run all functions in the queue, also those that an interrupt left there."""
     if not _dead or sys.is_finalizing():
         return
     try:
@@ -66,8 +75,8 @@ def act_for_the_dead(_: object = None) -> None:
     except KeyboardInterrupt:
         if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
             raise
-        # A finalizer's exceptions are dropped: let it arrive once more, in the program.
-        # By unpacking, since after a call it would arrive here.
+        # CPython drops the exceptions of finalizers, so raise it again in the program.
+        # `map` and unpacking make the call: after a plain call, it would arrive here.
         (_,) = map(_thread.interrupt_main, (signal.SIGINT,))
 
 

@@ -1,9 +1,9 @@
-"""Functions that run at each fork, also if Ctrl-C arrives just then.
+"""Functions that run at each fork, even if Ctrl-C arrives just then.
 
-CPython prints and drops what is raised in such a function, and forks all the same. An
-interrupt at the first instruction of one would leave it out: a child would write to
-its parent's memory, or a lock would stay locked. So each is registered twice, and the
-second call does what the first could not.
+CPython prints and drops exceptions that are raised in such a function, and still forks.
+An interrupt at its first instruction would skip it: a child would write to its parent's
+memory, or a lock would stay locked. So each function is registered twice. The second
+call does the work if the first was interrupted, and is a no-op otherwise.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class _Fork:
         with interrupts.deferred():
             thread = threading.get_ident()
             if thread not in self._forking:
-                # First: one that failed half way must not run twice.
+                # Before the call: a function that failed half way must not run twice.
                 self._forking.add(thread)
                 self._before()
 
@@ -57,12 +57,13 @@ def at_fork(
     after_in_parent: Callable[[], None],
     after_in_child: Callable[[], None],
 ) -> None:
-    """Have functions called at each fork, as by `os.register_at_fork`.
+    """Call functions at each fork, like `os.register_at_fork`.
 
     Parameters
     ----------
     before : callable
-        May take locks, which no other thread of the parent holds during the fork.
+        Runs before the fork. It may take locks, so that no other thread holds them
+        during the fork.
     after_in_parent, after_in_child : callable
         Undo what `before` did.
     """

@@ -1,4 +1,4 @@
-"""Waiting until another process changes a word of shared memory: futex(2)."""
+"""Wait until another process changes a word of shared memory: futex(2)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import platform
 import sys
 from typing import Any
 
-WAIT = 0  # FUTEX_WAIT: without FUTEX_PRIVATE_FLAG, so between processes as well
+WAIT = 0  # FUTEX_WAIT; FUTEX_PRIVATE_FLAG would not reach other processes
 WAKE = 1  # FUTEX_WAKE
 EVERYBODY = 2**31 - 1
 
-# asm/unistd.h, of machines whose low 32 bits come first and whose time has 64.
+# asm/unistd.h; little-endian machines, since futex(2) compares the low 32 bits, with
+# 64 bits of time.
 _NUMBERS = {
     "x86_64": 202,
     "aarch64": 98,
@@ -35,12 +36,12 @@ class _Timespec(ctypes.Structure):
 
 
 def number() -> int:
-    """The number of the system call on this machine.
+    """Return the number of the system call on this machine.
 
     Raises
     ------
     NotImplementedError
-        It is not Linux, or not a machine that is known here.
+        The system is not Linux, or the machine is not in the table.
     """
     machine = platform.machine()
     known = machine in _NUMBERS and sys.maxsize > 2**32
@@ -58,17 +59,17 @@ def wait(address: int, expected: int, timeout_ns: int) -> bool:
     Parameters
     ----------
     address : int
-        Of four bytes, a multiple of 4.
+        Address of four bytes, a multiple of 4.
     expected : int
-        What the caller has found there; only the low 32 bits count.
+        The value that the caller has read there; only the low 32 bits count.
     timeout_ns : int
-        How long at most, nanoseconds; forever if negative.
+        Longest time to sleep, in nanoseconds; negative for no limit.
 
     Returns
     -------
     bool
-        False if the time is over. True does not mean that anything has changed:
-        a signal ends the sleep as well. Look, and wait again.
+        False after a timeout. True does not mean that the value has changed: a
+        signal ends the sleep as well. Read the value, and wait again.
     """
     limit = None
     if timeout_ns >= 0:
@@ -82,13 +83,7 @@ def wait(address: int, expected: int, timeout_ns: int) -> bool:
 
 
 def wake(address: int, count: int = EVERYBODY) -> int:
-    """Wake at most `count` of those that sleep at `address`.
-
-    Returns
-    -------
-    int
-        How many there were.
-    """
+    """Wake at most `count` threads that sleep at `address`; return how many."""
     woken = _futex(address, WAKE, count, None)
     if woken < 0:
         code = ctypes.get_errno()
@@ -97,7 +92,7 @@ def wake(address: int, count: int = EVERYBODY) -> int:
 
 
 def _futex(address: int, operation: int, value: int, limit: Any) -> int:
-    """futex(2), with the six arguments that every machine takes."""
+    """Call futex(2) with all of its six arguments."""
     if _syscall is None:
         raise NotImplementedError("this platform's C library has no syscall")
     return int(

@@ -9,27 +9,28 @@ state of this package that has to be undone uses one of them:
 - ``with lock:`` for a lock of `threading`: nothing is checked between its `acquire`
   and the start of the block.
 - A store to an attribute just before ``try``, undone by a store: nothing is checked
-  between two stores. The next call can see what an interrupted one has left.
+  between two stores. The next call sees the state that an interrupted call left.
 - `deferred` for everything else: system calls that return a descriptor, locks of
   files, words in shared memory, conversations with a worker.
 
 A ``with`` or ``try`` block that undoes something has no ``while``, no loop whose body
-begins with an ``if``, and no comprehension with one, unless signals are deferred: since
-CPython 3.12, the block does not cover their jump back, and what arrives there leaves
-without the undoing. A function with the loop, called by the block, is covered.
+begins with an ``if``, and no comprehension with one, unless signals are deferred. Since
+CPython 3.12, the block does not cover the jump back of such loops. An interrupt there
+leaves the block without undoing. Put the loop into a function that the block calls:
+calls are covered.
 
 ::
 
               deferred begins            allowed begins, after
-                                         what was noted is delivered
+                                         noted signals are delivered
     program's   -------------->   noted  ------------------------->   program's
     handler     <--------------          <-------------------------   handler
               deferred ends, then            allowed ends
-              what was noted is delivered
+              noted signals are delivered
 
-Invariants: only the main thread changes handlers; the outermost `deferred` restores
-what it found; a handler that the program sets meanwhile stays. Without the restoring in
-a forked child, Ctrl-C would do nothing there for ever.
+Invariants: only the main thread changes handlers. The outermost `deferred` restores
+the handlers that it found. A handler that the program sets meanwhile stays. A forked
+child restores the handlers at once; otherwise it would never react to Ctrl-C.
 """
 
 from __future__ import annotations
@@ -43,20 +44,21 @@ from threading import get_ident
 from typing import Any
 
 try:
-    # Without the conversions to and from enum members, which take five times as long.
+    # The module `signal` converts to and from enum members, and takes five times as
+    # long.
     import _signal as _handlers  # type: ignore[import-not-found]
 except ImportError:
     _handlers = signal
 
-# Signals that programs have handlers for that raise: Ctrl-C, kill, time limits.
+# Signals for which programs have handlers that raise: Ctrl-C, kill, time limits.
 _SIGNALS = tuple(
     int(getattr(signal, name))
     for name in ("SIGINT", "SIGTERM", "SIGALRM")
     if hasattr(signal, name)
 )
 
-# The numbers of signals that came meanwhile. Noted by C code: a handler written in
-# Python would itself be a function that another signal can interrupt.
+# The numbers of signals that arrived meanwhile. C code notes them: another signal could
+# interrupt a handler written in Python.
 _noted: dict[int, Any] = {}
 _note = _noted.__setitem__
 _before: dict[int, Callable[[int, Any], Any]] = {}
@@ -64,11 +66,10 @@ _main_thread = threading.main_thread().ident
 
 
 class deferred:  # noqa: N801 - a context manager, like contextlib.suppress
-    """Have signals wait until the block ends.
+    """Defer signals until the block ends.
 
-    In other threads than the main one, and within another such block, this does
-    nothing. Keep the block short, or let signals in while something takes long, by
-    `allowed`.
+    In other threads than the main one, and within another such block, this is a
+    no-op. Keep the block short. Use `allowed` around a step that may take long.
     """
 
     __slots__ = ("_is_outermost",)
@@ -81,7 +82,7 @@ class deferred:  # noqa: N801 - a context manager, like contextlib.suppress
         self._is_outermost = True
         try:
             _take_over()
-        except BaseException:  # of a handler that was not replaced yet
+        except BaseException:  # raised by a handler that was not replaced yet
             _give_back()
             raise
 
@@ -95,8 +96,8 @@ class deferred:  # noqa: N801 - a context manager, like contextlib.suppress
 class allowed:  # noqa: N801
     """Let signals in while the block lasts, although they are `deferred`.
 
-    What comes before is delivered first, and what comes while an exception leaves
-    the block waits again.
+    Signals that were noted before are delivered first. A signal that arrives while an
+    exception leaves the block is noted again.
     """
 
     __slots__ = ("_is_deferred",)
@@ -107,9 +108,9 @@ class allowed:  # noqa: N801
             check()
             try:
                 _give_back()
-                _deliver()  # what came after `check`
+                _deliver()  # signals that were noted after `check`
             except BaseException:
-                _take_over()  # the block does not begin
+                _take_over()  # the block does not begin, so nothing calls __exit__
                 raise
 
     def __exit__(self, *_: object) -> None:
@@ -118,7 +119,7 @@ class allowed:  # noqa: N801
 
 
 def check() -> None:
-    """Run the handlers of signals that wait; they may raise."""
+    """Run the handlers of noted signals; they may raise."""
     if _noted and _is_main_thread():
         for number in list(_noted):
             _noted.pop(number)
@@ -128,7 +129,7 @@ def check() -> None:
 
 
 def is_waiting() -> bool:
-    """Tell whether a signal waits for the end of a `deferred` block."""
+    """Return whether a signal waits for the end of a `deferred` block."""
     return bool(_noted) and bool(_before) and _is_main_thread()
 
 
@@ -140,7 +141,9 @@ def _take_over() -> None:
     for number in _SIGNALS:
         handler = _handlers.getsignal(number)
         if callable(handler) and handler is not _note:
-            _before[number] = handler  # first: _give_back goes by it
+            # First. An interrupt between the lines in the other order would leave a
+            # handler that `_give_back` does not know.
+            _before[number] = handler
             _handlers.signal(number, _note)
 
 
@@ -148,19 +151,19 @@ def _give_back() -> None:
     try:
         for number, handler in _before.items():
             _restore(number, handler)
-        _before.clear()  # last: what is left here may not be restored yet
-    except BaseException:  # of a handler that was
+        _before.clear()  # last: `_give_back` restores what is in it if interrupted
+    except BaseException:  # raised by a handler that was restored already
         _give_back()
         raise
 
 
 def _restore(number: int, handler: Callable[[int, Any], Any]) -> None:
-    if _handlers.getsignal(number) is _note:  # else the program has set another one
+    if _handlers.getsignal(number) is _note:  # otherwise the program has set a handler
         _handlers.signal(number, handler)
 
 
 def _deliver() -> None:
-    """Let signals arrive that were noted, as if they came now."""
+    """Raise the noted signals again, for the handlers that are set now."""
     while _noted:
         number, _ = _noted.popitem()
         _thread.interrupt_main(signal.Signals(number))

@@ -1,7 +1,7 @@
-"""Functions in shared libraries: where they are, in this process and in others.
+"""Places of functions in shared libraries, valid in every process.
 
-An address means nothing to another process. The library that it lies in, and how far
-from where that was loaded, does: dladdr(3), dlinfo(3).
+Each process loads a library at another address. So a function is sent as the path of
+its library and the offset from the library's base address: dladdr(3), dlinfo(3).
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ _LINK_MAP = 2  # RTLD_DI_LINKMAP of dlinfo(3)
 
 
 class Place(NamedTuple):
-    """Where a function is, for any process of this machine.
+    """The place of a function, for any process of this machine.
 
     Attributes
     ----------
     path : str
-        Of the library.
+        Path of the library.
     offset : int
-        From the address that the library was loaded at, in bytes.
+        Bytes from the base address of the library.
     version : tuple of (int, int)
-        Size and time of modification of the file: another build has its functions
-        elsewhere.
+        Size and modification time of the file. Another build may have the function
+        at another offset.
     module : str
-        Name of the extension module that the library is; empty if it is none.
+        Name of the library as an extension module; empty if it is none.
     """
 
     path: str
@@ -50,26 +50,26 @@ class _Info(ctypes.Structure):
 
 
 def place_of(address: int) -> Place | None:
-    """Return where the function at an address is; None if in no library's file.
+    """Return the place of the function at an address; None if in no library's file.
 
-    What Python made a callback of has an address in no library.
+    The callbacks that ctypes makes of Python functions are in no library.
     """
     path = _library_at(address)
     if path is None:
         return None
     try:
         return Place(path, address - _base(path), _version(path), _module(path))
-    except (OSError, AttributeError):  # removed meanwhile; no dlinfo
+    except (OSError, AttributeError):  # the file was removed; there is no dlinfo
         return None
 
 
 def address_of(place: Place) -> int:
-    """Return the address of a function here; loads its library if need be.
+    """Return the address of a function in this process; load its library if necessary.
 
     Raises
     ------
     OSError, ImportError
-        The library cannot be loaded, or is not the same.
+        The library cannot be loaded, or it is another build.
     """
     if _version(place.path) != place.version:
         raise OSError(f"the library {place.path!r} is not the one that was used before")
@@ -90,19 +90,19 @@ def _library_at(address: int) -> str | None:
     if not found or not info.path:
         return None
     path = os.fsdecode(info.path)
-    # A program is known by the name it was called by.
+    # For the program itself, dladdr gives the name of the command, maybe not a path.
     return path if os.path.isabs(path) and os.path.isfile(path) else None
 
 
 @functools.cache
 def _base(path: str) -> int:
-    """The address that a library was loaded at, now if it was not yet."""
+    """Return the base address of a library; load it if necessary."""
     handle = ctypes.c_void_p(ctypes.CDLL(path)._handle)
     link_map = ctypes.c_void_p()
     dlinfo = ctypes.CDLL(None).dlinfo
     if dlinfo(handle, _LINK_MAP, ctypes.byref(link_map)) != 0 or not link_map.value:
         raise OSError(f"the address of the library {path!r} is not known")
-    # The first field of struct link_map; 0 for what is not relocated.
+    # l_addr, the first field of struct link_map; 0 for a library that is not relocated.
     return ctypes.c_size_t.from_address(link_map.value).value
 
 

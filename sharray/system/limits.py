@@ -1,7 +1,7 @@
-"""Limits: what the system, its settings and this process' limits leave room for.
+"""Limits of the system, of control groups and of this process.
 
-Plain facts, read when asked for. None stands for "no limit", or for what this
-system does not tell; a value that is missing is never made up.
+Each call reads the system's files again. None means "no limit" or "not reported here";
+a missing value is never made up.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import NamedTuple
 from .mounts import mounts, read
 
 _NO_LIMIT = 1 << 62  # cgroup version 1 writes the largest number of pages instead
-# Version of control groups, files, and what names in memory.stat begin with.
+# Version of control groups, file names, and the prefix of names in memory.stat.
 _MEMORY_FILES = (
     (1, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_"),
     (2, "memory.max", "memory.current", ""),
@@ -55,7 +55,7 @@ class HugePages(NamedTuple):
 
 
 def memory(proc: str = "/proc") -> Memory | None:
-    """How much memory there is."""
+    """Return the memory of the system; None if it is not reported."""
     table = dict(
         line.split(":", 1)
         for line in read(f"{proc}/meminfo").splitlines()
@@ -68,7 +68,7 @@ def memory(proc: str = "/proc") -> Memory | None:
 
 
 def memory_limit(proc: str = "/proc") -> GroupLimit | None:
-    """The limit on this process' memory, arrays in RAM included: cgroups(7)."""
+    """Return the limit on this process's memory, arrays in RAM included: cgroups(7)."""
     for version, limit, used, _ in _MEMORY_FILES:
         found = []
         for directory in _group_directories("memory", proc, version):
@@ -82,11 +82,11 @@ def memory_limit(proc: str = "/proc") -> GroupLimit | None:
 
 
 def available_memory() -> int | None:
-    """Bytes that can be had without swapping, or a control group's end; None: unknown.
+    """Return the bytes that can be used without swapping; None if unknown.
 
-    Files in RAM are charged to the group of who writes them first, and one that
-    exceeds its limit has a process killed. What the group keeps of files on disks
-    counts as available.
+    The limits of control groups count as well. A file in RAM is charged to the group
+    of the process that first writes it. The kernel kills a process of a group that
+    exceeds its limit. The group's cache of files on disks counts as available.
     """
     system = memory()
     found = [] if system is None else [system.available]
@@ -100,7 +100,7 @@ def available_memory() -> int | None:
 
 @functools.cache
 def _limited_groups() -> list[tuple[str, str, str, str]]:
-    """Groups whose memory has a limit, which costs 200 us to find out."""
+    """Return the groups whose memory is limited; remembered, since it takes 200 us."""
     return [
         (directory, limit, used, prefix)
         for version, limit, used, prefix in _MEMORY_FILES
@@ -116,7 +116,7 @@ def _kept_of_files(directory: str, prefix: str) -> int:
 
 
 def cpu_quota(proc: str = "/proc") -> float | None:
-    """How many cores' time the control groups allow: cgroups(7)."""
+    """Return the CPU time that the control groups allow, in cores: cgroups(7)."""
     found = []
     for directory in _group_directories("cpu", proc, 2):
         fields = read(f"{directory}/cpu.max").split()
@@ -131,7 +131,7 @@ def cpu_quota(proc: str = "/proc") -> float | None:
 
 
 def _group_directories(controller: str, proc: str, version: int) -> Iterator[str]:
-    """Where the group of this process and those above it are told about."""
+    """Yield the directories of this process's control group and of its parents."""
     group = None
     for line in read(f"{proc}/self/cgroup").splitlines():
         number, controllers, path = line.split(":", 2)
@@ -158,14 +158,14 @@ def _group_directories(controller: str, proc: str, version: int) -> Iterator[str
 
 
 def open_files() -> Limit:
-    """How many descriptors a process may have: getrlimit(2), RLIMIT_NOFILE."""
+    """Return how many descriptors a process may have: getrlimit(2), RLIMIT_NOFILE."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     infinite = resource.RLIM_INFINITY
     return Limit(None if soft == infinite else soft, None if hard == infinite else hard)
 
 
 def huge_pages(sys: str = "/sys") -> HugePages:
-    """The settings of transparent huge pages."""
+    """Return the settings of transparent huge pages."""
     directory = f"{sys}/kernel/mm/transparent_hugepage"
     return HugePages(
         _choice(f"{directory}/shmem_enabled"),
@@ -174,7 +174,7 @@ def huge_pages(sys: str = "/sys") -> HugePages:
 
 
 def _choice(path: str) -> str | None:
-    """The one in brackets."""
+    """Return the selected word of a settings file: the one in brackets."""
     found = re.search(r"\[(\w+)\]", read(path))
     return found[1] if found else None
 

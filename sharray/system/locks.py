@@ -1,9 +1,8 @@
-"""Locks that the kernel takes back when their holder is gone.
+"""Locks that the kernel releases when their holder ends.
 
-flock(2) locks a whole file; open file description locks, fcntl(2), lock bytes of
-it. Neither knows of the other. Both belong to the open file description, and a
-mapping holds on to that: they last, with no descriptor open, until the last
-process unmaps or dies.
+flock(2) locks a whole file. Open file description locks, fcntl(2), lock bytes of it.
+The two kinds do not affect each other. Both belong to the open file description, which
+a mapping keeps: they last without a descriptor until the last process unmaps or ends.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ _FLOCK = struct.Struct("hhqqi4x")
 
 
 def lock_shared(fd: int, timeout: float) -> bool:
-    """Take a shared lock; False if another program kept it for `timeout` s.
+    """Take a shared lock; return False if it was taken for all of `timeout` s.
 
-    True also where the file system has no locks. Nobody takes the file for free
-    then: `lock_exclusive` cannot tell.
+    Return True where the file system has no locks, too. There, `lock_exclusive`
+    returns None, so nobody takes the file for unused.
     """
     waited = 0.0
     pause = 0.00005
@@ -39,25 +38,25 @@ def lock_shared(fd: int, timeout: float) -> bool:
                 return True
             if error.errno != errno.EAGAIN:
                 raise
-        # A wait in the kernel could not be given up, so ask again instead;
-        # whoever reaps a file holds it for microseconds only.
+        # A wait in the kernel has no timeout, so try again instead. A process that
+        # removes unused files holds the lock for microseconds only.
         if waited >= timeout:
             return False
         clock.sleep(pause)
-        interrupts.check()  # also if signals are deferred, as for who locks new files
+        interrupts.check()  # callers that lock new files have signals deferred
         waited += pause
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 def lock_exclusive(fd: int) -> bool | None:
-    """Take the lock if nobody else has one, without waiting.
+    """Take the exclusive lock if nobody else has a lock, without waiting.
 
     Returns
     -------
     bool or None
-        True if this open file has it now; False if somebody else has one; None if
-        it cannot be told, since the file system has no locks. Who removes files
-        must take None for False.
+        True if this open file has the lock now; False if another one has a lock;
+        None if the file system has no locks. Before removing a file, treat None as
+        False: the file may be in use.
     """
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -71,33 +70,33 @@ def lock_exclusive(fd: int) -> bool | None:
 
 
 def _is_missing(error: OSError) -> bool:
-    # EACCES: a security module forbids locks. A lock that is held is EAGAIN.
+    # EACCES: a security module forbids locks. A lock that another holds is EAGAIN.
     return is_unsupported(error, errno.EACCES)
 
 
 def unlock(fd: int) -> None:
-    """Let go of the lock that this open file has, which a mapping of it would keep."""
-    with suppress(OSError):  # where there are no locks, there is none
+    """Release the lock of this open file, which a mapping of it would keep."""
+    with suppress(OSError):  # the file system has no locks
         fcntl.flock(fd, fcntl.LOCK_UN)
 
 
 def has_byte_locks() -> bool:
-    """Whether this platform has locks on bytes that a mapping holds."""
+    """Return whether this platform has locks on bytes that a mapping keeps."""
     return hasattr(fcntl, "F_OFD_SETLK")
 
 
 def lock_byte(fd: int, offset: int) -> None:
-    """Take a shared lock on one byte, for as long as this open file lasts."""
+    """Take a shared lock on one byte, until this open file ends or `unlock_byte`."""
     _set_lock(fd, fcntl.F_RDLCK, offset)
 
 
 def unlock_byte(fd: int, offset: int) -> None:
-    """Let go of it, also for forked processes that have the same open file."""
+    """Release the lock on one byte, also for forked processes with this open file."""
     _set_lock(fd, fcntl.F_UNLCK, offset)
 
 
 def is_byte_locked(fd: int, offset: int) -> bool:
-    """Whether somebody has locked it through another open file than this one."""
+    """Return whether another open file has a lock on one byte."""
     request = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, offset, 1, 0)
     answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, request)
     return bool(_FLOCK.unpack(answer)[0] != fcntl.F_UNLCK)

@@ -1,4 +1,4 @@
-"""Which processes have a file mapped, and where: the maps files of proc(5)."""
+"""Mappings of files in all processes, from the maps files of proc(5)."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import re
 from collections.abc import Collection
 from typing import NamedTuple
 
-# Device and inode as the maps files have them: on some file systems (btrfs, overlays)
-# not those of stat(2), so they are read from there for the file in question, too.
+# Device and inode as the maps files show them. On some file systems (btrfs, overlays)
+# these differ from stat(2), so `files_at` reads the key of a file from there, too.
 FileKey = tuple[bytes, bytes]
 
 # A line: addresses, permissions, offset, device and inode; proc(5).
 _LINE = re.compile(rb"(\w+)-(\w+) (\S+) (\w+) (\S+) (\d+) *(.*)\n")
-# Of so few files each can be searched for in a table, instead of reading its lines.
+# Up to so many files, search the table for each file before parsing its lines.
 _FEW = 16
-# What proc(5) adds to the path of a mapped file that was removed.
+# proc(5) adds this to the path of a mapped file that was removed.
 DELETED = " (deleted)"
 
 
@@ -28,11 +28,11 @@ class Mapping(NamedTuple):
     pid : int
         Number of the process.
     address : int
-        Where the range begins.
+        First address of the range.
     nbytes : int
-        How long it is.
+        Length of the range in bytes.
     offset : int
-        What it begins with, as a position in the file.
+        Position in the file that the first address shows.
     permissions : str
         ``r``, ``w``, ``x`` or dashes, and ``s`` for shared or ``p`` for private.
     """
@@ -47,8 +47,8 @@ class Mapping(NamedTuple):
 def files_at(addresses: Collection[int]) -> dict[int, FileKey]:
     """Return the files that this process has mapped from these addresses on.
 
-    One look at the table answers for all addresses: it is as long as this process has
-    mappings, so a look for each would take the square of their number.
+    Read the table once for all addresses. It has a line for each mapping, so reading
+    it for each address would take quadratic time.
     """
     wanted = {b"%08x" % address: address for address in addresses}
     return {
@@ -59,29 +59,29 @@ def files_at(addresses: Collection[int]) -> dict[int, FileKey]:
 
 
 def path_at(address: int) -> str | None:
-    """Where the file now is that this process has mapped from an address on.
+    """Return the current path of the file that is mapped at an address.
 
     The system follows a file that is renamed, or whose directory is. It adds
-    `DELETED` to the last path of one that was removed or replaced. None if there is
-    no telling.
+    `DELETED` to the last path of a file that was removed or replaced. Return None if
+    the path is not known.
     """
     try:
         table = b"\n" + _read(os.getpid(), "maps")
     except OSError:
         return None  # no /proc
-    # Of a thousand lines only this one is of interest.
+    # Parse this line only: the table may have thousands.
     start = table.find(b"\n%08x-" % address)
     line = _LINE.match(table, start + 1) if start >= 0 else None
     return os.fsdecode(line[7].replace(rb"\012", b"\n")) or None if line else None
 
 
 def find(keys: Collection[FileKey]) -> dict[FileKey, list[Mapping]]:
-    """All mappings of files, in all processes that this one may look into.
+    """Return all mappings of files, in all processes that this one may look into.
 
-    Those of other users are left out, unless this process is root's; so is what
-    nobody can read, by which `sharray.system.pages` looks at files.
+    Processes of other users are left out, unless this user is root. Mappings without
+    permissions are left out, too: `sharray.system.pages` makes them.
 
-    One pass of /proc answers for all files.
+    One pass over /proc serves all files.
     """
     found: dict[FileKey, list[Mapping]] = {key: [] for key in keys}
     marks = _marks(found)
@@ -90,7 +90,7 @@ def find(keys: Collection[FileKey]) -> dict[FileKey, list[Mapping]]:
             table = _read(pid, "maps")
         except OSError:
             continue  # it has ended, or may not be looked into
-        # Most processes have none of the files: seen from the whole, without its lines.
+        # Most processes have none of the files, which one search of the table shows.
         if not any(mark in table for mark in marks):
             continue
         for line in _LINE.finditer(table):
@@ -101,10 +101,10 @@ def find(keys: Collection[FileKey]) -> dict[FileKey, list[Mapping]]:
 
 
 def _marks(keys: Collection[FileKey]) -> list[bytes]:
-    """Return what a table holds if it tells of any of these files.
+    """Return byte strings of which a table has at least one if it has any of the files.
 
-    Of many files only their devices, which are few: a search for each file in each
-    table would take the square of their number where one process has them all.
+    For many files, return their devices, which are few. Searching each table for each
+    file would take quadratic time if one process has mapped them all.
     """
     if len(keys) <= _FEW:
         return [b" %b %b " % key for key in keys]
@@ -112,14 +112,14 @@ def _marks(keys: Collection[FileKey]) -> list[bytes]:
 
 
 def all_processes() -> list[int]:
-    """Numbers of all processes that /proc shows, in ascending order."""
+    """Return the numbers of all processes in /proc, in ascending order."""
     with contextlib.suppress(OSError):
         return sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
     return []
 
 
 def command(pid: int) -> str:
-    """The command line of a process, or its name if it shows none."""
+    """Return the command line of a process, or its name if it has none."""
     with contextlib.suppress(OSError):
         words = _read(pid, "cmdline").rstrip(b"\0").split(b"\0")
         line = " ".join(os.fsdecode(word) for word in words)

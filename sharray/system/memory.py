@@ -1,4 +1,4 @@
-"""Memory: mmap, msync and what goes with them."""
+"""Memory: mmap, msync, memfd_create and related calls."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from .c_library import c_function, raise_errno
 
 PAGE_SIZE = mmap.PAGESIZE
 
-# By st_dev and st_ino of the file.
+# Numbers of descriptors by st_dev and st_ino of their file.
 Descriptors = dict[tuple[int, int], list[int]]
 
 _MS_SYNC = 4  # asm-generic/mman-common.h; the same on every Linux
 _MAP_FIXED = 0x10
 _SYNC_FILE_RANGE_WRITE = 2
-# Python 3.13 need not keep a descriptor for each mapping; before, it must.
+# Since Python 3.13, a mapping need not keep a descriptor.
 _UNTRACKED = {"trackfd": False} if sys.version_info >= (3, 13) else {}
 
 
 _size = ctypes.c_size_t
 _address = ctypes.c_void_p
 _msync = c_function("msync", _address, _size, ctypes.c_int)
-# For what mmap.mmap cannot do; where there is none, it is None.
+# mmap(2), for flags that mmap.mmap does not offer; None if it is missing.
 raw_mmap = c_function(
     "mmap",
     _address,
@@ -45,7 +45,7 @@ _sync_file_range = c_function(
 
 
 def map_file(fd: int, nbytes: int, *, writable: bool, private: bool) -> mmap.mmap:
-    """Map a whole file; the mapping keeps the file's locks after `fd` closes.
+    """Map a whole file; the mapping keeps the file's locks after `fd` is closed.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def map_file(fd: int, nbytes: int, *, writable: bool, private: bool) -> mmap.mma
     writable : bool
         Whether stores are allowed (PROT_WRITE).
     private : bool
-        Stores stay in this process (MAP_PRIVATE, copy on write).
+        Whether stores stay in this process (MAP_PRIVATE, copy on write).
 
     Raises
     ------
@@ -70,15 +70,15 @@ def map_file(fd: int, nbytes: int, *, writable: bool, private: bool) -> mmap.mma
 
 
 def address_of(mapping: mmap.mmap) -> int:
-    """Where a writable mapping begins in memory."""
+    """Return the first address of a writable mapping."""
     return ctypes.addressof(ctypes.c_char.from_buffer(mapping))
 
 
 def create_block(nbytes: int, label: str) -> int:
-    """Open a file of zeros in memory that has no name: memfd_create(2).
+    """Create and open an unnamed file of zeros in memory: memfd_create(2).
 
-    It ends with the last process that has it open or mapped, however that ends.
-    `label` is what /proc shows of it.
+    The kernel frees it when no process has it open or mapped any more, even if they
+    are killed. /proc shows it under `label`.
     """
     if not hasattr(os, "memfd_create"):
         raise NotImplementedError("this platform has no memfd_create")
@@ -92,17 +92,17 @@ def create_block(nbytes: int, label: str) -> int:
 
 
 def find_blocks(label: str) -> Iterator[int]:
-    """All blocks with a label, of processes that this one may look into.
+    """Yield all blocks with a label, of processes that this one may look into.
 
     Yields
     ------
     int
-        A descriptor that can only be read; each block once.
+        A read-only descriptor, which closes at the next step; each block once.
     """
     target = f"/memfd:{label} (deleted)"
     seen = set()
     for path in _descriptors_of_all():
-        with contextlib.suppress(OSError):  # it was closed meanwhile
+        with contextlib.suppress(OSError):  # the descriptor was closed meanwhile
             if os.readlink(path) != target:
                 continue
             fd = files.open_existing(path, writable=False)
@@ -118,7 +118,7 @@ def find_blocks(label: str) -> Iterator[int]:
 def _descriptors_of_all() -> Iterator[str]:
     for pid in os.listdir("/proc"):
         if pid.isdigit():
-            with contextlib.suppress(OSError):  # it has ended, or is another user's
+            with contextlib.suppress(OSError):  # ended, or another user's process
                 for name in os.listdir(f"/proc/{pid}/fd"):
                     yield f"/proc/{pid}/fd/{name}"
 
@@ -126,13 +126,14 @@ def _descriptors_of_all() -> Iterator[str]:
 def sync(address: int, nbytes: int) -> None:
     """Write the pages of a range to the disk and wait: msync(2), MS_SYNC.
 
-    Not `mmap.flush`: that one holds the GIL, 50 ms and more for 100 MB.
+    `mmap.flush` would hold the GIL meanwhile: 50 ms and more for 100 MB.
 
     Raises
     ------
     OSError
-        EIO, ENOSPC: the data did not arrive. The kernel says so once; the next
-        call may succeed although the data is lost, so the caller remembers.
+        EIO, ENOSPC: the data did not reach the disk. The kernel reports this once.
+        The next call may succeed although the data is lost, so the caller must
+        remember the error.
     """
     if _msync is None:
         raise NotImplementedError("this platform's C library has no msync")
@@ -142,10 +143,10 @@ def sync(address: int, nbytes: int) -> None:
 
 
 def start_writeback(fd: int, offset: int, nbytes: int) -> bool:
-    """Begin to write a range of a file without waiting: sync_file_range(2).
+    """Start to write a range of a file, without waiting: sync_file_range(2).
 
-    msync's MS_ASYNC would be the portable way, but starts nothing on Linux.
-    Returns False where there is no such call.
+    The portable call, msync with MS_ASYNC, starts nothing on Linux. Return False
+    where there is no such call.
     """
     if _sync_file_range is None:
         return False
@@ -153,19 +154,19 @@ def start_writeback(fd: int, offset: int, nbytes: int) -> bool:
 
 
 def discard(mapping: mmap.mmap, start: int, nbytes: int) -> None:
-    """Give the memory of a range back to the system: madvise(2), MADV_REMOVE.
+    """Return the memory of a range to the system: madvise(2), MADV_REMOVE.
 
-    In all processes that have it mapped it reads as zeros from now on.
+    Every process that has it mapped reads zeros from now on.
     """
     if hasattr(mmap, "MADV_REMOVE"):
         mapping.madvise(mmap.MADV_REMOVE, start, nbytes)
 
 
 def make_private(address: int, nbytes: int, fd: int) -> None:
-    """Turn a shared mapping of a file into a private one, where it is.
+    """Turn a shared mapping of a file into a private one, in place.
 
-    The addresses and what they show stay as they are; stores from now on are seen
-    by this process only, and by those forked later as it was at the fork.
+    Addresses and values stay the same. Other processes do not see later stores. A
+    child forked later sees the values at the fork.
 
     Parameters
     ----------
@@ -180,9 +181,9 @@ def make_private(address: int, nbytes: int, fd: int) -> None:
 
 
 def map_over(address: int, nbytes: int, fd: int) -> None:
-    """Put a mapping of `fd` in the place of one of the same file.
+    """Replace a mapping by a mapping of `fd`, at the same addresses.
 
-    Nothing is done where there is no such call.
+    This is a no-op where the call is missing.
 
     Parameters
     ----------
@@ -203,16 +204,16 @@ def _map_at(address: int, nbytes: int, flags: int, fd: int) -> None:
 
 
 def descriptors_of_mappings() -> Descriptors:
-    """Return this process's descriptors by file, if `mmap` objects keep some.
+    """Return this process's descriptors by file, if `mmap` objects keep any.
 
-    For `replace_mapping`, and one look for all mappings: each has a descriptor, so a
-    look for each would take the square of their number.
+    Call it once before `replace_mapping` of many mappings. Each mapping has a
+    descriptor, so listing them for each mapping would take quadratic time.
     """
     found: Descriptors = {}
     if _UNTRACKED or not os.path.isdir("/proc/self/fd"):
         return found
     for name in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError):  # the one that listed them
+        with contextlib.suppress(OSError):  # the descriptor of `listdir` is closed
             status = os.fstat(int(name))
             key = status.st_dev, status.st_ino
             found.setdefault(key, []).append(int(name))
@@ -222,10 +223,10 @@ def descriptors_of_mappings() -> Descriptors:
 def replace_mapping(
     address: int, nbytes: int, old: tuple[int, int], fd: int, kept: Iterable[int]
 ) -> None:
-    """Put a mapping of `fd` in the place of one of the same file.
+    """Replace a mapping by a mapping of `fd`, and release the old one's lock.
 
-    The addresses and what they show stay as they are, but the lock that the old
-    mapping held is let go. For the end of a process, when arrays still exist.
+    Addresses and values stay the same. This is for the end of a process, when arrays
+    still exist.
 
     Parameters
     ----------
@@ -234,16 +235,17 @@ def replace_mapping(
     old : (int, int)
         st_dev and st_ino of the file.
     fd : int
-        The same file, opened anew and not locked.
+        The same file, opened again and not locked.
     kept : iterable of int
-        Descriptors that were of this file: from `descriptors_of_mappings`.
+        The file's descriptors, from `descriptors_of_mappings`.
     """
     map_over(address, nbytes, fd)
-    # Up to Python 3.12 the mmap object keeps a descriptor, and with it the lock.
-    # Closing that would let the object close a stranger's descriptor later.
+    # Up to Python 3.12 the mmap object keeps a descriptor, and with it the lock. `dup2`
+    # replaces the descriptor. If it were closed, the number could get another owner,
+    # and the mmap object would close that one later.
     for number in kept:
         with contextlib.suppress(OSError):
             found = os.fstat(number)
-            # Another thread may have given the number to another file since.
+            # Another thread may have reused the number for another file since.
             if (found.st_dev, found.st_ino) == old:
                 os.dup2(fd, number, inheritable=False)

@@ -1,4 +1,4 @@
-"""Mounts: which file system a directory is in, and what it has room for."""
+"""Mounts: the file system of a directory, its options and free space."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Mount(NamedTuple):
 class FileSystem(NamedTuple):
     """The file system that a directory is in: statvfs(3) and its mount.
 
-    `kind` is "" where the system does not tell; `size` and `free_inodes` are None for
-    no limit.
+    `kind` is "" where the system does not report it; `size` and `free_inodes` are None
+    for no limit.
     """
 
     kind: str
@@ -37,7 +37,7 @@ class FileSystem(NamedTuple):
 
 
 def mounts(proc: str = "/proc") -> list[Mount]:
-    """What is mounted, in the order of mounting."""
+    """Return all mounts, in the order of mounting."""
     lines = read(f"{proc}/self/mountinfo").splitlines()
     return [_parse_mount(line) for line in lines if " - " in line]
 
@@ -60,7 +60,7 @@ def _unescape(text: str) -> str:
 
 
 def mount_of(directory: str, known: list[Mount]) -> Mount | None:
-    """The mount that shows a directory: the last one at the longest path."""
+    """Return the mount that shows a directory: the last one at the longest path."""
     path = os.path.realpath(directory)
     above = [mount for mount in known if _is_at_or_below(path, mount.point)]
     return max(reversed(above), key=lambda mount: len(mount.point), default=None)
@@ -71,7 +71,7 @@ def _is_at_or_below(path: str, directory: str) -> bool:
 
 
 def file_system(directory: str) -> FileSystem:
-    """The file system that a directory is in."""
+    """Return the file system that a directory is in."""
     mount = mount_of(directory, mounts())
     if mount is None:
         mount = Mount("/", directory, "", "", ())
@@ -84,7 +84,7 @@ def file_system(directory: str) -> FileSystem:
         return FileSystem(*about, None, sys.maxsize, None)
     return FileSystem(
         *about,
-        # A tmpfs made with size=0 says 0, too.
+        # 0 means no limit: a tmpfs made with size=0, and many FUSE file systems.
         found.f_blocks * found.f_frsize or None,
         file_systems.free_bytes(directory),
         found.f_favail if found.f_files > 0 else None,
@@ -92,7 +92,7 @@ def file_system(directory: str) -> FileSystem:
 
 
 def read(path: str) -> str:
-    """The text of one of the system's files, empty if there is none."""
+    """Return the text of one of the system's files; empty if it is missing."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             return file.read()

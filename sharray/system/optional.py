@@ -1,15 +1,15 @@
-"""Optional system calls: which errors mean that a file system lacks a call.
+"""Optional system calls: errors that mean that a file system lacks a call.
 
-Many file systems do without some of Linux's calls: network and FUSE file systems,
-FAT, sandboxes. Each says so with another error. The library then goes on, and loses
-the one guarantee that depended on the call; docs/promises.md has the table.
+Network and FUSE file systems, FAT and sandboxes lack some of Linux's calls. Each
+reports that with another error. The library then continues without the guarantee that
+depends on the call; docs/promises.md has the table.
 """
 
 from __future__ import annotations
 
 import errno
 
-_ENOTSUPP = 524  # the kernel's own number, which some drivers let through
+_ENOTSUPP = 524  # internal to the kernel, but some drivers return it to programs
 
 _UNSUPPORTED = {
     errno.ENOSYS,
@@ -29,17 +29,17 @@ _UNSUPPORTED = {
 
 
 def is_unsupported(error: OSError, *more: int) -> bool:
-    """Tell whether an optional call failed because it is missing here.
+    """Return whether an optional call failed because it is missing here.
 
-    Only for calls on files that this process has opened or made: there, EPERM and
-    EINVAL have no other cause.
+    Use it only for calls on files that this process has opened or made. For these,
+    EPERM and EINVAL have no other cause.
 
     Parameters
     ----------
     error : OSError
-        What the call raised.
+        The error of the call.
     more : int
-        Further errors that mean the same for this call.
+        Further numbers that mean the same for this call.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Pages of mapped files: which are in memory, which are dirty, and where they are."""
+"""Pages of mapped files: those in memory, those that are dirty, and their frames."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .memory import PAGE_SIZE, raw_mmap
 _MADV_POPULATE_READ = 22  # asm-generic/mman-common.h; since Linux 5.14
 _MAP_FAILED = ctypes.c_void_p(-1).value
 _PROT_NONE = 0
-_AT_ONCE = 1 << 30  # bytes: a quarter of a million answers of mincore
+_AT_ONCE = 1 << 30  # bytes; 256 K answers of mincore
 # pagemap: proc(5) and the kernel's admin-guide/mm/pagemap.rst
 _PRESENT = 1 << 63
 _FRAME = (1 << 55) - 1
@@ -29,10 +29,10 @@ _mincore = c_function("mincore", _address, _size, ctypes.c_char_p)
 
 
 def map_to_look(fd: int, nbytes: int) -> int:
-    """Map a file to look at its pages; return the address, where nothing can be read.
+    """Map a file to inspect its pages; return the address, which cannot be read.
 
-    It is not among what `sharray.system.mappings.find` tells. A child that is forked
-    before `unmap` does not have it, which would keep the file's memory.
+    `sharray.system.mappings.find` leaves this mapping out. A child that is forked
+    before `unmap` does not inherit it: the mapping would keep the file's memory.
     """
     if raw_mmap is None or _munmap is None:
         raise NotImplementedError("this platform's C library has no mmap")
@@ -51,20 +51,20 @@ def unmap(address: int, nbytes: int) -> None:
 
 
 def resident_runs(address: int, nbytes: int) -> Iterator[tuple[int, int]]:
-    """Where the pages of a mapped file are in memory: mincore(2).
+    """Yield the runs of pages of a mapped file that are in memory: mincore(2).
 
     Parameters
     ----------
     address : int
-        Where to begin; a multiple of the page size.
+        First address; a multiple of the page size.
     nbytes : int
-        How far to look.
+        Length of the range.
 
     Yields
     ------
     (int, int)
-        Address and length of adjacent pages that are in memory, for whichever
-        process they were brought there.
+        Address and length of adjacent pages that are in memory, whichever process
+        uses them.
     """
     if _mincore is None:
         raise NotImplementedError("this platform's C library has no mincore")
@@ -73,55 +73,58 @@ def resident_runs(address: int, nbytes: int) -> Iterator[tuple[int, int]]:
         answers = ctypes.create_string_buffer(-(-length // PAGE_SIZE))
         if _mincore(start, length, answers) != 0:
             raise_errno()
-        # Only the lowest bit means anything.
+        # Only the lowest bit is defined.
         for run in re.finditer(rb"[^\0]+", answers.raw.translate(_LOWEST_BIT)):
             low, high = run.span()
             yield start + low * PAGE_SIZE, (high - low) * PAGE_SIZE
 
 
 def show(address: int, nbytes: int, runs: list[tuple[int, int]]) -> bool:
-    """Put the pages of a mapped file that are in memory into this process's tables.
+    """Add the pages of a mapped file that are in memory to this process's page table.
 
-    Of those the kernel tells `dirty_bytes`. None is read from the disk or written to.
+    `dirty_bytes` counts only pages of the table. No page is read from the disk or
+    written.
 
     Parameters
     ----------
     address, nbytes : int
-        From `mapped`.
+        The mapping, made by `map_to_look`.
     runs : list of (int, int)
         From `resident_runs`.
 
     Returns
     -------
     bool
-        False where the system (before Linux 5.14) cannot.
+        False where the system cannot: before Linux 5.14.
     """
     if _madvise is None or _mprotect is None:
         return False
     if _mprotect(address, nbytes, mmap.PROT_READ) != 0:
         return False
-    # Else, pages that are read ahead of would bring in others.
+    # Without this, the kernel would read ahead and bring in further pages.
     _madvise(address, nbytes, mmap.MADV_RANDOM)
     shown = all(
         _madvise(start, length, _MADV_POPULATE_READ) == 0 for start, length in runs
     )
-    # What can be read counts as somebody's mapping of the file.
+    # `sharray.system.mappings.find` would report a mapping that can be read.
     return _mprotect(address, nbytes, _PROT_NONE) == 0 and shown
 
 
 def dirty_bytes(addresses: Collection[int]) -> dict[int, int]:
-    """How much of mapped files is not on the disk yet: proc(5), smaps.
+    """Return how many bytes of mapped files are not on the disk yet: proc(5), smaps.
+
+    Read the table once for all mappings; reading it for each would take quadratic
+    time.
 
     Parameters
     ----------
     addresses : collection of int
-        From `mapped`, of what was shown.
+        From `map_to_look`, after `show`.
 
     Returns
     -------
     dict
-        Shared_Dirty and Private_Dirty by address. One look at the table tells all of
-        them: a look for each would take the square of the number of mappings.
+        Sum of Shared_Dirty and Private_Dirty by address.
     """
     wanted = {b"%08x" % address: address for address in addresses}
     found: dict[int, int] = {}
@@ -149,9 +152,9 @@ def _add_dirty_bytes(
 
 
 def frame(pid: int, address: int) -> int | None:
-    """Number of the physical page at an address of a process.
+    """Return the number of the physical page at an address of a process.
 
-    None if it has none there yet, or this process may not know: only root may.
+    Return None if there is no page yet, or if this user is not root.
     """
     try:
         with open(f"/proc/{pid}/pagemap", "rb", buffering=0) as table:

@@ -1,7 +1,7 @@
-"""Processes: a name for each that is never used twice, and whether it lives.
+"""Processes: a unique stamp for each, and whether it still runs.
 
-A process number alone comes back after a while; together with the start time
-of the process it does not.
+The system reuses process numbers. A process number together with the start time of the
+process is unique.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from . import clock
 
 _LOOK_INTERVAL = 0.2
 
-# Remembered, since /proc costs 20 us: this process, and the topmost of its family.
+# Stamps of this process and of the topmost of its family. Reading /proc takes 20 us.
 _own: int | None = None
 _family: int | None = None
 
 
 def stamp(pid: int) -> int:
-    """64 bits that name one process: its number and when it started.
+    """Return 64 bits that identify a process: its number and start time.
 
-    Returns 0 for a process that is gone.
+    Return 0 for a process that has ended.
     """
     start = _start_time(pid)
     return 0 if start is None else pid << 32 | start & 0xFFFFFFFF
 
 
 def own_stamp() -> int:
-    """`stamp` of this process."""
+    """Return the `stamp` of this process."""
     global _own
     if _own is None:
         _own = stamp(os.getpid())
@@ -41,11 +41,12 @@ def own_stamp() -> int:
 
 
 def family_stamp() -> int:
-    """`stamp` of the process from which this one descends, by Python's own means.
+    """Return the `stamp` of the topmost process of this one's family.
 
-    Forked children have the family of who forked them; those that multiprocessing
-    starts anew are told by `join_family`, or else take their parent for the topmost.
-    Any other process is the topmost of its own.
+    A family is a process and the processes that it forks, or starts with
+    multiprocessing. A forked child inherits the family. A child that multiprocessing
+    spawns gets it by `join_family`; otherwise its parent counts as the topmost. Any
+    other process is the topmost of its own family.
     """
     global _family
     if _family is None:
@@ -56,14 +57,14 @@ def family_stamp() -> int:
 
 
 def join_family(family: int) -> None:
-    """Be told by the process that has started this one."""
+    """Set the family of this process, as its parent tells it."""
     global _family
     if is_alive(family):
         _family = family
 
 
 def is_topmost() -> bool:
-    """Whether this process was started by none of its family."""
+    """Return whether this process is the topmost of its family."""
     return family_stamp() == own_stamp()
 
 
@@ -76,15 +77,15 @@ os.register_at_fork(before=family_stamp, after_in_child=_forget_after_fork)
 
 
 def is_alive(name: int) -> bool:
-    """Whether the process of this `stamp` still runs."""
+    """Return whether the process with this `stamp` still runs."""
     return name != 0 and stamp(name >> 32) == name
 
 
 def has_relatives(pids: Iterable[int]) -> bool:
-    """Tell whether one of these processes belongs to this one's family.
+    """Return whether one of these processes belongs to this one's family.
 
-    It does if it and this process descend from the topmost process of the family, or
-    from any other process but init if that has ended.
+    It does if it descends from the topmost process of the family. If that has ended,
+    a common ancestor other than init is enough.
     """
     topmost = family_stamp() >> 32
     ours, strangers = {topmost}, {0, 1}
@@ -93,7 +94,7 @@ def has_relatives(pids: Iterable[int]) -> bool:
         ours.add(pid)
         pid = _parent_of(pid)
     for pid in pids:
-        while pid not in strangers:  # each process is looked up once: 20 us
+        while pid not in strangers:  # look up each process once: it takes 20 us
             if pid in ours:
                 return True
             strangers.add(pid)
@@ -107,12 +108,12 @@ def _parent_of(pid: int) -> int:
 
 
 def wait_for_end_of_parent(pid: int) -> None:
-    """Wait until the parent process, which had this number, is gone: pidfd_open(2)."""
+    """Wait until the parent process with this number has ended: pidfd_open(2)."""
     try:
         fd = os.pidfd_open(pid)
     except (AttributeError, OSError):
         fd = -1
-    # It may have ended before, and the number may be another process's by now.
+    # If the parent has ended before, another process may have this number by now.
     while os.getppid() == pid:
         if fd >= 0:
             select.select([fd], [], [])
@@ -123,10 +124,10 @@ def wait_for_end_of_parent(pid: int) -> None:
 
 
 def move_to_another_core() -> None:
-    """Have this thread go on elsewhere than on the core that it is on now.
+    """Move this thread to another core than the one that it runs on.
 
-    The scheduler leaves two processes on one core that both seem to work, though one
-    waits for the other. What it may use stays as it was.
+    The scheduler leaves two busy processes on one core, even if one only waits for
+    the other. The set of permitted cores stays the same.
     """
     try:
         allowed = os.sched_getaffinity(0)
@@ -135,17 +136,17 @@ def move_to_another_core() -> None:
             os.sched_setaffinity(0, others)
             os.sched_setaffinity(0, allowed)
     except (AttributeError, OSError):
-        pass  # then it stays
+        pass  # the thread stays on its core
 
 
 def descriptor_limit() -> int:
-    """How many descriptors this process may have: getrlimit(2), RLIMIT_NOFILE."""
+    """Return how many descriptors this process may have: RLIMIT_NOFILE."""
     return min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 1 << 20)
 
 
 def count_cores() -> int:
-    """How many cores this process may use: affinity, and the quota of its cgroup."""
-    from . import limits  # 1 ms that only teams need
+    """Return how many cores this process may use: its affinity and cgroup's quota."""
+    from . import limits  # importing it takes 1 ms, and only teams need it
 
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
@@ -156,21 +157,22 @@ def count_cores() -> int:
 
 
 def _stat_fields(pid: int) -> list[bytes] | None:
-    """Fields of /proc/pid/stat from the third on; None for no such process: proc(5)."""
+    """Return the fields of /proc/pid/stat from the third on; None if it has ended."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as table:
-            # The command (field 2) is in parentheses and may hold anything.
+            # The command (field 2) is in parentheses, and may have spaces and any
+            # other characters in it.
             return table.read().rpartition(b")")[2].split()
     except OSError:
         return None
 
 
 def _start_time(pid: int) -> int | None:
-    """Field 22 of /proc/pid/stat, in clock ticks since boot: proc(5)."""
+    """Return field 22 of /proc/pid/stat, in clock ticks since boot: proc(5)."""
     fields = _stat_fields(pid)
     if fields is None:
         return None
-    # Of a zombie, other threads may still run, and hold its mappings.
+    # In a zombie, other threads may still run and keep its mappings.
     threads = int(fields[17])
     if fields[0] == b"X" or (fields[0] == b"Z" and threads <= 1):
         return None
