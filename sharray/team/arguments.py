@@ -1,4 +1,4 @@
-"""The arguments of a run: which are split, which are whole, which are refused."""
+"""The arguments of a run: split along an axis, passed whole, or refused."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .schedule import SplitArrays
 
 
 class Whole:
-    """An argument that each chunk of a run gets all of; made by `whole`."""
+    """An argument that each chunk gets in full; made by `whole`."""
 
     __slots__ = ("value",)
 
@@ -36,17 +36,17 @@ class Whole:
 
 
 def whole(value: Any) -> Any:
-    """Mark an argument of a run that is not to be split.
+    """Mark an argument of a run that must not be split.
 
     Parameters
     ----------
     value : SharedArray, or a tuple of these
-        What the kernel gets all of, whichever chunk it works on.
+        The argument, which each chunk gets in full.
 
     Returns
     -------
     object
-        What `sharray.run` and `Team.run` take for it.
+        The marked argument, for `sharray.run` and `Team.run`.
 
     Examples
     --------
@@ -64,16 +64,16 @@ def whole(value: Any) -> Any:
 
 
 class Arguments(NamedTuple):
-    """The arguments of a run, looked at.
+    """The checked arguments of a run.
 
     Attributes
     ----------
     values : list
         The plain values.
     axes : list of int
-        Along which axis each array is split, or WHOLE.
+        The axis along which each value is split, or WHOLE.
     keys : tuple of Key
-        Their types, as the kernel gets them.
+        The types that the kernel gets.
     length : int or None
         Common length of the arrays along the axis; None if none is split.
     """
@@ -85,14 +85,14 @@ class Arguments(NamedTuple):
 
     @property
     def split_arrays(self) -> SplitArrays:
-        """Arrays that are split, and along which axis."""
+        """Return the arrays that are split, each with its axis."""
         pairs = zip(self.values, self.axes, strict=True)
         return [(value, axis) for value, axis in pairs if axis != WHOLE]
 
     def slots(self, number: Callable[[Root], int]) -> tuple[list[int], list[int]]:
-        """The slots of all arguments, and where each begins.
+        """Return the slots of all arguments, and the first slot of each.
 
-        `number` gives the number of a segment.
+        `number` returns the number of a segment.
         """
 
         def place(array: Any) -> tuple[int, int]:
@@ -100,7 +100,8 @@ class Arguments(NamedTuple):
             found = None if root is None else find_place(array, root)
             if found is None:
                 raise NotSharedError(
-                    "expected an array that is shared, got a private copy"
+                    "expected a shared array, got a private copy; make it with "
+                    "sharray.array(x)"
                 )
             return number(root), found[0]
 
@@ -115,11 +116,11 @@ class Arguments(NamedTuple):
         return slots, starts
 
     def roots(self) -> list[Root]:
-        """The mapped files in which the arrays lie."""
+        """Return the mapped files of the arrays."""
         return [root for value in self.values for root in _roots_of(value)]
 
     def overlap(self, one: int, other: int) -> bool:
-        """Whether two arguments, by their positions, have memory in common."""
+        """Return whether the arguments at two positions share memory."""
         return any(
             _overlap(first, second)
             for first in _arrays_of(self.values[one])
@@ -149,8 +150,8 @@ def _overlap(one: SharedArray[Any, Any], other: SharedArray[Any, Any]) -> bool:
 
 
 def _roots_of(value: Any) -> list[Root]:
-    # Not a function within `roots` that calls itself: the cycle would keep the arrays
-    # until the next garbage collection.
+    # A recursive function within `roots` would be in a reference cycle, and keep the
+    # arrays until the next garbage collection.
     if isinstance(value, SharedArray):
         return [value._root] if value._root is not None else []
     if isinstance(value, tuple):
@@ -163,16 +164,16 @@ def look_at(
     arguments: tuple[Any, ...],
     options: RunOptions,
 ) -> Arguments:
-    """Decide what is split, and refuse what cannot be worked on.
+    """Decide which arguments to split, and refuse unsuitable ones.
 
     Raises
     ------
     NotSharedError
         An array is not shared.
     ValueError
-        The arrays that are split have different lengths, or no such axis.
+        The arrays to split have different lengths, or lack the axis.
     KernelError, TypeError
-        Something else does not fit.
+        An argument is unsuitable for another reason.
     """
     axis, _, reducer = options
     kernel.source.check_for_run()
@@ -196,9 +197,8 @@ def look_at(
     if len(set(lengths.values())) > 1:
         found = ", ".join(f"{name}: {length}" for name, length in lengths.items())
         raise ValueError(
-            f"the arrays that are split have different lengths along axis {axis} "
-            f"({found}); expected the same, or sharray.whole() around those that each "
-            "chunk needs all of"
+            f"expected arrays of the same length along axis {axis}, got {found}; wrap "
+            "arrays that each chunk needs in full in sharray.whole()"
         )
     keys = tuple(
         key_of(value) if along == WHOLE else array_key(value, along)
@@ -213,7 +213,7 @@ def _splits_range(
     arguments: tuple[Any, ...],
     reducer: Reducer,
 ) -> bool:
-    """Whether it is a loop over `prange` that is split, and not the arrays."""
+    """Return whether a loop over `prange` is split instead of the arrays."""
     if not kernel.may_split or is_disabled():
         return kernel.may_split
     values = [one.value if isinstance(one, Whole) else one for one in arguments]
@@ -243,15 +243,15 @@ def _check_shared(kernel: Kernel, name: str, value: Any) -> None:
         f"argument {name!r} of kernel {kernel.__name__!r} is not shared (it is "
         f"{what}), so workers cannot work on it in place; make it with "
         "sharray.array(x), sharray.zeros or another constructor, or pass copy=True to "
-        "have it copied in and back"
+        "copy it in and back"
     )
 
 
 def is_workable(array: np.ndarray[Any, Any]) -> bool:
-    """Whether other processes can see what is written to an array."""
+    """Return whether other processes see stores to an array."""
     if not isinstance(array, SharedArray):
         return False
-    root = array._root  # once, as each look at it costs a run
+    root = array._root  # read it once: the property takes time in each run
     if root is None or root.segment.mode == "c":
         return False
     return find_place(array, root) is not None
@@ -270,8 +270,8 @@ def _refuse_arrays_inside(name: str, value: Any) -> None:
     if isinstance(value, tuple) and _has_array(value):
         raise KernelError(
             f"argument {name!r} is a tuple with arrays, which are not split; wrap it "
-            "in sharray.whole() if each chunk needs all of it, or pass the arrays one "
-            "by one"
+            "in sharray.whole() if each chunk needs all of it, or pass the arrays "
+            "separately"
         )
 
 
@@ -284,13 +284,13 @@ def _has_array(value: Any) -> bool:
 def check_value(
     kernel: Kernel, has_value: bool, is_split: bool, reducer: object
 ) -> None:
-    """Refuse to drop a value, and to combine what is none.
+    """Refuse a value without a reducer, and a reducer without a value.
 
     Raises
     ------
     KernelError
-        The kernel returns a value for each chunk and there is no `reducer`, or the
-        other way round.
+        The kernel returns a value for each chunk and there is no `reducer`, or it
+        returns none and there is one.
     """
     if has_value and is_split and reducer is None:
         raise KernelError(

@@ -1,8 +1,8 @@
 """``copy=True``: shared copies of private arrays, for one run.
 
-Arguments that overlap in memory are copied as one block, in which each of them is a
-view again: the kernel then reads through one what it has written through another, as
-in a direct call, and no unchanged copy overwrites a changed one at the end.
+Arguments that overlap in memory are copied as one block, and each becomes a view of it.
+So a store through one argument is visible through the other, as in a direct call. At
+the end, no unchanged copy overwrites a changed one.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ class Copies:
     Parameters
     ----------
     arguments : tuple
-        Of a kernel, bound.
+        The bound arguments of a kernel.
 
     Attributes
     ----------
     arguments : tuple
-        The same, with the copies instead.
+        The arguments, with copies instead of private arrays.
 
     Raises
     ------
     TypeError
-        An array is of a subclass whose values are more than its memory.
+        An array is of a subclass with data outside of its memory.
     """
 
     def __init__(self, arguments: tuple[Any, ...]) -> None:
@@ -107,7 +107,7 @@ def _copy_together(group: list[np.ndarray[Any, Any]]) -> list[_Copy]:
     if len(group) == 1 and group[0].nbytes <= end - begin:
         copies = [_Copy(group[0], shared_copy(group[0]))]
     else:
-        # Addresses keep their remainders, or elements would not be aligned.
+        # Addresses keep their offset in a cache line, so that elements stay aligned.
         margin = begin % _ALIGNMENT
         block = zeros(margin + end - begin, np.uint8)
         copies = [_Copy(array, _view(block, array, margin - begin)) for array in group]
@@ -119,7 +119,7 @@ def _copy_together(group: list[np.ndarray[Any, Any]]) -> list[_Copy]:
 
 
 def _view(block: AnyArray, array: np.ndarray[Any, Any], shift: int) -> AnyArray:
-    """Return the view of a block that looks like `array`, moved by some bytes."""
+    """Return a view of a block with the layout of `array`, moved by `shift` bytes."""
     address = array.__array_interface__["data"][0]
     plain: np.ndarray[Any, Any] = np.ndarray(
         array.shape, array.dtype, block, address + shift, array.strides

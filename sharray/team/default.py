@@ -1,4 +1,4 @@
-"""The team that `sharray.run` uses: it starts with the first run."""
+"""The default team, which `sharray.run` starts with its first run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _left_behind: list[Team | None] = []
 
 
 def default_team() -> Team:
-    """The default team, started if it is not yet.
+    """Return the default team; start it if necessary.
 
     It has a member for each core, and ends with the interpreter.
     """
@@ -44,17 +44,17 @@ def run(kernel: Kernel, /, *args: Any, **kwargs: Any) -> Any:
     Parameters
     ----------
     kernel, *args, **kwargs : object
-        As those of `Team.run`.
+        See `Team.run`.
 
     Returns
     -------
     object
-        What the kernel returned, combined if it ran in chunks; None if nothing.
+        The value of the kernel, combined if it ran in chunks; None without a value.
 
     Raises
     ------
     Exception
-        As by `Team.run`.
+        See `Team.run`.
 
     Examples
     --------
@@ -77,12 +77,12 @@ def submit(kernel: Kernel, /, *args: Any, **kwargs: Any) -> Future[Any]:
     Parameters
     ----------
     kernel, *args, **kwargs : object
-        As those of `Team.run`.
+        See `Team.run`.
 
     Returns
     -------
     concurrent.futures.Future
-        With what `run` returns or raises.
+        The future value or error of `run`.
 
     Examples
     --------
@@ -100,9 +100,9 @@ def submit(kernel: Kernel, /, *args: Any, **kwargs: Any) -> Future[Any]:
 
 
 def _forget_after_fork() -> None:
-    # The workers belong to the parent; another thread of it may hold the lock.
+    # The workers belong to the parent, whose other threads may hold the lock.
     global _team, _starting
-    # Kept, not dropped: see `sharray.team.team`.
+    # Keep it: dropping it could deadlock, see `sharray.team.team._left_behind`.
     _left_behind.append(_team)
     _team = None
     _starting = threading.Lock()

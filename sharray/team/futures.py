@@ -11,15 +11,15 @@ from ..system import interrupts
 
 
 class RunFuture(Future[Any]):
-    """A future that refuses to be waited for by a thread that holds it up.
+    """A future that raises an error instead of waiting for itself.
 
-    Runs of a team happen one after the other. A thread inside one of them, as in a
-    function that shows its progress, would wait for a run that waits for this one.
+    Runs of a team happen one after the other. A thread inside a run, for example in a
+    progress function, would wait for a run that can only begin after this one.
 
     Parameters
     ----------
     refuse : callable
-        Raises the error if the calling thread is inside a run of the team.
+        Raise the error if the calling thread is inside a run of the team.
     """
 
     def __init__(self, refuse: Callable[[], None]) -> None:
@@ -27,25 +27,25 @@ class RunFuture(Future[Any]):
         self._refuse = refuse
 
     def result(self, timeout: float | None = None) -> Any:
-        """Return what the run returned, or raise what it raised."""
+        """Return the value of the run, or raise its error."""
         if not self.done():
             self._refuse()
         return super().result(timeout)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        """Return what the run raised."""
+        """Return the error of the run; None if it succeeded."""
         if not self.done():
             self._refuse()
         return super().exception(timeout)
 
 
 class Background:
-    """The thread in which the submitted runs of a team happen, one by one.
+    """The thread that executes the submitted runs of a team, one by one.
 
     Parameters
     ----------
     refuse : callable
-        For `RunFuture`.
+        See `RunFuture`.
     """
 
     def __init__(self, refuse: Callable[[], None]) -> None:
@@ -60,7 +60,7 @@ class Background:
 
     @property
     def is_this_thread(self) -> bool:
-        """Return whether the calling thread is that one."""
+        """Return whether the calling thread is this one."""
         return self._thread == threading.get_ident()
 
     def submit(
@@ -69,26 +69,26 @@ class Background:
         """Call a function in the background."""
         future = RunFuture(self._refuse)
         try:
-            with interrupts.deferred():  # of the executor, a task and its thread
+            with interrupts.deferred():  # both the task and its thread
                 self._executor.submit(_fulfil, future, function, args, kwargs)
         except BaseException:
-            future.cancel()  # nobody has it; if it has not begun, it never does
+            future.cancel()  # nobody has it; a run that has not begun never does
             raise
         return future
 
     def wait(self) -> None:
-        """Wait until all that was submitted is done; more can be submitted."""
+        """Wait for all runs submitted before; others can be submitted meanwhile."""
         done = threading.Lock()
         done.acquire()
         try:
             with interrupts.deferred():
                 self._executor.submit(done.release)
         except RuntimeError:
-            return  # the interpreter ends, and the thread has ended before
+            return  # the interpreter is ending, and the thread has ended already
         done.acquire()
 
     def end(self) -> None:
-        """Let the thread end when all that was submitted is done."""
+        """Make the thread end after the submitted runs."""
         self._executor.shutdown(wait=False)
 
     def join(self) -> None:

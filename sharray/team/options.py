@@ -1,4 +1,4 @@
-"""The options of teams and of runs: what they can be."""
+"""Options of teams and of runs, and their checks."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ Reducer = str | Kernel | None
 
 
 def seconds_until(deadline: float | None) -> float:
-    """For `threading.Lock.acquire`: -1 is forever."""
+    """Return the timeout for `threading.Lock.acquire`; -1 for no limit."""
     return -1 if deadline is None else max(0.0, deadline - clock.monotonic())
 
 
 def worker_count(workers: int | None, caller_works: bool) -> int:
-    """How many worker processes a team has.
+    """Return how many worker processes a team has.
 
     Raises
     ------
     ValueError
-        The number is none, or too small.
+        `workers` is not an integer, or too small.
     """
     if workers is None:
         return max(processes.count_cores() - caller_works, 0 if caller_works else 1)
     least = 0 if caller_works else 1
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < least:
         raise ValueError(
-            f"expected at least {least} as the number of workers, got {workers!r}"
+            f"expected workers= of at least {least}, got {workers!r}; leave it out to "
+            "use all cores"
         )
     return workers
 
@@ -44,9 +45,9 @@ class RunOptions(NamedTuple):
     axis : int
         The axis along which arrays are split.
     schedule : Schedule
-        How the members share the chunks.
+        The assignment of chunks to members.
     reducer : {'sum', 'min', 'max'} or Kernel or None
-        How the values of the chunks are combined.
+        The operation that combines the values of the chunks.
     """
 
     axis: int
@@ -57,7 +58,7 @@ class RunOptions(NamedTuple):
 def check_options(
     axis: SupportsIndex, schedule: str, chunk: SupportsIndex | None, reduce: Reducer
 ) -> RunOptions:
-    """Check the options of a run, as `Team.run` takes them.
+    """Check the options of `Team.run`, and return them.
 
     Raises
     ------

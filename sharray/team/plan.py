@@ -1,7 +1,7 @@
-"""A plan: everything about a run that does not change while its arguments don't.
+"""Plans: the parts of a run that later runs with the same arguments can reuse.
 
-Making one takes 50 us; a loop that runs a kernel on the same arrays again and again
-makes it once.
+Making a plan takes 50 us. A loop that runs a kernel repeatedly on the same arrays makes
+it once.
 """
 
 from __future__ import annotations
@@ -52,15 +52,15 @@ class Plan:
             )
         self._repeats = "" if self.loop is None else _repeated(self.loop, found)
         self.is_split = found.length is not None or self.loop is not None
-        # Whoever comes first does what runs once.
+        # A kernel that is not split has one chunk: the first member takes it.
         self.schedule = schedule if self.is_split else DYNAMIC
         has_value = self.compiled.value is not None
         check_value(kernel, has_value, self.is_split, reducer)
         slots, starts = found.slots(segment_number)
         if len(slots) > at.MOST_SLOTS:
             raise KernelError(
-                f"kernel {kernel.__name__!r} has arguments that take {len(slots)} "
-                f"words; expected at most {at.MOST_SLOTS}: put numbers into an array"
+                f"kernel {kernel.__name__!r}: expected arguments of at most "
+                f"{at.MOST_SLOTS} words, got {len(slots)}; put numbers into an array"
             )
         self.slots = np.array(slots, np.int64)
         self.slot_bytes = self.slots.view(np.uint8).data
@@ -82,14 +82,14 @@ class Plan:
         self._split_arrays = [
             (weakref.ref(array), axis) for array, axis in found.split_arrays
         ]
-        # None if it has to be counted for each run.
+        # None if each run has to count its iterations.
         self.length = found.length if self.loop is None else None
         self._last_chunking: Chunking | None = None
-        self.ready_for = -1  # the state of the team's workers that have all it needs
+        self.ready_for = -1  # `Crew.state` whose workers have its program and segments
         self.counting: Plan | None = self._counting()
 
     def fits(self, arguments: tuple[Any, ...]) -> bool:
-        """Whether the arrays are the same, and have not been changed in place."""
+        """Return whether the arrays are the same, with the same shape and dtype."""
         for position, (reference, shape, strides, dtype, writeable) in self._arrays:
             array = arguments[position]
             if type(array) is Whole:
@@ -114,9 +114,9 @@ class Plan:
             self.slots[start : start + len(words)] = words
 
     def _counting(self) -> Plan | None:
-        """The plan by which a worker counts the iterations.
+        """Return the plan by which a worker counts the iterations.
 
-        None if the caller may do it: it is mere arithmetic.
+        Return None if the caller can count them: that is mere arithmetic.
         """
         count = self.compiled.count
         if self.loop is None or self.loop.is_plain or count is None or count.reason:
@@ -129,9 +129,9 @@ class Plan:
         return plan
 
     def count(self, bases: int) -> int:
-        """How long the loop over `prange` is; -1 if it is not reached.
+        """Return the length of the loop over `prange`; -1 if it is not reached.
 
-        `bases` is the address of where the segments are.
+        `bases` is the address of the table of the segments' addresses.
         """
         length, failure = self.compiled.iterations(self._slots_address, bases)
         if failure is not None:
@@ -139,12 +139,12 @@ class Plan:
         return length
 
     def chunking(self, members: int, length: int | None) -> Chunking:
-        """The chunks of a run by so many members, always the same number."""
+        """Return the chunks of a run; `members` must be the same in each call."""
         if length is None:
             return SINGLE
         if length < 0:
             return NOT_REACHED
-        # Only the last: a loop may have another length each time.
+        # Keep the last one only: a loop may have another length in each run.
         chunking = self._last_chunking
         if chunking is None or chunking.length != length:
             arrays = [
@@ -167,16 +167,16 @@ class Plan:
         return chunking
 
     def check_barriers(self, chunking: Chunking, members: int) -> None:
-        """Refuse barriers to which not all members come, each once."""
+        """Refuse barriers that not all members reach, each once."""
         for barrier in self.barriers:
             together = self.schedule.is_static and chunking.chunks <= members
             if not self.is_split or not together or barrier.parties != chunking.chunks:
                 raise ValueError(
                     f"kernel {self.kernel.__name__!r} has a barrier for "
-                    f"{barrier.parties} as argument, and would run in "
-                    f"{chunking.chunks} chunks by {members} members, which do "
-                    "not all come there; use schedule='static', without chunk=, on at "
-                    "least as many elements as members, and a Barrier(team.size)"
+                    f"{barrier.parties} parties, but would run in {chunking.chunks} "
+                    f"chunks by {members} members, so that some would wait for ever; "
+                    "use schedule='static' without chunk=, at least as many elements "
+                    "as members, and Barrier(team.size)"
                 )
 
 
@@ -186,7 +186,7 @@ class Plans:
     Parameters
     ----------
     segment_number : callable
-        Gives the number by which workers know a mapped file.
+        Return the number by which workers know a mapped file.
     """
 
     def __init__(self, segment_number: Callable[[Root], int]) -> None:
@@ -198,12 +198,12 @@ class Plans:
     ) -> Plan | None:
         """Return the plan of a run, a kept one if it fits.
 
-        None if numba is switched off, so that there is no machine code.
+        Return None if numba is switched off: there is no machine code then.
         """
         key = _plan_key(kernel, options, arguments)
         try:
             plan = self._kept.get(key)
-        except TypeError:  # an option that is not hashable, so it is wrong
+        except TypeError:  # no valid option is unhashable, so this raises
             check_options(*options)
             raise
         if plan is None or not plan.fits(arguments):
@@ -220,12 +220,12 @@ class Plans:
         return plan
 
     def clear(self) -> None:
-        """Forget all of them."""
+        """Forget all plans."""
         self._kept.clear()
 
 
 def _repeated(loop: RangeLoop, found: Arguments) -> str:
-    """What each of several parts would do again; empty if nothing."""
+    """Return the work that each of several parts would repeat; empty if none."""
     if loop.repeats:
         return loop.repeats
     for one, other, repeats in loop.apart:
@@ -247,7 +247,7 @@ def _identify(array: np.ndarray[Any, Any]) -> tuple[Any, ...]:
 def _plan_key(
     kernel: Kernel, options: tuple[Any, ...], arguments: tuple[Any, ...]
 ) -> Any:
-    """What a plan is kept under; None if it cannot be used again."""
+    """Return the key of a plan; None if it cannot be reused."""
     parts: list[Any] = [kernel.identity, options]
     if options[3] is not None and isinstance(options[3], Kernel):
         options[3].check_watched()
@@ -260,8 +260,8 @@ def _plan_key(
                 return None
             parts.append((Whole, id(argument.value)))
         elif isinstance(argument, (int, float, complex, np.generic)):
-            # A number's value may change, its type may not. numpy.datetime64 is one
-            # type with many units.
+            # A plan serves all values of a type. numpy.datetime64 is one type with many
+            # units, which its dtype tells apart.
             parts.append(getattr(argument, "dtype", type(argument)))
             if type(argument) is int:
                 parts.append(-_LIMIT <= argument < _LIMIT)  # uint64 beyond

@@ -9,17 +9,17 @@ from typing import Any, Self
 
 from ..errors import TeamError
 
-# Is called with how many chunks are done, and how many there are.
+# Called with the number of chunks done and the number of all chunks.
 ShowProgress = Callable[[int, int], object]
 
 
 class Bar:
-    """A tqdm bar that counts chunks; the kernels know nothing of it.
+    """A tqdm bar that counts chunks.
 
     Parameters
     ----------
     name : str
-        Of the kernel.
+        Name of the kernel.
 
     Raises
     ------
@@ -30,17 +30,18 @@ class Bar:
     def __init__(self, name: str) -> None:
         try:
             with warnings.catch_warnings():
-                # In a notebook without ipywidgets the bar is one of text.
+                # In a notebook without ipywidgets, tqdm warns and prints a text bar.
                 warnings.filterwarnings("ignore", "IProgress not found")
                 from tqdm.auto import tqdm
         except ImportError as error:
             raise TeamError(
-                "progress=True needs tqdm; install it, or sharray[progress]"
+                "progress=True needs tqdm; run pip install tqdm, or install sharray as "
+                "sharray[progress]"
             ) from error
         self._bar: Any = tqdm(desc=name, unit="chunk")
 
     def show(self, done: int, total: int) -> None:
-        """Show how many chunks are done."""
+        """Show the number of chunks done."""
         self._bar.total = total
         self._bar.update(done - self._bar.n)
 

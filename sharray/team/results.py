@@ -1,4 +1,4 @@
-"""How a run ended: the value of the kernel, or the error to raise."""
+"""The result of a run: the value of the kernel, or the error to raise."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .workers.process import Worker
 
 
 def value_of(crew: Crew, plan: Plan, members: int) -> Any:
-    """Combine the values of the members, in their order."""
+    """Return the combined values of the members, combined in their order."""
     kind = plan.compiled.value
     if kind is None:
         return None
@@ -38,9 +38,9 @@ def value_of(crew: Crew, plan: Plan, members: int) -> Any:
 def first_error(
     crew: Crew, plan: Plan, chunking: Chunking, failure: Failure | None
 ) -> BaseException:
-    """Return what the kernel raised, in the first chunk if in several.
+    """Return the error that the kernel raised, of the first chunk if of several.
 
-    `failure` is what it raised in the calling process.
+    `failure` is the error in the calling process.
     """
     found: list[tuple[int, Failure]] = []
     if failure is not None:
@@ -54,13 +54,13 @@ def first_error(
         where = f"chunk {number} of {chunking.chunks}, [{begin}:{end}]"
         in_chunk = plan.is_split and chunking is not NOT_REACHED
         errors.append(plan.kernel.error_of(one, where if in_chunk else ""))
-    # The others waited at a barrier, and only found it broken.
+    # The other members waited at a barrier; its end as broken is not the cause.
     causes = [e for e in errors if not isinstance(e, threading.BrokenBarrierError)]
     return (causes or errors)[0]
 
 
 def death_of(worker: Worker, plan: Plan, chunking: Chunking | None) -> WorkerDied:
-    """Return the error for a worker that ended in a run."""
+    """Return the error for a worker that ended during a run."""
     name = plan.kernel.__name__
     how = worker.how_it_ended()
     chunk = None
@@ -69,7 +69,8 @@ def death_of(worker: Worker, plan: Plan, chunking: Chunking | None) -> WorkerDie
     where = f", on [{chunk[0]}:{chunk[1]}]" if chunk else ""
     error = WorkerDied(
         f"worker process {worker.pid} {how} in a run of kernel {name!r}{where}; "
-        "what was written until then stays, and the next run has a new worker"
+        "results written before stay in the arrays, and the next run starts a new "
+        "worker"
     )
     error.signal, error.kernel, error.chunk = worker.signal_name(), name, chunk
     return error

@@ -1,4 +1,4 @@
-"""One run of a kernel by a team, from its beginning to its end, whatever that is."""
+"""One run of a kernel by a team, up to its end by a value, an error or Ctrl-C."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .schedule import Chunking
 from .workers.crew import Crew
 from .workers.process import WorkerGone
 
-_PATIENCE = 0.1  # seconds for workers to end their chunk when a run was given up
+_PATIENCE = 0.1  # seconds for workers to finish their chunk after a run is cancelled
 _LOOK_INTERVAL = 0.05
 _STATIC_LOOK_INTERVAL = 0.001
 
@@ -27,19 +27,20 @@ _STATIC_LOOK_INTERVAL = 0.001
 class Run:
     """Executes plans, one at a time.
 
-    An interrupt may come at any moment, also at the first instruction of `clean_up`, so
-    that this is not called. Stores alone mark what is under way: `_under_way` and
-    `_number` a run, `_looked` of 0.0 a conversation with workers. The next run sees the
-    marks, and cleans up first. Workers begin no further chunk until then.
+    An interrupt may come at any moment, even at the first instruction of `clean_up`,
+    which then does nothing. So plain stores mark unfinished work: `_under_way` and
+    `_number` mark a run, and 0.0 in `_looked` marks a conversation with workers. The
+    next run sees the marks, and cleans up first. Workers begin no further chunk until
+    then.
 
     Parameters
     ----------
     crew : Crew
         The workers.
     members : int
-        How many work, with the caller.
+        Number of members, with the caller if it works.
     caller_works : bool
-        Whether it does.
+        Whether the caller works.
     """
 
     def __init__(self, crew: Crew, members: int, caller_works: bool) -> None:
@@ -57,27 +58,22 @@ class Run:
             ctypes.c_void_p(crew.segments.bases.ctypes.data),
         ]
         self._bases = int(crew.segments.bases.ctypes.data)
-        self._looked = 0.0  # when workers were looked at; 0.0 if that has to be done
+        self._looked = 0.0  # time of the last check of the workers; 0.0 forces one
         self._written: tuple[Plan | None, Chunking | None] = None, None
         self._under_way: Plan | None = None
-        self._number = 0  # of its run; 0 if its gate was not opened
+        self._number = 0  # number of its run; 0 if its gate was not opened
         self._aside: threading.Thread | None = None
 
     def execute(
         self, plan: Plan, deadline: float | None, show: ShowProgress | None
     ) -> Any:
-        """Execute a plan.
-
-        Returns
-        -------
-        object
-            The value of the kernel.
-        """
+        """Execute a plan, and return the value of the kernel."""
         if self._under_way is not None:
             self.clean_up()
+        # Two stores right before `try`: see `sharray.system.interrupts`.
         self._number, self._under_way = 0, plan
         try:
-            # Static runs wait for all; others do without one that has died.
+            # A static run needs all workers; others can do without one that has died.
             often = _STATIC_LOOK_INTERVAL if plan.schedule.is_static else _LOOK_INTERVAL
             if clock.monotonic() > self._looked + often:
                 self._look_for_the_dead()
@@ -96,29 +92,32 @@ class Run:
             self.clean_up()
             raise results.death_of(gone.worker, plan, None) from None
         except BaseException:
-            self._words[at.CANCEL] = 1  # even if the next line is interrupted
+            # First: no chunk begins any more, even if `clean_up` is interrupted.
+            self._words[at.CANCEL] = 1
             self.clean_up()
             raise
         self._under_way = None
         return results.value_of(self._crew, plan, self._members)
 
     def forget_gone(self) -> None:
-        """Have workers unmap what this process has unmapped."""
+        """Make workers unmap the files that this process has unmapped."""
+        # 0.0 until all answers are read. After an interrupt, the next run then replaces
+        # a worker that is in the middle of a message.
         looked, self._looked = self._looked, 0.0
         self._crew.forget_gone()
         self._looked = looked
 
     def _count(self, plan: Plan, deadline: float | None) -> int:
-        """Count the iterations of a loop over `prange`: here, or by a worker."""
+        """Count the iterations of a loop over `prange`, here or in a worker."""
         if plan.counting is not None and self._crew.workers:
-            self._under_way = None  # nothing is, until the run that counts begins
+            self._under_way = None  # otherwise `execute` would clean this run up
             count = int(self.execute(plan.counting, deadline, None))
             self._number, self._under_way = 0, plan
             return count
         return plan.count(self._bases)
 
     def _prepare(self, plan: Plan) -> None:
-        """Have the workers know what they need, new ones if some have died."""
+        """Send the workers what they need; replace those that have died."""
         try:
             self._crew.prepare(plan)
         except WorkerGone:
@@ -126,7 +125,7 @@ class Run:
             self._crew.prepare(plan)
 
     def _write(self, plan: Plan, chunking: Chunking, run: int) -> None:
-        """Write down what is to be done."""
+        """Write the words of a run, which members read once the gate is open."""
         words, own = self._words, self._own
         own[at.PHASE] = at.OPENING
         own[at.RUN] = run
@@ -136,7 +135,9 @@ class Run:
             self._crew.control.slots[: len(plan.slot_bytes)] = plan.slot_bytes
         if same:
             return
-        self._written = None, None  # until all of it is
+        # An interrupt before the last word leaves None here, so that the next run
+        # writes all words again.
+        self._written = None, None
         self._crew.control.show(plan.kernel.__name__)
         words[at.PROGRAM] = self._crew.programs.number(plan.compiled)
         words[at.LENGTH] = chunking.length
@@ -146,10 +147,10 @@ class Run:
         words[at.STATIC] = plan.schedule.is_static
         words[at.MEMBERS] = self._members
         own[at.ENTRY] = plan.compiled.entry_address
-        # What runs only once is for a worker: it can be interrupted there.
+        # A worker runs a kernel that is not split, since Ctrl-C can stop it there.
         alone = not self._crew.workers
         own[at.TAKES_PART] = alone or (self._caller_works and plan.is_split)
-        if not plan.barriers:  # a plan that is kept keeps them
+        if not plan.barriers:  # `_written` would keep the barriers alive
             self._written = plan, chunking
 
     # -- while it lasts ------------------------------------------------------
@@ -162,7 +163,7 @@ class Run:
         deadline: float | None,
         show: ShowProgress | None,
     ) -> Failure | None:
-        """Lead the run until it is over; returns what the kernel raised here."""
+        """Lead the run until it is over; return the failure of the kernel here."""
         failure = None
         aside = plan.barriers and self._own[at.TAKES_PART]
         while True:
@@ -190,22 +191,23 @@ class Run:
         return failure
 
     def _release_barriers(self, plan: Plan) -> None:
-        """Let nobody wait for a member that does not come any more."""
+        """Break the barriers, so that nobody waits for a member that has stopped."""
         for barrier in plan.barriers:
             barrier.abort()
 
     def _step_aside(
         self, plan: Plan, chunking: Chunking, run: int, deadline: float | None
     ) -> tuple[int, BaseException | None]:
-        """As `lead`, in a thread, since this one must notice what happens meanwhile.
+        """Call `lead` in another thread, while this one looks for deaths.
 
-        At a barrier the caller's kernel would wait for ever for a worker that died.
+        Without that, the caller's kernel would wait for ever at a barrier for a worker
+        that has died.
         """
         found: list[tuple[int, BaseException | None]] = []
         thread = threading.Thread(
             target=lambda: found.append(call_native(self._lead, *self._addresses))
         )
-        with interrupts.deferred():  # it is started and known, or neither
+        with interrupts.deferred():  # `clean_up` must know each thread that has started
             thread.start()
             self._aside = thread
         while thread.is_alive():
@@ -217,13 +219,13 @@ class Run:
     def _look_around(
         self, plan: Plan, chunking: Chunking, run: int, deadline: float | None
     ) -> None:
-        """See whether somebody has died or raised, or the time is over."""
+        """Check for a death, an error of a kernel, and the deadline."""
         if self._words[at.CANCEL]:
             self._release_barriers(plan)
         if deadline is not None and clock.monotonic() > deadline:
             raise TimeoutError(
-                f"kernel {plan.kernel.__name__!r} was not done in time; what was done "
-                "until then stays in the arrays"
+                f"kernel {plan.kernel.__name__!r} did not finish in time; results "
+                "written before stay in the arrays"
             )
         alive = 0
         for worker in self._crew.workers:
@@ -244,15 +246,15 @@ class Run:
         self._looked = clock.monotonic()
 
     def clean_up(self) -> None:
-        """Give up a run that did not come to its end, so that another one can begin.
+        """Cancel an unfinished run, so that another one can begin.
 
-        No-op if there is none.
+        This is a no-op if there is none.
         """
         plan = self._under_way
         if plan is not None:
             with interrupts.deferred():
                 self._give_up(plan, self._number)
-                self._under_way = None  # last: what was interrupted is done once more
+                self._under_way = None  # last: if interrupted, the next run repeats it
 
     def _give_up(self, plan: Plan, run: int) -> None:
         control = self._crew.control
@@ -264,21 +266,23 @@ class Run:
             until = clock.monotonic() + _PATIENCE
             while self._is_somebody_inside(run) and clock.monotonic() < until:
                 clock.sleep(0.001)
+        # A failure that stays unread would be taken for the answer to the next command.
+        # A worker whose failure does not come in time is out of sync, and is killed.
         with suppress(WorkerGone, TimeoutError):
             for worker in self._crew.workers:
                 if worker.has_raised and not worker.has_ended:
                     worker.failure(_PATIENCE)
         self._crew.kill_the_stuck(run)
         for barrier in plan.barriers if run != 0 else ():
-            barrier.reset()  # nobody is there any more
+            barrier.reset()  # only now: no member is inside the kernel any more
         self._written = None, None
         self._looked = 0.0
 
     def _wait_for_thread(self, plan: Plan) -> None:
-        """Wait for the thread that `_step_aside` has started, if it has."""
+        """Wait for the thread of `_step_aside`, if there is one."""
         thread = self._aside
         while thread is not None and thread.is_alive():
-            # Again and again: perhaps it has not opened the gate yet.
+            # In each turn: the thread may open the gate, and reset CANCEL, only now.
             self._crew.control.cancel()
             self._release_barriers(plan)
             with interrupts.allowed():  # its chunk may take long

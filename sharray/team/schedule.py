@@ -1,4 +1,4 @@
-"""Schedules: how the work of a run is cut into chunks, and who takes which."""
+"""Schedules: divide the work of a run into chunks, and assign them to members."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ SplitArrays = list[tuple[np.ndarray[Any, Any], int]]
 
 _NAMES = ("dynamic", "static")
 _CHUNKS_PER_MEMBER = 8
-# Fewer elements do not pay for taking a chunk; with more, Ctrl-C takes effect late.
+# Smaller chunks cost more to take than to run; larger ones delay Ctrl-C.
 _FEWEST_ELEMENTS = 512
 _MOST_ELEMENTS = 1 << 16
 _MOST_ITERATIONS = 1 << 14
 _CACHE_LINE = 64
-_WORTH_ALIGNING = 8  # cache lines in a chunk; in smaller ones, equal parts matter more
+_WORTH_ALIGNING = 8  # cache lines in a chunk; smaller ones are better equal
 
 
 class Chunking(NamedTuple):
-    """Chunks of `size` each, but the first is shorter by `shift`, and perhaps the last.
+    """Chunks of `size`; the first is shorter by `shift`, and the last may be shorter.
 
-    If `size` is 0, all are as nearly equal as edges at multiples of `shift` can be.
+    If `size` is 0, the chunks are as equal as edges at multiples of `shift` allow.
 
     Examples
     --------
@@ -38,11 +38,11 @@ class Chunking(NamedTuple):
     chunks: int
 
     def bounds(self, number: int) -> tuple[int, int]:
-        """Begin and end of a chunk."""
+        """Return begin and end of a chunk."""
         return self.edge(number), self.edge(number + 1)
 
     def edge(self, number: int) -> int:
-        """Where a chunk begins, and the one before ends."""
+        """Return the begin of a chunk, which is the end of the one before."""
         if self.size > 0:
             return min(max(number * self.size - self.shift, 0), self.length)
         if number == self.chunks:
@@ -50,23 +50,23 @@ class Chunking(NamedTuple):
         return number * self.length // self.chunks // self.shift * self.shift
 
 
-# For a kernel that is not split.
+# The kernel is not split.
 SINGLE = Chunking(1, 1, 0, 1)
-# For one whose loop over `prange` is not reached. Its bounds are -1, for all of it: see
-# `sharray.kernels.prange.ALL`.
+# The kernel does not reach its loop over `prange`. The bounds are -1, which means the
+# whole loop: see `sharray.kernels.prange.ALL`.
 NOT_REACHED = Chunking(-1, 1, 0, 1)
 
 
 class Schedule(NamedTuple):
-    """How the members of a team share the chunks of a run.
+    """The assignment of chunks to the members of a team.
 
     Attributes
     ----------
     is_static : bool
-        Each member has its own chunks from the start. Otherwise a member takes the
-        next one when it is ready.
+        Whether each member has fixed chunks. Otherwise a member takes the next chunk
+        when it is ready.
     chunk : int or None
-        Elements or iterations in a chunk, if the user chose that.
+        Elements or iterations in a chunk, if the user set it.
     """
 
     is_static: bool = False
@@ -86,17 +86,17 @@ class Schedule(NamedTuple):
         return cls(name == "static", None if chunk is None else _positive(chunk))
 
     def split(self, length: int, members: int, arrays: SplitArrays) -> Chunking:
-        """Decide on chunks.
+        """Return the chunks of a run.
 
         Parameters
         ----------
         length : int
-            How many elements along an axis, or iterations of a `prange`.
+            Number of elements along an axis, or of iterations of a `prange`.
         members : int
-            How many processes work.
+            Number of processes that work.
         arrays : list of (ndarray, int)
-            The arrays that are split, and along which axis. Their chunks begin at
-            cache lines, so that two processes do not write to the same one.
+            Each array that is split, with its axis. The chunks begin at cache lines,
+            so that two processes do not write to the same one.
 
         Examples
         --------
@@ -112,7 +112,7 @@ class Schedule(NamedTuple):
             size = _round_up(_dynamic_size(length, members, arrays), arrays)
             shift = _shift(size, arrays)
         size = max(size, 1)
-        # A kernel is called for an empty array too, as a direct call does.
+        # An empty array makes one chunk: a direct call would run the kernel, too.
         return Chunking(length, size, shift, max(1, -(-(length + shift) // size)))
 
 
@@ -130,7 +130,7 @@ def _positive(chunk: SupportsIndex) -> int:
 
 
 def _fair(length: int, members: int, arrays: SplitArrays) -> Chunking:
-    """One chunk for each member, or for each element if there are fewer."""
+    """Return one chunk for each member, or for each element if there are fewer."""
     granule = max((_granule(array, axis) for array, axis in arrays), default=1)
     if length < _WORTH_ALIGNING * granule * members:
         granule = 1
@@ -142,12 +142,12 @@ def _dynamic_size(length: int, members: int, arrays: SplitArrays) -> int:
     if not arrays:
         return min(max(fair, 1), _MOST_ITERATIONS)
     elements = max(array.size for array, _ in arrays)
-    each = max(1, elements // max(length, 1))  # elements at one place along the axis
+    each = max(1, elements // max(length, 1))  # elements per index along the axis
     return min(max(fair, _FEWEST_ELEMENTS // each), max(1, _MOST_ELEMENTS // each))
 
 
 def _granule(array: np.ndarray[Any, Any], axis: int) -> int:
-    """How many places along the axis make whole cache lines."""
+    """Return how many indices along the axis make whole cache lines."""
     return _CACHE_LINE // math.gcd(_CACHE_LINE, abs(array.strides[axis]))
 
 
@@ -158,7 +158,7 @@ def _round_up(size: int, arrays: SplitArrays) -> int:
 
 
 def _shift(size: int, arrays: SplitArrays) -> int:
-    """How much shorter the first chunk is, if an array begins within a cache line."""
+    """Return how much shorter the first chunk is, so that others begin at lines."""
     for array, axis in arrays:
         stride = array.strides[axis]
         address: int = array.__array_interface__["data"][0]

@@ -1,7 +1,7 @@
-"""Runs in this process, in plain Python: what happens while numba is switched off.
+"""Runs in this process, in plain Python, while numba is switched off.
 
-Debuggers and coverage then see what kernels do. The chunks are those that a team would
-make; a loop over `prange` goes through all of its range.
+Debuggers and coverage tools can then follow kernels. The chunks are those of a team; a
+loop over `prange` goes through its whole range.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def run_here(
     options: RunOptions,
     members: int,
 ) -> Any:
-    """Run a kernel chunk by chunk."""
+    """Run a kernel chunk by chunk, and return its combined value."""
     _, schedule, reducer = options
     function = kernel.py_func
     values = [

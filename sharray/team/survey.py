@@ -1,4 +1,4 @@
-"""What teams do, seen from any process of the same user."""
+"""The state of all teams, read by any process of the same user."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _MOST_WORDS = at.size(1 << 16)
 
 
 class MemberStatus(NamedTuple):
-    """One of those who work for a team.
+    """A member of a team.
 
     Attributes
     ----------
     pid : int
-        Number of its process; of member 0 it is the team's own, if that one works too.
+        Number of its process. Member 0 is the calling process, if it works too.
     state : str
         ``working``, ``waiting`` (for a run, ready to begin at once), ``asleep`` or
         ``gone``.
     chunks : int
-        How many it has done in the run.
+        Number of chunks that it has done in the run.
     """
 
     pid: int
@@ -33,22 +33,22 @@ class MemberStatus(NamedTuple):
 
 
 class TeamStatus(NamedTuple):
-    """A team, as `sharray.teams` found it.
+    """The state of a team, from `sharray.teams`.
 
     Attributes
     ----------
     pid : int
-        Number of the process that it belongs to.
+        Number of the process that owns the team.
     command : str
         The command line of that process.
     running : bool
-        Whether a run is under way.
+        Whether the team is executing a run.
     kernel : str
         Name of the kernel that runs, or that ran last; empty before the first run.
     chunks_done, chunks : int
-        How many chunks of it are done, and how many there are.
+        Number of chunks done, and of all chunks.
     members : tuple of MemberStatus
-        Who works for it.
+        The members of the team.
     """
 
     pid: int
@@ -61,15 +61,15 @@ class TeamStatus(NamedTuple):
 
 
 def teams() -> list[TeamStatus]:
-    """Tell what teams there are, in all processes of this user, and what they do.
+    """Return the state of the teams of all processes of this user.
 
-    The teams know nothing of it: it is read from the memory by which their processes
-    talk, word by word, so the numbers of one team may be some microseconds apart.
+    This reads the shared memory of each team word by word and does not disturb the
+    team. So the numbers of one team may be some microseconds apart.
 
     Returns
     -------
     list of TeamStatus
-        By number of their process; as root, those of all users.
+        Sorted by process number; for root, the teams of all users.
 
     Examples
     --------
@@ -83,7 +83,7 @@ def teams() -> list[TeamStatus]:
     found = []
     for fd in memory.find_blocks(LABEL):
         size = files.status(fd).st_size
-        # Whoever can make such a block can write to it what they like.
+        # Any program may make a block with this label, so check its size.
         if at.size(1) * _WORD <= size <= _MOST_WORDS * _WORD:
             block = files.read_at(fd, size, 0)
             # It may have shrunk since its size was read.
@@ -97,7 +97,7 @@ def teams() -> list[TeamStatus]:
 def _read_team(words: memoryview[int]) -> TeamStatus | None:
     caller = words[at.CALLER]
     if not processes.is_alive(caller):
-        return None  # its workers are about to end
+        return None  # the owner has ended, and the workers are about to
     pid = caller >> 32
     running = words[at.GATE] & (at.CLOSED | at.COUNT) != at.CLOSED
     status_of = _member_reader(words, pid, running)
@@ -120,7 +120,7 @@ def _member_reader(
 ) -> Callable[[int], MemberStatus]:
     def read(number: int) -> MemberStatus:
         mine = at.member(number)
-        # A caller that does not work leaves no member without a process.
+        # Only the caller writes no PID: it is member 0, if it works.
         pid = words[mine + at.PID] or caller
         if pid == caller:
             state = "working" if running else "waiting"

@@ -37,21 +37,21 @@ class Team:
     Parameters
     ----------
     workers : int, optional
-        Number of worker processes. Without, one less than there are cores, since the
+        Number of worker processes; by default one less than there are cores, since the
         calling process works too.
     start_method : {'spawn'}
-        How worker processes start. They are always new interpreters, which do not
-        run the main module: neither a fork of a process with threads, which may
-        hang, nor a need for ``if __name__ == "__main__"``.
+        The way worker processes start. They are new interpreters and do not run the
+        main module, so no ``if __name__ == "__main__"`` is needed. A fork could hang
+        if the process has threads.
     caller_works : bool, default True
-        Whether the calling process does its part of each run. If not, it only waits:
-        Ctrl-C then ends even a kernel that does not come to the end of a chunk, and
-        one that crashes takes a worker with it and not this process.
+        Whether the calling process does its part of each run. If False, it only waits.
+        Ctrl-C then stops even a kernel that never finishes a chunk, and a kernel that
+        crashes ends a worker instead of this process.
 
     Raises
     ------
     ValueError
-        A number of workers or a start method that is not possible.
+        The number of workers or the start method is not possible.
     TeamError
         The workers did not start.
 
@@ -84,19 +84,19 @@ class Team:
         count = worker_count(workers, caller_works)
         self._caller_works = caller_works
         self._members = count + caller_works
-        # It knows its owner: `release` by another thread is refused. So it can be
-        # released without knowing whether an interrupt came before or after `acquire`.
+        # An RLock knows its owner, and refuses `release` by any other thread. So after
+        # an interrupt, before or after `acquire`, calling `release` is always safe.
         self._lock = threading.RLock()
-        self._runner = 0  # the thread that holds the lock, and what it runs
-        self._running: Kernel | None = None
+        self._runner = 0  # the thread that holds the lock
+        self._running: Kernel | None = None  # the kernel that it runs
         self._submitting = threading.Lock()
         self._background: Background | None = None
-        self._ended = ""  # why it cannot be used any more
+        self._ended = ""  # why the team cannot be used any more
         self._crew = Crew(count, first=int(caller_works))
         self._plans = Plans(self._crew.segments.number)
         self._crew.segments.when_gone = _forgetter(weakref.ref(self))
-        # Twice: an interrupt at the beginning of a finalizer is dropped, and nobody
-        # calls that finalizer again. Without the other one, workers would stay.
+        # Twice: an interrupt at the first instruction skips a finalizer for good.
+        # Without the other one, the workers would not end.
         weakref.finalize(self, self._crew.end)
         weakref.finalize(self, self._crew.end)
         try:
@@ -112,11 +112,11 @@ class Team:
 
     @property
     def size(self) -> int:
-        """How many work: the worker processes, and the caller if it does."""
+        """Return the number of members: the workers, and the caller if it works."""
         return self._members
 
     def pids(self) -> list[int]:
-        """Numbers of the worker processes."""
+        """Return the process numbers of the workers."""
         return [worker.pid for worker in self._crew.workers]
 
     # -- running -------------------------------------------------------------
@@ -137,58 +137,61 @@ class Team:
     ) -> Any:
         """Run a kernel on shared arrays, in all members of the team.
 
-        The arrays are split together along `axis`, and the kernel gets a chunk of
-        each at a time, as a view that begins at 0. A kernel with a loop over
-        `sharray.prange` gets all arrays whole, and its range is split instead. One
-        that has neither runs once, in one worker.
+        The arrays are split together along `axis`. Each call of the kernel gets a chunk
+        of each array, as a view that begins at 0. If the kernel has a loop over
+        `sharray.prange`, its range is split instead, and each call gets whole arrays.
+        Without arrays to split and without such a loop, the kernel runs once, in one
+        worker.
 
         Parameters
         ----------
         kernel : Kernel
             From `sharray.kernel`.
         *args, **kwargs : object
-            Its arguments: shared arrays, which are split; `sharray.whole` around
-            those that are not; numbers, tuples, counters, barriers.
+            Its arguments: shared arrays to split, arrays in `sharray.whole` that are
+            not split, numbers, tuples, counters, barriers.
         axis : int, default 0
-            Along which the arrays are split.
+            The axis along which arrays are split.
         schedule : {'dynamic', 'static'}
-            Whether members take the next chunk when they are ready for it, or each
-            has its own from the start: one, if `chunk` is not given. Reductions of
-            floating-point numbers are then the same each time.
+            With ``'dynamic'``, a member takes the next chunk when it is ready. With
+            ``'static'``, each member has fixed chunks, one if `chunk` is not given.
+            Reductions of floating-point numbers are then the same in each run.
         chunk : int, optional
-            How many elements along the axis, or iterations, make a chunk.
+            Number of elements along the axis, or of iterations, in a chunk.
         reduce : {'sum', 'min', 'max'} or Kernel, optional
-            How to combine what the kernel returns for each chunk: numbers, or tuples
-            of them. A kernel of two values must be associative.
+            The operation that combines the values of the chunks: numbers, or tuples of
+            numbers. A kernel of two values must be associative.
         progress : bool or callable, default False
-            Show a bar, for which tqdm is needed; or call this, every 50 ms or so, with
-            how many chunks are done and how many there are.
+            True shows a bar, which needs tqdm. A callable is called about every 50 ms
+            with the number of chunks done and the number of all chunks.
         timeout : float, optional
-            Seconds.
+            Longest time to wait, in seconds.
         copy : bool, default False
-            Take arrays that are not shared too: copied before, and back afterwards.
+            Whether to accept arrays that are not shared: they are copied to shared
+            memory before the run, and back afterwards.
 
         Returns
         -------
         object
-            What the kernel returned, combined if it ran in chunks; None if nothing.
+            The value of the kernel, combined if it ran in chunks; None without a value.
 
         Raises
         ------
         NotSharedError
-            An array is not shared, and `copy` was not asked for.
+            An array is not shared, and `copy` is False.
         ValueError
             The arrays have different lengths along the axis, or an option is wrong.
         KernelError, numba.errors.NumbaError
-            The kernel cannot be used or compiled so.
+            The kernel cannot be compiled, or not be used in this way.
         TeamError
-            The team is closed, or this thread is inside a run of it.
+            The team is closed, or this thread is inside one of its runs.
         WorkerDied
-            A worker process ended in the middle. What it had written stays.
+            A worker process ended during the run. Results written before stay in the
+            arrays.
         TimeoutError
-            The time is over; what was done until then stays.
+            The run did not finish in time. Results written before stay in the arrays.
         Exception
-            What the kernel raised; it says where.
+            The error that the kernel raised; its note says where.
         """
         if not isinstance(kernel, Kernel):
             raise KernelError(
@@ -212,13 +215,13 @@ class Team:
         Parameters
         ----------
         kernel, *args, **kwargs : object
-            As those of `run`.
+            See `run`.
 
         Returns
         -------
         concurrent.futures.Future
-            With what `run` returns or raises. Runs that were submitted happen one
-            after the other.
+            The future value or error of `run`. Submitted runs happen one after the
+            other.
 
         Examples
         --------
@@ -235,7 +238,7 @@ class Team:
         1000.0
         """
         self._check_open()
-        with self._submitting:  # not the lock of a run, which may take long
+        with self._submitting:  # a run may hold `_lock` for long
             if self._background is None:
                 refuse = functools.partial(_refuse_to_wait, weakref.ref(self))
                 self._background = Background(refuse)
@@ -248,7 +251,7 @@ class Team:
             )
 
     def _check_not_inside(self, wish: str) -> None:
-        """Refuse what would wait for a run that the calling thread is inside of."""
+        """Refuse a call that would wait for a run that the calling thread is inside."""
         background = self._background
         if self._runner == threading.get_ident():
             name = getattr(self._running, "__name__", "")
@@ -275,12 +278,14 @@ class Team:
             self._check_not_inside(f"run kernel {kernel.__name__!r}")
         seconds = seconds_until(deadline)
         try:
-            # Within the `try`, where an interrupt right after it releases the lock. And
-            # first: before it, `release` might undo what a caller further up has done.
+            # Within the `try`, so that an interrupt right after it releases the lock.
+            # It is the first line: an error before it would release a lock that a
+            # caller of this function holds.
             if not self._lock.acquire(timeout=seconds):
                 raise TimeoutError(
                     f"kernel {kernel.__name__!r} did not begin in time, since the team "
-                    "was busy with another run"
+                    "was busy with another run; use a longer timeout=, or another "
+                    "sharray.Team()"
                 )
             self._runner, self._running = me, kernel
             self._check_open()  # it may have been closed while this waited
@@ -292,15 +297,15 @@ class Team:
             with Bar(kernel.__name__) as bar:
                 return self._run.execute(plan, deadline, bar.show)
         finally:
-            # No function in Python: an interrupt at its first instruction would leave
-            # the lock as it is.
+            # Call no Python function here: an interrupt at its first instruction would
+            # leave the lock taken.
             if self._runner == me:
                 self._runner = 0
-            try:  # noqa: SIM105 - not `suppress`, for the same reason
+            try:  # noqa: SIM105 - `suppress` is a Python function
                 self._lock.release()
             except RuntimeError:
                 pass  # it was not acquired
-            if self._crew.segments.gone:  # arrays that were dropped meanwhile
+            if self._crew.segments.gone:  # arrays that were freed during the run
                 self._forget_gone()
 
     def _run_here(
@@ -313,7 +318,7 @@ class Team:
     # -- its end -------------------------------------------------------------
 
     def close(self) -> None:
-        """End the worker processes; runs that were submitted are finished first."""
+        """End the worker processes, after the runs that were submitted."""
         if self._ended:
             return
         self._check_not_inside("close the team")
@@ -365,33 +370,33 @@ class Team:
                     self._lock.release()
 
     def _forget_gone(self) -> None:
-        # From a garbage collection, so perhaps in the middle of a run of this very
-        # thread, which its lock would let in; the next run sees to it then.
+        # The garbage collector may call this in the middle of a run of this thread,
+        # which the RLock would not keep out. The next run does it then.
         me = _this_thread()
         if self._ended or self._runner == me:
             return
         with interrupts.deferred():
             if not self._lock.acquire(blocking=False):
-                return  # another thread is about to do it
+                return  # the thread that has the lock does it
             self._runner, self._running = me, None
             try:
                 if not self._ended:
                     with interrupts.allowed():
                         self._run.forget_gone()
             except Exception:
-                pass  # a worker has died: the next run finds out
+                pass  # a worker has died: the next run replaces it
             finally:
                 self._runner = 0
                 self._lock.release()
 
 
-# Of this process; after a fork, the child cannot use those of the parent.
+# The teams of this process. After a fork, the child cannot use the parent's.
 _teams: weakref.WeakSet[Team] = weakref.WeakSet()
 
 
-# All that teams of the parent refer to stays in the child. Dropping the last reference
-# to compiled code calls LLVM, whose lock another thread of the parent may have held:
-# the child would wait for it for ever, before its first line.
+# A forked child keeps the parent's teams alive. Dropping the last reference to compiled
+# code calls LLVM, whose lock another thread of the parent may have held. The child
+# would wait for it for ever, before its first line.
 _left_behind: list[Team] = []
 
 

@@ -175,7 +175,7 @@ def test_read_only_arrays_cannot_be_written_in_kernels(team: Any, how: str) -> N
 def test_lengths_that_differ_are_named(team: Any) -> None:
     with pytest.raises(ValueError, match=r"x: 3, y: 4.*sharray\.whole"):
         team.run(add_arrays, sh.zeros(3), sh.zeros(4))
-    with pytest.raises(ValueError, match=r"axis 1 \(x: 3, y: 4\)"):
+    with pytest.raises(ValueError, match=r"axis 1, got x: 3, y: 4;"):
         team.run(add_arrays, sh.zeros((2, 3)), sh.zeros((2, 4)), axis=1)
 
 

@@ -255,7 +255,7 @@ def test_time_is_limited(caller_works: bool) -> None:
         gate_of_worker = sh.whole(gate)
         with stopped_from_hanging(gate):
             kernel: Any = hold_in_worker if caller_works else hold
-            with pytest.raises(TimeoutError, match="was not done in time"):
+            with pytest.raises(TimeoutError, match="did not finish in time"):
                 team.run(kernel, x, gate_of_worker, schedule="static", timeout=0.3)
         assert not x.all()
         check_usable(team)

@@ -1,10 +1,10 @@
-"""The memory of a team: who works on what, without a system call.
+"""The control block: shared memory by which a team works without system calls.
 
 ==========  ==================================================================
 module      contents
 ==========  ==================================================================
-`layout`    its words
+`layout`    its words, their states and invariants
 `page`      the memory itself
-`protocol`  what the caller and the workers do with the words, in machine code
+`protocol`  the steps of the caller and the workers, in machine code
 ==========  ==================================================================
 """

@@ -1,13 +1,13 @@
-"""The control block: what a team's processes tell each other, word by word.
+"""The layout of the control block, the words by which a team's processes communicate.
 
 All words are int64, in one block of memory that all processes map. Words that
-different processes write at the same time are in cache lines (8 words) of their own.
+different processes write at the same time are in separate cache lines (8 words).
 
 The gate says which run is open, and how many workers are inside: the number of the
 run in the upper 32 bits, then one bit for closed, then a count::
 
-                caller: run << 32              member without a chunk,
-                                               or whoever cancels
+                caller: run << 32              a member without a chunk,
+                                               or the caller to cancel
     closed, 0  ------------------->  open, n  --------------------->  closed, n
         ^                             ^   |                               |
         |                             +---+                               |
@@ -16,17 +16,24 @@ run in the upper 32 bits, then one bit for closed, then a count::
         +-----------------------------------------------------------------+
                   last worker leaves, adds 1 to FINISHED, wakes the caller
 
-A worker that comes late finds the gate closed and holds up nobody. A run is over when
-the gate is closed and nobody is inside.
+A late worker finds the gate closed and delays nobody. A run is over when the gate is
+closed and nobody is inside.
 
-The bell is a number that grows. A worker sleeps until it is another one than before::
+The bell is a number that differs for each run or command. A worker sleeps until it
+changes::
 
       caller                            worker
       store BELL                        add 1 to SLEEPERS
       SLEEPERS > 0? wake all            sleep if BELL is still the old one
 
-Each looks at the other's word after it has written its own, so at least one of the two
+Each reads the other's word after it has written its own, so at least one of the two
 sees the other. No worker sleeps through the bell.
+
+A chunk of a dynamic run is claimed by an atomic add::
+
+      NEXT = k  -- member adds 1, gets k -->  CURRENT = k  -- kernel -->  DONE + 1
+                   (k >= CHUNKS: none left)       |
+                                                  +-- raises -->  RAISED, CANCEL
 
 Invariants
 
@@ -34,13 +41,14 @@ Invariants
 - A worker counts itself in the gate before it reads these words.
 - Every chunk has one owner. It got the number from NEXT, or computed it from its own
   number in a static run.
-- A worker that counts in the gate has the run's number in INSIDE, before and after.
+- A worker that counts in the gate has the run's number in INSIDE. It writes INSIDE
+  before it counts, and clears it after it no longer counts.
 - SLEEPERS is never less than the number of sleepers.
 
 ====================  ======================================================
-word                  who writes it
+word                  writer
 ====================  ======================================================
-GATE                  the caller opens, workers count, anybody closes
+GATE                  the caller opens, workers count, both close
 NEXT                  members, by adding; the caller before it opens the gate
 BELL, COMMANDS, STOP  the caller
 SLEEPERS              workers; the caller for one that was killed asleep
@@ -56,22 +64,22 @@ A process that is killed leaves
 ==============================  =====================================================
 killed                          left behind
 ==============================  =====================================================
-worker, asleep                  1 too much in SLEEPERS, and ASLEEP: the caller takes
-                                back the 1 when it replaces the worker
-worker, beside its sleep        1 too much in SLEEPERS for ever: each run costs one
-                                system call, and nothing else
+worker, asleep                  1 too many in SLEEPERS, and ASLEEP: the caller
+                                subtracts the 1 when it replaces the worker
+worker, just before or after    1 too many in SLEEPERS for ever: each run costs one
+its sleep                       more system call
 worker, INSIDE written, not     nothing was done, but the caller cannot know that,
 counted                         and reports a death
-worker, counted                 a count above 0: the caller looks every 50 ms, finds
-                                INSIDE and no process, and gives up the run
+worker, counted                 a count above 0: the caller checks every 50 ms, finds
+                                INSIDE and no process, and cancels the run
 worker, with a new number from  the same; the error names the chunk before, since
-NEXT, before CURRENT            only NEXT knows of the new one
+NEXT, before CURRENT            only NEXT tells of the new one
 worker, leaves: not counted     INSIDE: the run goes on or is over, but the caller
-any more, INSIDE still there    reports a death if it looks before the end
-worker, before it wakes the     a closed gate: the caller looks every 50 ms
+any more, INSIDE still there    reports a death if it checks before the end
+worker, before it wakes the     a closed gate: the caller checks every 50 ms
 caller
 caller                          workers that end by themselves: each waits for the
-                                end of its parent; then the block ends, too
+                                end of its parent; then the kernel frees the block
 ==============================  =====================================================
 """
 
@@ -82,15 +90,15 @@ from __future__ import annotations
 GATE = 0
 NEXT = 8  # dynamic: the next chunk; static: how many members have finished
 BELL = 16  # number of the last run or command; workers sleep on it
-SLEEPERS = 24  # how many workers sleep
-FINISHED = 32  # grows whenever a run ends; the caller sleeps on it
+SLEEPERS = 24  # number of workers that sleep
+FINISHED = 32  # grows when the last worker leaves; the caller sleeps on it
 CALLER_SLEEPS = 33
-CANCEL = 48  # chunks that have not begun are not begun any more
+CANCEL = 48  # no member begins another chunk
 COMMANDS = 56  # grows when messages wait for the workers
 STOP = 57
-CALLER = 58  # the process that the team belongs to: see sharray.system.processes
+CALLER = 58  # stamp of the process that owns the team: see sharray.system.processes
 
-# The run: written before the gate opens.
+# Words of the run, written before the gate opens.
 PROGRAM = 40
 LENGTH = 41
 CHUNK = 42  # see sharray.team.schedule.Chunking
@@ -98,9 +106,9 @@ SHIFT = 43
 CHUNKS = 44
 STATIC = 45
 MEMBERS = 46
-CALLER_CORE = 47  # where the caller was when it opened the last run
+CALLER_CORE = 47  # the caller's core when it opened the last run
 
-# What only those look at who want to see what the team does.
+# Only `sharray.teams` reads this.
 NAME = 64  # of the kernel, UTF-8
 NAME_SIZE = 64  # bytes
 
@@ -109,9 +117,9 @@ NAME_SIZE = 64  # bytes
 FIRST_MEMBER = 72
 MEMBER_SIZE = 64
 INSIDE = 0  # number of the run that it takes part in, 0 if in none
-CURRENT = 1  # the chunk it is working on
-DONE = 2  # how many chunks it has done
-RAISED = 3  # whether its kernel raised
+CURRENT = 1  # the chunk that it works on
+DONE = 2  # number of chunks that it has done
+RAISED = 3  # 1 if its kernel raised
 ASLEEP = 4
 PID = 5
 OUTCOME = 32  # 256 bytes: see sharray.kernels.outcome
@@ -122,20 +130,20 @@ MOST_SLOTS = 4096
 
 CLOSED = 1 << 31
 COUNT = CLOSED - 1
-LAST_RUN = (1 << 31) - 1  # then numbers start again at 1
+LAST_RUN = (1 << 31) - 1  # numbers start again at 1 after it
 EVERYBODY = (1 << 31) - 1
 
-# -- memory of each process alone --------------------------------------------
+# -- private memory of each process ------------------------------------------
 
 MEMBER = 0
-LAST = 1  # what the bell said when it was last looked at
-SPIN_NS = 2  # how long to look before going to sleep
-SEEN = 3  # the commands that were carried out
-TO_LEAVE = 4  # whether it is inside, after its kernel raised
-STATUS = 5  # what the kernel returned
-ERROR = 6  # what it raised
+LAST = 1  # the last number heard from BELL
+SPIN_NS = 2  # time to spin before sleeping
+SEEN = 3  # number of commands carried out
+TO_LEAVE = 4  # 1 from joining a run until the worker leaves it
+STATUS = 5  # status that the kernel returned
+ERROR = 6  # address of its error
 PHASE = 7
-ENTRY = 8  # of the caller's kernel
+ENTRY = 8  # address of the kernel, for the caller
 TAKES_PART = 9
 RUN = 10
 MOVED = 11  # when the worker last moved to another core
@@ -156,20 +164,20 @@ WAITING = 2
 
 
 def slots_start(members: int) -> int:
-    """The first word of the arguments."""
+    """Return the first word of the arguments."""
     return FIRST_MEMBER + members * MEMBER_SIZE
 
 
 def size(members: int) -> int:
-    """How many words the block has."""
+    """Return the number of words of a block."""
     return slots_start(members) + MOST_SLOTS
 
 
 def members(words: int) -> int:
-    """How many members a block of so many words is for."""
+    """Return the number of members of a block of so many words."""
     return (words - FIRST_MEMBER - MOST_SLOTS) // MEMBER_SIZE
 
 
 def member(number: int) -> int:
-    """The first word of a member."""
+    """Return the first word of a member."""
     return FIRST_MEMBER + number * MEMBER_SIZE

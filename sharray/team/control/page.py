@@ -1,4 +1,4 @@
-"""The memory through which a team works: see `sharray.team.control.layout`."""
+"""The control block in memory; `sharray.team.control.layout` describes its words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ...native import atomic
 from ...system import files, futex, memory, processes
 from . import layout as at
 
-LABEL = "sharray-team"  # of the memory, in /proc
+LABEL = "sharray-team"  # the name of the memory in /proc
 _WORD = 8
 
 
@@ -18,19 +18,19 @@ class ControlBlock:
     Attributes
     ----------
     array : ndarray of int64
-        All of it.
+        The whole block.
     words : memoryview of int64
-        The same; Python reads and writes single words faster so.
+        The same memory; Python reads and writes single words faster through it.
     slots : memoryview of bytes
         The part for the arguments of a kernel.
     address : int
-        Where it begins in this process.
+        Address of the block in this process.
     """
 
     def __init__(self, fd: int, members: int) -> None:
         nbytes = at.size(members) * _WORD
         mapping = memory.map_file(fd, nbytes, writable=True, private=False)
-        # What NumPy makes of the mapping keeps it.
+        # The NumPy array keeps the mapping alive.
         self.array = np.frombuffer(mapping, np.int64)
         self.address = int(self.array.ctypes.data)
         self.words: memoryview[int] = self.array.data
@@ -40,39 +40,41 @@ class ControlBlock:
         self._name = octets[start : start + at.NAME_SIZE]
 
     def ring(self, number: int) -> None:
-        """Wake all workers; the number is another one than before."""
+        """Wake all workers; `number` must differ from the last one."""
+        # The store first: a worker that is woken sleeps again if BELL is the old one.
         self.words[at.BELL] = number
-        # Not only if somebody sleeps: without a fence, that could be seen too late.
+        # Always wake. This store is not atomic, so a look at SLEEPERS after it could
+        # miss a worker that counts itself just now, and that worker would sleep on.
         futex.wake(self.address + at.BELL * _WORD, at.EVERYBODY)
 
     def show(self, kernel: str) -> None:
-        """Tell who looks at the team from outside what it runs."""
+        """Write the kernel's name, for `sharray.teams` in other processes."""
         name = kernel.encode(errors="replace")[: at.NAME_SIZE].ljust(
             at.NAME_SIZE, b"\0"
         )
         self._name[:] = name
 
     def cancel(self) -> None:
-        """Let no chunk begin any more, and nobody join."""
+        """Cancel the run: no chunk begins any more, and no worker joins."""
         self.words[at.CANCEL] = 1
         atomic.or_(self.array, at.GATE, at.CLOSED)
 
     @property
     def is_finished(self) -> bool:
-        """Whether the gate is closed and nobody is inside."""
+        """Return whether the gate is closed and nobody is inside."""
         return self.words[at.GATE] & (at.CLOSED | at.COUNT) == at.CLOSED
 
     def outcome(self, member: int) -> int:
-        """The address of what a member's kernel returned."""
+        """Return the address of the value that a member's kernel returned."""
         return self.address + (at.member(member) + at.OUTCOME) * _WORD
 
 
 def create(members: int) -> tuple[int, ControlBlock]:
-    """A new control block, and the descriptor with which others can map it."""
+    """Return a descriptor for others to map a new control block, and the block."""
     fd = memory.create_block(at.size(members) * _WORD, LABEL)
     try:
         control = ControlBlock(fd, members)
-        # Last: `sharray top` takes a block with a caller for a team.
+        # Last: `sharray top` shows every block that has a caller as a team.
         control.words[at.CALLER] = processes.own_stamp()
         return fd, control
     except BaseException:
@@ -81,5 +83,5 @@ def create(members: int) -> tuple[int, ControlBlock]:
 
 
 def own_words() -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Words for one process alone."""
+    """Return the words that one process uses alone."""
     return np.zeros(at.OWN_SIZE, np.int64)

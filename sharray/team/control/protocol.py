@@ -1,10 +1,24 @@
-"""How a team works together: machine code in the caller and in each worker.
+"""The steps of a run, as machine code for the caller and the workers.
 
-These functions are compiled by `sharray.native.words`, and workers get them as
-machine code. They return to Python only for what needs it. The caller opens a run,
-takes chunks like everybody else, and waits for the workers that are still inside; a
-worker sleeps until the bell rings, joins, takes chunks, and leaves. Both look for a
-while before they go to sleep, which is what makes a run start within a microsecond.
+`sharray.native.words` compiles these functions, and workers get them as machine code.
+They return to Python only if Python is needed. The words, the states of the gate and
+the bell, and the invariants are in `sharray.team.control.layout`.
+
+::
+
+      caller, `lead`                             worker, `serve`
+      write the words of the run
+      `_open`: reset members, NEXT, CANCEL
+      open the gate
+      `_ring`                        ------->    `_hear`: spin, then sleep
+      `_take_chunks`                             `_join`: count in the gate
+      `_finish`: close the gate                  `_take_chunks`
+      `_wait_for_workers`                        `_finish`: close the gate
+      (spin, then sleep)             <-------    `_leave`: the last one wakes
+      run is over                                `_hear`
+
+Both sides spin for a while before they sleep, so that a run starts within a
+microsecond.
 """
 
 from __future__ import annotations
@@ -29,24 +43,25 @@ from ...native.waiting import (
 from ...native.words import compile_words
 from . import layout as at
 
-_SLICE_NS = 50_000_000  # so often the caller looks for signals and deaths
+_SLICE_NS = 50_000_000  # interval at which the caller checks for signals and deaths
 _ALONE_NS = 2_000
 _MOVE_INTERVAL_NS = 10_000_000
 
 
 def _ring(control: Any, run: int) -> None:
     """Wake all workers."""
-    # The store first. A worker that is about to sleep counts itself, and then looks at
-    # the bell: either it sees this number, or we see it in SLEEPERS.
+    # The store first. A worker that is about to sleep counts itself, and then reads
+    # the bell: either it sees this number, or this sees it in SLEEPERS. In the other
+    # order, neither might see the other, and the worker would sleep through the run.
     atomic.store(control, at.BELL, run)
     if atomic.load(control, at.SLEEPERS) > 0:
         futex_wake(control, at.BELL, at.EVERYBODY)
 
 
 def _hear(control: Any, own: Any, mine: int) -> int:
-    """Wait until the bell says something new, and remember that.
+    """Wait until BELL changes, and remember its number.
 
-    Returns whether the worker is on the caller's core instead, and should move.
+    Return 1 early if the worker should move, since it runs on the caller's core.
     """
     last = own[at.LAST]
     began = now_ns()
@@ -64,26 +79,27 @@ def _hear(control: Any, own: Any, mine: int) -> int:
 
 
 def _is_crowded(control: Any, own: Any, now: int) -> Any:
-    """Whether the worker waits on the core of the caller, and has not just moved."""
+    """Return whether the worker is on the caller's core, and has not just moved."""
     same = current_core() == control[at.CALLER_CORE]
     rested = now > own[at.MOVED] + _MOVE_INTERVAL_NS
     return same * rested
 
 
 def _linger(began: int) -> None:
-    """Pass a moment of a wait that is expected to be short."""
+    """Pause for a moment in a wait that should be short."""
     pause()
-    # The one that is waited for may be on this very core, and the scheduler leaves it
-    # there as long as this one seems to work: 60 us for each run instead of 4.
+    # The other process may be on this core, where the scheduler leaves it as long as
+    # this one seems busy. Without the yield, a run would take 60 us instead of 4.
     if now_ns() > began + _ALONE_NS:
         give_way()
 
 
 def _sleep(control: Any, mine: int, last: int) -> None:
     """Sleep until the bell rings."""
-    # Counted before ASLEEP and until after it. A worker killed in between counts for
-    # ever, which costs a system call for each run. The other way round, the caller
-    # takes back what was never added: SLEEPERS is too low, and somebody is never woken.
+    # ASLEEP is only set while the worker counts in SLEEPERS. A worker that is killed
+    # between the two counts for ever, which costs each run a system call. In the other
+    # order, the caller would subtract a 1 that was never added. SLEEPERS would be too
+    # low, and another worker would never be woken.
     atomic.add(control, at.SLEEPERS, 1)
     control[mine + at.ASLEEP] = 1
     futex_wait(control, at.BELL, last, FOREVER)
@@ -93,12 +109,14 @@ def _sleep(control: Any, mine: int, last: int) -> None:
 
 def _join(control: Any, mine: int, run: int) -> bool:
     """Go through the gate if it is open."""
-    # First, so that a death right behind the gate is noticed. Without it, the count
-    # stays above 0, no dead worker seems to be inside, and the caller waits for ever.
+    # INSIDE first, so that the caller notices a death right after the count. In the
+    # other order, the count would stay above 0, no dead worker would seem to be inside,
+    # and the caller would wait for ever.
     atomic.store(control, mine + at.INSIDE, run)
     gate = atomic.load(control, at.GATE)
-    # Compared as a whole. A worker that was asleep for a run sees the number of another
-    # one here, and must not be counted there: it has not read that run's words.
+    # Compare the number and the bit with the count, in one step. A worker that heard
+    # the bell of an earlier run finds another number here and stays outside. It does
+    # not count in a run whose number is not in its INSIDE.
     while gate >> 32 == run and gate & at.CLOSED == 0:
         gate, joined = atomic.compare_exchange(control, at.GATE, gate, gate + 1)
         if joined:
@@ -108,10 +126,10 @@ def _join(control: Any, mine: int, run: int) -> bool:
 
 
 def _finish(control: Any) -> None:
-    """A member has no more chunks to do: nobody needs to join any more."""
+    """Close the gate for late members, when no chunk is left for them."""
     last = True
-    # In a static run the chunks of a late member are nobody else's. Closed by the first
-    # that is done, the gate would keep it out, and they would stay undone.
+    # In a static run, nobody else takes the chunks of a late member. If the first
+    # member to finish closed the gate, they would stay undone.
     if control[at.STATIC] != 0:
         last = atomic.add(control, at.NEXT, 1) + 1 >= control[at.MEMBERS]
     if last:
@@ -119,21 +137,22 @@ def _finish(control: Any) -> None:
 
 
 def _leave(control: Any, mine: int) -> None:
-    """Go out through the gate; the last one wakes the caller."""
-    # Not counted first, then not inside. Killed in between in the other order, it
-    # counts and is nowhere: the caller waits for ever.
+    """Leave the gate; the last worker wakes the caller."""
+    # The count first, then INSIDE. In the other order, a worker that is killed between
+    # the two would count without being inside, and the caller would wait for ever.
     gate = atomic.sub(control, at.GATE, 1)
     atomic.store(control, mine + at.INSIDE, 0)
     if gate & (at.CLOSED | at.COUNT) == at.CLOSED | 1:
-        # Before the look at CALLER_SLEEPS: a caller that is about to sleep finds
-        # another FINISHED than it has read, and does not.
+        # FINISHED first, then the wake. A caller that is about to sleep has read the
+        # old FINISHED, so futex(2) finds another value and does not sleep. In the other
+        # order, it could fall asleep between the two, and wake up 50 ms late.
         atomic.add(control, at.FINISHED, 1)
         if atomic.load(control, at.CALLER_SLEEPS) != 0:
             futex_wake(control, at.FINISHED, 1)
 
 
 def _edge(control: Any, number: int) -> Any:
-    """Where a chunk begins, and the one before ends: see `Chunking.edge`."""
+    """Return the begin of a chunk, the end of the one before: see `Chunking.edge`."""
     length = control[at.LENGTH]
     size = control[at.CHUNK]
     shift = control[at.SHIFT]
@@ -147,7 +166,7 @@ def _edge(control: Any, number: int) -> Any:
 def _take_chunks(
     control: Any, own: Any, bases: Any, entry: int, member: int, until: int
 ) -> int:
-    """Work until there is nothing left, the kernel raises, or the time is over."""
+    """Work until no chunk is left, the kernel raises, or the time is over."""
     mine = at.member(member)
     members = control[at.MEMBERS]
     slots = address_of(control, at.slots_start(members))
@@ -158,11 +177,12 @@ def _take_chunks(
         if control[at.STATIC] != 0:
             number = member + control[mine + at.DONE] * members
         else:
-            # Adding makes the chunk ours. Numbers beyond the last are nobody's.
+            # The atomic add claims the chunk: no other member gets the same number.
+            # Nobody claims one back, so a chunk runs at most once.
             number = atomic.add(control, at.NEXT, 1)
         if number >= control[at.CHUNKS]:
             break
-        # Before the call, so that an error or a death can be put down to a chunk.
+        # Before the call, so that an error or a death names its chunk.
         control[mine + at.CURRENT] = number
         own[at.STATUS] = call_entry(
             entry,
@@ -174,27 +194,30 @@ def _take_chunks(
             address_of(own, at.ERROR),
         )
         if own[at.STATUS] != 0:
-            # RAISED first: whoever finds CANCEL asks who has raised.
+            # RAISED first: a caller that finds CANCEL asks each worker with RAISED for
+            # its error.
             control[mine + at.RAISED] = 1
             atomic.store(control, at.CANCEL, 1)
             return at.KERNEL_RAISED
+        # Shows progress; in a static run, it also gives the next chunk.
         control[mine + at.DONE] += 1
     return at.FINISHED_RUN
 
 
 def serve(control: Any, own: Any, bases: Any, programs: Any) -> int:
-    """What a worker does until it is needed in Python; returns why."""
+    """Serve runs in a worker until Python is needed; return why."""
     member = own[at.MEMBER]
     mine = at.member(member)
     while True:
-        # Here, and not behind the chunks: a kernel that has raised gets back to Python
-        # first, which sends what it raised. A caller that finds the run over before
-        # that would look for a message that is not there.
+        # Leave here, and not right after the chunks. If the kernel has raised, Python
+        # sends the error first, and calls `serve` again. So the caller finds the
+        # message when it finds the run over.
         if own[at.TO_LEAVE] != 0:
             own[at.TO_LEAVE] = 0
             _finish(control)
             _leave(control, mine)
-        # Before listening: two commands may have come with one sound of the bell.
+        # Before `_hear`: after two commands, the worker may have heard one new number
+        # only, and would wait for another while the team waits for its answer.
         if atomic.load(control, at.STOP) != 0:
             return at.STOPPED
         if atomic.load(control, at.COMMANDS) != own[at.SEEN]:
@@ -202,11 +225,12 @@ def serve(control: Any, own: Any, bases: Any, programs: Any) -> int:
         if _hear(control, own, mine) != 0:
             return at.CROWDED
         if atomic.load(control, at.COMMANDS) != own[at.SEEN]:
-            # A message comes before the run that was opened after it, which is still
-            # to be heard then.
+            # The team rang for a command, and maybe for a run since then. Read the
+            # message first. Then LAST of 0 makes `_hear` return the same number again;
+            # otherwise the worker would miss that run.
             own[at.LAST] = 0
         elif _join(control, mine, own[at.LAST]):
-            # From here on the words of the run stay as they are until we leave.
+            # From here on the words of the run do not change until this worker leaves.
             own[at.TO_LEAVE] = 1
             entry = programs[control[at.PROGRAM]]
             reason = _take_chunks(control, own, bases, entry, member, FOREVER)
@@ -215,7 +239,7 @@ def serve(control: Any, own: Any, bases: Any, programs: Any) -> int:
 
 
 def lead(control: Any, own: Any, bases: Any) -> int:
-    """What the caller does in a run, until it is over or needed in Python."""
+    """Lead a run in the caller until it is over or Python is needed; return why."""
     until = now_ns() + _SLICE_NS
     if own[at.PHASE] == at.OPENING:
         _open(control, own)
@@ -246,10 +270,10 @@ def _open(control: Any, own: Any) -> None:
     atomic.store(control, at.NEXT, 0)
     atomic.store(control, at.CANCEL, 0)
     control[at.CALLER_CORE] = current_core()
-    # Behind all of the words above: whoever joins reads them. Before the bell: a worker
-    # that is woken and finds the gate closed sleeps until the next run.
+    # After all words of the run: a worker that joins reads them. Before the bell: a
+    # worker that wakes up and finds the gate closed sleeps until the next run.
     atomic.store(control, at.GATE, own[at.RUN] << 32)
-    # The caller does a single chunk before anybody else is awake.
+    # No bell for a single chunk: the caller finishes it before a worker wakes up.
     if control[at.CHUNKS] > 1 or control[at.STATIC] != 0 or own[at.TAKES_PART] == 0:
         _ring(control, own[at.RUN])
 
@@ -262,8 +286,11 @@ def _wait_for_workers(control: Any, own: Any, until: int) -> int:
         if now < look_until:
             _linger(began)
         elif now < until:
-            # In this order. A worker that leaves after the look at the gate sees that
-            # we sleep, and changes FINISHED after we have read it.
+            # CALLER_SLEEPS, then FINISHED, then the gate. A worker that leaves after
+            # this load of the gate changes FINISHED after it was read here, and sees
+            # CALLER_SLEEPS. So futex(2) does not sleep, or the worker wakes it. If
+            # FINISHED was read after the gate, a worker could leave between the two,
+            # and the caller would sleep for up to 50 ms.
             atomic.store(control, at.CALLER_SLEEPS, 1)
             finished = atomic.load(control, at.FINISHED)
             if atomic.load(control, at.GATE) & (at.CLOSED | at.COUNT) != at.CLOSED:
@@ -279,12 +306,12 @@ def _wait_for_workers(control: Any, own: Any, until: int) -> int:
 
 @functools.cache
 def serve_code() -> MachineCode:
-    """`serve`, as workers get it."""
+    """Return the machine code of `serve`, for workers."""
     return compile_words(serve)
 
 
 @functools.cache
 def lead_here() -> Callable[..., int]:
-    """`lead`, to be called with addresses."""
+    """Return `lead` as machine code, to call with addresses."""
     address, _ = load(compile_words(lead))
     return ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * 3)(address)

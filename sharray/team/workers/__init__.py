@@ -1,12 +1,12 @@
-"""Worker processes of a team: started, told what they need, ended.
+"""Worker processes of a team: start them, send them commands, end them.
 
-=========  ========================================
+=========  ==================================================
 module     contents
-=========  ========================================
-`crew`     the workers together, and what they know
-`process`  one worker process, seen from outside
-`main`     the same, from inside
-`channel`  messages between both
+=========  ==================================================
+`crew`     all workers, with their programs and segments
+`process`  one worker process, seen from the team's process
+`main`     the program of a worker process
+`channel`  messages between the two
 `tables`   numbers for programs and segments
-=========  ========================================
+=========  ==================================================
 """

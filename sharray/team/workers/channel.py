@@ -1,7 +1,7 @@
 """Messages between a team and one of its workers: pickles through a socket.
 
-They are few: programs and segments that a worker does not know yet, and errors of its
-kernel. Both ends belong to one program, and nobody else can open the socket.
+Messages are rare: programs and segments that are new to a worker, and errors of its
+kernel. Both ends belong to one program, and no other process can open the socket.
 
 ::
 
@@ -15,7 +15,8 @@ kernel. Both ends belong to one program, and nobody else can open the socket.
       (other workers meanwhile)        <-------  answers: an error or None for each
 
                                                  its kernel raises: RAISED, CANCEL
-                                       <-------  failure, by a thread; it leaves
+                                       <-------  failure, by a thread if it is long;
+                                                 only then the worker leaves the run
       run is over: reads it, RAISED = 0
 
 A message is its length, in 8 bytes, and a pickle.
@@ -25,24 +26,24 @@ state        writer
 ===========  ======================================================================
 COMMANDS     the team; SEEN in the worker follows
 `in_doubt`   this end alone: true from before a message begins until it is complete
-`_unread`    the team: how many lists of answers it has not read yet
+`_unread`    the team: number of lists of answers that it has not read yet
 RAISED       the worker; the team clears it when it has read the failure
 ===========  ======================================================================
 
 Invariants
 
 - A worker reads one message for each step of COMMANDS, and answers it.
-- The team reads what is unread before it asks for a failure.
-- A channel in doubt is of no use any more: nobody knows where the next message begins.
-  The team kills such a worker before the next run, and starts another one.
+- The team reads unread answers before it reads a failure.
+- A channel in doubt cannot be used any more: nobody knows where the next message
+  begins. The team kills such a worker before the next run, and starts another one.
 
 A process that is killed, or interrupted, leaves
 
 ===============================  ==================================================
-at which step                    left behind
+step                             left behind
 ===============================  ==================================================
 worker killed, at any step       a closed socket: `WorkerGone` here, and another
-                                 worker, which knows no programs and no segments
+                                 worker, without programs and segments
 team killed, at any step         a closed socket: the worker ends
 team interrupted, before the     a worker that waits for a message; `in_doubt` was
 request                          set before the bell, so it is killed
@@ -64,7 +65,7 @@ from typing import Any
 from ...system import clock
 
 _LENGTH = struct.Struct("=Q")
-# A socket takes as much without waiting: net.core.wmem_default is 208 KiB.
+# A socket takes this without waiting: net.core.wmem_default is 208 KiB.
 _HAS_ROOM = 1 << 15
 
 
@@ -74,8 +75,8 @@ class Channel:
     Attributes
     ----------
     in_doubt : bool
-        Whether sending or receiving has not come to its end: after Ctrl-C, part of a
-        message may be under way, or a message has been read and is lost.
+        Whether a message is incomplete. After Ctrl-C, part of a message may be on its
+        way, or a message was read and is lost.
     """
 
     def __init__(self, connection: socket.socket) -> None:
@@ -92,17 +93,18 @@ class Channel:
             The other end is closed.
         """
         data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
-        self._wait_for_thread()  # or its message would end up within this one
-        # After the pickling, which may raise: nothing is under way then.
+        self._wait_for_thread()  # otherwise the two messages would mix
+        # After pickling, which may raise before any byte is sent.
         self.in_doubt = True
         self._connection.sendall(_LENGTH.pack(len(data)) + data)
         self.in_doubt = False
 
     def send_aside(self, message: object) -> None:
-        """Send a message that the other end reads late, without waiting for it.
+        """Send a message that the other end reads later; do not wait for that.
 
-        Failures of kernels are read after the run, and a worker leaves the run after
-        this call. If it waited here, for room in the socket, both would wait for ever.
+        The team reads failures after the run, and a worker leaves the run after this
+        call. If the worker waited here for room in the socket, both would wait for
+        ever.
         """
         data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
         if len(data) <= _HAS_ROOM:
@@ -116,7 +118,7 @@ class Channel:
         self._thread.start()
 
     def _send_all(self, data: bytes) -> None:
-        with suppress(OSError):  # the other end is gone: `receive` finds out
+        with suppress(OSError):  # the other end is closed: `receive` notices it
             self._connection.sendall(data)
 
     def _wait_for_thread(self) -> None:
@@ -143,7 +145,7 @@ class Channel:
         self.in_doubt = True
         (length,) = _LENGTH.unpack(self._read(_LENGTH.size, deadline))
         message = pickle.loads(self._read(length, deadline))
-        # Last: if Ctrl-C came before, nobody would know that the message was read.
+        # Last: after Ctrl-C before this, the message is lost.
         self.in_doubt = False
         return message
 

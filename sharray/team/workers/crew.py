@@ -1,4 +1,4 @@
-"""The worker processes of a team together: started, told, replaced, ended."""
+"""All worker processes of a team: start, command, replace and end them."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from ..plan import Plan
 from .process import Worker, WorkerGone
 from .tables import Programs, Segments, nothing
 
-_SPIN_NS = 25_000  # about what falling asleep and being woken takes
+_SPIN_NS = 25_000  # about the time to fall asleep and wake up
 _END_SECONDS = 2.0
 _END_SECONDS_AFTER_AN_INTERRUPT = 0.2
 
 
 class Crew:
-    """The workers, and what they know.
+    """The workers of a team, with their programs and segments.
 
-    It begins without any; `start` starts them, and `end` ends them, also if `start`
-    did not come to its end.
+    It has no workers at first. `start` starts them, and `end` ends them, even if
+    `start` failed.
 
     Parameters
     ----------
     count : int
-        How many worker processes.
+        Number of worker processes.
     first : int
-        Number of the first among the members of the team.
+        Number of the first worker among the members of the team.
 
     Attributes
     ----------
     control : ControlBlock
-        What they and this process share.
+        The memory that the workers and this process share.
     state : int
-        Grows when a worker is replaced, which then knows nothing.
+        Grows when a worker is replaced: the new one has no programs and segments.
     """
 
     def __init__(self, count: int, first: int) -> None:
@@ -64,7 +64,7 @@ class Crew:
     def _start(self, members: Any) -> list[Worker]:
         """Start worker processes at the same time, and wait until all are ready.
 
-        To be called while signals are deferred.
+        Call this while signals are deferred.
         """
         started: list[Worker] = []
         try:
@@ -73,7 +73,7 @@ class Crew:
             with interrupts.allowed():
                 for worker in started:
                     worker.greet(self._members, self.spin_ns, serve_code())
-                lead_here()  # compiled while they start
+                lead_here()  # compile it while they start
                 for worker in started:
                     worker.wait_until_ready()
         except BaseException:
@@ -83,14 +83,14 @@ class Crew:
         return started
 
     def next_number(self) -> int:
-        """A number for a run or a command, other than those before."""
+        """Return a new number for a run or a command."""
         self._run = 1 if self._run == at.LAST_RUN else self._run + 1
         return self._run
 
     # -- what they need for a run --------------------------------------------
 
     def prepare(self, plan: Plan) -> None:
-        """Have all workers know the program and the segments of a plan."""
+        """Send the program and the segments of a plan to workers that lack them."""
         if self.segments.gone:
             self.forget_gone()
         if plan.ready_for == self.state:
@@ -106,8 +106,8 @@ class Crew:
         if any(commands.values()):
             self._command(commands)
             self._read_answers()
-        # Behind the answers. After an interrupt before this, workers are told once
-        # more; noted before, a worker would run a program that it has never got.
+        # Only after the answers. An interrupt before this makes the next run send all
+        # once more. In the other order, a worker could run a program that it lacks.
         for worker in self.workers:
             worker.programs.add(number)
             worker.segments.update(plan.segments)
@@ -119,8 +119,8 @@ class Crew:
             return "load_program", number, compiled.code
         if plan.kernel.pickled() is None:
             raise KernelError(
-                f"kernel {plan.kernel.__name__!r} cannot be sent to workers: its "
-                f"machine code cannot, since {compiled.reason}, nor its source, since "
+                f"cannot send kernel {plan.kernel.__name__!r} to workers: not as "
+                f"machine code, since {compiled.reason}, and not as source, since "
                 f"{plan.kernel.source.why_not_sent()}"
             )
         sent = pickle.dumps((plan.kernel, plan.reducer))
@@ -128,35 +128,38 @@ class Crew:
 
     def _attaching(self, number: int) -> tuple[Any, ...]:
         segment = self.segments.root(number).segment
-        segment.publish()  # before: the worker opens it by its name
+        segment.publish()  # first: the worker opens it by its name
         return "attach", number, segment.path, segment.identity, segment.mode
 
     def forget_gone(self) -> None:
-        """Have workers unmap what this process has unmapped."""
+        """Make workers unmap the segments that this process has unmapped."""
         gone = self.segments.numbers_gone()
         commands: dict[Worker, list[tuple[Any, ...]]] = {}
         for worker in self.workers:
             known = worker.segments.intersection(gone)
             commands[worker] = [("forget", number) for number in known]
         if any(commands.values()):
-            self._command(commands)  # the answers are read before the next ones
-        # After an interrupt until here, workers are told once more, which does no harm.
+            self._command(commands)  # `answers` skips these answers later
+        # An interrupt before this makes the team send the commands once more. A worker
+        # that forgets a segment twice does nothing the second time.
         with interrupts.deferred():
             for worker in self.workers:
                 worker.segments.difference_update(gone)
             self.segments.free(len(gone))
 
     def _command(self, commands: dict[Worker, list[tuple[Any, ...]]]) -> None:
-        """Send each worker its commands; all of them listen."""
-        # Before they are woken: one that waits for a message that was never sent, since
-        # an interrupt came, would take the next one for it, and join no run.
+        """Send each worker its commands, an empty list if there are none."""
+        # Before the bell. If an interrupt keeps a message from being sent, its worker
+        # waits for one and joins no run, and would take a later message for it. Being
+        # out of sync, it is replaced.
         for worker in self.workers:
             worker.announce()
-        # First wake them, so that a long message does not wait for a sleeper.
+        # The bell before the messages: a long message needs an awake reader. COMMANDS
+        # before the bell: a worker that wakes up and finds the old one would not read.
         self.control.words[at.COMMANDS] += 1
         self.control.ring(self.next_number())
         gone = []
-        for worker in self.workers:  # all of them, since all wait for a message now
+        for worker in self.workers:  # every worker waits for a message now
             try:
                 worker.request(commands[worker])
             except WorkerGone as error:
@@ -177,13 +180,13 @@ class Crew:
     # -- when things go wrong ------------------------------------------------
 
     def replace_the_dead(self) -> None:
-        """Start new workers for those that have ended or are in mid-conversation."""
+        """Replace the workers that have ended or are out of sync."""
         with interrupts.deferred():
             self.kill_the_stuck(0)
             ended = [worker for worker in self.workers if worker.has_ended]
             if not ended:
                 return
-            # Before others get their places in the control block, and write there.
+            # First: the new workers write to the same words of the control block.
             for worker in ended:
                 worker.forget()
             members = [worker.member for worker in ended]
@@ -191,34 +194,33 @@ class Crew:
             self.workers = sorted(
                 remaining + self._start(members), key=lambda worker: worker.member
             )
-            # Last. If no worker could be started, the old ones are still in the list,
-            # and the next run tries again. Plans that were ready before are so no more.
+            # Last. If a start fails, the ended workers are still in the list, and the
+            # next run tries again. A new state makes plans send their programs again.
             self.state += 1
 
     def kill_the_stuck(self, run: int) -> None:
-        """End those that are still inside a run, or in the middle of a message.
+        """Kill the workers that are still inside a run, or out of sync.
 
-        To be called while signals are deferred.
+        Call this while signals are deferred.
         """
         for worker in self.workers:
             if worker.is_inside(run) or not worker.is_in_sync:
                 worker.kill()
-        # Only now that nobody inside lives. A worker that leaves later would count down
-        # from 0, and the gate would never be finished again.
+        # Only now that all workers inside are dead. A worker that left later would
+        # subtract 1 from a count of 0, and the gate would never be finished again.
         if not self.control.is_finished:
             self.control.words[at.GATE] = run << 32 | at.CLOSED
 
     def end(self) -> None:
-        """End all workers; nothing is left behind, also after an interrupt.
+        """End all workers, and leave nothing behind, even after an interrupt.
 
-        No-op if they have ended, or have never been started.
+        This is a no-op if they have ended, or have never been started.
         """
         with interrupts.deferred():
             if self._control_fd < 0:
                 return
-            self.control.words[at.CALLER] = 0  # whoever looks sees no team any more
-            # Before the bell: a worker that is woken looks at it, and sleeps again if
-            # not.
+            self.control.words[at.CALLER] = 0  # `sharray.teams` leaves this team out
+            # Before the bell: a worker that wakes up reads STOP, and would sleep again.
             self.control.words[at.STOP] = 1
             self.control.ring(self.next_number())
             try:
@@ -231,8 +233,9 @@ class Crew:
                 for worker in self.workers:
                     worker.kill()  # no-op on those that have ended
                 self._close()
-                self.segments.when_gone = nothing  # nor at the end of the interpreter
-                # A finalizer that was interrupted keeps this crew for ever.
+                self.segments.when_gone = nothing  # arrays may be freed after this
+                # A finalizer that was interrupted keeps this crew for ever. Let it not
+                # keep the memory, too.
                 del self.control
 
     def _wait_for_ends(self, seconds: float) -> None:
@@ -241,10 +244,10 @@ class Crew:
             worker.wait_for_end(max(0.0, until - clock.monotonic()))
 
     def disown(self) -> None:
-        """Let go of all workers in a fork of the team's process."""
+        """Forget all workers in a fork of the team's process."""
         for worker in self.workers:
             worker.disown()
-        self._left_behind = self.workers  # no finalizer runs while a process forks
+        self._left_behind = self.workers  # run no finalizer during a fork
         self._close()
 
     def _close(self) -> None:

@@ -1,4 +1,4 @@
-"""A worker process of a team: what runs in it."""
+"""The program of a worker process."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SERVE = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * 4)
 
 
 def main(control_fd: int, channel_fd: int, parent: int) -> None:
-    """Serve a team until it is closed, or its process is gone.
+    """Serve a team until it is closed, or its process has ended.
 
     Parameters
     ----------
@@ -38,9 +38,10 @@ def main(control_fd: int, channel_fd: int, parent: int) -> None:
     parent : int
         Number of the team's process.
     """
-    # Ctrl-C is for the team's process, which ends the run.
+    # Ctrl-C is for the team's process, which stops the run.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Before the first message: the team's process may be killed while this one starts.
+    # Before the first message, so that this process ends even if the team's process is
+    # killed while this one starts.
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     channel = Channel(socket.socket(fileno=channel_fd))
     try:
@@ -49,13 +50,13 @@ def main(control_fd: int, channel_fd: int, parent: int) -> None:
         files.close(control_fd)
         worker.serve(code)
     except (EOFError, ConnectionError):
-        pass  # the team is gone
+        pass  # the team has ended
 
 
 def _end_with(parent: int) -> None:
     processes.wait_for_end_of_parent(parent)
-    # Even in the middle of a kernel. If the team's process was killed, its anonymous
-    # arrays end with the last worker.
+    # Even in the middle of a kernel. If the team's process was killed, the last worker
+    # removes its anonymous arrays.
     with suppress(Exception):
         ending.end()
     os._exit(1)
@@ -75,13 +76,13 @@ class _Worker:
         self.own[at.MEMBER] = member
         control.words[at.member(member) + at.PID] = os.getpid()
         self.own[at.SPIN_NS] = spin_ns
-        # Before "ready", after which the team may ring. Read later, the numbers would
-        # be those of a command that was never carried out.
+        # Before "ready", after which the team may ring. If the numbers were read later,
+        # this worker could take a command that it has not seen for carried out.
         self.own[at.LAST] = control.words[at.BELL]
         self.own[at.SEEN] = control.words[at.COMMANDS]
 
     def serve(self, code: MachineCode) -> None:
-        """Work until the team is closed."""
+        """Serve runs and commands until the team is closed."""
         address, _ = load(code)
         function = _SERVE(address)
         words = (self.own, self.bases, self.programs)
@@ -100,8 +101,9 @@ class _Worker:
                 self.channel.send_aside(_sendable(capture(status, address, raised)))
 
     def obey(self) -> None:
-        """Carry out what the team has sent."""
-        # One step for each message, even if COMMANDS is ahead by several.
+        """Carry out the commands of one message."""
+        # Add 1 for each message: COMMANDS may be ahead by several messages, and each
+        # must be read.
         self.own[at.SEEN] += 1
         commands = self.channel.receive()
         answers = [self._try(name, *arguments) for name, *arguments in commands]
@@ -115,14 +117,14 @@ class _Worker:
         return None
 
     def load_program(self, number: int, code: MachineCode) -> None:
-        """Take a kernel as machine code."""
-        # It is sent twice if the team's process was interrupted in between, and LLVM
-        # takes no symbol twice.
+        """Load the machine code of a kernel."""
+        # After an interrupt, the team's process sends it once more. LLVM does not
+        # accept a symbol twice.
         if not self.programs[number]:
             self.programs[number], _ = load(code)
 
     def compile_program(self, number: int, pickled: bytes, keys: Any) -> None:
-        """Compile a kernel here, since its machine code cannot be sent."""
+        """Compile a kernel whose machine code cannot be sent."""
         kernel, reducer = pickle.loads(pickled)
         compiled = kernel.compiled_for(keys, reducer)
         self.keep.append(compiled)
@@ -135,13 +137,13 @@ class _Worker:
         self.bases[number] = root.address
 
     def forget(self, number: int) -> None:
-        """Unmap a segment; this may be the last process to have it."""
+        """Unmap a segment, which removes it if no other process has it."""
         self.roots.pop(number, None)
         self.bases[number] = 0
 
 
 def _sendable(value: Any) -> Any:
-    """The value, or something that can be pickled and says the same."""
+    """Return the value, or a plain error with its text if it cannot be pickled."""
     try:
         pickle.dumps(value)
     except Exception:

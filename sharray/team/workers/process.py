@@ -1,4 +1,4 @@
-"""Worker processes: starting them, talking to them, seeing how they ended."""
+"""One worker process: start it, exchange messages, and see how it ended."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _CODE = (
     "import sys; sys.path[:] = {path!r}; from sharray.team.workers.main import main; "
     "main({control}, {channel}, {parent})"
 )
-# Workers are many; a pool of threads in each of them would be too many.
+# Without this, each of many workers would start a thread for each core.
 _ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}
 
 
 class WorkerGone(Exception):  # noqa: N818  # never leaves the package
-    """The process at the other end has ended."""
+    """The worker process has ended."""
 
     def __init__(self, worker: Worker) -> None:
         super().__init__(worker)
@@ -41,8 +41,9 @@ class WorkerGone(Exception):  # noqa: N818  # never leaves the package
 class Worker:
     """One worker process, as seen from the team's process.
 
-    Starts at once; `wait_until_ready` is to be called before anything else. To be made
-    and ended while signals are deferred, so that no process or descriptor is lost.
+    The process starts at once. Call `greet` and `wait_until_ready` before anything
+    else. Make and end a worker while signals are deferred, so that no process or
+    descriptor is lost.
 
     Parameters
     ----------
@@ -51,7 +52,7 @@ class Worker:
     control_fd : int
         Descriptor of the control block.
     control : ControlBlock
-        The same, mapped.
+        The control block.
     """
 
     def __init__(self, member: int, control_fd: int, control: ControlBlock) -> None:
@@ -78,16 +79,16 @@ class Worker:
 
     @property
     def pid(self) -> int:
-        """Number of the process."""
+        """Return the number of the process."""
         return self._process.pid
 
     def greet(self, members: int, spin_ns: int, code: Any) -> None:
-        """Tell it what it needs to begin."""
+        """Send the first message: its number, and the code of `serve`."""
         with self._starting():
             self._send((self.member, members, spin_ns, code))
 
     def wait_until_ready(self) -> None:
-        """Wait until it serves."""
+        """Wait until the worker is ready to serve."""
         with self._starting():
             self._receive(_START_SECONDS)
 
@@ -98,24 +99,27 @@ class Worker:
         except (WorkerGone, TimeoutError) as error:
             self.kill()
             raise TeamError(
-                f"a worker process did not start ({self.how_it_ended()}); look at what "
-                "it wrote to the standard error, and whether Python's path there has "
-                "sharray, numpy and llvmlite"
+                f"a worker process did not start ({self.how_it_ended()}); check its "
+                "output on the standard error, and that sys.path has sharray, numpy "
+                "and llvmlite"
             ) from error
 
     # -- messages ------------------------------------------------------------
 
     def announce(self) -> None:
-        """Note that it is about to wait for a message, until that is sent."""
+        """Mark the channel in doubt, until the message that follows is sent."""
         self._channel.in_doubt = True
 
     def request(self, commands: list[tuple[Any, ...]]) -> None:
-        """Send commands; the bell must have been rung."""
+        """Send commands; ring the bell first."""
         self._send(commands)
         self._unread += 1
 
     def answers(self, timeout: float = _ANSWER_SECONDS) -> list[Exception | None]:
-        """What became of the commands that were sent last."""
+        """Return an error or None for each command of the last message.
+
+        Answers to earlier messages are read first, and dropped.
+        """
         found: list[Exception | None] = []
         while self._unread:
             found = self._receive(timeout)
@@ -123,17 +127,18 @@ class Worker:
         return found
 
     def failure(self, timeout: float = _ANSWER_SECONDS) -> Any:
-        """What its kernel raised; once."""
+        """Return the failure of its kernel, once."""
+        # Answers first: they were sent before the failure.
         self.answers(timeout)
         found = self._receive(timeout)
-        # Behind it: a failure that was not read is still to come, for the next that
-        # asks.
+        # Only after the failure was read. After an interrupt before this, RAISED still
+        # says that there is one to read.
         self._control.words[self._first_word + at.RAISED] = 0
         return found
 
     @property
     def is_in_sync(self) -> bool:
-        """Whether both sides agree where a message begins."""
+        """Return whether both sides agree where the next message begins."""
         return not self._channel.in_doubt
 
     def _send(self, message: object) -> None:
@@ -152,25 +157,25 @@ class Worker:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the process is gone."""
+        """Return whether the process has ended."""
         return self._process.poll() is not None
 
     def is_inside(self, run: int) -> bool:
-        """Whether it takes part in a run, or is about to."""
+        """Return whether the worker takes part in a run, or is about to."""
         return run != 0 and self._control.words[self._first_word + at.INSIDE] == run
 
     @property
     def chunk(self) -> int:
-        """The chunk that it works on, or did last."""
+        """Return the chunk that it works on, or did last."""
         return self._control.words[self._first_word + at.CURRENT]
 
     @property
     def has_raised(self) -> bool:
-        """Whether its kernel raised in the last run."""
+        """Return whether its kernel raised in the last run."""
         return self._control.words[self._first_word + at.RAISED] != 0
 
     def signal_name(self) -> str | None:
-        """The signal that ended it; None if it ended by itself."""
+        """Return the signal that ended it; None if it ended by itself."""
         code = self._process.returncode
         if code is None or code >= 0:
             return None
@@ -180,7 +185,7 @@ class Worker:
             return f"signal {-code}"
 
     def how_it_ended(self) -> str:
-        """The same in words."""
+        """Return how the process ended, in words."""
         code = self._process.poll()
         if code is None:
             return "it still runs"
@@ -188,25 +193,25 @@ class Worker:
         return f"ended by {name}" if name else f"ended with exit code {code}"
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill the process, and clear its words."""
         self._process.kill()
         self._process.wait()
         self.forget()
 
     def wait_for_end(self, timeout: float) -> None:
-        """Wait for it to end, which it was told to."""
+        """Wait for the process to end, after STOP and the bell."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout)
 
     def disown(self) -> None:
-        """Let go of it in a fork of the team's process, which is not its parent."""
-        self._process.returncode = 0  # so that nobody waits for it, or warns
+        """Forget the process in a forked child of the team's process."""
+        self._process.returncode = 0  # so that `Popen` neither waits for it nor warns
         self._channel.close()
 
     def forget(self) -> None:
-        """Clear away what it has left in the control block."""
+        """Clear the words of an ended worker in the control block."""
         words = self._control.words
-        # ASLEEP is only set while the worker counts in SLEEPERS: see `protocol._sleep`.
+        # ASLEEP is set only while the worker counts in SLEEPERS: see `protocol._sleep`.
         if words[self._first_word + at.ASLEEP]:
             atomic.sub(self._control.array, at.SLEEPERS, 1)
         for word in (at.ASLEEP, at.INSIDE, at.RAISED):
@@ -217,8 +222,8 @@ class Worker:
 def _search_path() -> list[str]:
     """Return the directories in which a worker looks for modules.
 
-    ``sys.path`` may hold anything: Python itself passes over entries that are not
-    strings, and libraries put `pathlib.Path` objects there.
+    ``sys.path`` may hold any object. Python skips entries that are not strings, and
+    some libraries put `pathlib.Path` objects there.
     """
     entries = [_PACKAGE_PARENT, *sys.path]
     return [
@@ -229,10 +234,10 @@ def _search_path() -> list[str]:
 
 
 def _start(code: str, inherited: tuple[int, ...]) -> subprocess.Popen[bytes]:
-    # -I, -S: nothing from the environment, the current directory or site-packages
-    # changes what is run; the path comes from this process.
+    # -I, -S: the environment, the current directory and site-packages do not affect the
+    # worker; its path comes from this process.
     flags = ["-I", "-S"] + ["-B"] * sys.dont_write_bytecode
-    # A process group of its own: Ctrl-C in a terminal is for the team's process.
+    # Its own process group: Ctrl-C in a terminal is for the team's process only.
     try:
         return subprocess.Popen(
             [sys.executable, *flags, "-c", code],
@@ -244,5 +249,5 @@ def _start(code: str, inherited: tuple[int, ...]) -> subprocess.Popen[bytes]:
     except OSError as error:
         raise TeamError(
             f"cannot start a worker process with sys.executable, {sys.executable!r}: "
-            f"{error}; it has to name a Python interpreter"
+            f"{error}; set sys.executable to a Python interpreter"
         ) from error

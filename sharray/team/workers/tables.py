@@ -1,9 +1,9 @@
-"""Numbers by which the processes of a team know programs and segments.
+"""Tables of the numbers by which a team's processes know programs and segments.
 
 A program keeps its number as long as the team exists. The number of a segment is used
 again::
 
-             `number`                   its root dies
+             `number`                 its root is freed
       free  ---------->  in use here  ---------------->  gone
        ^                      |                            |
        |                      | attach                     | forget, to each worker
@@ -13,18 +13,18 @@ again::
        +---------------------------------------------------+
                             `free`
 
-Only the team's process writes these tables. Each worker has the addresses of its own
-mappings in an array of its own.
+Only the team's process writes these tables. Each worker keeps the addresses of its
+mappings in its own array.
 
 Invariants
 
-- A number is free only if no worker has a mapping for it. Else a kernel would work on
-  the memory of another array.
-- `gone` is a queue. A callback in C appends to it, at any moment. `free` takes from its
-  front exactly those that the workers were told of.
+- A number is free only if no worker has a mapping for it. Otherwise a kernel would work
+  on the memory of another array.
+- `gone` is a queue. A callback in C appends to it, at any moment. `free` takes exactly
+  those from its front for which `forget` was sent.
 
-A worker that is killed leaves nothing here: its successor knows no number. After an
-interrupt between `forget` and `free`, the workers are told once more.
+A worker that is killed leaves nothing here: its successor starts without segments.
+After an interrupt between `forget` and `free`, `forget` is sent once more.
 """
 
 from __future__ import annotations
@@ -46,33 +46,33 @@ MOST_SEGMENTS = 1 << 16
 
 
 class Programs:
-    """Kernels, compiled for certain types, by number."""
+    """Numbers of kernels that are compiled for certain types."""
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
 
     def number(self, compiled: Compiled) -> int:
-        """The number of a program, a new one at first."""
+        """Return the number of a program, a new one for a new program."""
         number = self._numbers.setdefault(compiled.code.entry, len(self._numbers))
         if number >= MOST_PROGRAMS:
             raise TeamError(
-                f"a team can run {MOST_PROGRAMS} different kernels; close this one and "
-                "start another"
+                f"expected at most {MOST_PROGRAMS} different kernels in a team, got "
+                "one more; close this team and start another"
             )
         return number
 
 
 class Segments:
-    """Mapped files, by number, as long as this process has them mapped.
+    """Numbers of mapped files, valid as long as this process has them mapped.
 
     Attributes
     ----------
     bases : ndarray of int64
-        Where each is in this process.
+        Address of each segment in this process.
     gone : deque of weakref
-        Those that were unmapped here, and that workers should unmap too.
+        Segments that were unmapped here, and that workers should unmap too.
     when_gone : callable
-        Is called then, unless an interrupt comes in between.
+        Called after a segment was unmapped, unless an interrupt prevents it.
     """
 
     def __init__(self) -> None:
@@ -85,11 +85,11 @@ class Segments:
         self._next = 0
 
     def number(self, root: Root) -> int:
-        """The number of a segment, a new one at first."""
+        """Return the number of a segment, a new one for a new segment."""
         known = self._by_id.get(id(root))
         if known is not None and known() is root:
             return known.number
-        with interrupts.deferred():  # a number is taken and used, or neither
+        with interrupts.deferred():  # no number is lost between taking and using it
             return self._take_number(root)
 
     def _take_number(self, root: Root) -> int:
@@ -100,8 +100,8 @@ class Segments:
             self._next += 1
         if number >= MOST_SEGMENTS:
             raise TeamError(
-                f"a team can work on {MOST_SEGMENTS} arrays at a time; put several "
-                "into one array and slice it"
+                f"expected at most {MOST_SEGMENTS} arrays in a team at a time, got one "
+                "more; put several into one array and slice it"
             )
         self.bases[number] = root.address
         self._watch(root, number)
@@ -115,9 +115,9 @@ class Segments:
             if found is not None:
                 found.when_gone()
 
-        # An interrupt may keep a callback in Python from running, for good, but not one
-        # in C, which notes that the segment is gone. That somebody is told at once is
-        # not needed. Callbacks are called from the last one on, so `tell` is first.
+        # An interrupt may skip a callback in Python for good, but not one in C. So C
+        # appends to `gone`, and only the call of `when_gone` may be skipped. CPython
+        # calls the newest callback first: `tell` is made first, to find `gone` filled.
         teller = weakref.ref(root, tell)
         note: Callable[[Any], None] = self.gone.append
         reference = _Numbered(root, note)
@@ -126,19 +126,19 @@ class Segments:
         self._by_number[number] = reference
 
     def root(self, number: int) -> Root:
-        """The segment with a number."""
+        """Return the segment with a number."""
         root = self._by_number[number]()
         assert root is not None, "a plan's arrays keep it"
         return root
 
     def numbers_gone(self) -> list[int]:
-        """The numbers of those that were unmapped here, the first ones first."""
+        """Return the numbers of the segments that were unmapped here, oldest first."""
         return [reference.number for reference in list(self.gone)]
 
     def free(self, count: int) -> None:
-        """Use the first numbers of `gone` again, which all workers have forgotten.
+        """Free the first numbers of `gone`, which all workers have forgotten.
 
-        To be called while signals are deferred.
+        Call this while signals are deferred.
         """
         for _ in range(count):
             reference = self.gone.popleft()
@@ -158,4 +158,4 @@ class _Numbered(weakref.ref[Root]):
 
 
 def nothing() -> None:
-    """Tell nobody that a segment is gone."""
+    """Do nothing when a segment is gone."""
