@@ -1,4 +1,4 @@
-"""Types of arguments and values: keys of `sharray.kernels` and types of numba."""
+"""Conversions between the keys of `sharray.kernels` and numba's types."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .entry_values import items_of
 
 
 def numba_type(key: Key) -> Any:
-    """The type for numba of an argument.
+    """Return numba's type of an argument.
 
     Raises
     ------
@@ -63,14 +63,14 @@ def _element_type(dtype: np.dtype[Any]) -> Any:
     if found in (None, types.float16, types.pyobject):
         raise TypeError(
             f"numba has no kernels for dtype {dtype}; expected bool, integers, floats "
-            "of 32 or 64 bits, complex, dates, text, or structures of these, in the "
-            "machine's byte order"
+            "of 32 or 64 bits, complex, dates, text, or structures of these, in native "
+            "byte order"
         )
     return found
 
 
 def keys_of_types(values: tuple[Any, ...]) -> Keys:
-    """Types of arguments, from examples of them or from numba's types."""
+    """Return the keys of arguments, from example values or from numba's types."""
     return tuple(
         _key_of_type(value) if isinstance(value, types.Type) else key_of(value)
         for value in values
@@ -99,7 +99,7 @@ def _key_of_type(kind: Any) -> Key:
 
 
 def value_type(kind: Any, name: str) -> ValueType | None:
-    """The type of what a kernel returns."""
+    """Return the type of a kernel's value; None without a value."""
     if kind == types.none:
         return None
     items = items_of(kind)
@@ -108,7 +108,7 @@ def value_type(kind: Any, name: str) -> ValueType | None:
     if not possible or len(items) > MOST_ITEMS:
         raise KernelError(
             f"kernel {name!r} returns {kind}; expected nothing, a number, or a tuple "
-            f"of at most {MOST_ITEMS} numbers: write arrays into an argument instead"
+            f"of at most {MOST_ITEMS} numbers; write arrays into an argument instead"
         )
     dtypes = tuple(numpy_support.as_dtype(item) for item in items)
     named = isinstance(kind, types.BaseNamedTuple)

@@ -1,4 +1,4 @@
-"""Atomic operations in numba kernels: types checked, instructions emitted."""
+"""Atomic operations in numba kernels: check types, and emit instructions."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ...native.atomic_operations import ON_ELEMENTS, OPERATIONS
 
 
 def check_element(operation: str, array: Any, index: Any) -> None:
-    """Refuse types of arrays and indices that `operation` does not work on.
+    """Refuse types of arrays and indices that `operation` does not support.
 
-    Whether it is aligned is not known here: numba takes every array argument for
-    an aligned one, and every field of a structured array without ``align=True``
-    for one that is not.
+    numba's types do not tell whether an element is aligned: every array argument
+    counts as aligned, and no field of a structured array without ``align=True`` does.
+    So the kernel checks the address.
     """
     if not isinstance(array, types.Array):
         raise TypingError(
@@ -35,20 +35,20 @@ def check_element(operation: str, array: Any, index: Any) -> None:
         )
     if known.writes and not array.mutable:
         raise TypingError(
-            f"{operation}: expected an array that may be written, got {array}; "
-            "open it with mode='r+'"
+            f"{operation}: expected a writable array, got {array}; open it with "
+            "mode='r+'"
         )
     indices = tuple(index) if isinstance(index, types.BaseTuple) else (index,)
     integers = all(isinstance(one, types.Integer) for one in indices)
     if len(indices) != array.ndim or not integers:
         raise TypingError(
-            f"{operation}: expected an integer as index for each of {array.ndim} "
-            f"dimensions, got {index}"
+            f"{operation}: expected an integer for each of {array.ndim} dimensions "
+            f"as index, got {index}; pass a tuple of integers"
         )
 
 
 def check_value(operation: str, array: Any, value: Any) -> None:
-    """Refuse a value that would have to be cut off to become an element."""
+    """Refuse a value that would have to be truncated to become an element."""
     integral = isinstance(value, (types.Integer, types.Boolean))
     real = isinstance(value, types.Float) and isinstance(array.dtype, types.Float)
     if not integral and not real:
@@ -66,7 +66,7 @@ def _is_number(dtype: Any) -> bool:
 
 
 def _element(dtype: Any) -> tuple[str, int]:
-    """The kind and size of a number, as in `sharray.native.atomic_operations`."""
+    """Return kind and size of a number, as in `sharray.native.atomic_operations`."""
     kind = "f" if isinstance(dtype, types.Float) else "i" if dtype.signed else "u"
     return kind, dtype.bitwidth // 8
 
@@ -74,16 +74,16 @@ def _element(dtype: Any) -> tuple[str, int]:
 def element_pointer(
     context: Any, builder: Any, operation: str, types_: Any, values: Any
 ) -> Any:
-    """Emit the pointer to an element; checks the index and the alignment.
+    """Emit the pointer to an element, with checks of its index and alignment.
 
     Parameters
     ----------
     context, builder
-        numba's and LLVM's.
+        numba's context and LLVM's builder.
     operation : str
         Name for messages.
     types_, values : sequence
-        Of the array and of the index, which `check_element` has seen.
+        Types and values of the array and of the index, after `check_element`.
     """
     array_type, index_type = types_[:2]
     if isinstance(index_type, types.BaseTuple):
@@ -101,7 +101,7 @@ def element_pointer(
             for one, kind in zip(indices, kinds, strict=True)
         ],
         wraparound=True,
-        boundscheck=True,  # numba's option does not reach overloads
+        boundscheck=True,  # always: numba's option does not reach overloads
     )
     _check_alignment(context, builder, operation, array_type.dtype, pointer)
     return pointer
@@ -119,7 +119,7 @@ def _check_alignment(
 
 
 def _intrinsic(operation: str) -> Any:
-    """The instruction, as a function of an array, an index and a tuple of values."""
+    """Return an intrinsic of an array, an index and a tuple of values."""
 
     def type_operation(typing_context: Any, array: Any, index: Any, values: Any) -> Any:
         dtype = array.dtype

@@ -28,7 +28,7 @@ from ...sync.counter import Counter
 
 
 class CellsType(types.Type):
-    """What kernels know of an object that is some integers in shared memory."""
+    """numba's type of an object that consists of integers in shared memory."""
 
     cells = types.Array(types.int64, 1, "C")
 
@@ -56,14 +56,14 @@ def _type_of(value: Cells, _: Any) -> CellsType:
 
 
 class _CellsModel(models.StructModel):
-    """In a kernel it is a structure of one array."""
+    """The structure of such an object in a kernel: one array."""
 
     def __init__(self, manager: Any, kind: Any) -> None:
         super().__init__(manager, kind, [("cells", kind.cells)])
 
 
 def _unbox(kind: Any, instance: Any, converter: Any) -> Any:
-    """The array of a Python object, as a structure for a kernel."""
+    """Convert a Python object to a structure with its array."""
     cells = converter.pyapi.object_getattr_string(instance, "_cells")
     found = converter.unbox(kind.cells, cells)
     converter.pyapi.decref(cells)
@@ -79,9 +79,9 @@ for _type in (CounterType, BarrierType):
 
 
 def _always(implementation: Callable[..., Any]) -> Callable[..., Any]:
-    """What numba asks for the implementation, whatever the types are."""
+    """Return a function that gives numba this implementation for all types."""
 
-    # numba demands the same signature of both, and looks for it through wraps.
+    # numba requires the same signature for both, and finds it through `wraps`.
     @functools.wraps(implementation)
     def choose(*kinds: Any, **named: Any) -> Callable[..., Any]:
         return implementation
@@ -90,7 +90,7 @@ def _always(implementation: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _barrier_wait(self: Any, timeout: Any = None) -> Any:
-    """`Barrier.wait` without what Ctrl-C needs, which kernels do not see."""
+    """Wait like `Barrier.wait`, without its checks for Ctrl-C."""
     timeout_ns = barrier_protocol.nanoseconds(timeout)
     index = barrier_protocol.wait(self._cells, timeout_ns, SPINS_IN_KERNELS)
     if index < 0:
@@ -118,8 +118,8 @@ for _type, _name, _method in (
     (BarrierType, "reset", Barrier.reset),
 ):
     overload_method(_type, _name)(_always(_method))
-# Where it is called from, since a function that raises an error keeps numba from
-# letting go of the arrays of its callers.
+# Inline, since numba does not release the arrays of a caller if a function that it
+# calls raises an error.
 overload_method(BarrierType, "wait", inline="always")(_always(_barrier_wait))
 
 for _type, _class, _name in (

@@ -1,4 +1,4 @@
-"""Compiling kernels with numba; the module that imports it for all others."""
+"""Compile kernels with numba, for the modules that must not import it themselves."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ __all__ = [
 
 
 def is_dispatcher(function: object) -> bool:
-    """Whether this is what ``numba.njit`` returns."""
+    """Return whether this is a function compiled by ``numba.njit``."""
     return isinstance(function, Dispatcher)
 
 
 def dispatcher_of(function: Callable[..., Any], options: dict[str, Any]) -> Any:
-    """What numba calls a dispatcher: the function, with machine code for types."""
+    """Return numba's dispatcher of a function, which has its machine code by types."""
     if is_dispatcher(function):
         return function
     if function.__module__ == "__main__" and _uses_objmode(function):
@@ -64,10 +64,11 @@ def _uses_objmode(function: Any) -> bool:
 
 
 def _without_module(function: Any) -> Any:
-    """The same function, not of the main module.
+    """Return a copy of a function that belongs to no module.
 
-    Code in object mode looks names up when it runs. In other processes the main module
-    is another one; of a function without a module, numba takes its names along.
+    Code in object mode looks names up in the function's module when it runs. In other
+    processes, the main module is another one. If a function has no module, numba
+    pickles its globals with it.
     """
     made: Any = FunctionType(
         function.__code__,
@@ -82,21 +83,21 @@ def _without_module(function: Any) -> Any:
 
 
 def type_of_function(dispatcher: Any) -> Any:
-    """Type for numba of a dispatcher, with which other kernels can call it."""
+    """Return numba's type of a dispatcher, which lets other kernels call it."""
     if is_dispatcher(dispatcher):
         return types.Dispatcher(dispatcher)
     raise AttributeError("numba is switched off")
 
 
 def pickle_function(function: Callable[..., Any], options: dict[str, Any]) -> bytes:
-    """A function by value, with what it refers to; `pickle.loads` makes it again."""
+    """Pickle a function by value, with the objects that it refers to."""
     with io.BytesIO() as file:
         _Pickler(file, protocol=4).dump((function, options))
         return file.getvalue()
 
 
 class _Pickler(NumbaPickler):
-    """numba's own, which knows nothing of functions of ctypes."""
+    """numba's pickler, extended by functions of ctypes."""
 
     def reducer_override(self, value: Any) -> Any:
         if is_of_ctypes(value):
@@ -111,18 +112,18 @@ def compile_entry(
     reducer: Any | None,
     may_split: bool = False,
 ) -> Compiled:
-    """Machine code of a kernel for arguments of given types.
+    """Compile a kernel for arguments of given types.
 
     Parameters
     ----------
     name : str
-        Of the kernel, for messages.
+        Name of the kernel, for messages.
     dispatcher : Dispatcher
         From `dispatcher_of`.
     keys : tuple of Key
         Types of the arguments.
     reducer : str or Dispatcher, optional
-        How the values of several calls are combined: a name in
+        The operation that combines the values of several calls: a name in
         `sharray.kernels.reductions`, or a compiled function of two arguments.
     may_split : bool
         Whether to look for a loop over `prange`.
@@ -130,7 +131,7 @@ def compile_entry(
     Raises
     ------
     KernelError
-        It returns what cannot be combined or passed on.
+        The type of its value cannot be combined or returned.
     numba.NumbaError
         It cannot be compiled for these types.
     """
@@ -167,7 +168,7 @@ def compile_entry(
 
 
 def _compile_count(dispatcher: Any, arguments: tuple[Any, ...]) -> Compiled:
-    """The kernel that counts the iterations of a loop over `prange`."""
+    """Compile the kernel that counts the iterations of a loop over `prange`."""
     compiled, _ = _compile_range(dispatcher, arguments, None, counts=True)
     built = entry.build(compiled, arguments, None)
     code, reason = _machine_code(built)
@@ -177,21 +178,22 @@ def _compile_count(dispatcher: Any, arguments: tuple[Any, ...]) -> Compiled:
 def _compile_range(
     dispatcher: Any, arguments: tuple[Any, ...], reducer: Any, counts: bool = False
 ) -> tuple[Any, RangeFound | None]:
-    """Compile a part of a kernel, or a count; and what was found out about its loop."""
+    """Compile a part of a kernel, or a count; return it, and its loop."""
     named = reducer if isinstance(reducer, str) else "kernel" * (reducer is not None)
     options = {"reducer": named, "counts": counts}
     pipeline = type("RangeCompiler", (RangeCompiler,), options)
     once = type(dispatcher)(
         dispatcher.py_func, dispatcher.locals, dispatcher.targetoptions, pipeline
     )
-    # Not its `compile`, which would take it for the function with these arguments.
+    # Not `once.compile`: that would register a part as the function itself, under these
+    # argument types.
     compiled = once._compiler.compile(arguments, None)
     _check_mode(compiled, dispatcher)
     return compiled, compiled.metadata.get(KEY)
 
 
 def _machine_code(built: entry.Built) -> tuple[MachineCode, str]:
-    """What was built, for other processes, and why they cannot load it if so."""
+    """Return the machine code for other processes, and why they cannot load it."""
     code = MachineCode(built.entry, built.merge, built.content, host())
     if built.dynamic:
         return code, "it refers to addresses of this process"
@@ -200,21 +202,21 @@ def _machine_code(built: entry.Built) -> tuple[MachineCode, str]:
             (symbol, bytes(dumps(environment.consts)))
             for symbol, environment in built.environments.items()
         ]
-    except Exception as error:  # objects raise what they like
+    except Exception as error:  # pickling may raise anything
         return code, f"it refers to Python objects that cannot be pickled ({error})"
     code = code._replace(environments=tuple(environments))
     return code, why_not_loadable(code)
 
 
 def _compile(dispatcher: Any, arguments: tuple[Any, ...]) -> Any:
-    if not dispatcher._can_compile:  # numba.njit got the types that it is for
+    if not dispatcher._can_compile:  # numba.njit got a signature
         dispatcher = type(dispatcher)(
             dispatcher.py_func, dispatcher.locals, dispatcher.targetoptions
         )
     try:
         dispatcher.compile(arguments)
     except NumbaError:
-        # numba keeps the exception, and so all that its frames refer to: the arrays.
+        # numba keeps the exception, whose frames keep the arrays alive.
         dispatcher._compiler._failed_cache.clear()
         raise
     compiled = dispatcher.overloads[arguments]
@@ -226,7 +228,7 @@ def _check_mode(compiled: Any, dispatcher: Any) -> None:
     if compiled.objectmode:
         raise KernelError(
             f"numba compiled {dispatcher.py_func.__name__!r} in object mode; expected "
-            "a function for nopython mode, as of numba.njit"
+            "a function for nopython mode, like those of numba.njit"
         )
 
 
@@ -245,9 +247,9 @@ def _compile_reducer(name: str, reducer: Any, returned: Any) -> Reducer:
 
 
 def _settle(name: str, dispatcher: Any, kind: Any) -> tuple[Any, Any]:
-    """The type that stays the same when values are combined, and the code for it.
+    """Return a type that combining two values does not change, and the code for it.
 
-    The sum of two int32 is an int64 for numba, and that of two int64 too.
+    For numba, the sum of two int32 is an int64, and the sum of two int64 is one, too.
     """
     for _ in range(3):
         compiled = _compile(dispatcher, (kind, kind))

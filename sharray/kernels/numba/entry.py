@@ -1,9 +1,9 @@
 """The entry of a kernel: a C function that any process can call.
 
-numba's own calling convention takes arrays as structures that hold addresses of one
-process. The entry reads all arguments from slots (`sharray.kernels.argument_keys`),
-cuts out the chunk, calls the kernel, and stores its value. Beside it stands *merge*,
-which combines two such values.
+numba's calling convention takes arrays as structures with addresses of one process. The
+entry reads all arguments from slots (`sharray.kernels.argument_keys`), cuts out the
+chunk, calls the kernel, and stores its value. A second function, *merge*, combines two
+such values.
 
 A call is ``status = entry(slots, bases, begin, end, out, error)``::
 
@@ -13,7 +13,7 @@ A call is ``status = entry(slots, bases, begin, end, out, error)``::
                  addresses of the segments in this process
 
       begin, end     the chunk: cut out along the axis of each split array,
-                     or handed to a part of a loop over prange
+                     or passed to a part of a loop over prange
 
       out     [ used | - | cell 0 | cell 1 ... ]      `sharray.kernels.outcome`
       error   [ pointer to numba's description ]      `sharray.kernels.failures`
@@ -22,29 +22,28 @@ A call is ``status = entry(slots, bases, begin, end, out, error)``::
 memory          writer                        readers
 ==============  ============================  ===================================
 slots           the caller, before the run    every member: the same words
-bases           each process, for itself      its own entries
+bases           each process has its own      entries in that process
 out             the entry; the caller sets    the caller, after the run
                 "used" to 0 before the run
 error           the entry, if status is not   the same process, at once
                 0
-elements        the kernel                    whoever else has the array
+elements        the kernel                    every process that maps the array
 ==============  ============================  ===================================
 
 Invariants
 
-- An address of a process stands only in `bases`, `out` and `error`. Slots and code hold
+- Addresses of a process are only in `bases`, `out` and `error`. Slots and code contain
   none, so all processes can share them.
-- The entry stores to nothing but `out` and `error`; all other stores are the kernel's.
-- A status other than 0 means that `out` is as it was before.
+- The entry stores only to `out` and `error`; all other stores are the kernel's.
+- A status other than 0 means that `out` is unchanged.
 - No two object files define the same symbol, except for those of numba's memory
   management, which are the same in all.
 
 A process that is killed in a call leaves the elements that it has stored, and an
-outcome that nobody reads: the run is given up.
+outcome that nobody reads: the run is cancelled.
 
-`sharray.native.machine_code` says how the object file gets into other processes. This
-is the only place that uses private parts of numba; pyproject.toml says with which
-versions it was tried.
+`sharray.native.machine_code` sends the object file to other processes. `_link` and
+`build` use private parts of numba; pyproject.toml limits its version.
 """
 
 from __future__ import annotations
@@ -79,8 +78,9 @@ _SHARED_LINKAGE = {
 class Built(NamedTuple):
     """Both functions, in this process and as an object file.
 
-    `library` keeps the addresses valid. `environments` are numba's, through which the
-    code finds Python objects, by the symbols of the variables that point to them.
+    `library` keeps the addresses valid. `environments` are numba's environments, by the
+    symbols of the variables that point to them. Through these, machine code finds
+    Python objects.
     """
 
     library: Any
@@ -106,11 +106,11 @@ def build(
     compiled : CompileResult
         The kernel, from numba.
     arguments : tuple of numba types
-        Of the kernel.
+        Types of the kernel's arguments.
     reducer : Reducer, optional
-        Without, the last value is stored.
+        Without one, the last value is stored.
     takes_part : bool
-        Whether it takes, behind its arguments, the first and the last iteration to do.
+        Whether the kernel is a part, and takes begin and end after its arguments.
     """
     context = compiled.target_context
     # No other object file may have these names: the linker would silently bind a
@@ -119,7 +119,7 @@ def build(
     entry, merge = f"sharray_entry_{unique}", f"sharray_merge_{unique}"
     with global_compiler_lock:
         library = context.codegen().create_library(entry)
-        # Before anything is compiled: numba keeps no object file otherwise.
+        # Before anything is compiled; otherwise numba keeps no object file.
         library.enable_object_caching()
         module = library.create_ir_module(entry)
         _write_entry(module, entry, compiled, arguments, reducer, takes_part)
@@ -127,11 +127,11 @@ def build(
             write_merge(module, merge, context, reducer)
         library.add_ir_module(module)
         used = [compiled, *(reducer.compiled if reducer else [])]
-        # Before `finalize`, while the symbols can still be renamed.
+        # Before `finalize`, which compiles the symbols with their names.
         environments = _link(library, used, {entry, merge})
         library.finalize()
         content = bytes(library._get_compiled_object())
-        # The variables of this process. In others, `machine_code.load` sets them.
+        # Set the variables of this process. In others, `machine_code.load` sets them.
         for symbol, environment in environments.items():
             context.codegen().set_env(symbol, environment)
     return Built(
@@ -147,23 +147,22 @@ def build(
 
 
 def _link(library: Any, used: list[Any], exported: set[str]) -> dict[str, Any]:
-    """Link what is called into one module, of which only the exported can be seen.
+    """Link all called functions into one module, and hide all but `exported`.
 
-    numba's names (module, function and a number for each process) come again in
-    other processes, and after a function was defined anew.
+    numba's names consist of module, function and a number that is unique in a process
+    only. Other processes use the same names for other code.
 
     Returns
     -------
     dict
-        numba's environments, through which machine code finds Python objects, by
-        the symbols of the variables that are to point to them.
+        numba's environments, by the symbols of the variables that point to them.
     """
     linked: list[Any] = []
     for one in used:
         if one.library not in linked:
             linked.append(one.library)
             found = one.library._get_module_for_linking()
-            # Preserved: numba links the same module into others, too.
+            # Keep the module: numba links it into others, too.
             library._final_module.link_in(found, preserve=True)
     final = library._final_module
     environments: dict[str, Any] = {}
@@ -171,7 +170,7 @@ def _link(library: Any, used: list[Any], exported: set[str]) -> dict[str, Any]:
     for symbol in [*final.functions, *final.global_variables]:
         environment = lookup_environment(symbol.name)
         if environment is not None:
-            # External, so that who loads the object file can find the variable.
+            # External, so that the process that loads the object file finds it.
             symbol.name = f"{library.name}_environment_{len(environments)}"
             symbol.linkage = "external"
             environments[symbol.name] = environment
@@ -182,8 +181,8 @@ def _link(library: Any, used: list[Any], exported: set[str]) -> dict[str, Any]:
             # numba's memory management, the same everywhere.
             and not symbol.name.startswith("NRT_")
         ):
-            # Renamed too: numba remembers the names of all that it has compiled, and
-            # would have code that it compiles later call this one, by that name.
+            # Rename internal symbols, too. numba remembers all names that it has
+            # compiled. Code that it compiles later would call this copy by its name.
             symbol.name = f"{library.name}_{len(renamed)}"
             symbol.linkage = "internal"
             renamed.append(symbol.name)
@@ -204,11 +203,11 @@ def _write_entry(
     slots, bases, begin, end, out, error = function.args
     reader = SlotReader(context, builder, slots, bases, begin, end)
     values = [reader.read(kind) for kind in arguments]
-    # In a part, no array is cut (their axis is -1): the loop takes the chunk.
+    # In a part, all arrays are whole (axis is -1), and the loop takes the chunk.
     if takes_part:
         values += [begin, end]
     status, value = call(context, builder, compiled, values)
-    # Before the value, which is not defined if the kernel has raised.
+    # Before the value is used: it is undefined if the kernel has raised.
     with builder.if_then(status.is_error, likely=False):
         builder.store(builder.bitcast(status.excinfoptr, BYTES), error)
         builder.ret(status.code)

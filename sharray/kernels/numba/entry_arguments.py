@@ -1,4 +1,4 @@
-"""The code that reads a kernel's arguments from slots, and cuts out the chunk."""
+"""The code of an entry that reads arguments from slots, and cuts out the chunk."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _INT64 = ir.IntType(64)
 
 
 class SlotReader:
-    """Writes the code that reads arguments from slots, one after the other."""
+    """Emits the code that reads arguments from slots, one after the other."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class SlotReader:
         self.position = 0
 
     def read(self, kind: Any) -> ir.Value:
-        """An argument of a numba type."""
+        """Emit the code that reads an argument of a numba type; return its value."""
         if isinstance(kind, types.Array):
             return self._read_array(kind)
         if isinstance(kind, CellsType):
@@ -54,7 +54,7 @@ class SlotReader:
         return self.builder.load(self._pointer())
 
     def _read_number(self, kind: Any) -> ir.Value:
-        # As it lies in memory, not as numba computes with it: a bool has 8 bits here.
+        # The type in memory, not numba's type for computing: a bool has 8 bits here.
         pointer = self._pointer()
         stored = self.context.get_data_type(kind)
         self.position += -(-self.context.get_abi_sizeof(stored) // 8) - 1
@@ -63,13 +63,13 @@ class SlotReader:
 
     def _read_array(self, kind: Any) -> ir.Value:
         builder = self.builder
-        # In the order of `sharray.kernels.arguments.array_slots`.
+        # In the order of `sharray.kernels.argument_keys.array_slots`.
         base, offset, axis = self._word(), self._word(), self._word()
         shape = [self._word() for _ in range(kind.ndim)]
         strides = [self._word() for _ in range(kind.ndim)]
         address = builder.add(builder.load(builder.gep(self.bases, [base])), offset)
         length = builder.sub(self.end, self.begin)
-        # Without branches: `axis` is the same in a whole run, and -1 is no dimension.
+        # Selects instead of branches. -1 is no dimension, so a whole array is not cut.
         for dimension in range(kind.ndim):
             cut = builder.icmp_signed("==", axis, _INT64(dimension))
             start = builder.mul(self.begin, strides[dimension])
@@ -92,8 +92,8 @@ class SlotReader:
         )
         array.shape = cgutils.pack_array(builder, shape, ty=_INT64)
         array.strides = cgutils.pack_array(builder, strides, ty=_INT64)
-        # No owner for numba to count references of: it would free the memory with the
-        # last, and that is the mapping's.
+        # No owner. Otherwise numba would free the memory, which belongs to a mapping,
+        # with the last reference.
         array.meminfo = ir.Constant(array.meminfo.type, None)
         array.parent = ir.Constant(array.parent.type, None)
         return array._getvalue()

@@ -1,4 +1,4 @@
-"""The code that stores what a kernel returned, and combines it with what is there."""
+"""The code of an entry that stores the kernel's value, or combines it with others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MERGE = ir.FunctionType(_INT32, [BYTES, BYTES, BYTES.as_pointer()])
 
 
 class Reducer(NamedTuple):
-    """How values of a kernel are combined.
+    """The operation that combines values of a kernel.
 
     Attributes
     ----------
@@ -24,9 +24,9 @@ class Reducer(NamedTuple):
         numba's compile results of the function of two arguments: one for each item
         of a tuple, or a single one for the whole value.
     itemwise : bool
-        Whether it combines the items of tuples one by one.
+        Whether it combines each item of a tuple separately.
     kept : numba type
-        Of what has been combined so far.
+        Type of the combined value.
     """
 
     compiled: list[Any]
@@ -37,7 +37,7 @@ class Reducer(NamedTuple):
 def call(
     context: Any, builder: ir.IRBuilder, compiled: Any, values: list[ir.Value]
 ) -> tuple[Any, ir.Value]:
-    """Call a compiled function; returns its status and its value."""
+    """Emit a call of a compiled function; return its status and its value."""
     description = compiled.fndesc
     kind = context.call_conv.get_function_type(
         description.restype, description.argtypes
@@ -52,12 +52,12 @@ def call(
 
 
 def items_of(kind: Any) -> list[Any]:
-    """The types in a tuple, or the type itself."""
+    """Return the types in a tuple, or the type itself."""
     return list(kind) if isinstance(kind, types.BaseTuple) else [kind]
 
 
 def tuple_like(kind: Any, items: list[Any]) -> Any:
-    """The type of a tuple with other items; named if `kind` is."""
+    """Return the type of a tuple with other items; named if `kind` is."""
     named = isinstance(kind, types.BaseNamedTuple)
     return types.BaseTuple.from_types(items, kind.instance_class if named else None)
 
@@ -71,13 +71,13 @@ def store_value(
     out: ir.Value,
     error: ir.Value,
 ) -> None:
-    """Store what the kernel returned, combined with what is there already."""
+    """Emit the code that stores the kernel's value, combined with the stored one."""
     returned = compiled.signature.return_type
     if reducer is None:
         _Cells(context, builder, returned, out).store(value)
         return
-    # The first value is stored as it is, the others are combined. Without the
-    # conversion they would lie in cells of different types.
+    # The first value is stored, later ones are combined with it. Without the
+    # conversion, the cells could have different types.
     value = _cast(context, builder, value, returned, reducer.kept)
     _fold(context, builder, reducer, out, value, error)
 
@@ -85,7 +85,7 @@ def store_value(
 def _cast(
     context: Any, builder: ir.IRBuilder, value: ir.Value, kind: Any, to: Any
 ) -> ir.Value:
-    """Convert a value, a tuple item by item, as numba does not for named ones."""
+    """Convert a value, a tuple item by item: numba cannot convert named tuples."""
     if not isinstance(kind, types.BaseTuple):
         return context.cast(builder, value, kind, to)
     items = [
@@ -96,12 +96,12 @@ def _cast(
 
 
 def write_merge(module: ir.Module, name: str, context: Any, reducer: Reducer) -> None:
-    """Write the function that combines one outcome with another."""
+    """Emit the function that combines one outcome with another."""
     function = ir.Function(module, _MERGE, name)
     builder = ir.IRBuilder(function.append_basic_block())
     out, other, error = function.args
     theirs = _Cells(context, builder, reducer.kept, other)
-    # A member that came late has done no chunk, and stored nothing.
+    # A late member may have done no chunk, and stored nothing.
     with builder.if_then(theirs.is_used()):
         _fold(context, builder, reducer, out, theirs.load(), error)
     builder.ret(_INT32(0))
@@ -115,12 +115,12 @@ def _fold(
     value: ir.Value,
     error: ir.Value,
 ) -> None:
-    """Combine a value with what is stored, or store it if nothing is."""
+    """Emit the code that combines a value with the stored one, or stores the first."""
     cells = _Cells(context, builder, reducer.kept, out)
     with builder.if_else(cells.is_used()) as (again, first):
         with again:
-            # Combined as a whole before any cell changes: a reducer that raises leaves
-            # what was there.
+            # Combine all items before any cell changes, so that a reducer that raises
+            # leaves the stored value.
             before = cells.load()
             cells.store(_combine(context, builder, reducer, before, value, error))
         with first:
@@ -135,7 +135,7 @@ def _combine(
     right: ir.Value,
     error: ir.Value,
 ) -> ir.Value:
-    """Call the reducer; the function being built returns if that raises."""
+    """Emit a call of the reducer; the built function returns if that raises."""
     if not reducer.itemwise:
         return _call_reducer(context, builder, reducer.compiled[0], left, right, error)
     combined = [
@@ -168,7 +168,7 @@ def _call_reducer(
 
 
 class _Cells:
-    """Writes the code that stores and loads a value: see `sharray.kernels.outcome`."""
+    """Emits the code that stores and loads a value: see `sharray.kernels.outcome`."""
 
     def __init__(
         self, context: Any, builder: ir.IRBuilder, kind: Any, out: ir.Value
@@ -184,12 +184,12 @@ class _Cells:
         return self._pointer(FIRST_CELL + number * CELL, kind)
 
     def is_used(self) -> ir.Value:
-        """Whether a value was stored before."""
+        """Return whether a value was stored before."""
         used = self.builder.load(self._pointer(USED, types.int64))
         return self.builder.icmp_signed("!=", used, _INT64(0))
 
     def store(self, value: ir.Value) -> None:
-        """Store a value of the type given at first."""
+        """Store a value of type `kind`."""
         for number, kind in enumerate(items_of(self.kind)):
             item = value
             if isinstance(self.kind, types.BaseTuple):
@@ -198,7 +198,7 @@ class _Cells:
         self.builder.store(_INT64(1), self._pointer(USED, types.int64))
 
     def load(self) -> ir.Value:
-        """The value stored before."""
+        """Return the stored value."""
         items = [
             self.context.unpack_value(self.builder, kind, self._cell(number, kind))
             for number, kind in enumerate(items_of(self.kind))

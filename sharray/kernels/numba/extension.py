@@ -1,10 +1,10 @@
-"""What numba loads when it first compiles: the ``numba_extensions`` entry point."""
+"""The ``numba_extensions`` entry point, which numba calls when it first compiles."""
 
 from __future__ import annotations
 
 
 def register() -> None:
-    """Teach numba what kernels may use of this package; again does no harm."""
+    """Register types and functions of this package with numba; idempotent."""
     from . import (  # noqa: F401 - importing registers
         atomic_typing,
         cells_typing,

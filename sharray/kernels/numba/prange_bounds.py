@@ -1,7 +1,7 @@
-"""How many iterations the loop over `prange` has, without running the kernel.
+"""Count the iterations of the loop over `prange` without running the kernel.
 
-The function that counts them is a slice of the kernel: the part that the bounds depend
-on, and nothing else. It has no store, no effect, and no loop that only the rest needs::
+The function that counts them is a slice of the kernel: the statements that the bounds
+depend on. It has no store, no effect, and no loop that only other code needs::
 
                the kernel, typed, with all calls inlined
                   |                           |
@@ -22,22 +22,22 @@ plain: arithmetic on        the caller      only a kill is possible: of the call
 numbers and lengths
 not plain                   a worker, as a  ends that worker, and the run with an error;
                             run of a chunk  the caller lives
-the same, without workers   the caller      as in a direct call of the kernel
+not plain, without workers  the caller      as in a direct call of the kernel
 ==========================  ==============  ==========================================
 
-A count that was killed leaves nothing: it has no effects, and LENGTH comes after it.
+A count that is killed leaves nothing: it has no effects, and writes no LENGTH.
 
 Invariants
 
-- The slice is closed. It holds the definition of each name that it needs. It holds each
-  branch that decides if such a definition, or the loop, is reached.
-- Its statements are in their old order and see what they would see in the kernel: if it
-  reads elements, no store before the loop was left out.
-- Each part computes the bounds once more. Kernels whose loop changes what the bounds
-  read are not split: see `prange_pass`.
+- The slice is closed. It has the definition of each name that it needs, and each branch
+  that decides whether such a definition, or the loop, is reached.
+- Its statements keep their order, and read the same values as in the kernel. If it
+  reads elements, it leaves out no store before the loop.
+- Each part computes the bounds once more. A kernel is not split if its loop changes
+  elements that the bounds read: see `prange_pass`.
 - A part goes neither beyond the range that it computes itself, nor beyond LENGTH. If
   other processes change the bounds meanwhile, iterations are only left out.
-- -1 becomes one chunk for all of the range: such a kernel runs once, as a whole.
+- -1 becomes one chunk for the whole range: such a kernel runs once.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _SAFE_ATTRIBUTES = {"shape", "size", "ndim", "prange"}
 
 
 class Slice:
-    """The part of a kernel that the bounds of its loop depend on.
+    """The statements of a kernel that the bounds of its loop depend on.
 
     Parameters
     ----------
@@ -64,18 +64,18 @@ class Slice:
     loop : Loop
         The loop that is split.
     effects : Effects
-        Of the function.
+        The effects of the function.
 
     Attributes
     ----------
     is_plain : bool
-        Whether it consists of arithmetic on numbers and lengths: it ends at once, and
+        Whether it is mere arithmetic on numbers and lengths, which ends at once and
         cannot crash.
 
     Raises
     ------
     Refused
-        The bounds depend on something with an effect.
+        The bounds depend on code with an effect.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Slice:
         self.is_plain = self._find_plain()
 
     def statements(self, label: int) -> list[Any]:
-        """Return what is kept of a block, without its last statement."""
+        """Return the statements to keep of a block, without its last one."""
         kept = []
         for statement in self._blocks[label].body[:-1]:
             # The rest of this block comes after the bounds.
@@ -106,15 +106,14 @@ class Slice:
         return kept
 
     def next_block(self, label: int) -> int | None:
-        """Return where to go on after a block if its branch is not needed."""
+        """Return the block to jump to if a block's branch is not needed."""
         if label in self._branches:
             return None
         return self._after(label)
 
     def _grow(self) -> None:
-        # Until nothing is added: a name that is needed may bring in a branch, that
-        # branch the name of its condition, and this one other definitions, also further
-        # up.
+        # Repeat until nothing is added. A needed name may add a branch, the branch adds
+        # the name of its condition, and that name adds definitions further up.
         grown = True
         while grown:
             before = len(self._names), len(self._branches)
@@ -133,16 +132,16 @@ class Slice:
     # -- which branches are needed -------------------------------------------
 
     def successors(self, label: int) -> list[int]:
-        """Return where a block leads, -1 where the loop cannot be reached any more."""
+        """Return the successors of a block, -1 where the loop is out of reach."""
         if label == self._loop.block:
             return []
         targets = self._blocks[label].terminator.get_targets()
         return [target if target in self.labels else -1 for target in targets]
 
     def _find_postdominators(self) -> dict[int, set[int]]:
-        """Return which blocks are passed in any case after each block."""
-        # From all blocks downwards. From none upwards, a loop before the `prange` would
-        # keep its blocks without any: each waits for what the other one has.
+        """Return the blocks that are always passed after each block."""
+        # Begin with all blocks, and remove. Beginning with none, a loop before the
+        # `prange` would never get any: each of its blocks needs the other's first.
         everything = {*self.labels, -1}
         found = {label: set(everything) for label in everything}
         found[self._loop.block] = {self._loop.block}
@@ -159,22 +158,22 @@ class Slice:
         return found
 
     def _after(self, label: int) -> int | None:
-        """Return the first block that is passed in any case after this one."""
-        # The nearest one: all others come after it, so it has the most of them.
+        """Return the first block that is always passed after this one."""
+        # All others come after the nearest one, so that one has most postdominators.
         later = self._postdominators[label] - {label}
         return max(later, key=lambda one: len(self._postdominators[one]), default=None)
 
     def _decides(self, label: int) -> bool:
-        """Whether a branch decides about something that is needed."""
+        """Return whether a branch decides if something needed is reached."""
         if label == self._loop.block or label in self._branches:
             return False
         if not isinstance(self._blocks[label].terminator, ir.Branch):
             return False
         end = self._after(label)
         if end is None:
-            return True  # whether the loop is reached
-        # From both sides up to where they meet. If nothing that is needed lies between,
-        # it does not matter which way the kernel takes.
+            return True  # it decides if the loop is reached
+        # Follow both sides to the block where they meet. If nothing needed lies
+        # between, both ways give the same bounds.
         seen = {end}
         ahead = self.successors(label)
         while ahead:
@@ -182,14 +181,13 @@ class Slice:
             if one in seen:
                 continue
             seen.add(one)
-            # -1 as well: one side never reaches the loop, and the count must be -1
-            # there.
+            # A side that leads to -1 never reaches the loop: there, the count is -1.
             if one == -1 or self.statements(one) or one in self._branches:
                 return True
             ahead += self.successors(one)
         return False
 
-    # -- whether all of it may be run ----------------------------------------
+    # -- check that it may run -----------------------------------------------
 
     def _check(self) -> None:
         kept = [one for label in self.labels for one in self.statements(label)]
@@ -199,8 +197,8 @@ class Slice:
                 raise self._refused(effect, statement)
         if not any(map(self._is_load, kept)):
             return
-        # What an element is may depend on any store, also to an array of the kernel's
-        # own, and stores are not kept.
+        # The slice drops stores. A store before the loop, even to a private array, may
+        # change an element that the slice reads.
         for label in self.labels:
             for statement in self._blocks[label].body:
                 if statement is self._loop.call:
@@ -211,8 +209,8 @@ class Slice:
     def _may_store(self, statement: Any) -> bool:
         if isinstance(statement, (ir.SetItem, ir.StaticSetItem, ir.SetAttr)):
             return True
-        # Also to an array of the kernel's own, which is no effect: the slice would read
-        # an element that it has never stored. A call with an array may store into it.
+        # A call with any array may store to it. For a private array that is no effect,
+        # but the slice would read an element that it has never stored.
         value = getattr(statement, "value", None)
         if not isinstance(value, ir.Expr) or value.op not in ("call", "inplace_binop"):
             return bool(self._effects.of(statement))
@@ -226,7 +224,7 @@ class Slice:
         )
 
     def _is_load(self, statement: Any) -> bool:
-        """Whether a statement needs the elements of an array, not only its shape."""
+        """Return whether a statement reads elements of an array, not only its shape."""
         value = statement.value
         if not isinstance(value, ir.Expr):
             return False
@@ -244,7 +242,7 @@ class Slice:
         return not is_view or operands[0].name != value.value.name or len(operands) > 1
 
     def _find_plain(self) -> bool:
-        # A branch that is reached from itself is a loop, which may never end.
+        # A branch that can be reached from itself is in a loop, which may never end.
         repeated = any(
             self._after(label) is not None and label in self._reached(label)
             for label in self._branches
@@ -287,7 +285,7 @@ class Slice:
 
 
 def remaining_labels(piece: Slice, entry: int) -> set[int]:
-    """Return the blocks that are still reached if needless branches are gone."""
+    """Return the blocks that are still reached when unneeded branches are gone."""
     found: set[int] = set()
     ahead = [entry]
     while ahead:

@@ -1,8 +1,8 @@
 """Effects of code outside of the loop over `prange`, which each part would repeat.
 
-Computations and arrays of its own are fine; to store to an argument, to count, or to
-call what may do so is not. Whether an array may be an argument's memory is followed
-through views, tuples and names; what is not known counts as both.
+Computations and private arrays have no effects. Stores to arguments, atomic operations,
+prints, random numbers, and calls that may do any of these are effects. `prange_memory`
+finds the arrays that may refer to an argument's memory.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numba.core import ir, types
 from ...sync import barrier_protocol
 from .prange_memory import Memory, is_atomic, is_one_of
 
-# Functions of these modules have no effects, except for those named below.
+# Functions of these modules have no effects, except for those in `_WRITING`.
 _PURE_MODULES = {"builtins", "math", "cmath", "operator", "_operator", "numpy"}
 _WRITING = {np.copyto, np.fill_diagonal, np.put, np.place, np.putmask}
 _PURE_METHODS = {
@@ -28,7 +28,7 @@ _PURE_METHODS = {
 
 
 class Effects:
-    """What the statements of a function do to memory that others see.
+    """The effects of a function's statements that other processes can see.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Effects:
 
     def changed_by(self, statement: Any) -> set[str]:
         """Return the arguments whose memory a statement may change."""
-        # By a call, any argument that it gets; by a store, the one stored to.
+        # A call may change all its arguments, a store only its target.
         if not self.of(statement):
             return set()
         if isinstance(statement, ir.Assign):
@@ -57,7 +57,7 @@ class Effects:
         return set() if target is None else self.memory.of(target)
 
     def of(self, statement: Any) -> str:
-        """Return what a statement does that others see; empty if nothing."""
+        """Return the effect of a statement, as a verb phrase; empty if none."""
         if isinstance(statement, (ir.SetItem, ir.StaticSetItem, ir.SetAttr)):
             target = statement.target
             return "stores to an argument" if self._is_shared(target) else ""
@@ -77,14 +77,14 @@ class Effects:
         if not isinstance(value, ir.Expr):
             return ""
         if value.op == "inplace_binop":
-            # Of numbers, it makes another one.
+            # For numbers, this makes a new number.
             return "changes an argument" if self._is_shared(value.lhs) else ""
         return self._of_call(value) if value.op == "call" else ""
 
     def _of_call(self, call: Any) -> str:
-        # A call that is not known to be harmless counts as an effect. A kernel that is
-        # refused for nothing has a remedy in its message; one that counts twice has
-        # none.
+        # A call counts as an effect unless it is known to be harmless. If a kernel is
+        # refused needlessly, the message has a remedy. If a kernel did something twice,
+        # its result would be wrong.
         function = self._typemap[call.func.name]
         arguments = [*call.args, *(var for _, var in call.kws or ())]
         if call.vararg is not None:
@@ -97,18 +97,17 @@ class Effects:
         ):
             return ""
         if isinstance(function, types.ExceptionClass):
-            return ""  # what is raised ends the run
+            return ""  # an exception ends the run
         if isinstance(function, types.ClassType):
             return "makes an object" if shared else ""
         if isinstance(function, types.Dispatcher):
-            # A function of numbers only can do little that others see.
+            # A function that gets only numbers cannot reach an argument's memory.
             return self._of_callee(call, function.dispatcher) if shared else ""
         return self._of_function(call, getattr(function, "typing_key", None), shared)
 
     def _of_callee(self, call: Any, dispatcher: Any) -> str:
-        """The same of a function that numba has compiled."""
-        # numba has compiled it already, for these types: its code can be looked
-        # through.
+        """Return the effect of a call of a function that numba has compiled."""
+        # The function is already compiled for these types, so its code is there.
         arguments = tuple(self._calltypes[call].args)
         compiled = dispatcher.overloads.get(arguments)
         name = dispatcher.py_func.__name__
@@ -135,7 +134,7 @@ class Effects:
         if module == barrier_protocol.__name__:
             return "waits at a barrier"
         if isinstance(key, np.ufunc):
-            # One argument more than it takes, or out=: where the results go.
+            # An additional argument, or out=, gets the results.
             writes = len(call.args) > key.nin or bool(call.kws)
             return f"writes by {name!r}" if shared and writes else ""
         if is_one_of(key, _WRITING):
@@ -145,7 +144,7 @@ class Effects:
         pure = module.partition(".")[0] in _PURE_MODULES
         if pure or is_one_of(key, vars(math).values()):
             return ""
-        return f"calls {name!r}, the effects of which are not known"
+        return f"calls {name!r}, whose effects are unknown"
 
 
 def _is_random(key: Any) -> bool:
@@ -156,7 +155,7 @@ def _is_random(key: Any) -> bool:
 def first_effect(
     effects: Effects, function: Any, labels: frozenset[int], stop: Any = None
 ) -> tuple[str, Any] | None:
-    """Return the first effect in some blocks, in words, and where it is."""
+    """Return the first effect in some blocks, as a verb phrase, and its place."""
     for label in sorted(labels):
         for statement in function.blocks[label].body:
             if statement is stop:
@@ -178,7 +177,7 @@ def changed_in(
 def read_in(
     effects: Effects, function: Any, labels: frozenset[int]
 ) -> list[tuple[str, Any]]:
-    """Return the arguments that some blocks read elements of, and where first."""
+    """Return the arguments of which some blocks read elements, and the first place."""
     found: dict[str, Any] = {}
     for label in sorted(labels):
         for statement in function.blocks[label].body:

@@ -1,7 +1,7 @@
-"""Finding the loop over `prange` that a team splits, in numba's typed code.
+"""Find the loop over `prange` that a team splits, in numba's typed code.
 
-By then numba has inlined closures and helpers and knows the type of each name, so that
-a `prange` is recognised wherever it comes from. A loop looks like this there::
+numba has inlined closures and helpers by then, and knows the type of each name. So a
+`prange` is recognised wherever it comes from. A loop looks like this::
 
     before:  $call = call $prange(...)      # the call
              $iter = getiter($call)
@@ -11,8 +11,8 @@ a `prange` is recognised wherever it comes from. A loop looks like this there::
     body:    ...
              jump header
 
-One such loop at the top level of the function can be split. Those inside of it are
-ordinary loops. Any other is refused.
+One such loop at the top level of the function can be split. A `prange` inside of it is
+an ordinary range. All others are refused.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class Refused(Exception):  # noqa: N818  # becomes a KernelError where the kerne
     Parameters
     ----------
     problem : str
-        What is in the way.
+        The reason, for the message.
     loc : numba.core.ir.Loc
-        Where it is in the source.
+        Its place in the source.
     remedy : str
-        What to do instead.
+        The remedy, for the message.
     """
 
     def __init__(self, problem: str, loc: Any, remedy: str) -> None:
@@ -56,12 +56,12 @@ class Loop(NamedTuple):
     block : int
         Label of the block with the call, which leads to the header.
     header, step : int
-        Labels of the block with which each iteration begins, and of the one that
-        decides whether there is one; in most functions the same.
+        Labels of the first block of each iteration, and of the block that takes the
+        next step; in most functions the same.
     body : frozenset of int
         Labels of the blocks of the loop, with the header.
     before, after : frozenset of int
-        Labels of the blocks from which it can be reached, and that come after it.
+        Labels of the blocks that lead to the loop, and of those that come after it.
     """
 
     call: Any
@@ -74,7 +74,7 @@ class Loop(NamedTuple):
 
     @property
     def loc(self) -> Any:
-        """Where it is in the source."""
+        """Return its place in the source."""
         return self.call.loc
 
 
@@ -84,14 +84,14 @@ def find_loop(function: Any, typemap: dict[str, Any]) -> Loop | None:
     Raises
     ------
     Refused
-        There are several, or it is where it cannot be split.
+        There are several, or it is in a place where it cannot be split.
     """
     calls = _prange_calls(function, typemap)
     if not calls:
         return None
     graph = compute_cfg_from_blocks(function.blocks)
     loops = [_loop_of(function, graph, call, block) for call, block in calls]
-    # A `prange` inside of another one is an ordinary range, as it is for numba.
+    # A `prange` inside of another one is an ordinary range, like in numba.
     outer = [
         loop
         for loop in loops
@@ -119,7 +119,7 @@ def _prange_calls(function: Any, typemap: dict[str, Any]) -> list[tuple[Any, int
 
 
 def is_call_of(statement: Any, typemap: dict[str, Any], keys: tuple[Any, ...]) -> bool:
-    """Return whether a statement assigns what one of some functions returns."""
+    """Return whether a statement assigns the result of one of some functions."""
     value = getattr(statement, "value", None)
     if not (isinstance(value, ir.Expr) and value.op == "call"):
         return False
@@ -128,7 +128,7 @@ def is_call_of(statement: Any, typemap: dict[str, Any], keys: tuple[Any, ...]) -
 
 
 def _loop_of(function: Any, graph: Any, call: Any, block: int) -> Loop:
-    """Return the loop that goes over what a call of `prange` returns."""
+    """Return the loop that iterates over the result of a call of `prange`."""
     names = _iterators(function, call)
     headers = set()
     for label, other in function.blocks.items():
@@ -147,10 +147,10 @@ def _loop_of(function: Any, graph: Any, call: Any, block: int) -> Loop:
 
 
 def _first_block(graph: Any, step: int) -> int:
-    """Return the block with which a loop begins that goes one step in block `step`.
+    """Return the first block of the loop that takes its step in block `step`.
 
-    In a long function that can be another one, which only leads there: a jump over
-    many instructions ends at the prefix of the instruction that takes the step.
+    In a long function, the first block may be another one that only leads to `step`:
+    a jump over many instructions ends at the prefix of the instruction for the step.
     """
     while graph.loops().get(step) is None:
         before = [label for label, _ in graph.predecessors(step)]
@@ -161,7 +161,7 @@ def _first_block(graph: Any, step: int) -> int:
 
 
 def _iterators(function: Any, call: Any) -> set[str]:
-    """Names of a range and its iterator, none of which the source may have given."""
+    """Return the names of a range and its iterator; refuse names of the source."""
     names = {call.target.name}
     while True:
         found = {
@@ -173,8 +173,8 @@ def _iterators(function: Any, call: Any) -> set[str]:
         if found <= names:
             break
         names |= found
-    # A range with a name may be used again behind the loop, or by another one. Its part
-    # would be too short there.
+    # A range with a name may be used again after the loop, or by another loop. The part
+    # of it would be too short there.
     named = function.func_id.code.co_varnames
     if any(name.partition(".")[0] in named for name in names):
         raise _wrapped(call)
@@ -214,12 +214,12 @@ def _made(graph: Any, call: Any, block: int, step: int) -> Loop:
 
 
 def _reached(graph: Any, label: int) -> set[int]:
-    """Labels of the blocks that can come after one."""
+    """Return the labels of the blocks that can come after one."""
     return _linked(graph.successors, label)
 
 
 def _reaching(graph: Any, label: int) -> set[int]:
-    """Labels of the blocks after which one can come."""
+    """Return the labels of the blocks that can come before one."""
     return _linked(graph.predecessors, label)
 
 
@@ -253,8 +253,8 @@ def _check_no_way_out(function: Any, graph: Any, loop: Loop) -> None:
         for label, block in function.blocks.items()
         if isinstance(block.terminator, ir.Return)
     }
-    # These two leave the loop when it is over. Any other block that does so leaves
-    # early, and the parts behind it would run iterations that a direct call does not.
+    # These two blocks leave the loop when it is over. Any other block that leaves it
+    # leaves early. Later parts would run iterations that a direct call does not run.
     for label in loop.body - {loop.header, loop.step}:
         for successor, _ in graph.successors(label):
             ends = {successor} | _reached(graph, successor)

@@ -1,7 +1,7 @@
-"""Which arguments' memory a name in a kernel may refer to: its roots.
+"""The roots of names in a kernel: the arguments whose memory they may refer to.
 
-They are followed through views, tuples and other names. What numba's functions return
-is memory of its own if it is said so here, and may be a view of their arguments if not.
+Views, tuples and other names pass roots on. Functions in `_FRESH` return new memory.
+All other functions may return a view of their arguments.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _FRESH = {
 }  # fmt: skip
 _SHAPE_ONLY = {len, np.zeros_like, np.ones_like, np.empty_like, np.full_like, np.shape}
 _FRESH_METHODS = {"astype", "copy", "flatten"}
-# Methods that read no elements; `add` is that of a counter.
+# Methods that read no elements; `add` is the method of counters.
 _VIEW_METHODS = {"reshape", "ravel", "transpose", "view", "add"}
 _SIMPLE = (
     types.Number, types.Boolean, types.NPDatetime, types.NPTimedelta, types.NoneType,
@@ -41,7 +41,7 @@ def is_simple(kind: Any) -> bool:
 
 
 def is_one_of(key: Any, functions: Any) -> bool:
-    """Return whether a function is among some; not all of them can be hashed."""
+    """Return whether a function is one of some, which may be unhashable."""
     return any(key is function for function in functions)
 
 
@@ -61,7 +61,7 @@ class Memory:
     Attributes
     ----------
     methods : dict of str
-        Names of the attributes that names stand for.
+        Names of attributes by the names that they are assigned to.
     """
 
     def __init__(self, function: Any, typemap: dict[str, Any]) -> None:
@@ -77,20 +77,19 @@ class Memory:
             for one in assignments
             if isinstance(one.value, ir.Expr) and one.value.op == "getattr"
         }
-        # Until nothing is new: in a loop, a name may be assigned from one that is
-        # assigned further down.
+        # Repeat until nothing is new: in a loop, a name may be assigned from one that
+        # is assigned further down.
         while any(self._follow(one) for one in assignments):
             pass
 
     def _follow(self, statement: Any) -> bool:
-        """Note what a name may refer to; returns whether that is news."""
+        """Add the roots of a name; return whether any is new."""
         name, value = statement.target.name, statement.value
         if is_simple(self._typemap[name]):
             return False
         known = self._roots.setdefault(name, set())
         before = len(known)
-        # Arrays that are globals are constants for numba, but may be shared all the
-        # same.
+        # Global arrays are constants for numba, but may be shared as well.
         if isinstance(value, (ir.Arg, ir.Global, ir.FreeVar)):
             known.add(value.name)
         elif isinstance(value, ir.Var):
@@ -113,7 +112,7 @@ class Memory:
         if isinstance(function, types.BoundFunction):
             return self.methods.get(value.func.name) in _FRESH_METHODS
         key = getattr(function, "typing_key", None)
-        # A ufunc returns the array that it is given for the results.
+        # A ufunc with an additional argument returns that array.
         return is_one_of(key, _FRESH) or (
             isinstance(key, np.ufunc) and len(value.args) <= key.nin
         )
@@ -129,13 +128,13 @@ class Memory:
                 return set()
             if not is_view:
                 return self.of(*value.list_vars())
-            # A view reads nothing, but for an index that is an array.
+            # Making a view reads no elements, except those of an index array.
             return self.of(
                 *(v for v in value.list_vars() if v.name != value.value.name)
             )
         if value.op == "call":
             key = getattr(self._typemap[value.func.name], "typing_key", None)
-            # What others change meanwhile is what atomic operations are for.
+            # Atomic operations are meant for elements that others change meanwhile.
             if is_one_of(key, _SHAPE_ONLY) or is_atomic(key):
                 return set()
             if self.methods.get(value.func.name) in _VIEW_METHODS:

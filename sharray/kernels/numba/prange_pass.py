@@ -1,9 +1,9 @@
 """The pass of numba's compiler that makes a part, or a count, of a loop over `prange`.
 
-It works on typed code, after everything was inlined. A *part* is the kernel with two
-arguments more, the first and the last iteration to do: bounds are arguments, so that
-threads and processes can run the same code at the same time. A *count* is a kernel that
-returns how many iterations there are.
+It works on typed code, after all inlining. A *part* is the kernel with two more
+arguments, the bounds of the iterations to do. Bounds are arguments, so that threads and
+processes can run the same code at the same time. A *count* is a kernel that returns the
+number of iterations.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from .prange_returns import begins_neutrally, check_returned
 from .prange_typing import length_of, part_of, start_product, start_sum
 from .prange_values import SUM, carried_values
 
-KEY = "sharray_range"  # in the metadata of what was compiled
+KEY = "sharray_range"  # in numba's metadata of compiled code
 _BEGIN, _END = "sharray_begin", "sharray_end"
 _STARTS = {True: start_sum, False: start_product}
 _AFTER_LOOP_FINE = ("does an atomic", "calls the method")
 
 
 class RangeFound(NamedTuple):
-    """What the pass has found out about a kernel.
+    """The findings of the pass about a kernel.
 
     Attributes
     ----------
     refusal : str
-        Why a team cannot split the loop; empty if it can.
+        The reason why a team cannot split the loop; empty if it can.
     repeats : str
-        What several parts would repeat; empty if nothing.
+        The effect that several parts would repeat; empty if none.
     is_plain : bool
         Whether the count ends at once and cannot crash.
     apart : tuple of (int, int, str)
-        Arguments that must not overlap, by their positions, and what several parts
-        would repeat if they did.
+        Positions of two arguments that must not overlap, and the effect that several
+        parts would repeat if they did.
     """
 
     refusal: str
@@ -61,7 +61,7 @@ class SplitRange(FunctionPass):
         FunctionPass.__init__(self)
 
     def run_pass(self, state: Any) -> bool:
-        """Change numba's code; leave it as it is if the loop is refused."""
+        """Change numba's code unless the loop is refused; return whether it changed."""
         try:
             found = self._split(state)
         except Refused as refused:
@@ -82,8 +82,8 @@ class SplitRange(FunctionPass):
                 loop.loc,
                 "make the kernel without this option",
             )
-        # All that may refuse comes first. `run_pass` leaves a refused kernel as it is,
-        # so nothing of it may be changed by then.
+        # All checks come first. `run_pass` reports a refused kernel as unchanged, so no
+        # check may follow a change.
         effects = Effects(function, typemap, state.calltypes)
         piece = Slice(function, typemap, loop, effects)
         carried = carried_values(function, typemap, loop)
@@ -98,27 +98,27 @@ class SplitRange(FunctionPass):
             _keep_part(
                 editor, loop, [one for one in carried.values() if begins_neutrally(one)]
             )
-        # numba keeps an index of who assigns what, which later passes go by.
+        # Later passes use numba's index of assignments.
         function._definitions = build_definitions(function.blocks)
         return RangeFound("", repeats or reading.same, piece.is_plain, reading.apart)
 
 
 def _repeated(state: Any, loop: Loop, effects: Effects) -> str:
-    """What each part would do again, and where."""
+    """Return the effect that each part would repeat, with its place; empty if none."""
     found = first_effect(effects, state.func_ir, loop.before | {loop.block}, loop.call)
     if found is None:
         found = first_effect(effects, state.func_ir, loop.after)
-        # To add up the results of the parts is what code behind the loop is for.
+        # Code after the loop may add up the results of the parts.
         if found is not None and found[0].startswith(_AFTER_LOOP_FINE):
             found = None
     return "" if found is None else _outside(state, *found)
 
 
 class _Reading(NamedTuple):
-    """What a kernel reads outside of its loop that the loop changes."""
+    """Reads outside of the loop of elements that the loop changes."""
 
-    same: str  # the same argument
-    apart: tuple[tuple[int, int, str], ...]  # another one, if the two overlap
+    same: str  # of an argument that the loop changes
+    apart: tuple[tuple[int, int, str], ...]  # of another one that may overlap with it
 
 
 def _read_outside(state: Any, loop: Loop, effects: Effects) -> _Reading:
@@ -144,14 +144,14 @@ def _outside(state: Any, effect: str, loc: Any) -> str:
 
 
 def _place(state: Any, loc: Any) -> str:
-    """File and line; those of the function for code that was inlined from elsewhere."""
+    """Return file and line; for code inlined from another file, of the function."""
     function = state.func_id
     inlined = loc.filename != function.filename
     return f"{function.filename}:{function.firstlineno if inlined else loc.line}"
 
 
 class _Editor:
-    """Writes typed code of numba's."""
+    """Adds typed code to numba's."""
 
     def __init__(self, state: Any) -> None:
         self.state, self.blocks = state, state.func_ir.blocks
@@ -166,7 +166,7 @@ class _Editor:
         return ir.Var(None, name, loc)
 
     def argument(self, name: str, loc: Any) -> Any:
-        """Return a new variable for a new argument, and the statement that sets it."""
+        """Add an argument; return a variable for it, and the statement that sets it."""
         function = self.state.func_ir
         variable = self.variable(types.int64, loc, f"${name}")
         value = ir.Arg(name, function.arg_count, loc)
@@ -209,8 +209,8 @@ def _keep_part(editor: _Editor, loop: Loop, neutral: list[Any]) -> None:
     arguments = [begin, end, *loop.call.value.args]
     kinds = [types.int64, types.int64, *editor.kinds_of(loop.call.value)]
     body[place : place + 1] = editor.call(part_of, arguments, kinds, loop.call.target)
-    # Where the loop begins, not where the variable does: its start value is also used
-    # before the loop, and there it is the same in all parts.
+    # Right before the loop, not where the variable is assigned: code before the loop
+    # uses the start value, too, and must see the same one in all parts.
     starts: list[Any] = []
     for value in neutral:
         name = ir.Var(None, value.name, loc)
@@ -244,7 +244,7 @@ def _keep_count(editor: _Editor, loop: Loop, piece: Slice) -> None:
         blocks[label].body = kept
     for label in set(blocks) - labels:
         del blocks[label]
-    # Every way past the loop ends here; also those that raise, and raise in the run.
+    # All ways that miss the loop end here, also those that raise: the run raises then.
     none, statements = editor.constant(-1, loc)
     end = ir.Block(ir.Scope(None, loc), loc)
     end.body = [*statements, ir.Return(none, loc)]
@@ -273,16 +273,16 @@ class RangeCompiler(CompilerBase):
     reducer : str
         Name of the reducer, ``kernel``, or empty.
     counts : bool
-        Whether to make a count, and not a part.
+        Whether to make a count instead of a part.
     """
 
     reducer = ""
     counts = False
 
     def define_pipelines(self) -> list[Any]:
-        """Return numba's own passes, and `SplitRange` behind the last that inlines."""
+        """Return numba's passes, with `SplitRange` after the last one that inlines."""
         passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        # Not before: a `prange` in a helper or a closure would not be found.
+        # Earlier, a `prange` in a helper or a closure would not be found.
         passes.add_pass_after(SplitRange, InlineOverloads)
         passes.finalize()
         return [passes]

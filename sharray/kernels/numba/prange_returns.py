@@ -1,9 +1,10 @@
-"""Whether the value that a kernel returns can be combined from parts of its loop.
+"""Check that the value of a kernel can be combined from parts of its loop.
 
-With ``reduce="sum"``, the sum of what the parts return must be what one call of all of
-it returns: true of a sum, and of sums times a constant, but not of ``total + 1``. With
-a minimum or maximum, the parts must return one. A kernel of two values says itself what
-it combines; its sums and products then begin with 0 and 1 in all parts but one.
+With ``reduce="sum"``, the sum of the parts' values must equal the value of a direct
+call. That is true of a sum, and of a sum times a constant, but not of ``total + 1``.
+With ``"min"`` or ``"max"``, the parts must return a minimum or maximum. With a kernel
+of two values as reducer, nothing is checked. In each case, sums begin with 0 and
+products with 1 in all parts but the first.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from .prange_memory import is_one_of
 from .prange_values import OTHER, PRODUCT, SUM, Carried
 
 _REMEDY = (
-    "return the variable that the loop updates, and compute the rest from what "
-    "sharray.run returns"
+    "return the variable that the loop updates, and compute the rest from the value "
+    "of sharray.run"
 )
 
 
@@ -31,7 +32,7 @@ def check_returned(
     carried: dict[str, Carried],
     reducer: str,
 ) -> None:
-    """Refuse a value that is different if it is combined from parts.
+    """Refuse a value that would differ if it is combined from parts.
 
     Parameters
     ----------
@@ -40,14 +41,14 @@ def check_returned(
     loop : Loop
         The loop that is split.
     carried : dict of Carried
-        What it carries.
+        The variables that it carries.
     reducer : str
         ``sum``, ``min`` or ``max``.
 
     Raises
     ------
     Refused
-        The value is no such sum, minimum or maximum.
+        The value is not a sum, minimum or maximum over the loop.
     """
     definitions = Definitions(function, loop)
     if reducer == "sum":
@@ -60,16 +61,16 @@ def check_returned(
             for item in definitions.items_of(end.value):
                 if not check.allows(item):
                     raise Refused(
-                        f"it returns what is no {reducer} of the loop over prange, so "
-                        f"that reduce={reducer!r} would give another value than a "
-                        "direct call",
+                        f"it returns a value that is not the {reducer} over its loop "
+                        f"over prange, so reduce={reducer!r} would give another value "
+                        "than a direct call",
                         end.loc,
                         _REMEDY,
                     )
 
 
 class Definitions:
-    """What the names of a function stand for, outside of the loop."""
+    """The values that a function assigns to its names, outside of the loop."""
 
     def __init__(self, function: Any, loop: Loop) -> None:
         self.inside: set[str] = set()
@@ -112,7 +113,7 @@ class Definitions:
 
 
 class _Sums:
-    """Values that are the sum of those of the parts."""
+    """Check that a value is the sum of the parts' values."""
 
     def __init__(
         self, definitions: Definitions, typemap: dict[str, Any], carried: dict[str, Any]
@@ -124,8 +125,8 @@ class _Sums:
         if var.name in self._carried:
             return bool(self._carried[var.name].kind == SUM)
         value = self._definitions.of(var)
-        # Assigned in the loop, it is the value of one part; several values outside, and
-        # nobody knows which one a part returns.
+        # A name that the loop assigns has the value of one part only. If a name has
+        # several values outside, it is not known which one a part returns.
         if var.name in self._definitions.inside or value is None:
             return False
         if isinstance(value, ir.Var):
@@ -170,14 +171,14 @@ class _Sums:
         return self._keeps_sums(call.args[0], target) and self.allows(call.args[0])
 
     def _keeps_sums(self, source: Any, target: Any) -> bool:
-        """Whether a conversion loses no fraction."""
+        """Return whether a conversion loses no fraction."""
         exact = (types.Float, types.Complex)
         return isinstance(self._typemap[target.name], exact) or not isinstance(
             self._typemap[source.name], exact
         )
 
     def _is_constant(self, var: Any) -> bool:
-        """Whether a variable is the same in all parts."""
+        """Return whether a variable is the same in all parts."""
         if var.name in self._carried or var.name in self._definitions.inside:
             return False
         value = self._definitions.of(var)
@@ -198,7 +199,7 @@ class _Sums:
         )
 
     def _begins_with_zeros(self, var: Any) -> bool:
-        """Whether an array is one of the kernel's own, in which a loop sums up."""
+        """Return whether an array is a new one of zeros, in which the loop sums up."""
         value = self._definitions.follow(var, self._definitions.inside)
         if not isinstance(value, ir.Expr) or value.op != "call":
             return False
@@ -207,7 +208,7 @@ class _Sums:
 
 
 class _Extremes:
-    """Values that are the minimum or maximum of those of the parts."""
+    """Check that a value is the minimum or maximum of the parts' values."""
 
     def __init__(self, definitions: Definitions, carried: dict[str, Any]) -> None:
         self._definitions, self._carried = definitions, carried
@@ -221,5 +222,5 @@ class _Extremes:
 
 
 def begins_neutrally(value: Carried) -> bool:
-    """Whether a carried value has to begin with 0 or 1 in all parts but one."""
+    """Return whether a carried value begins with 0 or 1 in all parts but the first."""
     return value.kind in (SUM, PRODUCT)

@@ -1,7 +1,7 @@
-"""`prange` for numba, and what takes its place in a part of a kernel.
+"""`prange` for numba, and the functions that replace it in a part of a kernel.
 
 `prange` itself is a `range` of int64. `prange_pass` replaces the one that a team splits
-by `part_of`, and the start values of sums and products by `start_sum` and
+by `part_of`. It replaces the start values of sums and products by `start_sum` and
 `start_product`.
 """
 
@@ -54,7 +54,7 @@ def _length(start: int, stop: int, step: int) -> int:
     return (start - stop - 1) // -step + 1 if start > stop else 0
 
 
-# -- what the pass puts into a kernel ----------------------------------------
+# -- functions that the pass puts into a kernel ------------------------------
 
 
 def part_of(begin: int, end: int, *bounds: int) -> range:
@@ -99,7 +99,7 @@ infer_global(start_product)(type("_StartProduct", (_Start,), {}))
 
 
 def _bounds(context: Any, builder: Any, kinds: Any, args: Any) -> list[ir.Value]:
-    """Start, stop and step, as int64."""
+    """Return start, stop and step as int64."""
     values = [
         context.cast(builder, value, kind, types.int64)
         for value, kind in zip(args, kinds, strict=True)
@@ -121,19 +121,20 @@ def _lower_part(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     start, stop, step = _bounds(context, builder, kinds, given)
     length = _lower_length(context, builder, signature(types.int64, *kinds), given)
     whole = builder.icmp_signed("<", end, _INT64(0))
-    # Cut at this part's own length. Bounds that another process has lowered since they
-    # were counted must not lead to indices beyond the end of an array.
+    # Limit the part to the length that it computes itself. Another process may have
+    # lowered the bounds since they were counted. Without the limit, indices could go
+    # beyond the end of an array.
     end = builder.select(whole, length, _least(builder, end, length))
     begin = builder.select(whole, _INT64(0), _least(builder, begin, length))
-    # That indices are not negative, and stay so while they grow, must be plain to LLVM:
-    # x[-1] is the last element, and loops that may mean it are six times slower. LLVM
-    # forgets what it was told by llvm.assume, but not that bits were cleared.
+    # LLVM must know that indices are not negative. Otherwise it keeps the code for
+    # x[-1], and loops are six times slower. It forgets what llvm.assume tells it, but
+    # not that these bits are zero.
     begin = builder.and_(begin, _INT64(_LONGEST))
     end = builder.and_(end, _INT64(_LONGEST))
     if len(given) < 3:
         found = [builder.add(start, bound, flags=["nsw"]) for bound in (begin, end)]
     else:
-        # The last step may lead beyond what an integer holds.
+        # The end of the last step may overflow, so use `stop` itself there.
         first = builder.add(start, builder.mul(begin, step))
         last = builder.add(start, builder.mul(end, step))
         all_of_it = builder.icmp_signed("==", end, length)
@@ -146,8 +147,8 @@ def _lower_part(context: Any, builder: Any, sig: Any, args: Any) -> Any:
 
 def _lower_start(neutral: int) -> Any:
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        # There is always a part that begins at 0, also of an empty range. In no part,
-        # the start value would be lost; in two, it would count twice.
+        # Exactly one part begins at 0, even in an empty range. Without such a part, the
+        # start value would be lost; with two, it would count twice.
         begin, end, value = args
         first = builder.icmp_signed("==", begin, _INT64(0))
         whole = builder.icmp_signed("<", end, _INT64(0))

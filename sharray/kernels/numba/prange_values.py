@@ -1,9 +1,9 @@
 """Values that the loop over `prange` carries from one iteration to the next.
 
-Each part of the loop begins where the others do not end. That is right for a sum, if
-its start value counts in one part only and the others begin with zero, and likewise for
-a product. A minimum or maximum may begin with the same value everywhere. Anything else
-that an iteration takes over from the one before is refused.
+A part does not get the values that the part before it ends with. A sum is still right
+if its start value counts in one part only, and the others begin with 0. A product is
+right if the others begin with 1. A minimum or maximum may begin with the same value in
+each part. All other values that an iteration takes from the one before are refused.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ class Carried(NamedTuple):
     Attributes
     ----------
     name : str
-        That of the variable at the header of the loop.
+        Name of the variable at the header of the loop.
     kind : str
         `SUM`, `PRODUCT` or `OTHER`.
     is_chosen : bool
-        Whether the loop compares it, as for a minimum.
+        Whether the loop compares the variable, as for a minimum.
     """
 
     name: str
@@ -52,20 +52,20 @@ class Carried(NamedTuple):
 def carried_values(
     function: Any, typemap: dict[str, Any], loop: Loop
 ) -> dict[str, Carried]:
-    """Return what the loop carries from one iteration to the next, by name.
+    """Return the variables that the loop carries to the next iteration, by name.
 
     Raises
     ------
     Refused
-        Something that would be different in parts of the loop.
+        A variable would have another value in parts of the loop.
     """
     names = _live_at(function, loop.header) & _assigned_in(function, loop.body)
     return {name: _look_at(function, typemap, loop, name) for name in sorted(names)}
 
 
 def _look_at(function: Any, typemap: dict[str, Any], loop: Loop, name: str) -> Carried:
-    # Sums and products first. A variable that is only compared and copied is OTHER, and
-    # begins with the same value in all parts; a sum that did so would count it in each.
+    # Sums and products first. OTHER variables, which are only compared and copied,
+    # begin with the same value in all parts. A sum would count that value in each part.
     for kind in (SUM, PRODUCT):
         if (
             isinstance(typemap[name], types.Number)
@@ -76,15 +76,15 @@ def _look_at(function: Any, typemap: dict[str, Any], loop: Loop, name: str) -> C
     if isinstance(typemap[name], _NUMBERS) and copies.is_closed():
         return Carried(name, OTHER, copies.is_compared)
     raise Refused(
-        f"an iteration of its loop over prange needs {plain_name(name)!r} of the one "
-        "before",
+        f"an iteration of its loop over prange needs {plain_name(name)!r} from the "
+        "iteration before",
         copies.offence,
         "compute it from the index, or keep such a loop in an ordinary range",
     )
 
 
 class _Chain:
-    """What a carried variable becomes within the loop: copies of it, and updates."""
+    """The names that copy or update a carried variable within the loop."""
 
     def __init__(
         self, function: Any, typemap: dict[str, Any], loop: Loop, name: str, kind: str
@@ -98,7 +98,7 @@ class _Chain:
         self.is_compared = False
         self.offence = loop.loc
         # numba splits a variable of the source into several names, each a copy or an
-        # update of another one: $2 = total.1 + x, total = $2.
+        # update of another: $2 = total.1 + x, total = $2.
         self._names = {name}
         while True:
             found = {
@@ -114,7 +114,7 @@ class _Chain:
         return isinstance(var, ir.Var) and var.name in self._names
 
     def _continues(self, value: Any) -> bool:
-        """Whether an expression is one of the chain, or an update of it."""
+        """Return whether an expression is a name of the chain, or an update of one."""
         if isinstance(value, ir.Var):
             return self._has(value)
         if not isinstance(value, ir.Expr):
@@ -123,7 +123,7 @@ class _Chain:
             return self._has(value.value)
         if value.op in ("binop", "inplace_binop") and self._kind != OTHER:
             either, left = _KINDS[self._kind]
-            # Exactly one side: total + total is no sum of what the iterations add.
+            # On exactly one side: total + total is not a sum over the iterations.
             if value.fn in either:
                 return self._has(value.lhs) != self._has(value.rhs)
             if value.fn in left:
@@ -137,7 +137,7 @@ class _Chain:
         return is_one_of(key, (min, max)) and any(map(self._has, value.args))
 
     def is_closed(self) -> bool:
-        """Whether the loop does nothing with it but to update it, and to compare it."""
+        """Return whether the loop only updates and compares the variable."""
         for statement in self._statements:
             if isinstance(statement, ir.Assign):
                 name, value = statement.target.name, statement.value
@@ -182,7 +182,7 @@ class _Chain:
 
 
 def plain_name(name: str) -> str:
-    """The name of a variable in the source.
+    """Return the name of a variable in the source.
 
     Examples
     --------
@@ -220,7 +220,7 @@ def _live_at(function: Any, wanted: int) -> set[str]:
                         now |= {var.name for var in value.list_vars()}
                 else:
                     now |= {var.name for var in statement.list_vars()}
-            # Once more as long as any set grows: a loop leads back to blocks above.
+            # Repeat while any set grows: a loop leads back to blocks above.
             if now != live[label]:
                 live[label] = now
                 changed = True

@@ -1,7 +1,7 @@
-"""Waiting for other processes, in numba kernels.
+"""Functions that wait for other processes, for numba kernels.
 
-The C library's functions are called by name, so that the machine code of a kernel
-runs in another process as well.
+Kernels call functions of the C library by name, so that their machine code runs in
+other processes, too.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from ...system import futex
 from .atomic_typing import check_element, element_pointer
 
 _LOW_32_BITS = 0xFFFFFFFF
-_WORD = ir.IntType(64)  # futex(2) is known on 64-bit machines only
+_WORD = ir.IntType(64)  # `futex.number` refuses machines of 32 bits
 
 _syscall = types.ExternalFunction("syscall", types.intp(*([types.intp] * 7)))
-# glibc's and musl's errno.
+# errno in glibc and musl.
 _errno_location = types.ExternalFunction(
     "__errno_location", types.CPointer(types.int32)()
 )
@@ -37,7 +37,7 @@ _clock_gettime = types.ExternalFunction(
 
 
 def _type_address(typing_context: Any, array: Any, index: Any) -> Any:
-    """An intrinsic: the address of an element."""
+    """Type an intrinsic that returns the address of an element."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         pointer = element_pointer(context, builder, "futex", signature.args, args)
@@ -47,7 +47,7 @@ def _type_address(typing_context: Any, array: Any, index: Any) -> Any:
 
 
 def _type_integer(typing_context: Any, pointer: Any) -> Any:
-    """An intrinsic: a pointer as an integer."""
+    """Type an intrinsic that converts a pointer to an integer."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.ptrtoint(args[0], _WORD)
@@ -56,7 +56,7 @@ def _type_integer(typing_context: Any, pointer: Any) -> Any:
 
 
 def _type_timespec(typing_context: Any, nanoseconds: Any) -> Any:
-    """An intrinsic: a ``struct timespec`` on the stack, which ends with the call."""
+    """Type an intrinsic that makes a ``struct timespec`` on the caller's stack."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         place = cgutils.alloca_once(builder, _WORD, size=2)
@@ -67,7 +67,7 @@ def _type_timespec(typing_context: Any, nanoseconds: Any) -> Any:
 
 
 def _type_pause(typing_context: Any) -> Any:
-    """An intrinsic: the instruction for loops that wait."""
+    """Type an intrinsic that emits the pause instruction of spin loops."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         emit_pause(builder)
