@@ -5,19 +5,19 @@ module        contents
 ============  =======================================================
 `installing`  `install`, `uninstall`, `installed`
 `sharing`     `share`, and its reverse `unshare`
-`options`     what `install` was told
-`joining`     how another process comes to install it
-`reach`       who may be at the other end of a connection
-`hooks`       what stands in the place of an executor's own functions
+`options`     the options of `install`, and whether it was called
+`joining`     the messages by which a worker installs sharray, too
+`reach`       the kind of process at the other end of a connection
+`hooks`       functions that replace those of executors
 `wire`        from an object to the bytes in a pipe, and back
 ============  =======================================================
 
-Who may use which memory when is `sharray.storage`'s to know; see
-`sharray.storage.message_states`.
+`sharray.storage.message_states` describes the memory of messages: its states, and the
+process that may use it in each.
 """
 
-# Loaded with whatever part is used first, since a process that sends or receives may be
-# unable to import: it may have changed its user, or have no descriptor left. A worker's
-# first message needs `installing`, a message that finds no file needs `limits`.
+# Import these with any part of the package. Later, a process that sends or receives may
+# be unable to import: it may have changed its user, or have no descriptor left. The
+# first message of a worker needs `installing`, and a message without a file `limits`.
 from ..system import limits as limits
 from . import installing as installing

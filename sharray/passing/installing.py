@@ -1,4 +1,4 @@
-"""`install` and its contrary."""
+"""`install`, `uninstall` and `installed`."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ def install(
 ) -> None:
     """Send the arrays in multiprocessing's messages through shared memory.
 
-    From now on, what `multiprocessing` and `concurrent.futures` send between
-    processes (arguments, results, queues, pipes, managers) arrives as before, but
-    its arrays are copied once into memory that both sides see instead of being
-    pickled through a pipe. So are DataFrames, sparse matrices and whatever else
-    holds arrays. Processes that multiprocessing starts answer alike. The packages
-    multiprocess, loky and joblib take part if they are imported before. A Pool that
-    was made before goes on pickling its arguments.
+    This covers all messages of `multiprocessing` and `concurrent.futures`: arguments,
+    results, queues, pipes and managers. They arrive as before, but arrays are copied
+    once to memory that both sides see, instead of being pickled through a pipe. That
+    includes the arrays in DataFrames, sparse matrices and other objects. Processes that
+    multiprocessing starts reply in the same way. The packages multiprocess, loky and
+    joblib take part if they are imported before. A Pool that was made before still
+    pickles its arguments.
 
-    Calling it again changes the options.
+    Call it again to change the options.
 
     Parameters
     ----------
     threshold : int, optional
-        Bytes of arrays: messages with less go through the pipe, as the plain pickler
-        writes them. 128 KiB without, about where the two take the same time.
+        Bytes of arrays. Smaller messages go through the pipe, as the plain pickler
+        writes them. The default is 128 KiB, where both take about the same time.
     budget : int, optional
-        Bytes that this process may take for messages under way and for memory kept
-        for the next. A quarter of the free memory without. What does not fit goes
-        through the pipe; a warning says so once.
+        Bytes that this process may use for messages on their way, and for memory kept
+        for the next ones. The default is a quarter of the free memory. Messages that
+        do not fit go through the pipe, with a warning for the first.
 
     Raises
     ------
     NotImplementedError
-        The platform has no locks that a mapping holds (fcntl, F_OFD_SETLK).
+        The platform has no locks that a mapping keeps (fcntl, F_OFD_SETLK).
 
     See Also
     --------
@@ -62,21 +62,21 @@ def install(
     if not locks.has_byte_locks():
         raise NotImplementedError(
             "sharray.install needs open file description locks, fcntl(2), which this "
-            "platform does not have; pass arrays of sharray instead, they work here"
+            "platform does not have; share the arrays with sharray.share instead"
         )
     with interrupts.deferred():
         State.options = options
         State.decided = True
         State.warned = False
-        outbox.trim()  # the budget may have become smaller
+        outbox.trim()  # the budget may be smaller now
         marks.leave_mark()
         registry.set_hooks()
 
 
 def uninstall() -> None:
-    """Have multiprocessing pickle all messages again.
+    """Make multiprocessing pickle all messages again.
 
-    What was sent can still be received, and received arrays stay.
+    Messages that were sent can still be received, and received arrays stay valid.
 
     Examples
     --------
@@ -91,12 +91,12 @@ def uninstall() -> None:
 
 
 class installed(ContextDecorator):  # noqa: N801 - as `contextlib.suppress`
-    """`install` for the length of a block, then restore what was before.
+    """Install for the length of a block, then restore the state before it.
 
     Parameters
     ----------
     threshold, budget : int, optional
-        As for `install`.
+        See `install`.
 
     Examples
     --------
@@ -105,8 +105,8 @@ class installed(ContextDecorator):  # noqa: N801 - as `contextlib.suppress`
     ...     pass  # pools that are made here
     """
 
-    # A generator would restore it only with the end of the traceback, if it is
-    # interrupted between its `yield` and the block.
+    # A class, not a generator: if interrupted between its `yield` and the block, a
+    # generator would restore the state only when the traceback is freed.
 
     def __init__(
         self,
@@ -128,8 +128,8 @@ class installed(ContextDecorator):  # noqa: N801 - as `contextlib.suppress`
         self._restore()
 
     def __del__(self) -> None:
-        # An interrupt at the first instruction of __exit__ has left it out.
-        while getattr(self, "_before", None):  # __init__ may have been left out, too
+        # For an interrupt at the first instruction of __exit__, which skips it.
+        while getattr(self, "_before", None):  # an interrupt may skip __init__, too
             self._restore()
 
     def _restore(self) -> None:
@@ -139,7 +139,7 @@ class installed(ContextDecorator):  # noqa: N801 - as `contextlib.suppress`
 
 
 class _Installed(NamedTuple):
-    """What `install` and `uninstall` change."""
+    """The state that `install` and `uninstall` change."""
 
     options: Options | None
     decided: bool
@@ -159,7 +159,7 @@ class _Installed(NamedTuple):
 
 
 def install_in_worker(options: Options, family: int) -> None:
-    """Do as the process that started this one, unless told otherwise here."""
+    """Install like the parent process, unless this one has decided itself."""
     if not registry.is_worker():
         return
     processes.join_family(family)
@@ -168,7 +168,7 @@ def install_in_worker(options: Options, family: int) -> None:
 
 
 def begin_in_worker(_: None, process: Any) -> Any:
-    """Return a process that was unpickled, with hooks in what that has imported."""
+    """Set hooks in packages that unpickling has imported; return the process."""
     if State.options is not None:
         registry.set_hooks()
     return process

@@ -1,4 +1,4 @@
-"""How a process comes to install sharray: another one tells it, and it joins.
+"""The messages by which a worker installs sharray with the options of its parent.
 
 ::
 
@@ -7,10 +7,10 @@
                                              unpickled, then `Joining.begin`
     sends a message               -------->  `Joining.join`
 
-The wire and the hooks of the executors call `Joining`, whose calls are those of
-`installing`, which imports the wire and the hooks. Importing any part of this package
-imports `installing`, so that the calls are there before the first message is: a
-process that has changed its user, or has no descriptor left, could not import then.
+The wire and the hooks call `Joining`. `installing`, which imports them, sets its
+functions. Importing any part of this package imports `installing`, so the functions are
+set before the first message. A process that has changed its user, or has no descriptor
+left, could not import then.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ from .options import Options
 
 
 class Joining:
-    """What a worker does when it is told of sharray.
+    """The functions that install sharray in a worker.
 
     Attributes
     ----------
     join : callable
-        Installs with these options, for this family, unless told otherwise before.
+        Install with these options, for this family, unless the worker has called
+        `install` or `uninstall` itself.
     begin : callable
-        Returns its second argument, the process that begins; sets the hooks of the
-        packages that were imported when it was unpickled.
+        Set the hooks of packages that unpickling has imported; return the second
+        argument, the process that begins.
     """
 
     join: ClassVar[Callable[[Options, int], None]]
@@ -39,9 +40,10 @@ class Joining:
 
 
 class Starting:
-    """A process object, for a process that installs sharray before it unpickles it.
+    """A process object that pickles so that its process installs sharray first.
 
-    Before: what is in its arguments, as a bound `Connection.send`, is looked up then.
+    Unpickling its arguments looks functions up, such as a bound `Connection.send`. The
+    hooks must be set before.
     """
 
     def __init__(self, process: Any, options: Options) -> None:
@@ -49,12 +51,13 @@ class Starting:
         self._options = options
 
     def __reduce__(self) -> Any:
-        # Unpickling goes from left to right: the worker joins, then comes the process.
+        # Unpickling goes from left to right: the worker joins before it unpickles the
+        # process.
         return Joining.begin, (_Join(self._options), self._process)
 
 
 class _Join:
-    """Pickles as the call of `Joining.join`."""
+    """An object that pickles as a call of `Joining.join`."""
 
     def __init__(self, options: Options) -> None:
         self._options = options

@@ -1,4 +1,4 @@
-"""What `install` was told, and whether it was told at all."""
+"""The options of `install`, and whether it was called."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import operator
 import os
 from typing import NamedTuple, SupportsIndex
 
-# Where a message by shared memory begins to be faster; `make bench` measures it.
+# From this size on, shared memory is faster than a pipe; `make bench` measures it.
 CROSSOVER = 128 << 10
 
 
 class Options(NamedTuple):
-    """How messages are sent.
+    """The options of messages.
 
     Attributes
     ----------
     threshold : int
-        Bytes of arrays from which on a message goes through shared memory.
+        Messages with so many bytes of arrays, or more, go through shared memory.
     budget : int or None
-        Bytes that this process may keep there; None: a quarter of what is free.
+        Bytes that this process may keep there; None for a quarter of the free memory.
     """
 
     threshold: int = CROSSOVER
@@ -26,18 +26,18 @@ class Options(NamedTuple):
 
 
 class State:
-    """What this process has been told."""
+    """The state of `install` in this process."""
 
     # None if not installed.
     options: Options | None = None
-    # Whether install or uninstall was called here: then no message does it.
+    # Whether install or uninstall was called here; if so, messages do not install.
     decided = False
-    # Whether the user was told that memory is short.
+    # Whether the warning about lack of memory was shown.
     warned = False
 
 
 def _forget_uninstall_after_fork() -> None:
-    """A parent that installs later means its workers, too."""
+    """Let messages install here, if the parent installs later."""
     if State.options is None:
         State.decided = False
 
@@ -46,7 +46,7 @@ os.register_at_fork(after_in_child=_forget_uninstall_after_fork)
 
 
 def check(threshold: SupportsIndex | None, budget: SupportsIndex | None) -> Options:
-    """The arguments of `install`, or a clear refusal."""
+    """Check the arguments of `install`, and return its options."""
     return Options(
         CROSSOVER if threshold is None else _bytes(threshold, "threshold"),
         None if budget is None else _bytes(budget, "budget"),
@@ -58,8 +58,11 @@ def _bytes(value: SupportsIndex, name: str) -> int:
         number = operator.index(value)
     except TypeError:
         raise TypeError(
-            f"{name} must be a number of bytes, got one of type {type(value).__name__}"
+            f"{name} must be a number of bytes, got {type(value).__name__}; pass an int"
         ) from None
     if number < 0:
-        raise ValueError(f"{name} must be a number of bytes, 0 or more, got {number}")
+        raise ValueError(
+            f"{name} must be a number of bytes, 0 or more, got {number}; leave it out "
+            "for the default"
+        )
     return number

@@ -1,4 +1,4 @@
-"""Who may be at the other end of a connection."""
+"""The reach of a connection: which processes may be at its other end."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _CREDENTIALS = struct.Struct("iII")  # struct ucred of unix(7)
 
 
 def reach_of(connection: Any) -> str:
-    """`NEAR`, `NAMED` or `FAR`, for a `multiprocessing.connection.Connection`."""
+    """Return the reach of a connection: `NEAR`, `NAMED` or `FAR`."""
     known = vars(connection).get("_sharray_reach")
     if known is None:
-        # An interrupt between making the second socket and giving it up would have
-        # that close the connection.
+        # An interrupt between making the second socket and `detach` would make it
+        # close the connection's descriptor.
         with interrupts.deferred():
             known = connection._sharray_reach = _find_reach(connection.fileno())
     return str(known)
@@ -31,7 +31,7 @@ def reach_of(connection: Any) -> str:
 def _find_reach(fd: int) -> str:
     if not stat.S_ISSOCK(os.fstat(fd).st_mode):
         return NEAR
-    same = socket.socket(fileno=fd)  # not a copy: there may be no descriptor left
+    same = socket.socket(fileno=fd)  # not a duplicate: no descriptor may be left
     try:
         if same.family != socket.AF_UNIX:
             return FAR
@@ -43,7 +43,7 @@ def _find_reach(fd: int) -> str:
 
 
 def _is_installed_in_peer(connected: socket.socket) -> bool:
-    """Whether who has connected or listened is of this user, and has sharray."""
+    """Return whether the peer belongs to this user, and has sharray installed."""
     if not hasattr(socket, "SO_PEERCRED"):
         return False
     found = connected.getsockopt(

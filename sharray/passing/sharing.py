@@ -1,4 +1,4 @@
-"""`share`: an object whose arrays all processes see; `unshare`: the way back."""
+"""`share` copies an object's arrays to shared memory, `unshare` to private memory."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ T = TypeVar("T")
 
 
 def share(obj: T) -> T:
-    """Put all arrays of an object into shared memory: an equal object over it.
+    """Return an equal object whose arrays are in shared memory.
 
-    Its NumPy arrays, at any depth, become `SharedArray`: passed to another process,
-    each is a handle of some 200 bytes, with or without `install`, and all processes
-    see the same memory. It ends with the last of them. For what holds arrays: a
-    DataFrame, a sparse matrix, a dataclass, a dictionary.
+    The object may be a DataFrame, a sparse matrix, a dataclass or a dictionary. Its
+    NumPy arrays, at any depth, become `SharedArray`. Passed to another process, each
+    is a handle of some 200 bytes, with or without `install`, and all processes see the
+    same memory. The memory is freed when the last process drops it.
 
     Parameters
     ----------
     obj : object
-        What pickle takes. It stays as it is, and its arrays are copied once.
+        Any object that pickle accepts. It does not change; its arrays are copied once.
 
     Returns
     -------
     object
-        Of the same type. Arrays of pyarrow lie in shared memory too, but travel
-        as handles only after `install`; arrays of NumPy's subclasses (masked arrays,
-        matrices) travel as copies.
+        An object of the same type. Arrays of pyarrow are in shared memory too, but
+        travel as handles only after `install`. Arrays of NumPy's subclasses (masked
+        arrays, matrices) travel as copies.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def share(obj: T) -> T:
 
     See Also
     --------
-    unshare : the way back, for what is to be kept
+    unshare : the reverse, for objects to keep
 
     Examples
     --------
@@ -68,22 +68,23 @@ def share(obj: T) -> T:
 
 
 def unshare(obj: Any) -> Any:
-    """Copy an object, with ordinary arrays in private memory: the reverse of `share`.
+    """Return an equal object with ordinary arrays in private memory.
 
-    For an object that is to be kept in a file by a library that pickles it, or changed
-    here only. A pickle of shared arrays holds handles, which are worth nothing once the
-    arrays are gone. `joblib.dump`, `pandas.to_pickle`, `shelve`, `torch.save` and
-    `numpy.save` store values by themselves; plain `pickle.dump` does not.
+    This is the reverse of `share`. Use it before a library pickles the object to a
+    file, or to change the object in this process only. A pickle of shared arrays has
+    handles, which are useless once the arrays are gone. `joblib.dump`,
+    `pandas.to_pickle`, `shelve`, `torch.save` and `numpy.save` store the values; plain
+    `pickle.dump` does not.
 
     Parameters
     ----------
     obj : object
-        What pickle takes. It stays as it is.
+        Any object that pickle accepts. It does not change.
 
     Returns
     -------
     object
-        An equal one, in which each `SharedArray`, at any depth, is an ndarray that
+        An equal object, in which each `SharedArray`, at any depth, is an ndarray that
         owns its memory and is writable. An array in several places stays one array.
 
     Examples
@@ -105,7 +106,7 @@ def unshare(obj: Any) -> Any:
 
 
 class _Copies:
-    """Private copies of a pickle's arrays; has the methods of `Sources`."""
+    """Private copies of a pickle's arrays, with the methods of `Sources`."""
 
     inline_below = 0
 
@@ -113,7 +114,7 @@ class _Copies:
         self.arrays: list[np.ndarray[Any, Any]] = []
 
     def reduce(self, array: np.ndarray[Any, Any]) -> Any:
-        """What `reducer_override` says of an array."""
+        """Return the answer of `reducer_override` for an array."""
         dtype = array.dtype
         ordinary = type(array) is np.ndarray or isinstance(array, SharedArray)
         if dtype.hasobject or not dtype.itemsize or not ordinary:
@@ -122,5 +123,5 @@ class _Copies:
         return take_part, (len(self.arrays) - 1,)
 
     def reduce_buffers(self, _: Any) -> Any:
-        """Leave buffers in the pickle, which copies them."""
+        """Return NotImplemented: buffers stay in the pickle, which copies them."""
         return NotImplemented

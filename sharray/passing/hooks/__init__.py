@@ -3,13 +3,13 @@
 =================  ====================================================
 module             contents
 =================  ====================================================
-`registry`         which executors there are, and which are hooked now
-`declaration`      what the registry must know of an executor
+`registry`         the executors, and those that have hooks now
+`declaration`      the declaration of an executor for the registry
 `multiprocessing`  one executor each; `registry` says how to add another
 `multiprocess`
 `loky`
 `joblib`
-`users`            what a process does before it changes its user
-`patches`          replacing functions, and restoring them
+`users`            prepare messages before a process changes its user
+`patches`          replace functions, and restore them
 =================  ====================================================
 """

@@ -1,4 +1,4 @@
-"""What the registry must know of an executor."""
+"""The declaration of an executor for the registry."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ class Hooks(NamedTuple):
     Attributes
     ----------
     package : str
-        Its name.
+        Name of the package.
     used_if : str
         The module that is imported if a program uses the package.
     replacements : callable
-        Returns what is replaced, how new processes are told among it. It is called
-        once, and imports the modules that it needs.
+        Return all replacements, with those that tell new processes of sharray. It is
+        called once, and imports the modules that it needs.
     processes : str or None
         The module whose `current_process` has another name than ``MainProcess`` in a
-        worker of this executor; None: it starts no processes.
+        worker of this executor; None if it starts no processes.
     """
 
     package: str

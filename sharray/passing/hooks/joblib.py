@@ -1,6 +1,6 @@
-"""joblib: its own copy of loky.
+"""joblib, which has its own copy of loky.
 
-Its own way for arguments, files that all tasks map, is left alone; see `loky`.
+joblib still writes large arguments to files that all tasks map; see `loky`.
 """
 
 from __future__ import annotations

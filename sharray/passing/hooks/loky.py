@@ -1,4 +1,4 @@
-"""loky, and the copy of it that joblib has."""
+"""loky, and joblib's copy of it."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from ..wire.sending import write
 from .declaration import Hooks
 from .patches import Replacement
 
-# What joblib has for arrays in results.
+# joblib's reducer of arrays in results.
 _FOR_RESULTS = "reduce_array_memmap_backward"
 
 
 def replacements_in(package: str) -> Iterator[Replacement]:
     """Replace the functions that pickle and start processes.
 
-    Connections are those of multiprocessing. joblib's own way for arguments, files that
-    all tasks map, is left alone.
+    Connections are those of multiprocessing. joblib still writes large arguments to
+    files that all tasks map.
 
     Parameters
     ----------
     package : str
-        ``loky``, or the copy of it within another package.
+        ``loky``, or a copy of it within another package.
     """
     queues: Any = import_module(f"{package}.backend.queues")
     reduction: Any = import_module(f"{package}.backend.reduction")
@@ -46,7 +46,7 @@ def replacements_in(package: str) -> Iterator[Replacement]:
 
 
 def _hooked_dumps(original: Any, *, reduction: Any) -> Any:
-    """The pickler of loky's queues."""
+    """Return a replacement of the pickler of loky's queues."""
 
     @functools.wraps(original)
     def dumps_message(obj: Any, reducers: Any = None, protocol: Any = None) -> bytes:
@@ -62,7 +62,7 @@ def _hooked_dumps(original: Any, *, reduction: Any) -> Any:
 
 
 def _hooked_dump(original: Any, *, process: type) -> Any:
-    """`reduction.dump`: what a new process is told."""
+    """Return a replacement of `reduction.dump`, which pickles a new process."""
 
     @functools.wraps(original)
     def dump(obj: Any, *arguments: Any, **more: Any) -> None:
@@ -75,11 +75,12 @@ def _hooked_dump(original: Any, *, process: type) -> Any:
 
 @functools.cache
 def _collector_of(pickler: Any) -> Any:
-    """As `sharray.passing.wire.collecting.collector_of`, of a pickler of loky.
+    """Return a pickler class like `wire.collecting.collector_of`, for loky's pickler.
 
-    Which is a subclass of the one that loky was told: cloudpickle's without.
+    loky's pickler is a subclass of the one that loky was configured with, by default
+    cloudpickle's.
     """
-    # That of the standard library has none.
+    # The standard library's pickler has no `reducer_override`.
     inherited = getattr(pickler, "reducer_override", None)
 
     class Collector(pickler):  # type: ignore[misc]  # any class
@@ -88,7 +89,7 @@ def _collector_of(pickler: Any) -> Any:
             self._sources = sources
 
         def reducer_override(self, obj: Any) -> Any:
-            """Arrays, unless they are mapped, or joblib would map them."""
+            """Set arrays aside, unless they are mapped, or joblib would map them."""
             found = NotImplemented
             kind = type(obj)
             if isinstance(obj, np.ndarray):
@@ -104,22 +105,22 @@ def _collector_of(pickler: Any) -> Any:
 
 
 def _is_for_joblib(array: Any, reducer: Any) -> bool:
-    """Whether what is registered for an array does more than pickle its values."""
+    """Return whether the registered reducer does more than pickle an array's values."""
     if reducer is None:
         return False
     if getattr(reducer, "__name__", "") != _FOR_RESULTS:
-        # Larger arrays go to a file, which all tasks map; None: none do.
+        # joblib writes larger arrays to a file that all tasks map; None for no limit.
         limit = getattr(reducer, "_max_nbytes", 0)
         if limit is not None and array.nbytes > limit:
             return True
-        # Views of shared arrays reach their workers in place.
+        # Views of shared arrays reach workers without a copy.
         if shared_view(array) is not None:
             return True
     return _is_mapped(array)
 
 
 def _is_mapped(array: Any) -> bool:
-    """Whether the memory of an array is that of a file."""
+    """Return whether the memory of an array is a mapped file."""
     while array is not None and not isinstance(array, np.memmap):
         array = getattr(array, "base", None)
     return array is not None

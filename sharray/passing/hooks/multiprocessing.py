@@ -27,7 +27,7 @@ def replacements_in(package: str) -> Iterator[Replacement]:
     Parameters
     ----------
     package : str
-        ``multiprocessing``, or a package that is made like it.
+        ``multiprocessing``, or a package that is a copy of it.
     """
     connection = import_module(f"{package}.connection").Connection
     process = import_module(f"{package}.process").BaseProcess
@@ -52,7 +52,7 @@ def replacements_in(package: str) -> Iterator[Replacement]:
 
 
 def _hooked_send(original: Any, *, write: Write) -> Any:
-    """`Connection.send`: of pipes, pools, managers."""
+    """Return a replacement of `Connection.send`, for pipes, pools and managers."""
 
     @functools.wraps(original)
     def send(self: Any, obj: Any) -> None:
@@ -74,14 +74,15 @@ def _transmit(connection: Any, message: Message) -> None:
 
 
 def _hooked_send_bytes(original: Any) -> Any:
-    """`Connection.send_bytes`: with it, queues send what their pickler has written.
+    """Return a replacement of `Connection.send_bytes`.
 
-    And others what they have received.
+    Queues send the bytes of their pickler with it. Other programs may send bytes on
+    that they have received.
     """
 
     @functools.wraps(original)
     def send_bytes(self: Any, buf: Any, *arguments: Any, **more: Any) -> None:
-        if arguments or more:  # a piece of it
+        if arguments or more:  # only a part of the bytes
             original(self, buf, *arguments, **more)
             return
         transmit = functools.partial(original, self)
@@ -93,9 +94,9 @@ def _hooked_send_bytes(original: Any) -> Any:
 
 
 def _hooked_pickler(original: Any, *, write: Write) -> Any:
-    """The pickler of queues."""
+    """Return a replacement of the pickler of queues."""
 
-    class MessagePickler(original):  # type: ignore[misc]  # found late
+    class MessagePickler(original):  # type: ignore[misc]  # known at run time only
         @classmethod
         def dumps(cls, obj: Any, protocol: int | None = None) -> bytes:
             options = State.options
@@ -108,7 +109,7 @@ def _hooked_pickler(original: Any, *, write: Write) -> Any:
 
 
 def _hooked_dump(original: Any, *, write: Write, process: type) -> Any:
-    """`reduction.dump`: what a new process is told, its arguments among it."""
+    """Return a replacement of `reduction.dump`, which pickles a new process."""
 
     @functools.wraps(original)
     def dump(obj: Any, file: Any, *arguments: Any, **more: Any) -> None:
@@ -125,7 +126,7 @@ def _hooked_dump(original: Any, *, write: Write, process: type) -> Any:
 
 
 def _hooked_join(original: Any) -> Any:
-    """`Process.join`: what came from a process that is gone waits for no more."""
+    """Return a replacement of `Process.join`, which drops files of ended senders."""
 
     @functools.wraps(original)
     def join(self: Any, timeout: float | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Putting functions in the place of others, and those back."""
+"""Replace attributes of other packages, and restore them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Replacement(NamedTuple):
     owner : object
         A module or a class.
     name : str
-        Of the attribute, which may be inherited.
+        Name of the attribute, which may be inherited.
     make : callable
-        Returns the replacement; it is called with the original.
+        Return the replacement of its argument, the original.
     """
 
     owner: Any
@@ -39,29 +39,30 @@ class _Patch(NamedTuple):
 class Patches:
     """The replacements of one package, set or not.
 
-    Others may patch the same attributes meanwhile. What they have put there stays, and
-    what it calls stays below it: replacements do nothing of their own when sharray is
-    not installed.
+    Other libraries may patch the same attributes meanwhile. Their patches stay, and so
+    do the replacements that these call. A replacement only calls its original while
+    sharray is not installed.
 
     Parameters
     ----------
     replacements : iterable of Replacement
-        All of them.
+        All replacements of the package.
     """
 
     def __init__(self, replacements: Iterable[Replacement]) -> None:
         self._replacements = tuple(replacements)
         self._patches: list[_Patch] = []
-        # The last of each attribute: who has kept the replacement finds it again.
+        # The last replacement of each attribute. `set` uses it again, so that code
+        # that has kept a reference to it still has the current one.
         self._made: dict[tuple[Any, str], _Patch] = {}
 
     def set(self) -> None:
-        """Put all replacements in place; those that are there stay."""
+        """Set all replacements that are not set."""
         for replacement in self._replacements:
             self._patch(replacement)
 
     def remove(self) -> None:
-        """Put all back that nobody else has replaced."""
+        """Restore all attributes that no other library has replaced."""
         covered = []
         for patch in reversed(self._patches):
             if not patch.is_on_top():

@@ -1,4 +1,4 @@
-"""The registry of executors: which there are, and which are hooked now.
+"""The registry of executors, and of those that have hooks now.
 
 =================  =========================================================
 module             executor
@@ -12,15 +12,15 @@ module             executor
 
 To support another executor, write a module with its `Hooks` beside these, and add it to
 `EXECUTORS`. The functions of `multiprocessing` and `loky` that return replacements take
-the name of a package: one that is a copy of theirs is a declaration only.
+the name of a package. So a copy of these packages needs a declaration only.
 
-Shared arrays reach an executor's workers without hooks. If a pickle that it has written
-and not delivered should not be taken for a kept one, `sharray.array.pickling` has to
-know its package; if its workers run the finalizers of a copy of multiprocessing.util,
-`sharray.storage.ending` has to know that.
+Shared arrays reach an executor's workers without hooks. Two other modules may have to
+know a new executor. `sharray.array.pickling` needs its package, to tell its undelivered
+pickles from kept ones. `sharray.storage.ending` needs its copy of multiprocessing.util,
+if its workers run the finalizers of one.
 
-Only packages that are imported before `install` get hooks: importing joblib costs those
-who do not use it a tenth of a second.
+Only packages that are imported before `install` get hooks. Importing joblib would cost
+other programs a tenth of a second.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ EXECUTORS = (
 
 _ALL = {hooks.package: hooks for hooks in (users.HOOKS, *EXECUTORS)}
 
-# By package, of those that had hooks once; and the packages that have them now.
+# Patches of packages that ever had hooks, and the packages that have them now.
 _patches: dict[str, Patches] = {}
 _hooked: set[str] = set()
 
@@ -68,7 +68,8 @@ def remove_hooks() -> None:
 
 def set_hooks_of(packages: Set[str]) -> None:
     """Set the hooks of these packages, and remove all others."""
-    with interrupts.deferred():  # a hook that nobody knows of would stay for good
+    # An interrupt between setting a hook and noting it would leave the hook for good.
+    with interrupts.deferred():
         for package in _hooked - packages:
             _patches[package].remove()
             _hooked.discard(package)
@@ -80,7 +81,7 @@ def set_hooks_of(packages: Set[str]) -> None:
 
 
 def is_worker() -> bool:
-    """Tell whether one of the executors has started this process."""
+    """Return whether one of the executors has started this process."""
     names = {hooks.processes for hooks in EXECUTORS}
     imported = [sys.modules[name] for name in names if name and name in sys.modules]
     return any(one.current_process().name != "MainProcess" for one in imported)

@@ -1,4 +1,4 @@
-"""Replacements of the calls that change a process's user."""
+"""Replacements of the calls that change the user of a process."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _NAMES = ("setuid", "seteuid", "setreuid", "setresuid")
 
 
 def _replacements() -> Iterator[Replacement]:
-    """In the module os, and in the one that it takes these calls from.
+    """Yield replacements in the module os, and in the module it imports them from.
 
-    In both, since pickle looks for a function in the module that it names.
+    Both are needed, since pickle looks a function up in the module that it names.
     """
     for name in _NAMES:
         if hasattr(os, name):

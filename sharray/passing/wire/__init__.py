@@ -1,14 +1,14 @@
-"""From an object to the bytes in a pipe, and back.
+"""Messages: from an object to the bytes in a pipe, and back.
 
-============  =============================================
+============  =================================================
 module        contents
-============  =============================================
-`collecting`  pickling, with the memory of arrays set aside
-`packing`     the parts of a message in memory
-`sending`     from an object to the bytes for the pipe
-`delivering`  from these bytes to the pipe
-`forwarding`  bytes of a message that are sent on
-`receiving`   what unpickling a message calls
-`rebuilding`  arrays from the memory of a message
-============  =============================================
+============  =================================================
+`collecting`  pickle an object, and set its arrays aside
+`packing`     arrange the parts of a message in memory
+`sending`     write the bytes for the pipe
+`delivering`  send these bytes through the pipe
+`forwarding`  send the bytes of a received message on
+`receiving`   open a message when it is unpickled
+`rebuilding`  make arrays from the memory of a message
+============  =================================================
 """

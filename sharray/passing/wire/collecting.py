@@ -1,9 +1,9 @@
-"""Pickling a message, with the memory of its arrays set aside.
+"""Pickle a message, and set the memory of its arrays aside.
 
-A message in which nothing is set aside is, byte for byte, what its pickler writes by
-itself: programs compare messages, and processes without this library read them. So
-the pickler keeps its own protocol and has no buffer callback. Where memory is set
-aside, the pickle has the call of a function with the number of a part instead.
+If nothing is set aside, the message is byte for byte the output of its pickler. Some
+programs compare messages, and processes without this library read them. So the pickler
+keeps its own protocol and has no buffer callback. For memory that is set aside, the
+pickle has a call of a function with the number of a part.
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ from .packing import Part, order_of
 from .rebuilding import rebuild_array, rebuild_subclass, take_part
 
 _LARGER_THAN_HANDLE = 512
-# Pickling so many bytes takes less time than setting them aside.
+# Pickling fewer bytes takes less time than setting them aside.
 _SMALL = 8192
-# A message may consist of small arrays: then the first few go, and it is one that
-# goes through shared memory. Thousands stay in the pickle.
+# Set the first few small arrays aside, so that a message of small arrays goes through
+# shared memory. Thousands stay in the pickle.
 _FEW_SMALL = 16
 
 
 class Sources:
-    """The memory that a message refers to, in the order in which it does.
+    """The memory that a message refers to, in the order of the references.
 
-    Arrays stay in the pickle until they add up to `threshold` bytes, and small ones
-    after that, too, but for the first few.
+    Arrays stay in the pickle until they add up to `threshold` bytes. After that, small
+    arrays stay in the pickle, too, except for the first few.
 
     Parameters
     ----------
     threshold : int
-        Bytes.
+        Bytes of arrays that stay in the pickle.
     few_small : int
-        How many small arrays are set aside.
+        Number of small arrays to set aside.
 
     Attributes
     ----------
     parts : list of ndarray or memoryview
         Arrays of any layout, or bytes; a SharedArray travels as a handle.
     inline_below : int
-        Arrays with less bytes stay in the pickle, without a call of `reduce`.
+        Arrays with fewer bytes stay in the pickle, without a call of `reduce`.
     """
 
     __slots__ = ("_inline_left", "_small_left", "inline_below", "parts")
@@ -60,7 +60,7 @@ class Sources:
         self.inline_below = 0
 
     def reduce(self, array: np.ndarray[Any, Any]) -> Any:
-        """Return what `reducer_override` says of an array."""
+        """Return the answer of `reducer_override` for an array."""
         nbytes = array.nbytes
         if nbytes < self._inline_left:
             self._inline_left -= nbytes
@@ -79,9 +79,10 @@ class Sources:
         return rebuild_subclass, (part, kind, *described)
 
     def reduce_buffers(self, obj: Any) -> Any:
-        """Return what `reducer_override` says of an object that may have buffers.
+        """Return the answer of `reducer_override` for an object that may have buffers.
 
-        With protocol 5, it gives `pickle.PickleBuffer`, as those of pyarrow do.
+        Such objects, like those of pyarrow, pickle as `pickle.PickleBuffer` with
+        protocol 5.
         """
         try:
             memory = pickle.PickleBuffer(obj).raw()
@@ -121,13 +122,13 @@ class Sources:
 
 
 def _shared(memory: memoryview) -> AnyArray | None:
-    """Return the array of a file that these bytes are, if a handle is smaller."""
-    # Not an array of NumPy, whose memory its receiver may think its own.
+    """Return the shared array with these bytes, if its handle is smaller."""
+    # For buffers only: the receiver of a NumPy array may take its memory for private.
     return shared_bytes(memory) if memory.nbytes >= _LARGER_THAN_HANDLE else None
 
 
 class _Taken:
-    """Pickles as the call that gives a part of the message."""
+    """An object that pickles as a call that returns a part of the message."""
 
     __slots__ = ("_arguments",)
 
@@ -139,13 +140,13 @@ class _Taken:
 
 
 def has_buffers(kind: Any) -> bool:
-    """Whether objects of a type may give `pickle.PickleBuffer` with protocol 5."""
+    """Return whether objects of a type may pickle as `pickle.PickleBuffer`."""
     return kind.__reduce_ex__ is not object.__reduce_ex__ and hasattr(kind, "__len__")
 
 
 @functools.cache
 def collector_of(pickler: Any) -> Any:
-    """A pickler class that sets arrays aside, from one that pickles messages.
+    """Return a subclass of a pickler that sets arrays aside.
 
     Parameters
     ----------
@@ -155,10 +156,10 @@ def collector_of(pickler: Any) -> Any:
     Returns
     -------
     type
-        To be called with a file for the pickle and `Sources` for the memory.
+        Call it with a file for the pickle and `Sources` for the memory.
     """
-    # How an array is reduced that has no registered way. dill's pickler, which is
-    # written in Python, has one that is not registered.
+    # The way in which the pickler reduces an array without a registered reducer. dill's
+    # pickler, which is written in Python, has its own way.
     plainly: Any = operator.methodcaller("__reduce_ex__", pickle.DEFAULT_PROTOCOL)
     if not issubclass(pickler, pickle.Pickler):
         plainly = _not_here
@@ -172,7 +173,7 @@ def collector_of(pickler: Any) -> Any:
             self._is_registered: bool | None = None  # of ndarray
 
         def reducer_override(self, obj: Any) -> Any:
-            """Arrays, unless somebody has registered another way for them."""
+            """Set arrays aside, unless a reducer is registered for them."""
             kind = type(obj)
             if kind is np.ndarray:
                 if self._is_registered is None:
@@ -182,7 +183,7 @@ def collector_of(pickler: Any) -> Any:
                 found = NotImplemented
                 if obj.nbytes >= self._sources.inline_below:
                     found = self._sources.reduce(obj)
-                # As the pickler would, but without its slow look for a registered way.
+                # Like the pickler, but without its slow search for a reducer.
                 return plainly(obj) if found is NotImplemented else found
             if issubclass(kind, np.ndarray):
                 if kind not in self.dispatch_table:
@@ -200,6 +201,6 @@ def _not_here(_: Any) -> Any:
 
 @functools.cache
 def _pickles_as_ndarray(kind: Any) -> bool:
-    """Whether a class leaves pickling to `numpy.ndarray`."""
+    """Return whether a class pickles like `numpy.ndarray`."""
     names = "__reduce_ex__", "__reduce__", "__setstate__"
     return all(getattr(kind, name) is getattr(np.ndarray, name) for name in names)

@@ -1,9 +1,9 @@
-"""Messages on their way: from the bytes of one to the pipe.
+"""Deliver messages: from the bytes of a message to the pipe.
 
 A file belongs to a message until its bytes have left. `Connection.send` writes and
-sends in one step. A queue has its pickler write the bytes, and sends them afterwards,
-perhaps after it has waited for a lock. What it passes on is a `Written`, which has the
-`Parcel` that the message is in::
+sends in one step. A queue calls its pickler first, and sends the bytes afterwards,
+perhaps after waiting for a lock. These bytes are a `Written`, which refers to the
+`Parcel` with the message::
 
                   write                 send_bytes
     Parcel, empty -----> Parcel, Written ---------> Parcel, empty; bytes in the pipe
@@ -13,7 +13,7 @@ perhaps after it has waited for a lock. What it passes on is a `Written`, which 
                          Parcel, empty; file free
 
 Invariants: a message with a file is in its parcel, or its bytes have left, or its file
-is free. It moves from one to the other only while signals are deferred.
+is free. It changes between these states only while signals are deferred.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from ...storage.messages.outgoing import Outgoing
 from ...system import channels, interrupts
 from ..options import Options, State
 
-# With the length of its frame, a pipe takes it as a whole.
+# A pipe takes so many bytes, with the length of their frame, in one piece.
 _LEAVES_AT_ONCE = select.PIPE_BUF - 4
 
 
 class Message(NamedTuple):
-    """What goes through the pipe, and the file that the rest of it lies in.
+    """The bytes for the pipe, and the file with the arrays.
 
     Attributes
     ----------
@@ -47,9 +47,9 @@ class Message(NamedTuple):
     outgoing: Outgoing | None = None
 
     def transmit(self, connection: Any, transmit: Callable[[bytes], None]) -> None:
-        """Send it through a pipe, or have the file back if that fails.
+        """Send the message through a pipe; free its file if that fails.
 
-        Call it in the `interrupts.deferred` block that has made the message, or has
+        Call this in the `interrupts.deferred` block that has made the message, or has
         taken it out of its parcel.
 
         Parameters
@@ -57,7 +57,7 @@ class Message(NamedTuple):
         connection : multiprocessing.connection.Connection
             The pipe.
         transmit : callable
-            Is called with `data`.
+            Called with `data`.
         """
         outgoing = self.outgoing
         if outgoing is None:
@@ -67,40 +67,42 @@ class Message(NamedTuple):
         generation = outgoing.generation
         try:
             fd = connection.fileno()
-            # Before the bytes leave: afterwards, the receiver may have freed the file
-            # and another thread's message may be in it, with a channel of its own.
+            # Before the bytes leave. Afterwards, the receiver may have freed the file,
+            # and it may already carry another thread's message with its own channel.
             outgoing.note_channel(fd)
-            # Lets signals in while no byte has left: the file can still be had back.
+            # This lets signals in while no byte has left and a recall is possible.
             channels.wait_for_room(fd)
         except BaseException:
             outbox.recall(outgoing, generation)
             raise
         try:
             if len(self.data) <= _LEAVES_AT_ONCE:
-                # Signals stay deferred: one after the write would raise in the sender
+                # Signals stay deferred. After the write, one would raise in the sender
                 # although the receiver has the message.
                 transmit(self.data)
             else:
-                # The pipe may fill up in the middle, and Ctrl-C has to end that wait.
+                # The pipe may fill up meanwhile, and Ctrl-C must be able to end that
+                # wait.
                 with interrupts.allowed():
                     transmit(self.data)
         except OSError:
-            # After any other exception, it may have left as a whole: recalling it then
-            # would give the file to the next message while this one is received.
+            # Recall after OSError only. After any other exception, all bytes may have
+            # left. A recall would then give the file to the next message while the
+            # receiver reads this one.
             outbox.recall(outgoing, generation)
             raise
 
 
 class Parcel:
-    """An object that a queue pickles and sends, and its message in between.
+    """An object that a queue pickles and sends, and its message between the two steps.
 
     As a context manager, it frees the message's file if the block fails.
 
     Parameters
     ----------
     obj : object
-        What is sent. Picklers other than those of this package pickle the parcel as
-        this object.
+        The object to send. Picklers of other packages pickle the parcel as this
+        object.
     """
 
     __slots__ = ("_message", "obj")
@@ -140,8 +142,9 @@ class Parcel:
             Whether there was one.
         """
         with interrupts.deferred():
-            # Not earlier: a signal between the two would leave the file to nobody. Not
-            # later: `__exit__` would free the file of a message that has left.
+            # Take it here. Outside of the block, a signal before `transmit` would leave
+            # a file without an owner. After `transmit`, `__exit__` could free the file
+            # of a message that has left.
             message = self._take()
             if message is None:
                 return False
@@ -164,14 +167,14 @@ class Written(bytes):
 
 
 def dumps(obj: Any, options: Options, write: Callable[..., Message]) -> bytes:
-    """Pickle for a queue.
+    """Pickle an object for a queue.
 
     Parameters
     ----------
     obj : object or Parcel
-        What is sent.
+        The object to send.
     options : Options
-        For `write`.
+        See `write`.
     write : callable
         `sharray.passing.wire.sending.write`, with a collector.
     """
@@ -185,7 +188,7 @@ def dumps(obj: Any, options: Options, write: Callable[..., Message]) -> bytes:
 
 
 def hooked_put(original: Any) -> Any:
-    """`SimpleQueue.put`: what its pickler has written and nobody sends is no more."""
+    """Return a replacement of `SimpleQueue.put` that frees the file if it fails."""
 
     @functools.wraps(original)
     def put_or_recall(self: Any, obj: Any) -> None:

@@ -1,4 +1,4 @@
-"""The parts of a message, one behind the other in memory."""
+"""Arrange the parts of a message one after the other in memory."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 # Bytes of any layout: an array's elements, or a buffer's.
 Part = np.ndarray[Any, Any] | memoryview
 
-_ALIGNMENT = 64  # a cache line; pyarrow asks for as much
+_ALIGNMENT = 64  # a cache line, and the alignment that pyarrow recommends
 
 
 def room_for(nbytes: int) -> int:
-    """How much a part of so many bytes takes.
+    """Return the bytes that a part takes, with its padding.
 
     Examples
     --------
@@ -25,7 +25,7 @@ def room_for(nbytes: int) -> int:
 
 
 def places_of(sizes: Sequence[int]) -> list[tuple[int, int]]:
-    """Begin and end of each part, from their sizes."""
+    """Return begin and end of each part, from their sizes."""
     found = []
     position = 0
     for size in sizes:
@@ -37,15 +37,15 @@ def places_of(sizes: Sequence[int]) -> list[tuple[int, int]]:
 def copy_parts(
     parts: Sequence[Part], memory: Any, offset: int
 ) -> list[tuple[int, int]]:
-    """Copy all parts into `memory`, from `offset` on; returns their places."""
+    """Copy all parts to `memory` from `offset` on; return their places."""
     places = places_of([part.nbytes for part in parts])
     for part, (begin, _) in zip(parts, places, strict=True):
         source = as_array(part)
         if source.flags.c_contiguous or source.flags.f_contiguous:
-            # Its bytes: what lies between the fields of a structure is not copied else.
+            # Copy bytes. A copy of elements would leave out padding between the fields
+            # of structures.
             source = source.ravel(order_of(source)).view(np.uint8)
-        # Not frombuffer: while an array exists, it would keep a mapping from being
-        # closed.
+        # Not `frombuffer`: its array would keep the mapping from being closed.
         target = np.ndarray.__new__(
             np.ndarray, source.shape, source.dtype, memory, offset + begin
         )
@@ -54,20 +54,20 @@ def copy_parts(
 
 
 def as_array(part: Part) -> np.ndarray[Any, Any]:
-    """A part as a plain array."""
+    """Return a part as a plain array."""
     if isinstance(part, np.ndarray):
         return np.asarray(part)
     return np.frombuffer(part, np.uint8)
 
 
 def order_of(array: np.ndarray[Any, Any]) -> Literal["C", "F"]:
-    """The order in which pickle would write an array."""
+    """Return the order in which pickle would write an array."""
     fortran = array.flags.f_contiguous and not array.flags.c_contiguous
     return "F" if fortran else "C"
 
 
 def writable_bytes(part: Part) -> Any:
-    """The bytes of a part in order; what pickle is given so, it gives back so."""
+    """Return the bytes of a part in order, writable so that they unpickle writable."""
     array = as_array(part)
     flat = array.ravel(order_of(array)).view(np.uint8)
     return flat if flat.flags.writeable else flat.copy()

@@ -1,4 +1,4 @@
-"""Arrays from the memory of a message: what unpickling calls."""
+"""Make arrays from the memory of a message; unpickling calls these functions."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ...storage.dtypes import check_dtype
 class _Opening(threading.local):
     """The parts of the message that this thread unpickles.
 
-    Unpickling calls `take_part` with the values in the pickle and nothing else, so the
-    parts cannot be an argument. An Unpickler that binds them in `find_class` would run
-    Python code for every class in the pickle, and copy the pickle first.
+    Unpickling calls `take_part` with values in the pickle only, so the parts cannot be
+    an argument. An Unpickler that binds them in `find_class` would run Python code for
+    every class in the pickle, and copy the pickle first.
 
-    Invariant: the parts are those of the innermost `load` of this thread, and none
-    outside of it. Each `load` restores them, whether it fails or not.
+    Invariant: the parts belong to the innermost `load` of this thread; outside of
+    `load` there are none. Each `load` restores them, even if it fails.
     """
 
     parts: Sequence[Any] = ()
@@ -37,7 +37,7 @@ def load(pickled: Any, parts: Sequence[Any]) -> Any:
     Parameters
     ----------
     pickled : buffer
-        What a pickler with `sharray.passing.wire.collecting.Sources` has written.
+        The output of a pickler with `sharray.passing.wire.collecting.Sources`.
     parts : sequence of buffer
         The memory that was set aside.
     """
@@ -55,9 +55,9 @@ def take_part(number: Any, readonly: bool = False) -> Any:
     Parameters
     ----------
     number : int
-        Of the part.
+        Number of the part.
     readonly : bool
-        Whether the sender's was read-only.
+        Whether the sender's memory was read-only.
 
     Raises
     ------
@@ -74,18 +74,18 @@ def take_part(number: Any, readonly: bool = False) -> Any:
 
 
 def rebuild_array(part: int, dtype: Any, shape: tuple[int, ...], order: Any) -> Any:
-    """A contiguous array on a part of the message; shared if that is.
+    """Return a contiguous array on a part of the message; shared if the part is.
 
     Parameters
     ----------
     part : int
-        With the elements, in C or Fortran order.
+        Number of the part with the elements, in C or Fortran order.
     dtype : dtype or str
-        Of the array.
+        The dtype of the array.
     shape : tuple of int
-        Of the array.
+        The shape of the array.
     order : {'C', 'F'}
-        That of the elements.
+        The order of the elements.
     """
     is_shared = isinstance(take_part(part), SharedArray) and _can_be_shared(dtype)
     kind = SharedArray if is_shared else np.ndarray
@@ -93,7 +93,7 @@ def rebuild_array(part: int, dtype: Any, shape: tuple[int, ...], order: Any) -> 
 
 
 def _can_be_shared(dtype: Any) -> bool:
-    """Whether a handle can be opened; those to objects cannot."""
+    """Return whether a handle with this dtype can be opened: not with objects."""
     try:
         check_dtype(np.dtype(dtype))
     except DtypeError:
@@ -104,6 +104,6 @@ def _can_be_shared(dtype: Any) -> bool:
 def rebuild_subclass(
     part: int, kind: Any, dtype: Any, shape: tuple[int, ...], order: Any
 ) -> Any:
-    """As `rebuild_array`, of a subclass that pickles as ndarray does."""
+    """Return an array like `rebuild_array`, of a subclass that pickles like ndarray."""
     memory = take_part(part)
     return np.ndarray.__new__(kind, shape, np.dtype(dtype), memory, order=order)

@@ -1,4 +1,17 @@
-"""Opening messages: what unpickling one calls."""
+"""Open messages: the functions that unpickling a message calls.
+
+::
+
+                       +- small, or too many held: copy, FREE -+
+    check -> join -----+                                       +--> load the rest
+                       +- otherwise: lock, HELD, guard --------+
+      |                                                        |
+      +------------------- signals deferred -------------------+
+
+Signals are deferred until the data is copied, or the guard exists. An interrupt between
+HELD and the guard would leave the file HELD, since nothing would free it with the
+arrays. The states are in `sharray.storage.message_states`.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +34,14 @@ from ..options import Options, State
 from .packing import places_of, room_for
 from .rebuilding import load
 
-# Copying less than this costs no more than keeping it apart, and lets the sender
-# use the memory again at once.
+# Copying less takes no longer than holding the file, and lets the sender use it again
+# at once.
 _WORTH_KEEPING = 256 << 10
 _LONGEST_PATH = 4096  # limits.h, PATH_MAX
 
 
 class Received(np.ndarray[Any, Any]):
-    """The memory of a message; as long as it lives, no other message has it."""
+    """The memory of a message, which no other message uses as long as this exists."""
 
     _guard: np.ndarray[Any, Any]
 
@@ -43,16 +56,16 @@ def open_message(
     options: tuple[int, int | None],
     family: int,
 ) -> Any:
-    """The object that a message holds.
+    """Return the object of a message.
 
     Parameters
     ----------
     path, identity, generation, token
         See `sharray.storage.messages.inbox.receive`.
     sizes : tuple of int or SharedArray
-        Bytes of each part in the file; of one that is shared anyway, its array.
+        Bytes of each part in the file; the array itself for a shared one.
     pickled : bytes or None
-        The rest of the message; None: it is the last part.
+        The rest of the message; None if it is the last part.
     options : (int, int or None)
         `Options` of the sender.
     family : int
@@ -61,11 +74,12 @@ def open_message(
     Raises
     ------
     HandleError
-        It is no message.
+        It is not a message of this library.
     MessageError
         Its memory is gone or too short, or it was opened before.
     """
     with interrupts.deferred():
+        # First: arguments that are no message must neither install nor take anything.
         _check(path, identity, generation, token, sizes)
         _answer_alike(options, family)
         own = [size for size in sizes if isinstance(size, int)]
@@ -79,24 +93,24 @@ def open_message(
     try:
         return load(whole, parts)
     except EOFError as error:
-        # multiprocessing.Pool takes that for the end of its pipe, and waits.
+        # multiprocessing.Pool would take EOFError for the end of its pipe, and wait.
         text = f"a message ends too early ({error}); send it again"
         raise MessageError(text, path) from error
 
 
 def _in_order(sizes: tuple[int | AnyArray, ...], found: list[Any]) -> list[Any]:
-    """All parts: those in the file, and shared arrays between them."""
+    """Return all parts: those in the file, and shared arrays between them."""
     own = iter(found)
     return [next(own) if isinstance(size, int) else size for size in sizes]
 
 
-# What each message begins with, behind its protocol and the length of its frame.
+# The first bytes of each message, after its protocol and the length of its frame.
 _BEGIN = slice(11, 60)
 _NAME = pickle.dumps(open_message, 5)[11:-2]
 
 
 def is_message(data: Any) -> bool:
-    """Whether bytes are a message whose arrays are in shared memory."""
+    """Return whether bytes are a message whose arrays are in shared memory."""
     view = memoryview(data)
     if view.nbytes <= _BEGIN.stop:
         return False
@@ -104,31 +118,31 @@ def is_message(data: Any) -> bool:
 
 
 def take_values(data: Any) -> tuple[bytes | None, list[Any]]:
-    """The pickle and the parts of a message, copied, without unpickling any object.
+    """Return copies of the pickle and the parts of a message; unpickle no object.
 
     Parameters
     ----------
     data : bytes
-        For which `is_message` holds.
+        A message, for which `is_message` is true.
 
     Returns
     -------
     pickled : bytes or None
-        None: it is the last part.
+        None if it is the last part.
     parts : list of bytearray or SharedArray
-        All of them.
+        All parts.
 
     Raises
     ------
     HandleError, MessageError
-        As of `open_message`.
+        See `open_message`.
     """
     path, identity, generation, token, sizes, pickled, *_ = _Unopened(
         io.BytesIO(data)
     ).load()
     _check(path, identity, generation, token, sizes)
     places = places_of([size for size in sizes if isinstance(size, int)])
-    # Whoever has the bytes can send them on once more: nothing may be lost.
+    # Not interruptible: the program keeps the bytes, and may send them on once more.
     found = inbox.receive_copy(
         path, identity, generation, token, places, interruptible=False
     )
@@ -136,7 +150,7 @@ def take_values(data: Any) -> tuple[bytes | None, list[Any]]:
 
 
 class _Unopened(pickle.Unpickler):
-    """Gives what a message would open instead of opening it."""
+    """Returns the arguments of `open_message` instead of opening a message."""
 
     def find_class(self, module: str, name: str) -> Any:
         found = super().find_class(module, name)
@@ -148,8 +162,8 @@ def _arguments(*arguments: Any) -> Any:
 
 
 def _check(path: Any, identity: Any, generation: Any, token: Any, sizes: Any) -> None:
-    """Refuse what no message says, before anything is taken."""
-    # What was found is not printed: it may be anything, and of any size.
+    """Refuse arguments that no message has, before anything is taken."""
+    # Do not print the value: it may be any object, of any size.
     if type(path) is not str or not path.startswith("/") or len(path) > _LONGEST_PATH:
         problem = "an absolute path"
     elif type(identity) is not bytes or len(identity) != IDENTITY_SIZE:
@@ -170,13 +184,13 @@ def _is_size(size: Any) -> bool:
 
 
 def _hold(incoming: Incoming, places: Places) -> list[memoryview]:
-    """The parts where they are; the sender has them back when nothing uses them."""
+    """Return the parts in place; the file is free when nothing uses them any more."""
     segment = incoming.segment
     first, end = segment.data_range
     memory: Any = np.ndarray.__new__(
         Received, (end - first,), np.uint8, segment.mapping, first
     )
-    # Not of the memory itself; see `sharray.array.root.root_of`.
+    # Watch a guard instead of the memory itself: see `sharray.array.root.root_of`.
     memory._guard = np.empty(0, np.uint8)
     incoming.free_with(memory._guard)
     view = memoryview(memory)
@@ -184,14 +198,14 @@ def _hold(incoming: Incoming, places: Places) -> list[memoryview]:
 
 
 def open_inline(pickled: bytes, parts: list[Any]) -> Any:
-    """The object of a message for which there was no shared memory."""
+    """Return the object of a message for which there was no shared memory."""
     return load(pickled, parts)
 
 
 def _answer_alike(options: tuple[int, int | None], family: int) -> None:
-    """Have a worker that was never told send as it is sent to."""
+    """Make an unconfigured worker reply the way it was contacted."""
     if not State.decided:
-        # It may import an executor's modules. A process that has changed its user may
-        # not be able to, and pickles as before.
+        # This may import an executor's modules. A process that has changed its user may
+        # fail to import them, and still pickles then.
         with suppress(ImportError, OSError):
             Joining.join(Options(*options), family)

@@ -1,4 +1,4 @@
-"""Writing messages: from an object to the bytes for the pipe.
+"""Write messages: from an object to the bytes for the pipe.
 
 ::
 
@@ -6,10 +6,10 @@
                                 |                                       |
                                 +---------- signals deferred -----------+
 
-Signals are deferred from the claim of the file to the end of the delivery, so that
-Ctrl-C finds either no message, or one that somebody is responsible for. Only while
-large arrays are copied, they are let in; a file whose message does not leave then is
-free again. `delivering` says what comes next.
+Signals are deferred from the claim of the file to the end of the delivery. So Ctrl-C
+finds either no message, or one that has an owner who sends or recalls it. Signals are
+let in only while large arrays are copied; an interrupt there frees the file again.
+`delivering` describes the next steps.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from .delivering import Message
 from .packing import Part, copy_parts, room_for, writable_bytes
 from .receiving import open_inline, open_message
 
-# A shorter pickle goes through the pipe even if the arrays do not.
+# A shorter pickle goes through the pipe even if the arrays go through a file.
 _SHORT = 4096
-# Copying less takes less than a millisecond; letting signals in, 2 us.
+# Copying less takes less than a millisecond. Letting signals in takes 2 us.
 _TAKES_LONG = 1 << 20
 
 
 class _Call:
-    """Pickles as the call of a function, which unpickling makes."""
+    """An object that pickles as a call of a function, which unpickling makes."""
 
     __slots__ = ("_arguments", "_function")
 
@@ -55,7 +55,7 @@ Collector = Callable[[io.BytesIO, Sources], Any]
 
 
 def _keep(_: Message) -> None:
-    """Leave it to the caller to send a message."""
+    """Do nothing: the caller sends the message."""
 
 
 def write(
@@ -66,21 +66,21 @@ def write(
     to_strangers: bool = False,
     collector: Collector | None = None,
 ) -> Message:
-    """Pickle an object; its arrays go to shared memory if that is worth it.
+    """Pickle an object; copy its arrays to shared memory if they are large enough.
 
     Parameters
     ----------
     obj : object
-        What multiprocessing can pickle.
+        Any object that multiprocessing can pickle.
     options : Options
-        From which size on, and how much memory.
+        The threshold and the budget.
     deliver : callable
-        Is called with the message before an interrupt can lose it.
+        Called with the message, before an interrupt can lose it.
     to_strangers : bool
         Whether the receiver may outlive this process without being its parent.
     collector : callable
-        See `sharray.passing.wire.collecting.collector_of`; that of multiprocessing
-        without.
+        From `sharray.passing.wire.collecting.collector_of`; by default that of
+        multiprocessing's pickler.
     """
     file = io.BytesIO()
     sources = Sources(options.threshold)
@@ -93,10 +93,11 @@ def write(
         return message
     pickled = whole if parts and len(whole) < _SHORT else None
     if pickled is None:
-        # Bytes, strings, many small arrays, classes that pickle arrays by themselves.
+        # The pickle is large: bytes, strings, many small arrays, or classes that pickle
+        # arrays themselves.
         parts.append(memoryview(whole))
-    # Up to the delivery: a signal in between would leave a file IN_FLIGHT whose message
-    # nobody sends or recalls, so that no other message could use it.
+    # Deferred up to the delivery. A signal in between would leave a file IN_FLIGHT
+    # whose message nobody sends or recalls, and no other message could use it.
     with interrupts.deferred():
         in_memory = _in_memory(parts, pickled, options, to_strangers)
         if in_memory is not None:
@@ -110,9 +111,9 @@ def write(
 def _in_memory(
     parts: list[Part], pickled: bytes | None, options: Options, to_strangers: bool
 ) -> Message | None:
-    """A message whose parts are in shared memory; the pickle is the last if None.
+    """Return a message whose parts are in shared memory; None if there is no memory.
 
-    None if there is no memory for them.
+    If `pickled` is None, the pickle is the last part.
     """
     copied = [part for part in parts if not isinstance(part, SharedArray)]
     if not copied:
@@ -121,7 +122,7 @@ def _in_memory(
     try:
         nbytes = sum(room_for(p.nbytes) for p in copied)
         outgoing = outbox.take(nbytes, options.budget)
-        if outgoing is None:  # a queue that is not read: the pipe holds the sender up
+        if outgoing is None:  # nobody reads the queue: the pipe makes the sender wait
             return None
         segment = outgoing.segment
         if nbytes < _TAKES_LONG:
@@ -130,8 +131,8 @@ def _in_memory(
         else:
             with interrupts.allowed():
                 copy_parts(copied, segment.mapping, segment.data_range[0])
-        # After the copy: others take the data of a file that is IN_FLIGHT, and would
-        # take half of it. Before the pickle, which names the token.
+        # After the copy: a receiver may read a file that is IN_FLIGHT, and would get
+        # incomplete data. Before the pickle, which contains the token.
         token = outgoing.send(to_strangers=to_strangers)
         if token is None:
             return None
@@ -148,7 +149,8 @@ def _in_memory(
         )
         return Message(pickle.dumps(call, 5), outgoing)
     except (OSError, ImportError, SharrayError) as error:
-        # No descriptor, no room, or another user than the one who has imported this.
+        # No descriptor, no memory, or the process has changed its user and cannot
+        # import.
         if outgoing is not None:
             outgoing.recall()
         _warn_once(error)
@@ -160,9 +162,9 @@ def _in_memory(
 
 
 def without_memory(parts: list[Part], pickled: bytes | None) -> bytes:
-    """The same message, all of it in the pipe.
+    """Return the bytes of a message that goes through the pipe with all its parts.
 
-    Not the object pickled once more: what its classes do then may be done only once.
+    The object is not pickled again: its classes may allow that only once.
     """
     if pickled is None:
         *parts, whole = parts
@@ -181,14 +183,15 @@ def _warn_once(error: Exception) -> None:
         return
     State.warned = True
     text = (
-        f"sharray: no shared memory for a message ({error}), so it is pickled into the "
-        "pipe as without sharray, slower; drop received arrays that are not needed, "
-        "read what queues hold, give sharray.install a larger budget"
+        f"sharray: no shared memory for a message ({error}), so it is pickled through "
+        "the pipe, which is slower; drop received arrays that are not needed, read the "
+        "messages in queues, or call sharray.install with a larger budget"
     )
     if isinstance(error, NoSpaceError):
-        text += ", or the RAM disk more room (mount -o remount,size=... /dev/shm)"
+        text += ", or enlarge the RAM disk (mount -o remount,size=... /dev/shm)"
     try:
         warnings.warn(text, RuntimeWarning, stacklevel=4)
     except RuntimeWarning:
-        # Warnings are errors here, but in a queue's thread one would lose the message.
+        # The program turns warnings into errors. In the thread of a queue, an error
+        # would lose the message.
         print(text, file=sys.stderr)
