@@ -1,20 +1,20 @@
 """Atomic operations on elements of arrays, from Python and from numba kernels.
 
-While one process changes an element so, no other one can come in between: nothing
-is lost when many add to the same element. The arrays may be shared or not, of
-integers of 8, 16, 32 or 64 bits, float32 or float64, of any layout, and fields of
-structured arrays, if they are aligned: ``atomic.add(records["count"], i, 1)``.
+An atomic operation is a single step for all other processes and threads. So no update
+is lost if many add to the same element. Arrays may be shared or private, of any layout,
+with integers of 8, 16, 32 or 64 bits, float32 or float64. A field of a structured array
+works too, if it is aligned: ``atomic.add(records["count"], i, 1)``.
 
-An index is an integer, or a tuple of one for each dimension; negative ones count
-from the end, and others than there are raise IndexError, in kernels as well.
-Functions that change an element return what it was before, from Python as the NumPy
-scalar that ``array[index]`` would have been.
+An index is an integer, or a tuple with an integer for each dimension. Negative indices
+count from the end. An index out of bounds raises IndexError, in kernels as well.
+Functions that change an element return its old value. In Python, that is the NumPy
+scalar ``array[index]``.
 
-All operations are sequentially consistent: every process sees all of them in one
-order, and what was written to other elements before one of them is seen by those
-that see its effect. Ordinary reads and writes promise none of that.
+All operations are sequentially consistent: all processes see them in the same order. A
+process that sees the effect of an operation also sees all earlier stores of the process
+that made it. Ordinary reads and writes guarantee neither.
 
-The first call of each kind compiles it, which takes some milliseconds.
+The first call of each operation compiles it, which takes some milliseconds.
 """
 
 from __future__ import annotations
@@ -39,35 +39,35 @@ __all__ = [
 
 
 def add(array: Array, index: Index, value: Any) -> Any:
-    """Add to an element; integers wrap around, as NumPy's do.
+    """Add to an element; integers wrap around, like NumPy's.
 
     Parameters
     ----------
     array : ndarray
         A writable array.
     index : int or tuple of int
-        Of the element.
+        Index of the element.
     value : int or float
-        What to add. In kernels an integer is converted to the dtype of the array
-        as in an assignment.
+        The number to add. Kernels convert an integer to the dtype of the array, like
+        an assignment.
 
     Returns
     -------
     scalar
-        The element before.
+        The old value of the element.
 
     Raises
     ------
     TypeError
-        The array has elements of another kind, or the value is none of them;
-        in kernels it is numba's ``TypingError``, when they are compiled.
+        The dtype of the array is not supported, or the value does not fit its kind. In
+        kernels this is numba's ``TypingError``, raised when they are compiled.
     ValueError
         The array is read-only (in kernels a ``TypingError``), or the element is
         not aligned.
     IndexError
-        There is no such element.
+        The index is out of bounds.
     OverflowError
-        The value does not fit into an element.
+        The value is out of range for the dtype.
 
     Examples
     --------
@@ -97,10 +97,10 @@ def sub(array: Array, index: Index, value: Any) -> Any:
 
 
 def min(array: Array, index: Index, value: Any) -> Any:
-    """Replace an element by a smaller value; see `add` for the parameters.
+    """Replace an element by `value` if that is smaller; see `add` for the parameters.
 
-    A number is smaller than NaN, as for `numpy.fmin`; which of 0.0 and -0.0 is
-    smaller is not defined.
+    A number is smaller than NaN, as for `numpy.fmin`. The order of 0.0 and -0.0 is
+    undefined.
 
     Examples
     --------
@@ -114,10 +114,10 @@ def min(array: Array, index: Index, value: Any) -> Any:
 
 
 def max(array: Array, index: Index, value: Any) -> Any:
-    """Replace an element by a larger value; see `add` for the parameters.
+    """Replace an element by `value` if that is larger; see `add` for the parameters.
 
-    A number is larger than NaN, as for `numpy.fmax`; which of 0.0 and -0.0 is
-    larger is not defined.
+    A number is larger than NaN, as for `numpy.fmax`. The order of 0.0 and -0.0 is
+    undefined.
 
     Examples
     --------
@@ -131,7 +131,7 @@ def max(array: Array, index: Index, value: Any) -> Any:
 
 
 def and_(array: Array, index: Index, value: Any) -> Any:
-    """Keep those bits of an integer that `value` has as well; see `add`.
+    """Clear the bits of an integer that are not set in `value`; see `add`.
 
     Examples
     --------
@@ -145,7 +145,7 @@ def and_(array: Array, index: Index, value: Any) -> Any:
 
 
 def or_(array: Array, index: Index, value: Any) -> Any:
-    """Set the bits of an integer that `value` has; see `add`.
+    """Set the bits of an integer that are set in `value`; see `add`.
 
     Examples
     --------
@@ -159,7 +159,7 @@ def or_(array: Array, index: Index, value: Any) -> Any:
 
 
 def xor(array: Array, index: Index, value: Any) -> Any:
-    """Flip the bits of an integer that `value` has; see `add`.
+    """Flip the bits of an integer that are set in `value`; see `add`.
 
     Examples
     --------
@@ -173,7 +173,7 @@ def xor(array: Array, index: Index, value: Any) -> Any:
 
 
 def exchange(array: Array, index: Index, value: Any) -> Any:
-    """Replace an element, and return what it was; see `add` for the parameters.
+    """Replace an element, and return its old value; see `add` for the parameters.
 
     Examples
     --------
@@ -189,37 +189,37 @@ def exchange(array: Array, index: Index, value: Any) -> Any:
 def compare_exchange(
     array: Array, index: Index, expected: Any, desired: Any
 ) -> tuple[Any, bool]:
-    """Replace an element if it is what is expected.
+    """Replace an element if it has the expected value.
 
-    Bits are compared, not numbers: a NaN is equal to the same NaN, and 0.0 is not
-    equal to -0.0. So a loop that expects what it has loaded comes to an end.
+    The bits are compared, not the numbers: a NaN equals the same NaN, and 0.0 does not
+    equal -0.0. So a loop ends that expects the value that it has loaded.
 
     Parameters
     ----------
     array : ndarray
         A writable array.
     index : int or tuple of int
-        Of the element.
+        Index of the element.
     expected : int or float
-        What the element must be.
+        The value that the element must have.
     desired : int or float
-        What it is to be.
+        The new value.
 
     Returns
     -------
     old : scalar
-        The element before.
+        The old value of the element.
     replaced : bool
-        Whether that was the expected one.
+        Whether the old value was the expected one.
 
     Raises
     ------
     TypeError, ValueError, IndexError, OverflowError
-        As of `add`.
+        See `add`.
 
     Examples
     --------
-    A lock, free if 0, for which every party has a number of its own:
+    A lock, free if 0, for which every party has its own number:
 
     >>> import sharray as sh
     >>> from sharray import atomic
@@ -236,8 +236,8 @@ def compare_exchange(
 def load(array: Array, index: Index) -> Any:
     """Read an element that others write.
 
-    An element that a loop waits for must be read so. In a kernel, the compiler
-    reads ``while flags[0] == 0: pass`` but once, before the loop, which then never
+    Use it for an element that a loop waits for. In a kernel, the compiler may read the
+    flag of ``while flags[0] == 0: pass`` only once, before the loop, which then never
     ends.
 
     Parameters
@@ -245,17 +245,17 @@ def load(array: Array, index: Index) -> Any:
     array : ndarray
         An array; it may be read-only.
     index : int or tuple of int
-        Of the element.
+        Index of the element.
 
     Returns
     -------
     scalar
-        The element.
+        The value of the element.
 
     Raises
     ------
     TypeError, ValueError, IndexError
-        As of `add`.
+        See `add`.
 
     Examples
     --------
@@ -268,21 +268,21 @@ def load(array: Array, index: Index) -> Any:
 
 
 def store(array: Array, index: Index, value: Any) -> None:
-    """Write an element that others read, after all that was written before.
+    """Write an element that others read, after all earlier stores.
 
     Parameters
     ----------
     array : ndarray
         A writable array.
     index : int or tuple of int
-        Of the element.
+        Index of the element.
     value : int or float
-        What it is to be.
+        The new value.
 
     Raises
     ------
     TypeError, ValueError, IndexError, OverflowError
-        As of `add`.
+        See `add`.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Atomic operations called from Python: arguments checked, machine code called."""
+"""Atomic operations called from Python: check arguments, and call machine code."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def operate(operation: str, array: Array, index: Index, *values: Any) -> Array:
     array : ndarray
         The array.
     index : int or tuple of int
-        Of the element, an integer for each dimension.
+        Index of the element, an integer for each dimension.
     *values : int or float
-        What the operation takes.
+        The values that the operation takes.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def _machine_function(operation: str, kind: str, nbytes: int) -> Operation:
 
 
 def check_array(operation: str, array: Array) -> None:
-    """Refuse an array whose elements `operation` does not work on."""
+    """Refuse an array whose elements `operation` does not support."""
     known = ON_ELEMENTS[operation]
     if not isinstance(array, np.ndarray):
         raise TypeError(
@@ -76,20 +76,20 @@ def check_array(operation: str, array: Array) -> None:
         )
     if known.writes and not array.flags.writeable:
         raise ValueError(
-            f"{operation}: expected an array that may be written, got a read-only "
-            "one; open it with mode='r+'"
+            f"{operation}: expected a writable array, got a read-only one; open it "
+            "with mode='r+'"
         )
 
 
 def address_of(operation: str, array: Array, index: Index) -> int:
-    """Where an element is, which must be aligned for atomic operations."""
+    """Return the address of an element; refuse one that is not aligned."""
     indices = index if isinstance(index, tuple) else (index,)
     if len(indices) != array.ndim:
         raise IndexError(
             f"{operation}: expected {array.ndim} indices, one for each dimension, "
-            f"got {len(indices)}"
+            f"got {len(indices)}; pass a tuple of integers"
         )
-    # An ellipsis asks for the element as an array, which has an address.
+    # With an ellipsis, the result is an array, which has an address.
     key: Any = (*map(operator.index, indices), ...)
     address = _address(np.asarray(array)[key])
     if address % array.itemsize:
@@ -98,13 +98,13 @@ def address_of(operation: str, array: Array, index: Index) -> int:
 
 
 def _address(array: Array) -> int:
-    if array.flags.writeable:  # takes a tenth of the time of what follows
+    if array.flags.writeable:  # ten times faster than `array.ctypes`
         return ctypes.addressof(ctypes.c_char.from_buffer(array.data))
     return int(array.ctypes.data)
 
 
 def misaligned(operation: str) -> str:
-    """What is wrong with an element that no processor changes in one step."""
+    """Return the error text for an element that is not aligned."""
     return (
         f"{operation}: expected an element whose address is a multiple of its size, "
         "got one that is not aligned; make structured dtypes with align=True"
@@ -112,7 +112,7 @@ def misaligned(operation: str) -> str:
 
 
 def _as_element(operation: str, value: Any, dtype: np.dtype[Any]) -> Any:
-    """A value as NumPy would store it, but never cut off or wrapped around."""
+    """Return a value for NumPy to store; refuse one that it would truncate."""
     if dtype.kind == "f":
         if isinstance(value, (int, float, np.integer, np.floating, np.bool_)):
             return value

@@ -13,13 +13,13 @@ from llvmlite import ir
 
 from .atomic_operations import OPERATIONS
 
-# Not weaker: the bell of a team, and its gate, have each side write one word and then
-# read the other's. With acquire and release alone, both may read the old ones.
+# Nothing weaker. At the bell and the gate of a team, each side writes one word and then
+# reads the other's. With acquire and release alone, both may read old values.
 _ORDER = "seq_cst"
 
 
 def scalar_type(kind: str, nbytes: int) -> ir.Type:
-    """LLVM's type of an element of this kind (i, u, f) and size."""
+    """Return LLVM's type of an element of this kind (i, u, f) and size."""
     if kind == "f":
         return ir.FloatType() if nbytes == 4 else ir.DoubleType()
     return ir.IntType(8 * nbytes)
@@ -33,26 +33,26 @@ def emit(
     Parameters
     ----------
     builder : llvmlite.ir.IRBuilder
-        Where to append.
+        The builder to append to.
     operation : str
         Name of a function of `sharray.native.atomic`.
     kind : {'i', 'u', 'f'}
-        Of the element.
+        Kind of the element.
     pointer : llvmlite.ir.Value
-        To a scalar in memory, aligned to its size.
+        Pointer to a scalar in memory, aligned to its size.
     values : sequence of llvmlite.ir.Value
-        Of the element's type.
+        Values of the element's type.
 
     Returns
     -------
     tuple of llvmlite.ir.Value
-        The old value; for ``compare_exchange`` also whether it was replaced;
-        nothing for ``store``.
+        The old value; for ``compare_exchange`` also whether it was replaced; empty
+        for ``store``.
     """
     instruction = OPERATIONS[operation].instructions.get(kind)
     if instruction is not None:
         return (builder.atomic_rmw(instruction, pointer, values[0], _ORDER),)
-    # The others know no reals: take them as integers of the same bits.
+    # Other instructions do not take reals: use integers with the same bits.
     real = pointer.type.pointee
     nbytes = 4 if isinstance(real, ir.FloatType) else 8
     if kind == "f":

@@ -1,8 +1,7 @@
-"""Atomic operations for Python: one tiny machine function each, made by LLVM.
+"""Atomic operations for Python, each as a small function of machine code.
 
-Nothing in NumPy or in the standard library is atomic across processes. With
-llvmlite alone, a function takes some milliseconds to compile, and numba, which
-takes half a second to import, is not needed.
+Nothing in NumPy or in the standard library is atomic across processes. llvmlite alone
+compiles a function in some milliseconds. Importing numba would take half a second.
 """
 
 from __future__ import annotations
@@ -17,37 +16,37 @@ from llvmlite import binding, ir
 from ..system import interrupts
 from . import atomic_ir
 
-# The address of the element, and of cells [old, value, desired] of its type.
+# Takes the addresses of the element, and of cells [old, value, desired] of its type.
 Operation = Callable[[int, int], None]
 
-# PYFUNCTYPE keeps the GIL: letting go of it would take longer than the operation.
+# PYFUNCTYPE keeps the GIL: releasing it would take longer than the operation.
 _SIGNATURE = ctypes.PYFUNCTYPE(None, ctypes.c_ssize_t, ctypes.c_ssize_t)
 # Machine code lives as long as its engine.
 _engines: list[Any] = []
 
 
 def compile_operation(operation: str, kind: str, nbytes: int) -> Operation:
-    """Make the machine function of an operation on elements of a type.
+    """Compile an operation on elements of a type.
 
     Parameters
     ----------
     operation : str
         Name of a function of `sharray.native.atomic`.
     kind : {'i', 'u', 'f'}
-        Of the elements.
+        Kind of the elements.
     nbytes : int
-        Their size.
+        Size of the elements.
     """
     name = f"{operation}_{kind}{nbytes}"
     with interrupts.deferred():  # see `sharray.native.machine_code.host`
-        # Kept before anybody gets the address: the code ends with its engine.
+        # Keep the engine before the address is returned: the code ends with it.
         engine = _compile(str(_module(name, operation, kind, nbytes)))
         _engines.append(engine)
         return _SIGNATURE(engine.get_function_address(name))
 
 
 def _module(name: str, operation: str, kind: str, nbytes: int) -> ir.Module:
-    """What the machine function does, in LLVM's language."""
+    """Return the function in LLVM's intermediate representation."""
     module = ir.Module(name)
     word = ir.IntType(8 * ctypes.sizeof(ctypes.c_ssize_t))
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), [word, word]), name)
@@ -65,8 +64,8 @@ def _module(name: str, operation: str, kind: str, nbytes: int) -> ir.Module:
 
 
 def _compile(source: str) -> Any:
-    """Machine code for this machine."""
-    # Up to llvmlite 0.44 it had to be called, later ones refuse.
+    """Compile for this machine; return the engine with the code."""
+    # Needed up to llvmlite 0.44; later versions raise an error.
     with contextlib.suppress(RuntimeError):
         binding.initialize()
     binding.initialize_native_target()

@@ -1,10 +1,10 @@
-"""The table of atomic operations: what each takes, and on which elements it works.
+"""The table of atomic operations, with their arguments and elements.
 
 Calls from Python (`sharray.native.atomic_elements`) and kernels
-(`sharray.kernels.numba.atomic_typing`) both go by it. A new operation is a line here, a
-function in `sharray.native.atomic`, and its instruction in `sharray.native.atomic_ir`
-if it is not an update. A new kind of element is a line of `SIZES`, and its type and
-instructions in `sharray.native.atomic_ir`.
+(`sharray.kernels.numba.atomic_typing`) both use it. To add an operation, add a line
+here, a function in `sharray.native.atomic`, and its instruction in
+`sharray.native.atomic_ir` if it is not an update. To add a kind of element, add a line
+to `SIZES`, and its type and instructions in `sharray.native.atomic_ir`.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ class Operation(NamedTuple):
     Attributes
     ----------
     values : int
-        How many values it takes.
+        Number of values that it takes.
     instructions : dict
-        The instruction of LLVM's ``atomicrmw`` for each kind of element, if it is one.
+        The operation of LLVM's ``atomicrmw`` for each kind of element, if it is one.
     writes : bool
         Whether the array must be writable.
     kinds : str
         The kinds of elements.
     sizes : tuple of int, optional
-        Bytes of an element; all that `SIZES` has if not given.
+        Bytes of an element; by default all in `SIZES`.
     elements : str
-        The same for messages.
+        The elements in words, for messages.
     """
 
     values: int
@@ -45,7 +45,7 @@ class Operation(NamedTuple):
     elements: str = _NUMBERS
 
     def takes(self, kind: str, nbytes: int) -> bool:
-        """Tell whether there is this operation on elements of a kind and size."""
+        """Return whether the operation supports elements of a kind and size."""
         sizes = SIZES.get(kind, ()) if self.sizes is None else self.sizes
         return kind in self.kinds and nbytes in sizes
 
@@ -73,5 +73,5 @@ OPERATIONS = {
     "or_": _update("or", "or"),
     "xor": _update("xor", "xor"),
 }
-# All that look for an element.
+# All operations on an element.
 ON_ELEMENTS = {**OPERATIONS, "futex_wait": _WAIT, "futex_wake": _WAIT}

@@ -1,4 +1,4 @@
-"""Calling machine code by its address, in Python and in kernels alike."""
+"""Calls of machine code by its address, for Python and for `sharray.native.words`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from .machine_code import ENTRY_TYPE
 
 
 def address_of(words: np.ndarray[Any, Any], index: int) -> int:
-    """The address of an element of an array of one dimension."""
+    """Return the address of an element of an array of one dimension."""
     return int(words[index:].ctypes.data)
 
 
 def call_entry(
     entry: int, slots: int, bases: int, begin: int, end: int, out: int, error: int
 ) -> int:
-    """Call the entry of a kernel, all by addresses: see `ENTRY_TYPE`."""
+    """Call the entry of a kernel, an `ENTRY_TYPE`, and return its status."""
     return int(ENTRY_TYPE(entry)(slots, bases, begin, end, out, error))

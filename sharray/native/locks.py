@@ -1,7 +1,7 @@
-"""The locks of this package, which a fork leaves free in the child.
+"""Locks for compiling and loading, which are free in a forked child.
 
-Another thread may hold one when a process forks. It does not exist in the child, so
-nobody there would ever release it.
+Another thread may hold a lock when a process forks. That thread does not exist in the
+child, so the lock would never be released there.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import os
 import threading
 from contextlib import AbstractContextManager
 
-# Reentrant: garbage collection may run a __del__ that calls a kernel for the first
-# time, in the thread that is compiling. It would wait for itself.
+# Reentrant: while a thread compiles, garbage collection may run a __del__ in it that
+# calls a kernel for the first time. With a plain lock, it would wait for itself.
 _compiling = threading.RLock()
 _loading = threading.RLock()
 
@@ -30,8 +30,8 @@ def loading() -> AbstractContextManager[bool]:
 
 
 def _renew_after_fork() -> None:
-    # An at-fork handler runs no finalizer of anything but these plain locks: compiled
-    # code would wait here for LLVM's lock, which another thread may have held.
+    # An at-fork handler must drop plain locks only. Dropping compiled code would wait
+    # for LLVM's lock, which another thread of the parent may have held.
     global _compiling, _loading
     _compiling = threading.RLock()
     _loading = threading.RLock()

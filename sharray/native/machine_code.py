@@ -1,8 +1,8 @@
-"""Machine code that travels: an object file, and how another process loads it.
+"""Machine code that travels: object files, and loading them in another process.
 
 Loading needs llvmlite, but not numba: 0.07 s instead of 0.3, and no compilation. Code
-of numba calls helpers in two of its extension modules, besides the C library. These can
-be loaded without the rest of it.
+of numba calls the C library, and helpers in two of numba's extension modules. These can
+be loaded without the rest of numba.
 
 ::
 
@@ -25,21 +25,21 @@ The object file takes one of three ways: through the socket of a team, in the pi
 a kernel, or not at all. Code with addresses of its process, or with objects that cannot
 be pickled, does not travel. Workers compile it from the source then.
 
-Nothing of this is shared memory. `MachineCode` is a value, and each process has an LLVM
-engine of its own, which nothing but `load` changes, under `locks.loading`.
+None of this is in shared memory. `MachineCode` is a value. Each process has its own
+LLVM engine, which only `load` changes, under `locks.loading`.
 
 Invariants
 
-- No two object files define the same symbol: their names hold a number that is used
-  once. The linker would bind a second definition to the first.
-- LLVM never looks for a symbol by itself. It ends the process if it does not find one,
-  so all are looked up before.
+- No two object files define the same symbol: the names contain a unique number. The
+  linker would bind a second definition to the first.
+- LLVM never has to search for a symbol, since it ends the process if one is missing.
+  All symbols are looked up before.
 - An address leaves `load` only after step 4. Code that is called before would follow a
   null pointer to its constants.
 
-A process that is killed while it loads leaves nothing. The next worker in its place
-knows no program, and gets the code again. An exception in steps 2 to 4 leaves the
-object file in the engine, where nobody calls it.
+A process that is killed while it loads leaves nothing. The worker that replaces it has
+no programs, and gets the code again. An exception in steps 2 to 4 leaves the object
+file in the engine, where nobody calls it.
 """
 
 from __future__ import annotations
@@ -81,17 +81,17 @@ class RangeLoop(NamedTuple):
     Attributes
     ----------
     counting : MachineCode or None
-        A kernel of the same arguments that returns how many iterations there are; -1 if
-        the loop is not reached.
+        A kernel of the same arguments that returns the number of iterations; -1 if the
+        loop is not reached.
     is_plain : bool
         Whether counting ends at once, and cannot crash.
     refusal : str
-        Why a team cannot split it; empty if it can.
+        The reason why a team cannot split it; empty if it can.
     repeats : str
-        What several parts would repeat; empty if nothing.
+        The effect that several parts would repeat; empty if none.
     apart : tuple of (int, int, str)
-        Positions of two arguments, and what several parts would repeat if these
-        overlapped in memory.
+        Positions of two arguments, and the effect that several parts would repeat if
+        these overlap in memory.
     """
 
     counting: MachineCode | None
@@ -107,18 +107,18 @@ class MachineCode(NamedTuple):
     Attributes
     ----------
     entry, merge : str
-        Their symbols: `ENTRY_TYPE`, which runs the kernel, and `MERGE_TYPE`, which
-        combines two of its values; the latter is empty if there is none. No other
-        object file has the same symbols.
+        Their symbols. The entry, an `ENTRY_TYPE`, runs the kernel. The merge, a
+        `MERGE_TYPE`, combines two of its values; its symbol is empty if there is none.
+        No other object file has the same symbols.
     content : bytes
         The object file.
     target : str
         The processor that it is for, from `host`.
     environments : tuple of (str, bytes)
-        Symbols of variables that are to point to an environment of numba's, and the
-        pickled list of the Python objects in it.
+        Symbol of a variable that must point to an environment of numba's, and the
+        pickled list of the Python objects in it; for each environment.
     loop : RangeLoop, optional
-        The loop that a team splits, if it has one.
+        The loop that a team splits, if there is one.
     """
 
     entry: str
@@ -131,17 +131,17 @@ class MachineCode(NamedTuple):
 
 @functools.cache
 def host() -> str:
-    """The processor of this machine, with all that it can do."""
+    """Return the processor of this machine, with all its features."""
     import llvmlite.binding as llvm
 
-    # llvmlite's own lock stays locked if an interrupt comes right after its `acquire`.
+    # An interrupt right after the `acquire` of llvmlite's lock would leave it locked.
     with interrupts.deferred():
         features = llvm.get_host_cpu_features().flatten()
         return " ".join([llvm.get_process_triple(), llvm.get_host_cpu_name(), features])
 
 
 def why_not_loadable(code: MachineCode) -> str:
-    """Why this process cannot load some machine code; empty if it can."""
+    """Return why this process cannot load some machine code; empty if it can."""
     if code.target != host():
         return "it was compiled for another processor"
     if not is_supported(code.content):
@@ -153,7 +153,7 @@ def why_not_loadable(code: MachineCode) -> str:
 
 
 def load(code: MachineCode) -> tuple[int, int]:
-    """Addresses of the two functions; 0 for one that is not there.
+    """Load machine code; return the addresses of entry and merge, 0 without a merge.
 
     Raises
     ------
@@ -163,19 +163,19 @@ def load(code: MachineCode) -> tuple[int, int]:
     import llvmlite.binding as llvm
 
     with locks.loading(), interrupts.deferred():
-        # Before LLVM sees it, which ends the process if a symbol is missing.
+        # Before LLVM gets it: LLVM ends the process if a symbol is missing.
         reason = why_not_loadable(code)
         if reason:
             raise KernelError(f"cannot load machine code: {reason}")
-        # LLVM asks these first. It would find other things by some names: see
-        # `find_symbol`.
+        # LLVM searches these addresses first. By itself, it would find another address
+        # for some names: see `find_symbol`.
         for name in undefined_symbols(code.content):
             llvm.add_symbol(name, find_symbol(name))
         engine = _engine()
         engine.add_object_file(llvm.ObjectFileRef.from_data(code.content))
         engine.finalize_object()
-        # After linking, when the variables have addresses; before anybody gets the
-        # entry.
+        # After linking, when the variables have addresses. Before the entry is
+        # returned, since it reads them.
         for symbol, constants in code.environments:
             variable = engine.get_global_value_address(symbol)
             ctypes.c_void_p.from_address(variable).value = _environment(constants)
@@ -187,7 +187,7 @@ def load(code: MachineCode) -> tuple[int, int]:
 def _engine() -> Any:
     import llvmlite.binding as llvm
 
-    # One engine for all code. Its own module is empty; object files are added to it.
+    # One engine for all code: an empty module, to which object files are added.
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     machine = llvm.Target.from_default_triple().create_target_machine()
@@ -195,9 +195,9 @@ def _engine() -> Any:
 
 
 def find_symbol(name: str) -> int | None:
-    """The address of what an object file means by a name, None if unknown."""
+    """Return the address of a symbol of an object file; None if unknown."""
     if name.startswith("PyExc_"):
-        # numba takes such a symbol for the object, C for a pointer to the object.
+        # For numba, this symbol is the object itself; for C, a pointer to the object.
         error = getattr(builtins, name.removeprefix("PyExc_"), None)
         return None if error is None else id(error)
     for prefix, module in _HELPERS.items():
@@ -213,37 +213,37 @@ def find_symbol(name: str) -> int | None:
     return None
 
 
-_kept: list[Any] = []  # machine code refers to them
+_kept: list[Any] = []  # environments that machine code refers to
 
 
 def _environment(constants: bytes) -> int:
-    """The address of a new environment, through which code finds Python objects."""
+    """Return the address of a new environment, where code finds its Python objects."""
     environment = _extension("_dynfunc").Environment({})
-    # Written by numba in this program or one that works for it, as the code was.
+    # The pickle comes from the process that sent the code, and is trusted like it.
     environment.consts.extend(pickle.loads(constants))
-    # For ever, like the code: there is no way to take an object file out of the engine.
+    # Keep it for ever, like the code: the engine cannot drop an object file.
     _kept.append(environment)
     return id(environment)
 
 
-# Prefixes of symbols, and the extension modules of numba that know them.
+# Prefixes of symbols, and the extension modules of numba that define them.
 _HELPERS = {"NRT_": "core.runtime._nrt_python", "numba_": "_helperlib"}
 
 
 @functools.cache
 def _libraries() -> list[ctypes.CDLL]:
     found = [ctypes.CDLL(None)]
-    with suppress(OSError):  # the interpreter may be linked without it
+    with suppress(OSError):  # libm may be part of the C library
         found.append(ctypes.CDLL("libm.so.6"))
     return found
 
 
 @functools.cache
 def _helpers(module: str) -> dict[str, int]:
-    """Addresses of an extension module's functions, by name."""
+    """Return the addresses of an extension module's functions, by name."""
     found = _extension(module)
     use_allocator = getattr(found, "memsys_use_cpython_allocator", None)
-    # Before any code that allocates is called: importing numba would have done it.
+    # Before any code allocates memory. Importing numba would do this.
     if use_allocator is not None:
         use_allocator()
     helpers: dict[str, int] = getattr(found, "c_helpers", {})
@@ -252,10 +252,10 @@ def _helpers(module: str) -> dict[str, int]:
 
 @functools.cache
 def _extension(module: str) -> Any:
-    """An extension module of numba, loaded from its file; None if there is none.
+    """Load an extension module of numba from its file; return None if it is missing.
 
-    Importing it would import numba. Loading it alone is possible because it does not
-    use the rest of numba.
+    Importing it would import numba. It can be loaded alone, since it does not use the
+    rest of numba.
     """
     path = _extension_file(module)
     if path is None:

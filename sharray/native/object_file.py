@@ -1,8 +1,8 @@
-"""What an object file needs: its undefined symbols.
+"""Undefined symbols of an object file, which it needs to be linked.
 
-ELF for 64 bits as in the System V ABI, chapter 4, and elf(5). LLVM would look
-the symbols up itself while it links, and end the process if one is missing; so
-they are looked at before.
+LLVM looks symbols up when it links, and ends the process if one is missing. So this
+module reads their names before, from ELF files for 64 bits: see chapter 4 of the
+System V ABI, and elf(5).
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ _UNDEFINED = 0  # SHN_UNDEF
 
 
 def is_supported(object_code: bytes) -> bool:
-    """Whether this platform's object files are of the kind read here."""
+    """Return whether an object file has the format that this module reads."""
     order = b"\x01" if sys.byteorder == "little" else b"\x02"
     return object_code.startswith(_MAGIC + order)
 
 
 def undefined_symbols(object_code: bytes) -> list[str]:
-    """Names that an object file uses and does not define.
+    """Return the names that an object file uses and does not define.
 
     Raises
     ------
     FormatError
-        It is no ELF file for 64 bits, or it is damaged.
+        It is not an ELF file for 64 bits, or it is damaged.
     """
     if not is_supported(object_code):
         raise FormatError("expected an ELF object file for 64 bits")

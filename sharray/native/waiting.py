@@ -1,6 +1,6 @@
-"""Waiting for other processes, in Python and in kernels alike.
+"""Functions that wait for other processes, for Python and for kernels.
 
-Kernels take what is here from `sharray.kernels.numba.waiting_typing`.
+`sharray.kernels.numba.waiting_typing` implements them for kernels.
 """
 
 from __future__ import annotations
@@ -20,46 +20,46 @@ def futex_wait(array: Array, index: Index, expected: int, timeout_ns: int) -> bo
     Parameters
     ----------
     array : ndarray
-        Of int32 or int64.
+        Array of int32 or int64.
     index : int or tuple of int
-        Of the element.
+        Index of the element.
     expected : int
-        What the caller has found there.
+        The value that the caller has read there.
     timeout_ns : int
-        How long at most, nanoseconds; negative is forever.
+        Longest time to sleep, in nanoseconds; negative for no limit.
 
     Returns
     -------
     bool
-        False if the time is over. After True, look whether anything has changed:
-        a signal ends the sleep as well.
+        False after a timeout. After True, read the element again: a signal ends the
+        sleep as well.
     """
     address = _address("futex_wait", array, index)
     return futex.wait(address, int(expected), int(timeout_ns))
 
 
 def futex_wake(array: Array, index: Index, count: int) -> int:
-    """Wake at most `count` of those that sleep at an element; returns how many."""
+    """Wake at most `count` threads that sleep at an element; return how many."""
     return futex.wake(_address("futex_wake", array, index), int(count))
 
 
 def pause() -> None:
-    """Let others go on, between two looks at an element."""
+    """Pause between two reads of an element in a spin loop."""
     clock.sleep(0)
 
 
 def give_way() -> None:
-    """Let another process run that waits for this core: sched_yield(2)."""
+    """Yield this core to another process that waits for it: sched_yield(2)."""
     os.sched_yield()
 
 
 def current_core() -> int:
-    """The core that this runs on, at this moment: sched_getcpu(3)."""
+    """Return the core that this thread runs on at the moment: sched_getcpu(3)."""
     return int(ctypes.CDLL(None).sched_getcpu())
 
 
 def now_ns() -> int:
-    """Nanoseconds of a clock that is never set."""
+    """Return nanoseconds of the monotonic clock."""
     return clock.monotonic_ns()
 
 

@@ -1,6 +1,6 @@
 """The code of `sharray.native.waiting`, for both compilers.
 
-These are numba's, for kernels, and that of `sharray.native.words`.
+numba compiles kernels, and `sharray.native.words` the protocol of teams.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ _WORD = ir.IntType(64)
 
 
 def emit_pause(builder: Any) -> None:
-    """Append the instruction for loops that wait, where there is one."""
-    # LLVM's intrinsics: numba cannot assemble inline assembly, it aborts instead.
+    """Append the processor's pause instruction for spin loops, if it has one."""
+    # Intrinsics of LLVM: with inline assembly, numba aborts.
     name, operands = {
         "x86_64": ("llvm.x86.sse2.pause", []),
         "aarch64": ("llvm.aarch64.hint", [ir.IntType(32)(1)]),
@@ -30,8 +30,8 @@ def emit_pause(builder: Any) -> None:
 
 
 def emit_timespec(builder: Any, place: Any, nanoseconds: Any) -> None:
-    """Append the filling of a ``struct timespec``, two words at `place`."""
-    # Of negative ones, both are wrong: the caller passes no time then.
+    """Append code that fills a ``struct timespec``, two words at `place`."""
+    # Wrong for negative times, for which the caller passes no time.
     builder.store(builder.sdiv(nanoseconds, _WORD(SECOND)), place)
     second = builder.gep(place, [_WORD(1)])
     builder.store(builder.srem(nanoseconds, _WORD(SECOND)), second)

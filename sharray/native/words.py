@@ -1,26 +1,26 @@
 """A compiler for functions on words: integers of 64 bits, and arrays of them.
 
-The code that lets a team work together must start at once. numba takes three seconds
-for it. So it is written in a small part of Python, which this module translates in
-20 ms with llvmlite alone: assignments, ``if``, ``while``, ``break``, ``return``,
-arithmetic, comparisons, ``and``, ``or``, `min` and `max`, array elements,
-`sharray.native.atomic`, `sharray.native.waiting`, `sharray.native.calling`, and calls
-of other such functions. All values are int64; an argument that is subscripted is an
-array. As these functions are Python too, tests can also interpret them.
+The protocol of a team must be ready at once, but numba would take three seconds to
+compile it. So it is written in a small subset of Python, which this module compiles in
+20 ms with llvmlite alone. The subset has assignments, ``if``, ``while``, ``break``,
+``return``, arithmetic, comparisons, ``and``, ``or``, `min`, `max` and array elements.
+It can call `sharray.native.atomic`, `sharray.native.waiting`, `sharray.native.calling`
+and other such functions. All values are int64; an argument with a subscript is an
+array. These functions are also valid Python, so tests can run them without compiling.
 
 A function becomes blocks of LLVM like this::
 
       start:   one place in memory for each variable       no code of the function
       first:   arguments into their places, statements
-      ...      `if`, `while`, `and`: blocks of their own
+      ...      blocks for `if`, `while`, `and`, `or`
       end:     return, of 0 if no statement does
 
 Invariants
 
 - A variable is the place that its first assignment made. All loads and stores of it use
-  that place, in every block, so no block has to know where it came from.
-- `builder` is at the end of the block that is being written. A statement after
-  ``return`` or ``break`` is left out, since a block ends with its first jump.
+  that place, in every block, so no block depends on the block before it.
+- `builder` is at the end of the current block. Statements after ``return`` or ``break``
+  are left out, since a block ends with its first jump.
 - Plain loads and stores of elements are for words that one process writes at a time.
   LLVM may keep them in registers, but not across an atomic operation.
 """
@@ -48,7 +48,7 @@ _OPERATORS: dict[type[ast.operator], str] = {
     ast.Add: "add",
     ast.Sub: "sub",
     ast.Mult: "mul",
-    ast.FloorDiv: "sdiv",  # of what is not negative
+    ast.FloorDiv: "sdiv",  # the same only for numbers that are not negative
     ast.LShift: "shl",
     ast.RShift: "ashr",
     ast.BitAnd: "and_",
@@ -65,12 +65,12 @@ _COMPARISONS: dict[type[ast.cmpop], str] = {
 
 
 def compile_words(function: Callable[..., int]) -> MachineCode:
-    """Compile a function, with those that it calls.
+    """Compile a function, with the functions that it calls.
 
     Parameters
     ----------
     function : callable
-        Of arrays of int64, given by address, and of integers; returns an integer.
+        A function of addresses of int64 arrays, and of integers; it returns an integer.
 
     Returns
     -------
@@ -80,14 +80,14 @@ def compile_words(function: Callable[..., int]) -> MachineCode:
     Raises
     ------
     KernelError
-        It uses more than is translated.
+        It uses syntax or functions outside of the subset.
     """
     with interrupts.deferred():  # see `sharray.native.machine_code.host`
         return _compile(function)
 
 
 def _compile(function: Callable[..., int]) -> MachineCode:
-    # Loaded into the same engine as kernels, it must share no symbol with them.
+    # A unique name: kernels in the same engine must not define the same symbol.
     name = f"sharray_words_{uuid.uuid4().hex}"
     module = ir.Module(name)
     module.triple = binding.get_process_triple()
@@ -110,25 +110,24 @@ class _Translator:
         self.done: dict[Callable[..., Any], ir.Function] = {}
 
     def translate(self, function: Callable[..., Any], name: str = "") -> ir.Function:
-        """The translation of a function; without a name it is for the module only."""
+        """Return the translation of a function; without a name, it is internal."""
         if function not in self.done:
             parameters = inspect.signature(function).parameters.values()
             plain = inspect.Parameter.POSITIONAL_OR_KEYWORD
             if any(one.kind is not plain for one in parameters):
                 raise KernelError(
                     f"cannot translate line 1 of {function.__name__!r}: expected plain "
-                    "parameters, without *"
+                    "parameters, without * or /"
                 )
             count = len(parameters)
             kind = ir.FunctionType(WORD, [WORD] * count)
             internal = f"{function.__name__}.{len(self.done)}"
             made = ir.Function(self.module, kind, name or internal)
-            # Not to be seen from outside, so that another module may have the same
-            # name.
+            # Internal, so that other modules can define the same name.
             if not name:
                 made.linkage = "internal"
                 made.attributes.add("alwaysinline")
-            # Before its body, which may call it.
+            # Before its body is translated, which may call the function itself.
             self.done[function] = made
             _Body(self, function, made).write()
         return self.done[function]
@@ -149,23 +148,23 @@ class _Body:
         self.first = self.builder.block
         self.variables: dict[str, ir.Value] = {}
         self.exits: list[ir.Block] = []
-        # Arguments are variables like others: they may be assigned.
+        # Arguments are variables, so that statements can assign to them.
         for name, value in zip(
             inspect.signature(function).parameters, made.args, strict=True
         ):
             self.assign(name, value)
 
     def write(self) -> None:
-        """Translate all of it."""
+        """Translate the whole function."""
         assert isinstance(self.tree, ast.FunctionDef)
         self.statements(self.tree.body)
         if not self.builder.block.is_terminated:
             self.builder.ret(WORD(0))
-        # Last: until here, assignments have added places to this block.
+        # Last: assignments have added places to this block until here.
         self.start.branch(self.first)
 
     def refuse(self, node: ast.AST) -> KernelError:
-        """The error for what is not translated."""
+        """Return the error for a statement or expression outside of the subset."""
         line = getattr(node, "lineno", 0)
         return KernelError(
             f"cannot translate line {line} of {self.function.__name__!r}: "
@@ -175,7 +174,7 @@ class _Body:
     # -- statements ----------------------------------------------------------
 
     def statements(self, nodes: list[ast.stmt]) -> None:
-        """Translate statements, up to one that leaves them."""
+        """Translate statements, up to the first ``return`` or ``break``."""
         for node in nodes:
             if self.builder.block.is_terminated:
                 return
@@ -212,7 +211,7 @@ class _Body:
             case ast.Name(name):
                 self.assign(name, self.value(value))
             case ast.Subscript(array, index):
-                # The value first, as Python does.
+                # The value first, like Python.
                 stored = self.value(value)
                 self.builder.store(stored, self.element(array, index))
             case ast.Tuple([ast.Name(one), ast.Name(other)]) if self.is_exchange(value):
@@ -223,7 +222,7 @@ class _Body:
                 raise self.refuse(target)
 
     def update(self, target: ast.expr, operator: ast.operator, value: ast.expr) -> None:
-        """Translate ``+=`` and the like."""
+        """Translate ``+=`` and similar statements."""
         if type(operator) not in _OPERATORS:
             raise self.refuse(target)
         combine = getattr(self.builder, _OPERATORS[type(operator)])
@@ -234,15 +233,15 @@ class _Body:
                 pointer = self.element(array, index)
             case _:
                 raise self.refuse(target)
-        # Not atomic: another process that writes the word in between is overwritten.
-        # Words of several writers need `atomic.add`.
+        # Not atomic: a store by another process between the two is lost. Words with
+        # several writers need `atomic.add`.
         before = self.builder.load(pointer)
         self.builder.store(combine(before, self.value(value)), pointer)
 
     def assign(self, name: str, value: ir.Value) -> None:
-        """Give a variable a value."""
-        # In the first block, which runs once. In a loop, each turn would take new
-        # memory from the stack, until there is none.
+        """Translate an assignment to a variable."""
+        # Allocate in the `start` block, which runs once. In a loop, each turn would
+        # take more memory from the stack, until there is none.
         if name not in self.variables:
             self.variables[name] = self.start.alloca(WORD, name=name)
         self.builder.store(value, self.variables[name])
@@ -284,7 +283,7 @@ class _Body:
     # -- expressions ---------------------------------------------------------
 
     def truth(self, node: ast.expr) -> ir.Value:
-        """A condition, as one bit."""
+        """Translate a condition to one bit."""
         builder = self.builder
         match node:
             case ast.Compare(left, [operator], [right]) if (
@@ -301,7 +300,7 @@ class _Body:
     def shortcut(
         self, is_and: bool, first: ast.expr, others: list[ast.expr]
     ) -> ir.Value:
-        """Translate ``and``, ``or``: the others are looked at if that matters."""
+        """Translate ``and`` or ``or``: evaluate `others` only if `first` allows."""
         bit = self.truth(first)
         if not others:
             return bit
@@ -311,7 +310,7 @@ class _Body:
         self.builder.cbranch(bit, *((more, after) if is_and else (after, more)))
         self.builder.position_at_end(more)
         rest = self.shortcut(is_and, others[0], others[1:])
-        # Not `more`: a part with a shortcut of its own has ended in another block.
+        # Not `more`: a nested ``and`` or ``or`` ends in another block.
         end = self.builder.block
         self.builder.branch(after)
         self.builder.position_at_end(after)
@@ -321,11 +320,11 @@ class _Body:
         return found
 
     def word(self, bit: ir.Value) -> ir.Value:
-        """One bit as a word."""
+        """Convert one bit to a word."""
         return self.builder.zext(bit, WORD)
 
     def value(self, node: ast.expr) -> ir.Value:
-        """A value."""
+        """Translate an expression to a word."""
         match node:
             case ast.Name(name) if name in self.variables:
                 return self.builder.load(self.variables[name])
@@ -344,7 +343,7 @@ class _Body:
         return WORD(int(found))
 
     def constant(self, node: ast.expr) -> Any:
-        """What a name stands for, outside of the function."""
+        """Return the value of a name outside of the function, or of a literal."""
         match node:
             case ast.Constant(value):
                 return value
@@ -359,14 +358,14 @@ class _Body:
         raise self.refuse(node)
 
     def element(self, array: ast.expr, index: ast.expr) -> ir.Value:
-        """Pointer to an element of an array."""
+        """Return a pointer to an element of an array."""
         pointer = self.builder.inttoptr(self.value(array), POINTER)
         return self.builder.gep(pointer, [self.value(index)])
 
     # -- calls ---------------------------------------------------------------
 
     def external(self, name: str, result: Any, *arguments: Any) -> ir.Function:
-        """A function of the C library, or an intrinsic one of LLVM."""
+        """Return a function of the C library, or an intrinsic function of LLVM."""
         module = self.builder.module
         kind = ir.FunctionType(result, list(arguments))
         return module.globals.get(name) or ir.Function(module, kind, name)
@@ -388,7 +387,7 @@ class _Body:
         return self.builder.call(made, [self.value(one) for one in nodes])
 
     def is_exchange(self, node: ast.expr) -> bool:
-        """Whether this is an atomic compare and exchange."""
+        """Return whether this is a call of `atomic.compare_exchange`."""
         return (
             isinstance(node, ast.Call)
             and len(node.args) == 4
@@ -396,7 +395,7 @@ class _Body:
         )
 
     def exchange(self, node: Any) -> tuple[ir.Value, ...]:
-        """Translate an atomic compare and exchange: a pair."""
+        """Translate `atomic.compare_exchange`; return old value and bit."""
         array, index, *nodes = node.args
         pointer = self.element(array, index)
         values = [self.value(one) for one in nodes]

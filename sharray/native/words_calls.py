@@ -1,4 +1,4 @@
-"""What functions on words can call besides each other: see `sharray.native.words`."""
+"""Functions that code of `sharray.native.words` can call, and their translations."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ POINTER = WORD.as_pointer()
 class Body(Protocol):
     """The function being translated."""
 
-    builder: ir.IRBuilder  # where the code goes
-    start: ir.IRBuilder  # where variables are made
+    builder: ir.IRBuilder  # at the end of the current block
+    start: ir.IRBuilder  # in the block of the variables
 
     def value(self, node: ast.expr) -> ir.Value:
-        """Translate an expression."""
+        """Translate an expression to a word."""
 
     def element(self, array: ast.expr, index: ast.expr) -> ir.Value:
-        """Translate an element of an array: a pointer to it."""
+        """Return a pointer to an element of an array."""
 
     def external(self, name: str, result: Any, *arguments: Any) -> ir.Function:
-        """A function of the C library, or an intrinsic one of LLVM."""
+        """Return a function of the C library, or an intrinsic function of LLVM."""
 
 
 def _atomic(operation: str) -> Callable[..., ir.Value]:
-    """What translates a function of `sharray.native.atomic`."""
+    """Return a function that translates calls of an atomic operation."""
 
     def translate(
         body: Body, array: ast.expr, index: ast.expr, *nodes: ast.expr
@@ -88,7 +88,7 @@ def _current_core(body: Body) -> ir.Value:
 def _now_ns(body: Body) -> ir.Value:
     """Translate `sharray.native.waiting.now_ns`."""
     clock = body.external("clock_gettime", ir.IntType(32), ir.IntType(32), POINTER)
-    # In the first block, for the same reason as variables: see `words`.
+    # In the `start` block, like variables: see `words`.
     time = body.start.alloca(WORD, size=2)
     body.builder.call(clock, [ir.IntType(32)(CLOCK_MONOTONIC), time])
     seconds = body.builder.load(time)
@@ -100,12 +100,12 @@ def _futex_wait(
     body: Body, array: ast.expr, index: ast.expr, expected: ast.expr, timeout: ast.expr
 ) -> ir.Value:
     """Translate `sharray.native.waiting.futex_wait`; its value is not used."""
-    # futex(2) looks at the word once more, with the kernel's lock on it, and sleeps
-    # only if it is `expected`. A change before that is not slept through.
+    # futex(2) reads the word once more under a lock of the kernel, and sleeps only if
+    # it is `expected`. So a change before that is not missed.
     limit = body.value(timeout)
     time = body.start.alloca(WORD, size=2)
     emit_timespec(body.builder, time, limit)
-    # A null pointer is forever. The time was written all the same, and nobody reads it.
+    # A null pointer means no limit. The time is written in any case, and not read then.
     forever = body.builder.icmp_signed("<", limit, WORD(0))
     address = body.builder.ptrtoint(time, WORD)
     address = body.builder.select(forever, WORD(0), address)
@@ -128,14 +128,14 @@ def _futex(
     time: ir.Value,
 ) -> ir.Value:
     """Call futex(2)."""
-    # By its number: the C library has no function for it.
+    # By number, since the C library has no function for futex(2).
     call = body.external("syscall", WORD, *[WORD] * 7)
     address = _address_of(body, array, index)
     numbers = WORD(futex.number()), address, WORD(operation), value, time
     return body.builder.call(call, [*numbers, WORD(0), WORD(0)])
 
 
-# With the number of arguments.
+# Translations, and numbers of arguments.
 PRIMITIVES: dict[Any, tuple[Callable[..., ir.Value], int]] = {
     atomic.load: (_atomic("load"), 2),
     atomic.store: (_atomic("store"), 3),

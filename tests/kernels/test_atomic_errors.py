@@ -43,7 +43,7 @@ REFUSED: list[tuple[str, Any, Any, Any, type[Exception], str]] = [
     ("add", np.zeros(3, "i8"), 0, 1.5, TypeError, "an integer for elements of int64"),
     ("min", np.zeros(3, "u1"), 0, 1j, TypeError, "an integer for elements of uint8"),
     ("store", np.zeros(3), 0, 1j, TypeError, "a real number for elements of float64"),
-    ("add", read_only("i8"), 0, 1, ValueError, "expected an array that may be written"),
+    ("add", read_only("i8"), 0, 1, ValueError, "expected a writable array"),
     ("store", read_only("f4"), 0, 1, ValueError, "open it with mode='r\\+'"),
     ("add", np.zeros((3, 3)), 0, 1, IndexError, "for each"),
     ("add", np.zeros(3), (0, 0), 1, IndexError, "for each"),
