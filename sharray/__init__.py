@@ -3,18 +3,18 @@
 A map of the package; each layer imports only from those below it:
 
 - ``sharray.cli``: the command ``sharray``
-- ``sharray.integrations``: what joblib and dask need to carry shared arrays
+- ``sharray.integrations``: adapters, with which joblib and dask send shared arrays
 - ``sharray.multiprocessing``: the standard module, with arrays in shared memory
 - ``sharray.passing``: ordinary arrays between processes
 - ``sharray.team``: worker processes that run kernels together
 - ``sharray.kernels``: functions that numba compiles once for all processes
 - ``sharray.sync``: counters and barriers in shared memory
 - ``sharray.array``: `SharedArray`, its constructors, its handles
-- ``sharray.storage``: the file format, and how long a file lives
+- ``sharray.storage``: the file format, and the lifetime of files
 - ``sharray.native``: machine code without numba, and `sharray.atomic`
 - ``sharray.system``: the operating system's calls
-- ``sharray.errors``: every error that is raised on purpose
-- ``sharray.hints``: what the system's errors mean, and what to do about them
+- ``sharray.errors``: the errors of this library
+- ``sharray.hints``: meanings and remedies of the system's errors
 """
 
 from importlib import import_module
@@ -79,8 +79,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Without `list` and `open`, so that ``from sharray import *`` hides no built-in, as in
-# NumPy; ``sharray.list`` and ``sharray.open`` are as public as the others.
+# Without `list` and `open`: like in NumPy, ``from sharray import *`` hides no built-in.
+# ``sharray.list`` and ``sharray.open`` are as public as the others.
 __all__ = [
     "AccessError",
     "ArrayExistsError",
@@ -143,7 +143,7 @@ __all__ = [
     "zeros_like",
 ]
 
-# Programs that only share arrays do without these: 60 ms, and LLVM.
+# Imported on first use. Programs that only share arrays save 60 ms, and LLVM.
 _LATE = {
     "Barrier": ".sync.barrier",
     "Counter": ".sync.counter",

@@ -1,9 +1,9 @@
-"""Every error that sharray raises on purpose.
+"""The errors of this library.
 
-Each is also the standard library's error for the same trouble, so that code
-which already catches ``FileNotFoundError`` or ``ValueError`` keeps working.
-Each carries the path it is about, survives pickling (it may cross processes),
-and says in its message what was expected, what was found and what to do.
+Each is also a subclass of the standard library's error for the same problem. So code
+that catches ``FileNotFoundError`` or ``ValueError`` keeps working. Each has the path of
+its file, and can be pickled to cross processes. The message says what was expected,
+what was found, and the remedy.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class SharrayError(Exception):
     Parameters
     ----------
     message : str
-        What was expected, what was found, what to do.
+        The problem, the expected and the actual value, and the remedy.
     path : str, optional
-        The file it is about.
+        The file of the problem.
     code : int, optional
-        The ``errno`` for those that are an `OSError`; each class has one.
+        The ``errno`` of an error that is an `OSError`; each class has a default.
 
     Examples
     --------
@@ -80,7 +80,7 @@ class SharrayError(Exception):
 
 
 class FormatError(SharrayError, ValueError):
-    """The file is not an array file, or its header contradicts its size."""
+    """The file is not an array file, or its header does not fit its size."""
 
 
 class DtypeError(SharrayError, TypeError):
@@ -92,11 +92,11 @@ class ShapeError(SharrayError, ValueError, TypeError):
 
 
 class ArrayNameError(SharrayError, ValueError):
-    """The path or the ``shm://`` name is not one that an array can have."""
+    """The path or the ``shm://`` name is not possible for an array."""
 
 
 class NotSharedError(SharrayError, ValueError):
-    """The array is a private copy, so there is no file to do this with."""
+    """The array is a private copy, without a file for this operation."""
 
 
 class HandleError(SharrayError, ValueError):
@@ -104,7 +104,7 @@ class HandleError(SharrayError, ValueError):
 
 
 class KernelError(SharrayError, TypeError):
-    """The kernel cannot be compiled, or not be used so."""
+    """The kernel cannot be compiled, or not be used in this way."""
 
 
 class MessageError(SharrayError, RuntimeError):
@@ -121,11 +121,11 @@ class WorkerDied(SharrayError, RuntimeError):  # noqa: N818  # says more than -E
     Attributes
     ----------
     signal : str or None
-        What ended it, as in ``"SIGKILL"``; None if it ended by itself.
+        The signal that ended it, such as ``"SIGKILL"``; None if it ended by itself.
     kernel : str or None
-        The kernel that it ran.
+        The name of the kernel.
     chunk : tuple of int or None
-        Begin and end of what it was working on.
+        Begin and end of the chunk that it was working on.
     """
 
     signal: str | None = None
@@ -137,7 +137,7 @@ class WorkerDied(SharrayError, RuntimeError):  # noqa: N818  # says more than -E
 
 
 class StorageError(SharrayError, OSError):
-    """The operating system refused; `errno` tells why."""
+    """A system call failed; `errno` has the reason."""
 
     default_code = _errno.EIO
 
@@ -159,13 +159,13 @@ class ArrayExistsError(StorageError, FileExistsError):
 
 
 class AccessError(StorageError, PermissionError):
-    """The permissions do not allow it."""
+    """The permissions do not allow the operation."""
 
     default_code = _errno.EACCES
 
 
 class UnsafePathError(AccessError):
-    """Somebody else could have put this file or directory here."""
+    """Another user could have put this file or directory here."""
 
 
 class NoSpaceError(StorageError):
@@ -181,7 +181,7 @@ class BusyError(StorageError, BlockingIOError):
 
 
 class FlushError(StorageError):
-    """Data did not reach the disk; sticks until `sharray.clear_fault`."""
+    """Data did not reach the disk; the fault stays until `sharray.clear_fault`."""
 
 
 _KINDS: dict[int, type[StorageError]] = {
@@ -199,21 +199,21 @@ _KINDS: dict[int, type[StorageError]] = {
 
 
 def explain(error: OSError, doing: str, path: str) -> StorageError:
-    """Turn a bare OSError into the error of this library that says more.
+    """Return this library's error for an OSError, with a remedy.
 
     Parameters
     ----------
     error : OSError
-        What the system call raised.
+        The error of a system call.
     doing : str
-        What was tried, as in "cannot <doing>".
+        The operation, as in "cannot <doing>".
     path : str
-        The file it was tried on.
+        The file of the operation.
 
     Returns
     -------
     StorageError
-        Of the class that fits `error.errno`; raise it ``from`` the original.
+        An error of the class for `error.errno`; raise it ``from`` the original.
 
     Examples
     --------

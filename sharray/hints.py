@@ -1,4 +1,4 @@
-"""What errors of the operating system mean here, and what to do about them."""
+"""Meanings and remedies of the operating system's errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _DAMAGED = (
     "its file system is damaged; check it (dmesg, fsck), and restore the file from a "
     "copy"
 )
-# What each errno means, and what to do about it.
+# The meaning and the remedy of each errno.
 _HINTS: dict[str, str] = {
     "ENOENT": ("there is no such file or directory; check the path"),
     "EEXIST": (
@@ -31,8 +31,10 @@ _HINTS: dict[str, str] = {
     "EROFS": (
         f"the file system is mounted read-only; {_ELSEWHERE}, or mount it writable"
     ),
-    "ENOSPC": "there is no space left; remove what is not needed",
-    "EDQUOT": ("the disk quota is used up; remove what is not needed (see quota -s)"),
+    "ENOSPC": "there is no space left; remove files that are not needed",
+    "EDQUOT": (
+        "the disk quota is used up; remove files that are not needed (see quota -s)"
+    ),
     "EISDIR": "it is a directory, expected a file",
     "ENOTDIR": "a part of the path is not a directory; check it",
     "ELOOP": (
@@ -90,7 +92,7 @@ _HINTS: dict[str, str] = {
     ),
 }
 _CANNOT_SHARE = "its file system does not map files that processes share"
-# Where the same errno means something else, by the verb of what was tried.
+# Other meanings of an errno, by the verb of the operation.
 _BY_VERB: dict[tuple[str, str], str] = {
     ("create", "EACCES"): (
         f"permission denied; {_ELSEWHERE}, or check the owner and mode of this one, "
@@ -153,19 +155,19 @@ for _name in ("EACCES", "EINVAL", "ENODEV", "ENOSYS", "ENOTSUP", "EPERM"):
 
 
 def hint(code: int, doing: str) -> str | None:
-    """Say what an errno means, and what to do about it.
+    """Return the meaning and the remedy of an errno.
 
     Parameters
     ----------
     code : int
         The errno.
     doing : str
-        What was tried, as in "cannot <doing>"; its first word is a verb.
+        The operation, as in "cannot <doing>"; its first word is a verb.
 
     Returns
     -------
     str or None
-        None for an errno that says enough by itself.
+        None for an errno without an entry here.
 
     Examples
     --------

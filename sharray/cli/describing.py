@@ -72,7 +72,7 @@ def short_name(found: sh.Inspection) -> str:
 
 
 def is_anonymous_name(name: str) -> bool:
-    """Tell whether a name belongs to an anonymous array."""
+    """Return whether a name belongs to an anonymous array."""
     return name.startswith(_ANONYMOUS)
 
 

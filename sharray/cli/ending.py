@@ -1,4 +1,4 @@
-"""Ending a command by a signal as after an error, so that it tidies up."""
+"""End a command after a signal like after an error, so that it cleans up."""
 
 from __future__ import annotations
 

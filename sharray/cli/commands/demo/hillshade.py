@@ -1,4 +1,4 @@
-"""Shade a real terrain: the same work, done in four ways.
+"""Shade a real terrain in four ways.
 
 64 lamps light the terrain from all over the sky. A lamp's light on a point is the
 cosine of the angle between its direction and the normal of the ground, or zero if the

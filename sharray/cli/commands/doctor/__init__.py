@@ -1,9 +1,9 @@
-"""The command ``sharray doctor``: what hinders sharray on this machine.
+"""The command ``sharray doctor``, which finds problems of a machine.
 
 ===========  ==============================================================
 module       contents
 ===========  ==============================================================
-`command`    the command, and what it prints
+`command`    the command and its output
 `versions`   checks of sharray, Python, NumPy and numba
 `ram`        checks of the directory for arrays in RAM, and of huge pages
 `resources`  checks of memory, the memory limit and open files
@@ -25,7 +25,7 @@ from enum import IntEnum
 
 
 class Verdict(IntEnum):
-    """How bad a finding is: worth knowing, will hinder larger work, does not work."""
+    """The severity of a finding: note (worth knowing), warning (hinders), fault."""
 
     OK, NOTE, WARNING, FAULT = range(4)
 
@@ -37,7 +37,7 @@ class Verdict(IntEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check has found, why that matters, and commands that change it."""
+    """The finding of a check, why it matters, and commands that change it."""
 
     name: str
     verdict: Verdict

@@ -1,4 +1,4 @@
-"""Tries of the system calls that a file system may lack, and what is lost without."""
+"""Try the system calls that a file system may lack, and report what is lost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ....system import files, locks, memory
 from . import Finding, Verdict
 
 _LEAVES = "a process killed in sh.create() leaves a file .NAME.0.new"
-# By call, as docs/promises.md lists them.
+# The loss without each call, as docs/promises.md lists them.
 _LOSSES = {
     "O_TMPFILE": _LEAVES,
     "linkat of unnamed files": _LEAVES,
@@ -84,7 +84,7 @@ def _try(call: str, fd: int, path: str, other: str) -> bool:
 def _try_unnamed(other: str, *, link: bool) -> bool:
     fd = files.open_unnamed(os.path.dirname(other))
     if fd is None:
-        return link  # only the former is missing
+        return link  # only O_TMPFILE is missing
     try:
         if link:
             files.link_unnamed(fd, other)

@@ -1,4 +1,4 @@
-"""``sharray doctor``: run the checks, and print what they found."""
+"""``sharray doctor``: run the checks, and print their findings."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ _CARELESS = {"nobarrier", "barrier=0", "volatile", "eatmydata"}
 
 
 def check_directory(directory: str) -> list[Finding]:
-    """Check all of it, and leave nothing there."""
+    """Run all checks of a directory, and leave nothing there."""
     if not os.path.isdir(directory):
         raise ProblemError(
             f"{directory!r} is not a directory; create it, or name an existing one"

@@ -23,7 +23,7 @@ _SHMEM = "/sys/kernel/mm/transparent_hugepage/shmem_enabled"
 
 
 def check_ram() -> list[Finding]:
-    """Check all of it."""
+    """Run all checks of arrays in RAM."""
     chosen = os.environ.get(_VARIABLE, "")
     try:
         path = location.ram_directory()
@@ -41,7 +41,7 @@ def check_ram() -> list[Finding]:
 
 
 def try_ram_directory(path: str) -> tuple[int, str | None, tuple[str, ...]]:
-    """Return its mode, why it cannot be used, and the calls that are missing there."""
+    """Return the mode of the directory, its fault, and the calls that it lacks."""
     exists = os.path.lexists(path)
     mode = stat.S_IMODE(os.lstat(path).st_mode) if exists else 0o700
     try:
@@ -57,7 +57,7 @@ def try_ram_directory(path: str) -> tuple[int, str | None, tuple[str, ...]]:
 def check_ram_directory(
     path: str, mode: int, fault: str | None, kind: str, *, is_chosen: bool
 ) -> Finding:
-    """Check that arrays can be created there, in memory, and seen by nobody else."""
+    """Check that the directory is usable, in memory, and private."""
     chmod = f"chmod 700 {shlex.quote(path)}"
     found = f"{path} (mode {mode:04o}) is on {kind or 'an unknown file system'}."
     verdict, why, command = Verdict.OK, _WHY, ""

@@ -11,11 +11,11 @@ from ...output import size
 from . import Finding, Verdict, as_root
 
 _FEW_FILES, _FEW_ARRAYS, _MANY_FILES = 256, 4097, 65536
-_OTHER_FILES = 70  # about as many as Python and messages have open
+_OTHER_FILES = 70  # about the number that Python and messages have open
 
 
 def check_resources() -> list[Finding]:
-    """Check all of them."""
+    """Run all checks of memory and limits."""
     memory = limits.memory()
     return [
         check_memory(memory),

@@ -28,7 +28,7 @@ def check_trial(name: str, directory: str | None = None) -> Finding:
     began = time.perf_counter()
     try:
         _try(path)
-    except Exception as error:  # whatever numba raises, too
+    except Exception as error:  # numba raises many types
         fault = f"{' '.join(str(error).split()).rstrip('.') or repr(error)}."
         why = "Sharing arrays with worker processes does not work."
         return Finding(name, Verdict.FAULT, fault, why)

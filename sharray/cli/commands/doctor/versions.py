@@ -19,7 +19,7 @@ _WHY = {
 
 
 def check_versions() -> list[Finding]:
-    """Check all of them."""
+    """Run all checks of versions."""
     supported = supported_versions()
     system, python = platform.uname(), platform.python_implementation()
     on = f"{sh.__version__}, on {system.system} {system.release} {system.machine}."
@@ -37,7 +37,7 @@ def supported_versions() -> dict[str, Requirement]:
     try:
         about = importlib.metadata.metadata("sharray")
     except importlib.metadata.PackageNotFoundError:
-        return found  # it runs from its sources
+        return found  # sharray runs from its sources
     entries = [f"Python{about['Requires-Python']}", *about.get_all("Requires-Dist", [])]
     needed = [entry for entry in map(Requirement, entries) if entry.marker is None]
     return found | {entry.name: entry for entry in needed}
@@ -47,7 +47,7 @@ def find_package(name: str) -> tuple[str, str | None]:
     """Return the version of a package, and why it cannot be imported."""
     try:
         return str(importlib.import_module(name).__version__), None
-    except Exception as error:  # whatever a package raises, as numba's own checks do
+    except Exception as error:  # packages such as numba raise many types
         return "", f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 

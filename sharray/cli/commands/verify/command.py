@@ -76,7 +76,7 @@ def _print(name: str, checks: list[Check], *, first: bool) -> None:
 
 
 def _advice(checks: list[Check]) -> str:
-    """Return what to do, about the worst first."""
+    """Return the advice of all checks, about the worst problem first."""
     worst_first = sorted(checks, key=lambda one: -_VERDICTS.index(one.verdict))
     advice = dict.fromkeys(check.advice for check in worst_first if check.advice)
     return f"To do: {'; '.join(advice)}." if advice else ""
