@@ -34,7 +34,7 @@ for _number in (signal.SIGHUP, signal.SIGTERM):
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run what takes long first, so that no processor waits for the others' end."""
+    """Run long tests first, so that no core waits at the end for another."""
     items.sort(key=lambda item: item.get_closest_marker("torture") is None)
 
 
@@ -50,7 +50,7 @@ def _private_ram_directory() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _helpers_of_multiprocessing(_private_ram_directory: None) -> None:
-    """Start what multiprocessing keeps until the end, before leaks are looked for."""
+    """Start the helper processes of multiprocessing before leaks are checked."""
     resource_tracker.ensure_running()
     forkserver.ensure_running()
     _uninstall()  # doctests are collected by importing sharray.multiprocessing, too
@@ -60,19 +60,19 @@ def _helpers_of_multiprocessing(_private_ram_directory: None) -> None:
 def _work_in_a_temporary_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So that examples may create files by relative names."""
+    """Let examples create files by relative names."""
     monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
 def tmp_ram() -> Iterator[str]:
-    """A directory in RAM, where many files cost no disk writes."""
+    """Return a directory in RAM, where many files cost no disk writes."""
     with tempfile.TemporaryDirectory(dir=os.environ["SHARRAY_RAM_DIR"]) as name:
         yield name
 
 
 def _uninstall() -> bool:
-    """Have multiprocessing as it was; returns whether it was not."""
+    """Restore multiprocessing; return whether sharray was installed."""
     was_installed = State.options is not None
     sh.uninstall()
     State.decided = False
@@ -85,7 +85,7 @@ def _open_descriptors() -> set[str]:
         try:
             found.add(f"{name} {os.readlink(f'/proc/self/fd/{name}')}")
         except OSError:
-            continue  # the one that listed the directory
+            continue  # the descriptor of `listdir` is closed
     return found
 
 
@@ -101,10 +101,10 @@ def mapped_arrays() -> set[str]:
 
 
 def _is_of_an_array(name: str, permissions: str) -> bool:
-    """Whether a mapping shows an array file, or memory of a team.
+    """Return whether a mapping shows an array file, or memory of a team.
 
-    By the folder that arrays in RAM have for themselves, not by any that is called
-    like the project: every library of a checkout lies below one of those.
+    Look for the folder of arrays in RAM, not for the project's name in the path: every
+    library of a checkout is below a folder with that name.
     """
     path = name.removesuffix(" (deleted)")
     in_ram = permissions.endswith("s") and f"/sharray-{os.getuid()}/" in path
@@ -119,7 +119,7 @@ def _files_in_ram() -> list[str]:
 
 
 def _remove_empty_ram_directories() -> None:
-    """Have no test depend on whether an earlier one has left a directory."""
+    """Remove empty directories, so that no test depends on those of earlier tests."""
     ours = os.path.join(os.environ["SHARRAY_RAM_DIR"], f"sharray-{os.getuid()}")
     for top, _, _ in os.walk(ours, topdown=False):
         with suppress(OSError):
@@ -127,7 +127,7 @@ def _remove_empty_ram_directories() -> None:
 
 
 def _leaks(descriptors: set[str], mappings: set[str]) -> dict[str, object]:
-    """What is there that was not there before a test, by what to say of it."""
+    """Return things that exist now and did not before a test, by their description."""
     found = {
         "arrays left in RAM": _files_in_ram(),
         "descriptors left open": _open_descriptors() - descriptors,
@@ -138,7 +138,7 @@ def _leaks(descriptors: set[str], mappings: set[str]) -> dict[str, object]:
 
 
 def _lasting_leaks(descriptors: set[str], mappings: set[str]) -> dict[str, object]:
-    """The same, after workers have had the time to end and to let go of arrays."""
+    """Return such things after workers have had time to end and to close arrays."""
     until = time.monotonic() + _PATIENCE
     while True:
         sh.gc()

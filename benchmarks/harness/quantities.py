@@ -10,7 +10,7 @@ _SCALES: dict[str, list[tuple[float, str]]] = {
 
 
 def quantity(value: float, unit: str) -> str:
-    """A number of seconds, of bytes, or of times.
+    """Return a number of seconds, bytes or times with its unit.
 
     Examples
     --------

@@ -22,7 +22,7 @@ def _new_name() -> str:
 
 @contextmanager
 def _block(x: Array) -> Iterator[tuple[str, Array]]:
-    """A new block of shared memory as large as an array."""
+    """Make a new block of shared memory as large as an array."""
     block = SharedMemory(_new_name(), create=True, size=x.nbytes)
     try:
         view = np.ndarray(x.shape, x.dtype, block.buf)
@@ -50,7 +50,7 @@ def _in_block(task: str, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
 
 @contextmanager
 def by_hand() -> Iterator[Way]:
-    """The standard library's blocks, a new one for each array."""
+    """Send arrays in the standard library's blocks, a new one for each array."""
     with pool_of_one() as pool:
 
         def run(task: str, x: Any, use: Use) -> Any:
@@ -137,7 +137,7 @@ def _delete(module: Any, *names: str) -> None:
 
 @contextmanager
 def shared_array() -> Iterator[Way]:
-    """The C extension, with a new array in shared memory for each."""
+    """Send arrays by the C extension, with a new shared array for each."""
     module = importlib.import_module("SharedArray")
     name = f"shm://{name_in_ram()}"
     names = [name, f"{name}-result"]

@@ -69,7 +69,7 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
 
 
 def table_name(what: str, nbytes: int) -> str:
-    """The name of the table of a size.
+    """Return the name of the table of a size.
 
     Examples
     --------

@@ -20,7 +20,7 @@ _ABOVE = ", without the processes"
 
 
 def size(nbytes: int) -> str:
-    """A number of bytes, for people."""
+    """Return a number of bytes, for people."""
     return quantity(nbytes, "B")
 
 

@@ -52,7 +52,7 @@ def has_pandas() -> bool:
 
 
 def workers(how: str, nbytes: int) -> dict[str, int]:
-    """What all processes take before there is a frame, and with it."""
+    """Measure the memory of all processes without a frame, and with it."""
     # None if not installed; an array is sent then.
     pandas = importlib.import_module("pandas") if has_pandas() else None
     if how != "plain":
@@ -98,7 +98,7 @@ def _sizes_of(pid: int) -> dict[str, int]:
 
 
 def _family() -> list[int]:
-    """The numbers of this process and of all that descend from it."""
+    """Return the numbers of this process and of its descendants."""
     found = [os.getpid()]
     for pid in found:  # which grows
         for task in Path(f"/proc/{pid}/task").iterdir():

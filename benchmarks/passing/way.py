@@ -88,7 +88,7 @@ def plain() -> Iterator[Way]:
 
 @contextmanager
 def ours(threshold: int | None = None) -> Iterator[Way]:
-    """The same calls, after `sharray.install`; `share` for what is sent again."""
+    """Make the same calls after `sharray.install`; `share` arrays sent again."""
     import sharray as sh
 
     sh.install(threshold)

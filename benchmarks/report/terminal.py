@@ -52,7 +52,7 @@ HEADINGS = ("median", "quartiles", "maximum", "ratio", "samples")
 
 
 def cells(row: Row, unit: str) -> list[str]:
-    """What stands below the headings."""
+    """Return the lines below the headings."""
     if row.found is None:
         return ["-"] * len(HEADINGS)
     found = row.found

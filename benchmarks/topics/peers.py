@@ -13,7 +13,7 @@ import numpy as np
 
 
 def shared_array_module() -> Any | None:
-    """The C extension ``SharedArray`` from PyPI, None if not installed."""
+    """Return the C extension ``SharedArray``; None if it is not installed."""
     try:
         return importlib.import_module("SharedArray")
     except ImportError:
@@ -22,7 +22,7 @@ def shared_array_module() -> Any | None:
 
 @contextmanager
 def loky_executor(workers: int) -> Iterator[Any | None]:
-    """The executor that joblib uses, None if not installed."""
+    """Return the executor that joblib uses; None if it is not installed."""
     try:
         loky = importlib.import_module("joblib.externals.loky")
     except ImportError:
@@ -37,7 +37,7 @@ def loky_executor(workers: int) -> Iterator[Any | None]:
 
 @contextmanager
 def shared_array_peer(module: Any, shape: int) -> Iterator[tuple[str, Any]]:
-    """An array of that library, and the name under which it can be attached."""
+    """Make an array of that library; return it, and the name to attach it by."""
     name = f"shm://{_unique_name()}"
     array = module.create(name, shape, float)
     try:
@@ -48,7 +48,7 @@ def shared_array_peer(module: Any, shape: int) -> Iterator[tuple[str, Any]]:
 
 @contextmanager
 def standard_library_peer(shape: int) -> Iterator[tuple[str, Any]]:
-    """An array in `multiprocessing.shared_memory`, and the name of its block."""
+    """Make an array in `multiprocessing.shared_memory`; return it, and its name."""
     block = SharedMemory(_unique_name(), create=True, size=8 * shape)
     array: Any = np.ndarray(shape, buffer=block.buf)
     try:

@@ -28,7 +28,7 @@ Marks = list[float]
 
 
 def _team(workers: int, kernel: str) -> Marks:
-    """A team of sharray; a kernel may be compiled before it starts."""
+    """Start a team of sharray; a kernel may be compiled before."""
     import sharray as sh
 
     moving, (*arrays, walls, dt) = sh.kernel(move), _arguments(sh)
@@ -44,7 +44,7 @@ def _team(workers: int, kernel: str) -> Marks:
 
 
 def _pool(workers: int, kernel: str) -> Marks:
-    """A pool of processes, each of which imports numba and compiles."""
+    """Start a pool of processes, each of which imports numba and compiles."""
     moving, arguments = numba.njit(move), _arguments(np)
     marks = [time.perf_counter()]
     spawn = multiprocessing.get_context("spawn")

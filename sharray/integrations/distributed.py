@@ -186,7 +186,7 @@ def _host_identity(ram: str) -> str:
 
 
 def _stays_on_host(obj: Any, context: dict[str, Any] | None) -> bool:
-    """Tell whether every process that may read an object can open handles.
+    """Return whether every process that may read an object can open handles.
 
     Parameters
     ----------
@@ -221,7 +221,7 @@ def _schedulers() -> list[str]:
 
 
 def _is_loopback(address: str) -> bool:
-    """Tell whether an address can only belong to this machine."""
+    """Return whether an address can only belong to this machine."""
     parts = urlsplit(address)
     if parts.scheme == "inproc":
         return True
@@ -230,7 +230,7 @@ def _is_loopback(address: str) -> bool:
 
 
 def _is_own(address: str) -> bool:
-    """Tell whether an address belongs to this machine."""
+    """Return whether an address belongs to this machine."""
     return _is_loopback(address) or _can_bind(
         _resolve(urlsplit(address).hostname or "")
     )

@@ -7,7 +7,7 @@ import sys
 
 
 def is_disabled() -> bool:
-    """Tell whether ``NUMBA_DISABLE_JIT`` is set, as for debuggers and coverage."""
+    """Return whether ``NUMBA_DISABLE_JIT`` is set, as for debuggers and coverage."""
     numba = sys.modules.get("numba")
     if numba is not None and hasattr(numba, "config"):
         return bool(numba.config.DISABLE_JIT)

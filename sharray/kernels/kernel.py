@@ -100,7 +100,7 @@ class Kernel:
 
     @property
     def py_func(self) -> Function:
-        """The Python function."""
+        """Return the Python function."""
         return self.source.py_func
 
     # Not functools.cached_property: before Python 3.12 it uses a lock, and a fork may
@@ -120,7 +120,7 @@ class Kernel:
 
     @property
     def may_split(self) -> bool:
-        """Whether there may be a loop over `sharray.prange`; only numba can be sure."""
+        """Return whether there may be a loop over `prange`; only numba can be sure."""
         codes = [code for code, _ in self._received.values()]
         if codes and not self.source.is_open:
             return any(code.loop is not None for code in codes)
@@ -128,7 +128,7 @@ class Kernel:
 
     @property
     def _numba_type_(self) -> Any:
-        """The type of this kernel for numba, so that other kernels can call it."""
+        """Return numba's type of this kernel, so that other kernels can call it."""
         return _compiler().type_of_function(self._dispatcher)
 
     # -- calling -------------------------------------------------------------
@@ -299,7 +299,7 @@ class Kernel:
 
     @property
     def shipped(self) -> dict[str, Shipping]:
-        """The form that other processes receive, for each of the types compiled."""
+        """Return the form that other processes receive, by the types of arguments."""
         return {
             ", ".join(map(str, keys)): Shipping(not found.reason, found.reason)
             for (keys, _), found in self._compiled.items()

@@ -39,7 +39,7 @@ def referred_to(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
 
 
 def may_use_prange(function: Callable[..., Any]) -> bool:
-    """Tell whether a function refers to `prange`, under any name.
+    """Return whether a function refers to `prange`, under any name.
 
     Only numba can tell whether there is a loop over it.
 
@@ -79,7 +79,7 @@ def foreign_function(function: Callable[..., Any]) -> str:
 
 
 def is_of_ctypes(value: object) -> bool:
-    """Tell whether this is a function of ctypes."""
+    """Return whether this is a function of ctypes."""
     return isinstance(value, ctypes._CFuncPtr)  # type: ignore[attr-defined]
 
 

@@ -47,7 +47,7 @@ class Source:
 
     @property
     def function(self) -> Function:
-        """The function, or the dispatcher that ``numba.njit`` made of it.
+        """Return the function, or the dispatcher that ``numba.njit`` made of it.
 
         Raises
         ------
@@ -66,21 +66,21 @@ class Source:
 
     @property
     def options(self) -> dict[str, Any]:
-        """The options for ``numba.njit``; a pickle's options only once it is opened."""
+        """Return the options for ``numba.njit``, after the pickle was opened."""
         return self._options
 
     @property
     def py_func(self) -> Function:
-        """The Python function."""
+        """Return the Python function."""
         return getattr(self.function, "py_func", self.function)
 
     @property
     def is_open(self) -> bool:
-        """Whether the function itself is present, not only its pickle."""
+        """Return whether the function itself is present, not only its pickle."""
         return self._function is not None
 
     def may_split(self) -> bool:
-        """Tell whether the function may have a loop over `sharray.prange`."""
+        """Return whether the function may have a loop over `sharray.prange`."""
         if self._may_split is None:
             self._may_split = may_use_prange(self.py_func)
         return self._may_split

@@ -31,7 +31,7 @@ _classes: dict[TupleName, type] = {}
 
 
 def is_named(kind: type) -> bool:
-    """Tell whether a class is a named tuple.
+    """Return whether a class is a named tuple.
 
     Examples
     --------

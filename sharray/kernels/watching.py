@@ -76,7 +76,7 @@ def replaced(watched: tuple[Watched, ...]) -> list[Watched]:
 
 
 def _is_same_number(now: Any, before: Any) -> bool:
-    """Tell whether a notebook cell, run again, has made an equal number or string."""
+    """Return whether a notebook cell, run again, has made an equal number or string."""
     simple = type(before) in (int, float, complex, bool, str)
     # Not ==, which does not tell 0.0 from -0.0.
     return simple and type(now) is type(before) and repr(now) == repr(before)

@@ -37,7 +37,7 @@ _clock_gettime = types.ExternalFunction(
 
 
 def _type_address(typing_context: Any, array: Any, index: Any) -> Any:
-    """Type an intrinsic that returns the address of an element."""
+    """Return signature and code of an intrinsic: the address of an element."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         pointer = element_pointer(context, builder, "futex", signature.args, args)
@@ -47,7 +47,7 @@ def _type_address(typing_context: Any, array: Any, index: Any) -> Any:
 
 
 def _type_integer(typing_context: Any, pointer: Any) -> Any:
-    """Type an intrinsic that converts a pointer to an integer."""
+    """Return signature and code of an intrinsic: a pointer as an integer."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.ptrtoint(args[0], _WORD)
@@ -56,7 +56,7 @@ def _type_integer(typing_context: Any, pointer: Any) -> Any:
 
 
 def _type_timespec(typing_context: Any, nanoseconds: Any) -> Any:
-    """Type an intrinsic that makes a ``struct timespec`` on the caller's stack."""
+    """Return signature and code of an intrinsic: a ``struct timespec`` on the stack."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         place = cgutils.alloca_once(builder, _WORD, size=2)
@@ -67,7 +67,7 @@ def _type_timespec(typing_context: Any, nanoseconds: Any) -> Any:
 
 
 def _type_pause(typing_context: Any) -> Any:
-    """Type an intrinsic that emits the pause instruction of spin loops."""
+    """Return signature and code of an intrinsic: the pause of spin loops."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         emit_pause(builder)
