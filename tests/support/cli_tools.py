@@ -21,7 +21,7 @@ TIMEOUT = 500
 
 
 class Done(NamedTuple):
-    """How a command ended, and what it printed."""
+    """The exit status of a command, and its output."""
 
     code: int
     out: str
@@ -29,13 +29,13 @@ class Done(NamedTuple):
 
     @property
     def json(self) -> Any:
-        """The one document that it printed."""
+        """Return the one JSON document that it printed."""
         assert self.err == ""
         return json.loads(self.out)
 
 
 class _Stream(io.TextIOWrapper):
-    """What a command writes to."""
+    """A stream for the output of a command."""
 
     def __init__(self, *, is_terminal: bool) -> None:
         super().__init__(io.BytesIO(), encoding="utf-8", newline="")
@@ -50,7 +50,7 @@ class _Stream(io.TextIOWrapper):
 
 
 def call(*arguments: str, columns: int | None = None) -> Done:
-    """Run a command in this process; with `columns`, as in a terminal that wide."""
+    """Run a command in this process; with `columns`, in a terminal of that width."""
     out, err = _Stream(is_terminal=columns is not None), _Stream(is_terminal=False)
     shown = {"COLUMNS": str(columns), "LINES": "30", "TERM": "xterm", "NO_COLOR": "1"}
     with (
@@ -71,7 +71,7 @@ def call(*arguments: str, columns: int | None = None) -> Done:
 
 
 def refusal(*arguments: str) -> str:
-    """The one line with which a command that cannot do its work ends."""
+    """Run a command that must fail, and return its one line of error."""
     done = call(*arguments)
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith("sharray: ")
@@ -81,7 +81,7 @@ def refusal(*arguments: str) -> str:
 
 
 def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run the command, as from a shell."""
+    """Run the command like a shell, in a new process."""
     return subprocess.run(
         [sys.executable, "-m", "sharray", *arguments],
         capture_output=True,
@@ -93,7 +93,7 @@ def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
 
 @contextmanager
 def process(code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A process that has run some code, and then waits until the block ends."""
+    """Yield a process that has run some code, and waits until the block ends."""
     code += "\nprint('ready', flush=True); import sys; sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
@@ -111,14 +111,14 @@ def process(code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def end(child: subprocess.Popen[str]) -> None:
-    """Have a process end without a chance to tidy up."""
+    """Kill a process, so that it cannot clean up."""
     child.kill()
     child.wait(TIMEOUT)
     wait_for_locks_of(child.pid)
 
 
 def orphan() -> str:
-    """The file of an anonymous array whose last holder was killed."""
+    """Return the file of an anonymous array whose last holder was killed."""
     code = "import pickle, sharray as sh; a = sh.ones(1000)"
     with process(code + "; pickle.loads(pickle.dumps(a))") as child:
         [found] = [

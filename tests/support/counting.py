@@ -34,7 +34,7 @@ SHAPE = 100
 
 
 class Counts:
-    """What this thread does, by what it is done for."""
+    """Counts of the steps of this thread, by operation."""
 
     def __init__(self) -> None:
         self.steps: dict[str, int] = {}  # lines and calls
@@ -75,7 +75,7 @@ class Counts:
 
 
 class Table(bytes):
-    """A table of a process; knows how often something was searched for in one."""
+    """A table of a process that counts the searches in all tables."""
 
     searches = 0
 
@@ -85,7 +85,7 @@ class Table(bytes):
 
 
 def main(n: int, directory: str) -> None:
-    """Count everything for n arrays; those on a disk lie in a directory."""
+    """Count all operations on n arrays; put files on the disk into a directory."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     gc.disable()
@@ -129,7 +129,7 @@ def main(n: int, directory: str) -> None:
 
 
 def count_files(counts: Counts, n: int, directory: str) -> None:
-    """The same for arrays on a disk."""
+    """Count the operations on n arrays on a disk."""
     arrays = [
         sh.create(os.path.join(directory, f"{number}.npy"), SHAPE)
         for number in range(n)
@@ -150,7 +150,7 @@ def count_files(counts: Counts, n: int, directory: str) -> None:
 
 
 def count_other_process(counts: Counts, handles: list[bytes]) -> None:
-    """What a process does that others send arrays to, and that then ends."""
+    """Count the steps of a process that receives arrays and then ends."""
     code = "import counting; counting.receive_and_end()"
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
@@ -164,7 +164,7 @@ def count_other_process(counts: Counts, handles: list[bytes]) -> None:
 
 
 def receive_and_end() -> None:
-    """The program of that other process."""
+    """Receive arrays, end, and print the counts."""
     handles = pickle.loads(sys.stdin.buffer.read())
     gc.disable()
     counts = Counts()

@@ -22,7 +22,7 @@ Array = np.ndarray[Any, Any]
 
 
 def arrays_of(obj: Any) -> list[Array]:
-    """The arrays that an object consists of."""
+    """Return the arrays that an object consists of."""
     if isinstance(obj, np.ndarray):
         return [obj]
     if isinstance(obj, dict):
@@ -35,7 +35,7 @@ def arrays_of(obj: Any) -> list[Array]:
 
 
 def places(obj: Any) -> list[tuple[bytes, int] | None]:
-    """File and position of each array of an object; None if it is private."""
+    """Return file and position of each array of an object; None for private ones."""
     return [place(array) for array in arrays_of(obj)]
 
 
@@ -50,7 +50,7 @@ def values(obj: Any) -> list[Array]:
 
 
 def add_one(obj: Any) -> list[tuple[bytes, int] | None]:
-    """Change all arrays in place; where that was."""
+    """Change all arrays in place; return their places."""
     for array in arrays_of(obj):
         array.flags.writeable = True  # pandas returns its columns read-only
         array += 1
@@ -58,7 +58,7 @@ def add_one(obj: Any) -> list[tuple[bytes, int] | None]:
 
 
 def describe(obj: Any) -> tuple[list[str], list[tuple[bytes, int] | None], list[Array]]:
-    """Types, places and values of the arrays of an object."""
+    """Return types, places and values of the arrays of an object."""
     found = arrays_of(obj)
     return [type(array).__name__ for array in found], places(obj), values(obj)
 
@@ -77,12 +77,12 @@ def increment(block: Array) -> Array:
 
 
 def sent_bytes(dask_worker: Any) -> list[int]:
-    """How many bytes each answer of a worker to others had."""
+    """Return the bytes of each answer of a worker to others."""
     return [entry["compressed"] for entry in dask_worker.transfer_outgoing_log]
 
 
 async def forget(dask_scheduler: Any) -> None:
-    """Wait until a scheduler has forgotten what it was asked for.
+    """Wait until a scheduler has forgotten all tasks.
 
     Otherwise its last messages, and cycles, keep the arrays in the tasks.
     """

@@ -18,7 +18,7 @@ _WITHOUT_FLUSHING_THE_LOG = 2
 
 
 def can_mount() -> bool:
-    """Whether this user can mount loop devices."""
+    """Return whether this user can mount loop devices."""
     return (
         os.getuid() == 0
         and os.path.exists("/dev/loop-control")
@@ -32,7 +32,7 @@ needs_disks = pytest.mark.skipif(
 
 
 def run(*command: str) -> str:
-    """Run a command that must succeed; returns what it printed."""
+    """Run a command that must succeed; return its output."""
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return done.stdout.strip()
 
@@ -61,7 +61,7 @@ class Disk:
         )
 
     def cut_power(self) -> None:
-        """Let nothing more reach the disk, and come up again from what has."""
+        """Let nothing more reach the disk, and mount it again as it is."""
         fd = os.open(self.path, os.O_RDONLY)
         try:
             fcntl.ioctl(fd, _SHUTDOWN, struct.pack("I", _WITHOUT_FLUSHING_THE_LOG))
@@ -71,7 +71,7 @@ class Disk:
         self.mount()
 
     def remove(self) -> None:
-        """Leave nothing mounted."""
+        """Unmount the disk, and remove its device."""
         subprocess.run(["umount", str(self.path)], check=False, capture_output=True)
         if self._device is not None:
             run("losetup", "-d", self._device)
@@ -79,7 +79,7 @@ class Disk:
 
 @contextmanager
 def disk(directory: Path) -> Iterator[Disk]:
-    """A disk of 64 MB."""
+    """Yield a disk of 64 MB."""
     made = Disk(directory / "image", directory / "disk")
     try:
         made.make(64)
@@ -91,7 +91,7 @@ def disk(directory: Path) -> Iterator[Disk]:
 
 @contextmanager
 def disk_smaller_than_it_says(directory: Path) -> Iterator[Disk]:
-    """A disk of 64 MB whose device holds only 12: writing fails later."""
+    """Yield a disk of 64 MB whose device has only 12: writes fail late."""
     thin = directory / "thin"
     with tmpfs(thin, "12m"):
         made = Disk(thin / "image", directory / "disk")
@@ -105,7 +105,7 @@ def disk_smaller_than_it_says(directory: Path) -> Iterator[Disk]:
 
 @contextmanager
 def tmpfs(path: Path, size: str, *options: str) -> Iterator[Path]:
-    """A RAM disk of this size."""
+    """Yield a RAM disk of this size."""
     path.mkdir()
     chosen = ",".join([f"size={size}", *options])
     run("mount", "-t", "tmpfs", "-o", chosen, "tmpfs", str(path))

@@ -39,19 +39,19 @@ class Block(NamedTuple):
 
     @property
     def is_session(self) -> bool:
-        """Whether it shows an interpreter, with what it answers."""
+        """Return whether it shows an interactive session."""
         return self.language == "python" and self.text.startswith(">>> ")
 
 
 class Command(NamedTuple):
-    """A command in a block of a terminal, and what it prints there."""
+    """A command in a block of a terminal, and its output there."""
 
     words: list[str]
     output: str
 
 
 def blocks(page: str) -> list[Block]:
-    """All blocks of a page, in order."""
+    """Return all blocks of a page, in order."""
     found = []
     for match in _FENCE.finditer(page):
         title = _TITLE.search(match[2])
@@ -62,7 +62,7 @@ def blocks(page: str) -> list[Block]:
 
 
 def session(page: str) -> str:
-    """A page with nothing but its sessions, each in the line where it stood."""
+    """Return a page with nothing but its sessions, in their old lines."""
     kept = [""] * len(page.splitlines())
     for block in blocks(page):
         if block.is_session:
@@ -73,7 +73,7 @@ def session(page: str) -> str:
 
 
 def commands(page: str) -> list[Command]:
-    """What is typed into terminals."""
+    """Return the commands in the terminals of a page."""
     found = []
     for block in blocks(page):
         if block.language == "console":
@@ -85,7 +85,7 @@ def commands(page: str) -> list[Command]:
 
 
 def migrations(page: str) -> Iterator[tuple[str, str]]:
-    """The programs that the columns of tables "to | old | new" are, old and new."""
+    """Yield the old and new programs in tables "to | old | new"."""
     for table in re.findall(r"^\| to \|.*\n(?:\|.*\n)+", page, re.MULTILINE):
         rows = [_cells(line) for line in table.splitlines()[2:]]
         old, new = ("\n".join(_code(row[i]) for row in rows) for i in (1, 2))
@@ -97,13 +97,13 @@ def _cells(line: str) -> list[str]:
 
 
 def _code(cell: str) -> str:
-    """The lines of code that a cell is; nothing if it has words of its own."""
+    """Return the code of a cell; empty if the cell also has text."""
     words = _CODE.sub("", cell).replace("<br>", "")
     return "" if words else "\n".join(_CODE.findall(cell))
 
 
 def names_of_sharray(page: str) -> set[str]:
-    """The names behind ``sh.`` or ``sharray.`` in running text and tables."""
+    """Return the names after ``sh.`` or ``sharray.`` in text and tables."""
     text = _FENCE.sub("", page)
     code = " ".join(_CODE.findall(text))
     return set(re.findall(r"\b(?:sh|sharray)\.([A-Za-z_]\w*)", code))

@@ -50,7 +50,7 @@ def wait_for_a_signal():
 
 
 def start(program: str, before: str = "") -> subprocess.Popen[str]:
-    """Run a program, after the prelude, in an interpreter that allows nothing."""
+    """Start a program after the prelude, with warnings as errors."""
     Path("program.py").write_text(before + PRELUDE + program)
     options = ["-X", "dev", "-W", "error"]
     # Python 3.12 and later warn of a fork beside threads, and pools have threads.
@@ -66,7 +66,7 @@ def start(program: str, before: str = "") -> subprocess.Popen[str]:
 
 
 def finish(process: subprocess.Popen[str], status: int = 0) -> list[str]:
-    """Wait for a program and all its children; returns the lines they printed."""
+    """Wait for a program and all its children; return the lines they printed."""
     printed, errors = process.communicate()
     assert errors == ""
     assert process.returncode == status
@@ -79,7 +79,7 @@ def run(program: str, status: int = 0) -> list[str]:
 
 
 def collect_what_a_stranger_left() -> None:
-    """Remove what a process has left whose end nobody could wait for.
+    """Remove the leftovers of a process for whose end nobody could wait.
 
     Its pipes tell of its death slightly before the kernel takes back its locks.
     """
@@ -88,6 +88,6 @@ def collect_what_a_stranger_left() -> None:
 
 
 def names_in_ram() -> list[str]:
-    """Every file in the RAM directory."""
+    """Return every file in the RAM directory."""
     top = os.environ["SHARRAY_RAM_DIR"]
     return [name for _, _, names in os.walk(top) for name in names]

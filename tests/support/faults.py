@@ -94,7 +94,7 @@ ALL = [*CALLS, *_C_CALLS]
 
 @contextmanager
 def failing(codes: dict[str, int], *directories: str) -> Iterator[None]:
-    """Have calls fail with these errors on files in or below directories."""
+    """Make calls fail with these errors on files in or below directories."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(naming, "_can_name", {})
         patch.setattr(file_systems, "_volatile_by_device", {})

@@ -62,7 +62,7 @@ def assert_is_a_good_error(error: sh.SharrayError) -> None:
 
 
 def assert_lies_within(array: AnyArray, offset: int, nbytes: int) -> None:
-    """Python's integers do not wrap, and `base` is the file from its first byte."""
+    """Check the bounds in Python's integers; `base` is the whole file."""
     if array.size == 0:
         return
     reach = [(n - 1) * step for n, step in zip(array.shape, array.strides, strict=True)]
@@ -74,7 +74,7 @@ def assert_lies_within(array: AnyArray, offset: int, nbytes: int) -> None:
 
 
 def use(array: AnyArray) -> None:
-    """Touch it, show it, send it."""
+    """Read, print and pickle an array."""
     if array.size > 1000:  # strides of 0 allow any size
         array = array[tuple(slice(0, 1) for _ in array.shape)]
     content = array.tobytes()
@@ -98,7 +98,7 @@ def use(array: AnyArray) -> None:
 
 
 def run(kind: str, count: int, seed: int, phases: list[hypothesis.Phase]) -> None:
-    """Try as many cases of one kind."""
+    """Try `count` cases of one kind."""
     settings = hypothesis.settings(
         max_examples=count,
         report_multiple_bugs=False,
@@ -120,7 +120,7 @@ def run(kind: str, count: int, seed: int, phases: list[hypothesis.Phase]) -> Non
 
 
 def take_any_view(root: Any, offset: Any, dtype: Any, *layout: Any) -> Any:
-    """The mutant: a dtype is all that is looked at."""
+    """Accept any view whose dtype is right: the mutant."""
     return np.dtype(dtype)
 
 

@@ -40,14 +40,14 @@ WORDS = re.compile(rb"\d+|'[^']*'|[A-Za-z_]+|[^\s]")
 
 
 class Content(bytes):
-    """Of a file; printed so that one can read it."""
+    """The content of a file, with a readable repr."""
 
     def __repr__(self) -> str:
         return f"{len(self)} bytes, {self[:256]!r} ... {self[-PAGE:][:64]!r}"
 
 
 def valid_files() -> list[bytes]:
-    """Files of ours and of NumPy's, of several dtypes and orders."""
+    """Return files of sharray and of NumPy, of several dtypes and orders."""
     found = []
     for dtype in DTYPES:
         for order in ("C", "F"):
@@ -60,12 +60,12 @@ def valid_files() -> list[bytes]:
 
 
 def header_end(content: bytes) -> int:
-    """Where the data begins, of a valid file."""
+    """Return where the data of a valid file begins."""
     return 10 + int(struct.unpack("<H", content[8:10])[0])
 
 
 def with_text(content: bytes, text: bytes) -> bytes:
-    """The file with another header text, the length of which fits."""
+    """Return the file with another header text, whose length fits."""
     end = header_end(content)
     body = text.rstrip().ljust(end - 11) + b"\n"
     return content[:8] + struct.pack("<H", len(body) & 0xFFFF) + body + content[end:]
@@ -73,7 +73,7 @@ def with_text(content: bytes, text: bytes) -> bytes:
 
 @st.composite
 def damaged_files(draw: st.DrawFn, files: list[bytes]) -> bytes:
-    """A valid file to which one to three things have happened."""
+    """Draw a valid file with one to three kinds of damage."""
     content = draw(st.sampled_from(files))
     for _ in range(draw(st.integers(1, 3))):
         content = draw(st.sampled_from(DAMAGES))(draw, content)
@@ -105,7 +105,7 @@ def insert_bytes(draw: st.DrawFn, content: bytes) -> bytes:
 
 
 def replace_a_word(draw: st.DrawFn, content: bytes) -> bytes:
-    """Of the header's text: a number, a string, a name or a bracket."""
+    """Replace a word of the header: a number, a string, a name or a bracket."""
     if len(content) < 128:
         return content
     text = content[10 : header_end(content)]
@@ -132,7 +132,7 @@ def extend(draw: st.DrawFn, content: bytes) -> bytes:
 
 
 def set_a_number_of_the_trailer(draw: st.DrawFn, content: bytes) -> bytes:
-    """With a checksum that is right, so that only the number is wrong."""
+    """Replace a number of the trailer, and correct the checksum."""
     page = bytearray(content[-PAGE:].rjust(PAGE, b"\0"))
     at = draw(st.sampled_from([8, 16, 32, 40, 48, 64, 128, 192, 256, 264]))
     struct.pack_into("<Q", page, at, draw(st.sampled_from(NUMBERS)) % 2**64)

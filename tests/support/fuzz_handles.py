@@ -17,7 +17,7 @@ AnyArray = sh.SharedArray[Any, Any]
 
 
 def valid_handles(array: AnyArray) -> list[Handle]:
-    """Handles of views of all kinds on one array."""
+    """Return handles of views of all kinds on one array."""
     views = [
         array,
         array[1:],
@@ -58,7 +58,7 @@ likely = st.sampled_from(["offset", "shape", "strides", "dtype"])
 
 @st.composite
 def damaged_handles(draw: st.DrawFn, valid: list[Handle]) -> Handle:
-    """A valid handle in which one to three parts are changed."""
+    """Draw a valid handle in which one to three parts are changed."""
     found = dict(draw(st.sampled_from(valid)))
     for _ in range(draw(st.integers(1, 3))):
         name = draw(likely | likely | st.sampled_from(sorted(parts)))
@@ -67,7 +67,7 @@ def damaged_handles(draw: st.DrawFn, valid: list[Handle]) -> Handle:
 
 
 def _changed(draw: st.DrawFn, name: str, value: Any) -> Any:
-    """Often only a little: what is all wrong is found by the first check."""
+    """Change a part, often only a little: the first check finds large changes."""
     if type(value) is int and draw(st.booleans()):
         return value + draw(near)
     if type(value) is tuple and value and draw(st.booleans()):

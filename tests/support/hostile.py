@@ -1,4 +1,4 @@
-"""Code shared by the tests of hostile files: making them, checking errors."""
+"""Code shared by the tests of hostile files: make files, and check errors."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _ADVICE = re.compile(
 def header_text(
     descr: str = "'<f8'", fortran_order: str = "False", shape: str = "(3,)"
 ) -> str:
-    """The dictionary of a header, each value as it stands in the text."""
+    """Return the text of a header's dictionary; values are texts."""
     return f"{{'descr': {descr}, 'fortran_order': {fortran_order}, 'shape': {shape}}}\n"
 
 
 def npy(text: str | bytes, data: bytes = bytes(256), version: int = 1) -> bytes:
-    """A ``.npy`` file whose header has this text."""
+    """Return a ``.npy`` file whose header has this text."""
     body = text if isinstance(text, bytes) else text.encode()
     length = struct.pack(_LENGTHS[version], len(body))
     return b"\x93NUMPY" + bytes([version, 0]) + length + body + data
@@ -42,7 +42,7 @@ def refused(
     says: str = "",
     path: str | Path | None = None,
 ) -> sh.SharrayError:
-    """The error that `action` raises, after checking all that errors promise."""
+    """Return the error that `action` raises, after checks of its form."""
     with pytest.raises(sh.SharrayError) as caught:
         action()
     error = caught.value
@@ -56,7 +56,7 @@ def refused(
 
 
 def assert_survives_pickling(error: sh.SharrayError) -> None:
-    """Errors cross processes without losing anything."""
+    """Check that an error keeps everything in a pickle."""
     clone = pickle.loads(pickle.dumps(error))
     assert type(clone) is type(error)
     assert (str(clone), clone.path) == (str(error), error.path)

@@ -25,7 +25,7 @@ _inside = threading.Semaphore(0)
 
 
 def main(wanted: int) -> None:
-    """Exchange arrays until there were so many interrupts."""
+    """Exchange arrays until `number` interrupts have arrived."""
     sh.install(threshold=0)
     forget_all()
     before = belongings()
@@ -74,7 +74,7 @@ def exchange(reader: Any, writer: Any, number: int) -> None:
 
 
 def forget_all() -> None:
-    """Give back what is kept for the next message."""
+    """Close the files that are kept for the next messages."""
     outbox.trim()
     inbox.drop_orphans()
 

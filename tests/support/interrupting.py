@@ -36,7 +36,7 @@ _LOOKS_AFTER = {"CALL", "CALL_FUNCTION_EX", "CALL_KW", "JUMP_BACKWARD"}
 
 @functools.cache
 def _points_in(code: CodeType) -> frozenset[int]:
-    """Return the offsets of the instructions after which signals are looked for."""
+    """Return the offsets of instructions after which CPython checks for signals."""
     return frozenset(
         instruction.offset
         for instruction in dis.get_instructions(code)
@@ -77,17 +77,17 @@ class _Tracer:
 
 
 class Interrupted:
-    """What became of a call.
+    """The result of an interrupted call.
 
     Attributes
     ----------
     where : str
         File, line and function of the point; empty if the call has fewer.
     raised : bool
-        Whether KeyboardInterrupt came out of the call. It does not if it arrived in a
-        finalizer: CPython prints what is raised there, and goes on.
+        Whether the call raised KeyboardInterrupt. It does not if the interrupt arrived
+        in a finalizer: CPython prints that error, and continues.
     error : BaseException or None
-        What else came out of it.
+        Another error that the call raised.
     value : object
         What the call returned, if it did.
     """
@@ -142,11 +142,11 @@ def interrupt_everywhere(
     Parameters
     ----------
     call : callable
-        Makes what it needs, and does the same each time.
+        Make all it needs, and take the same steps each time.
     check : callable
-        Gets what became of the call. Raises if something does not work any more, or
-        if something was left. That this runs the call once more, and no longer finds
-        what the first time needs only, is up to it.
+        Get the `Interrupted`. Raise if something does not work any more, or if
+        something is left. This function decides whether to run the call once more, and
+        whether to discard what only a first call makes.
     step, first : int
         To visit only some points, where each takes long.
 

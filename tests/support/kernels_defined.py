@@ -12,7 +12,7 @@ import sharray as sh
 
 
 class RefusedError(ValueError):
-    """What a kernel of ours raises; its arguments are not those of its maker."""
+    """An error of kernels whose arguments differ from those of its constructor."""
 
     def __init__(self, number: float) -> None:
         super().__init__("refused", number)
@@ -73,7 +73,7 @@ def temporaries(n):
 
 
 def adder(amount: float) -> sh.Kernel:
-    """A kernel with a closure; all of them have one name."""
+    """Return a kernel with a closure; all of them have the same name."""
 
     @sh.kernel
     def add(x):
@@ -83,13 +83,13 @@ def adder(amount: float) -> sh.Kernel:
 
 
 def call(function: Any, *arguments: Any, **keywords: Any) -> tuple[Any, bool, int]:
-    """What a kernel returns, whether numba is loaded then, and where that was."""
+    """Return a kernel's value, whether numba is loaded, and the process."""
     result = function(*arguments, **keywords)
     return result, "numba.core" in sys.modules, os.getpid()
 
 
 def call_counting(function: Any, *arguments: Any) -> tuple[Any, int]:
-    """What a kernel returns, and how often numba compiled for it."""
+    """Return a kernel's value, and how often numba compiled for it."""
     from numba.core import event
 
     with event.install_recorder("numba:compile") as record:
@@ -98,7 +98,7 @@ def call_counting(function: Any, *arguments: Any) -> tuple[Any, int]:
 
 
 def catch(function: Any, *arguments: Any) -> BaseException:
-    """What a kernel raises."""
+    """Return the error that a kernel raises."""
     try:
         function(*arguments)
     except Exception as error:
@@ -107,7 +107,7 @@ def catch(function: Any, *arguments: Any) -> BaseException:
 
 
 def count_loads(function: Any, *arguments: Any) -> tuple[Any, int]:
-    """What a kernel returns, and how often this process has loaded machine code."""
+    """Return a kernel's value, and how often this process has loaded machine code."""
     from sharray.kernels import compiled
 
     if not hasattr(compiled.load, "times"):
@@ -123,14 +123,14 @@ def count_loads(function: Any, *arguments: Any) -> tuple[Any, int]:
 
 
 def both(one: Any, other: Any, x: Any) -> tuple[Any, Any]:
-    """What two kernels return, in turn and again."""
+    """Return the values of two kernels that are called in turn, twice."""
     found = one(x), other(x)
     assert found == (one(x), other(x))
     return found
 
 
 def mix_allocations(kernel: Any) -> list[Any]:
-    """Let machine code and numba allocate and free in turn."""
+    """Make machine code and numba allocate and free memory in turn."""
     found = [kernel(3) for _ in range(20)]
     import numba
 

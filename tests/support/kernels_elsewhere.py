@@ -1,4 +1,4 @@
-"""Kernels as other processes get them, tried here or in a new interpreter."""
+"""Kernels as other processes receive them, called here or in a new interpreter."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _refuse(*arguments: Any) -> Any:
 
 
 def as_received(kernel: sh.Kernel, may_compile: bool = False) -> sh.Kernel:
-    """A kernel as if it came from another process.
+    """Return a kernel as if it came from another process.
 
     Without `may_compile` it is an error to call it with types for which no machine
     code has come.
@@ -36,7 +36,7 @@ def as_received(kernel: sh.Kernel, may_compile: bool = False) -> sh.Kernel:
 
 
 def by_both_roads(kernel: sh.Kernel, *arguments: Any) -> tuple[Any, Any]:
-    """What numba returns, and what machine code does when it has travelled."""
+    """Return the values by numba, and by machine code that has travelled."""
     here = kernel(*arguments)
     return here, as_received(kernel)(*arguments)
 
@@ -51,7 +51,7 @@ sys.stdout.buffer.write(b"\\n--result--\\n" + pickle.dumps(found))
 
 
 def in_fresh_python(function: Any, *arguments: Any, **environment: str) -> Any:
-    """Call a function in a new interpreter, where all comes by cloudpickle."""
+    """Call a function in a new interpreter; send it by cloudpickle."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", _RECEIVE],
         input=cloudpickle.dumps((function, *arguments)),
@@ -65,7 +65,7 @@ def in_fresh_python(function: Any, *arguments: Any, **environment: str) -> Any:
 
 
 def run_script(path: Path, code: str, *options: str, **environment: str) -> str:
-    """Run a program from a file, so that spawn can find it; returns its output."""
+    """Run a program from a file, so that spawn can find it; return its output."""
     path.write_text(code, "utf-8")
     done = subprocess.run(
         [sys.executable, "-W", "error", *options, str(path)],

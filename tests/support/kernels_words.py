@@ -1,4 +1,4 @@
-"""Functions in the small language of `sharray.native.words`."""
+"""Functions in the subset of Python that `sharray.native.words` compiles."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def extremes(a, b):
 
 
 def square_plus(x, y):
-    """Called by others; its own variables are not theirs."""
+    """Return a sum with variables that its callers do not share."""
     i = x * x
     if y < 0:
         return i
@@ -232,7 +232,7 @@ def address_of_element(x, n):
 
 
 def as_words(number: int) -> int:
-    """What is left of a number in 64 bits."""
+    """Return a number wrapped to 64 bits."""
     return (number + 2**63) % 2**64 - 2**63
 
 

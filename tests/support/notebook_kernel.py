@@ -20,7 +20,7 @@ LONG = 500.0
 
 
 class Cell(NamedTuple):
-    """What a cell has shown.
+    """The output of a cell.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ class Kernel:
 
     @property
     def pid(self) -> int:
-        """Number of its process."""
+        """Return the number of its process."""
         return int(self._manager.provisioner.pid)
 
     def start(self, code: str) -> Running:
@@ -100,21 +100,21 @@ class Kernel:
         return cell
 
     def value(self, code: str) -> Any:
-        """The last value of a cell, of which it shows a literal."""
+        """Return the last value of a cell that shows a literal."""
         return literal_eval(self.run(code).shown["text/plain"])
 
     def interrupt(self) -> None:
-        """What the interrupt button does."""
+        """Interrupt the kernel like the interrupt button."""
         self._manager.interrupt_kernel()
 
     def restart(self) -> None:
-        """What the restart button does."""
+        """Restart the kernel like the restart button."""
         self._client.stop_channels()
         self._manager.restart_kernel()
         self._connect()
 
     def kill(self) -> None:
-        """Have its process end without a chance to do anything."""
+        """Kill its process."""
         self._manager.signal_kernel(9)
         until = time.monotonic() + LONG
         while self._manager.is_alive():
@@ -122,14 +122,14 @@ class Kernel:
             time.sleep(0.001)
 
     def close(self) -> None:
-        """Shut it down, as closing the notebook does."""
+        """Shut the kernel down, like closing the notebook."""
         self._client.stop_channels()
         self._manager.shutdown_kernel()
 
 
 @contextmanager
 def kernel() -> Iterator[Kernel]:
-    """A kernel in the working directory of the test."""
+    """Yield a kernel in the working directory of the test."""
     context = zmq.Context()
     # Sockets have names: another process could take a free port.
     with tempfile.TemporaryDirectory(prefix="kernel-") as place:
@@ -148,7 +148,7 @@ def kernel() -> Iterator[Kernel]:
 
 @pytest.fixture(scope="session", autouse=True)
 def event_loop_of_clients() -> Iterator[None]:
-    """Start what jupyter_client keeps until the end, before leaks are looked for."""
+    """Start the event loop that jupyter_client keeps, before leaks are checked."""
     loop = ensure_event_loop()
     yield
     loop.close()

@@ -138,7 +138,7 @@ def _in_managed_queue(manager: Any, parcel: Parcel) -> Any:
 
 
 def _last_of_two(get: Callable[[], Any]) -> Any:
-    """The second would be changed if it were the memory of the first."""
+    """Return the second of two arrivals, which must not share memory."""
     get()
     return get()
 
@@ -154,7 +154,7 @@ def _by_proxy_in_another_process(context: Any, parcel: Parcel) -> Any:
 
 
 class Channel(NamedTuple):
-    """One way for arrays to get to another process and back.
+    """A way for arrays to travel to another process and back.
 
     `name` and `kind` are as a user would call it; channels of a kind that fare alike
     are one line of the table.
@@ -172,7 +172,7 @@ class Channel(NamedTuple):
 
     @property
     def words(self) -> str:
-        """For the names of tests."""
+        """Return its name for the names of tests."""
         return f"{self.kind} {self.name}".replace("`", "").strip()
 
 

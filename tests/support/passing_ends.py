@@ -20,7 +20,7 @@ SMALL = 20_000  # the receiver copies the message
 
 
 def checksum(*arrays: Any) -> int:
-    """Of all elements; equal for equal arrays only."""
+    """Return a checksum of all elements, which differs for different arrays."""
     found = 0
     for array in arrays:
         found = zlib.crc32(np.ascontiguousarray(array), found)
@@ -28,12 +28,12 @@ def checksum(*arrays: Any) -> int:
 
 
 def numbered(number: int, n: int = LARGE) -> Any:
-    """An array that no other number gives."""
+    """Return an array that differs for each number."""
     return np.arange(n) + number * 1e7
 
 
 def blocks_in_ram() -> dict[str, int]:
-    """Every file in the RAM directory, and the bytes that it takes."""
+    """Return every file in the RAM directory, with the bytes that it takes."""
     top = os.environ["SHARRAY_RAM_DIR"]
     found = {}
     for directory, _, names in os.walk(top):
@@ -44,7 +44,7 @@ def blocks_in_ram() -> dict[str, int]:
 
 
 def mapped_files() -> list[str]:
-    """Lines of this process's table of mappings that name files of this test run.
+    """Return the lines of /proc/self/maps that name files of this test run.
 
     Not those that modules made when they were imported, before it had a directory.
     """
@@ -55,7 +55,7 @@ def mapped_files() -> list[str]:
 
 
 def open_descriptors() -> list[str]:
-    """What the descriptors of this process refer to, of sharray's files."""
+    """Return the files of sharray that descriptors of this process refer to."""
     found = []
     for name in os.listdir("/proc/self/fd"):
         try:
@@ -68,14 +68,14 @@ def open_descriptors() -> list[str]:
 
 
 def started(context: Any, work: Any, *arguments: Any, **options: Any) -> Any:
-    """A running process."""
+    """Yield a running process."""
     process = context.Process(target=work, args=arguments, **options)
     process.start()
     return process
 
 
 def close(*channels: Any) -> None:
-    """Pipes and queues; a queue's thread as well."""
+    """Close pipes and queues, and end the threads of queues."""
     for channel in channels:
         channel.close()
         if hasattr(channel, "join_thread"):
@@ -83,7 +83,7 @@ def close(*channels: Any) -> None:
 
 
 def receiver_of(context: Any) -> tuple[Any, Any, Any]:
-    """A process of `receive_and_answer`, what to write to and what to read from."""
+    """Yield a process of `receive_and_answer`, and the ends to write and to read."""
     reader, writer = context.Pipe(False)
     answers, answer = context.Pipe(False)
     process = started(context, receive_and_answer, reader, answer)
@@ -104,13 +104,13 @@ def send_numbered(pipe: Any, count: int, stay: bool = False) -> None:
 
 
 def put_numbered(queue: Any, count: int) -> None:
-    """Put arrays in a queue and end."""
+    """Put arrays into a queue, and end."""
     for number in range(count):
         queue.put(numbered(number))
 
 
 def put_by_another(queue: Any, method: str) -> None:
-    """A process of this process puts arrays in a queue; both end."""
+    """Let a child process put arrays into a queue; both end."""
     import multiprocessing
 
     child = multiprocessing.get_context(method).Process(
@@ -121,13 +121,13 @@ def put_by_another(queue: Any, method: str) -> None:
 
 
 def collect_at_once() -> None:
-    """Remove what nobody awaits any more, without mercy."""
+    """Remove the files that nobody awaits any more, at once."""
     transit.GRACE = transit.OVERFLOW_GRACE = 0
     sh.gc()
 
 
 def make_numbered(number: int, n: int = LARGE) -> Any:
-    """A result."""
+    """Return an array as the result of a task."""
     return numbered(number, n)
 
 
@@ -149,7 +149,7 @@ def pass_on(source: Any, target: Any, count: int) -> None:
 
 
 def is_wrong(arrays: list[Any], numbers: Any) -> list[bool]:
-    """Which of them are not `numbered`."""
+    """Return for each array whether it differs from `numbered`."""
     return [
         not np.array_equal(array, numbered(number, array.size))
         for array, number in zip(arrays, numbers, strict=True)
@@ -157,7 +157,7 @@ def is_wrong(arrays: list[Any], numbers: Any) -> list[bool]:
 
 
 def report_resources(pipe: Any, count: int) -> None:
-    """Receive and drop many arrays; then tell what this process has of sharray's."""
+    """Receive and drop many arrays; then report the resources that are left."""
     for number in range(count):
         assert not any(is_wrong([pipe.recv()], [number]))
         pipe.send(None)
@@ -166,7 +166,7 @@ def report_resources(pipe: Any, count: int) -> None:
 
 
 def start_fork(work: Callable[[], Any]) -> Callable[[], Any]:
-    """Have a forked child call a function; returns what waits for its result.
+    """Call a function in a forked child; return a function that waits for its result.
 
     The child leaves by os._exit.
     """
@@ -189,7 +189,7 @@ def start_fork(work: Callable[[], Any]) -> Callable[[], Any]:
 
 
 def in_a_fork(work: Callable[[], Any]) -> Any:
-    """The result of a function that a forked child calls."""
+    """Return the result of a function that a forked child calls."""
     return start_fork(work)()
 
 
@@ -205,7 +205,7 @@ class Sending(threading.Thread):
         self.stopped = threading.Event()
 
     def run(self) -> None:
-        """Send, then say that no more comes."""
+        """Send until stopped, then send None."""
         while not self.stopped.is_set():
             self._send(numbered(self._first + self.count, self._n))
             self.count += 1

@@ -22,34 +22,34 @@ HEAVY = np.arange(40_000)
 
 
 def through_pickle(obj: Any) -> Any:
-    """The oracle."""
+    """Return the object after plain pickle: the oracle."""
     return pickle.loads(pickle.dumps(obj))
 
 
 def through_message(
     obj: Any, threshold: int = 0, budget: int | None = None, *, heavy: bool = False
 ) -> Any:
-    """What arrives, and if heavy, arrives without another copy."""
+    """Return the object after a message, in its memory if `heavy`."""
     if heavy:
         return pickle.loads(write((HEAVY, obj), Options(threshold, budget)).data)[1]
     return pickle.loads(write(obj, Options(threshold, budget)).data)
 
 
 def files_in_use() -> int:
-    """How many files hold messages under way, or arrays that have arrived."""
+    """Return how many files have messages on their way, or received arrays."""
     gc.collect()
     return sum(not outgoing.is_free() for outgoing in outbox._outgoing)
 
 
 def forget_messages() -> None:
-    """Give back what this process keeps for further messages."""
+    """Close the files that this process keeps for further messages."""
     gc.collect()
     outbox._close_all()
     inbox.drop_orphans()
 
 
 def assert_same(found: Any, want: Any) -> None:
-    """Equal in type and value, and what is one object there is one here."""
+    """Check that types and values are equal, and the same objects are shared."""
     _Comparison().compare(found, want)
 
 
@@ -114,7 +114,7 @@ def _native(dtype: np.dtype) -> np.dtype:
 def _compare_elements(
     found: np.ndarray, want: np.ndarray, compare: Callable[[Any, Any], None]
 ) -> None:
-    """Bit by bit, but not what lies between the fields of a structure."""
+    """Compare bits, except for the padding between fields."""
     if want.dtype.names is not None:
         for name in want.dtype.names:
             _compare_elements(found[name], want[name], compare)
@@ -139,7 +139,7 @@ class Pair(NamedTuple):
 
 
 class Node:
-    """Holds an array, and itself."""
+    """An object with an array, in a reference cycle."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
@@ -148,7 +148,7 @@ class Node:
 
 
 class Noted(np.ndarray):
-    """With an attribute that travels, by the recipe for pickling subclasses."""
+    """A subclass with an attribute that travels, as NumPy's recipe says."""
 
     note: Any
 
@@ -170,14 +170,14 @@ class Noted(np.ndarray):
 
 
 class Finalized(np.ndarray):
-    """With an attribute that pickling loses, as of every such subclass."""
+    """A subclass with an attribute that pickling loses."""
 
     def __array_finalize__(self, obj: Any) -> None:
         self.origin = "nothing" if obj is None else type(obj).__name__
 
 
 class Refuses:
-    """Cannot be pickled; says so when its turn comes."""
+    """An object that raises an error when it is pickled."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
@@ -187,7 +187,7 @@ class Refuses:
 
 
 class Spoils:
-    """Can be pickled, but not unpickled."""
+    """An object that can be pickled, but not unpickled."""
 
     def __init__(self, error: type[BaseException]) -> None:
         self.error = error
@@ -201,7 +201,7 @@ def spoil(error: type[BaseException]) -> None:
 
 
 class Sends:
-    """Sends a message of its own while it is pickled, and receives it."""
+    """An object that sends and receives a message while it is pickled."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
@@ -211,7 +211,7 @@ class Sends:
 
 
 class Receives:
-    """Receives another message while it is unpickled."""
+    """An object that receives another message while it is unpickled."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
@@ -225,7 +225,7 @@ def receive(message: bytes) -> Receives:
 
 
 def echo(connection: Connection) -> None:
-    """Send back what comes in, until None does."""
+    """Send all messages back until None arrives."""
     while (obj := connection.recv()) is not None:
         connection.send(obj)
         del obj
@@ -233,7 +233,7 @@ def echo(connection: Connection) -> None:
 
 
 def fill(array: Any, value: Any) -> None:
-    """Write to all of an array."""
+    """Write to all elements of an array."""
     array[...] = value
 
 
@@ -242,7 +242,7 @@ def kinds_of_arrays(obj: Any) -> list[str]:
 
 
 def arrays_in(obj: Any) -> list[Any]:
-    """The arrays of dictionaries, lists and tuples."""
+    """Return the arrays in dictionaries, lists and tuples."""
     if isinstance(obj, np.ndarray):
         return [obj]
     if isinstance(obj, dict):
@@ -255,7 +255,7 @@ def arrays_in(obj: Any) -> list[Any]:
 
 
 def add_in_place(obj: Any, amount: float) -> list[str]:
-    """Add to every array in an object; returns what they are."""
+    """Add to every array in an object; return their descriptions."""
     for array in arrays_in(obj):
         array += amount
     return kinds_of_arrays(obj)
@@ -266,7 +266,7 @@ def is_shared(array: Any) -> bool:
 
 
 def private_bytes_of(obj: dict[str, Any]) -> tuple[int, int]:
-    """Reads an array; its sum, and how much of its mapping is a copy of our own."""
+    """Read an array; return its sum, and the private bytes of its mapping."""
     total = int(obj["a"].sum())
     path = obj["a"]._root.segment.path
     private = 0
@@ -285,7 +285,7 @@ def set_first_cell(frame: Any, value: float) -> None:
 
 
 def has_own_memory(array: Any) -> bool:
-    """Whether it lies in no message: from protocol 5 on, pickle makes a bytearray."""
+    """Return whether an array owns its memory, or has a bytearray of pickle."""
     while isinstance(array.base, np.ndarray):
         array = array.base
     memory = getattr(array.base, "obj", None)

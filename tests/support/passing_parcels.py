@@ -19,12 +19,12 @@ PICKLED = "pickled"
 
 
 def pattern(added: int = 0) -> Any:
-    """1 MB, no element of which is like its neighbour."""
+    """Return 1 MB, in which all neighbours differ."""
     return np.arange(1 << 17, dtype="f8").reshape(256, 512) + added
 
 
 def road_of(array: Any) -> str:
-    """How an array came into this process."""
+    """Return the way in which an array came into this process."""
     memory = array
     while memory is not None:
         if isinstance(memory, Received):
@@ -35,7 +35,7 @@ def road_of(array: Any) -> str:
 
 
 class Stamp(NamedTuple):
-    """What one arrival was like."""
+    """The record of one arrival."""
 
     pid: int
     road: str
@@ -43,7 +43,7 @@ class Stamp(NamedTuple):
 
 
 class Parcel:
-    """An array, and where it has been.
+    """An array, and the record of its arrivals.
 
     Whoever receives it adds 1 to all elements: from then on its own differs from
     the sender's, unless they are the same memory.
@@ -57,7 +57,7 @@ class Parcel:
         return arrive, (self.array, self.stamps)
 
     def is_intact(self) -> bool:
-        """Whether nobody else has written to the array."""
+        """Return whether nobody else has written to the array."""
         return bool(np.array_equal(self.array, pattern(len(self.stamps))))
 
 
@@ -86,13 +86,13 @@ _kept: Parcel | None = None
 
 
 def keep(parcel: Parcel) -> None:
-    """Have a parcel stay in this process."""
+    """Keep a parcel in this process."""
     global _kept
     _kept = parcel
 
 
 def stamps_of_kept() -> tuple[Stamp, ...]:
-    """Of what came with an initializer."""
+    """Return the stamps of parcels that came with an initializer."""
     assert _kept is not None
     return _kept.stamps
 
@@ -106,9 +106,9 @@ def echo(parcel: Parcel) -> Parcel:
 
 
 class FailureError(Exception):
-    """Carries a parcel."""
+    """An error that carries a parcel."""
 
 
 def fail(parcel: Parcel) -> None:
-    """Raise what carries a parcel."""
+    """Raise an error that carries a parcel."""
     raise FailureError(echo(parcel))

@@ -31,43 +31,43 @@ _kept: list[Any] = []
 
 
 def payload(seed: int, nbytes: int = HELD) -> np.ndarray[Any, Any]:
-    """Bytes that no other seed gives."""
+    """Return bytes that differ for each seed."""
     return np.random.default_rng(seed).integers(0, 256, nbytes, np.uint8)
 
 
 def checksum(x: Any) -> int:
-    """Of all bytes of an array, in C order."""
+    """Return a checksum of all bytes of an array, in C order."""
     return zlib.crc32(np.ascontiguousarray(x))
 
 
 def keep(x: Any) -> int:
-    """Hold what arrives for as long as the process lives."""
+    """Keep an array until the process ends."""
     _kept.append(x)
     return checksum(x)
 
 
 def sums_of_kept(_: Any) -> list[int]:
-    """What the arrays hold now that `keep` was given."""
+    """Return the current sums of the arrays that `keep` got."""
     return [checksum(x) for x in _kept]
 
 
 def echo(x: Any) -> Any:
-    """The same data in another array."""
+    """Return a copy of an array."""
     return x.copy()
 
 
 def sent(obj: Any) -> bytes:
-    """The bytes that would go through the pipe."""
+    """Return the bytes that would go through the pipe."""
     return bytes(write(obj, State.options or Options()).data)
 
 
 def passed(obj: Any) -> Any:
-    """An object after its way through a message, in this process."""
+    """Return an object after its way through a message, in this process."""
     return pickle.loads(sent(obj))
 
 
 def is_in_shared_memory(x: Any) -> bool:
-    """Whether an array that was received lies in the memory of its message."""
+    """Return whether a received array is in the memory of its message."""
     while x is not None:
         if isinstance(x, Received):
             return True
@@ -76,18 +76,18 @@ def is_in_shared_memory(x: Any) -> bool:
 
 
 def files_in_ram() -> list[str]:
-    """Every file in the RAM directory."""
+    """Return every file in the RAM directory."""
     top = os.environ["SHARRAY_RAM_DIR"]
     return [os.path.join(d, name) for d, _, names in os.walk(top) for name in names]
 
 
 def bytes_in_ram() -> int:
-    """How much memory these files take."""
+    """Return how much memory these files take."""
     return sum(os.stat(path).st_blocks * 512 for path in files_in_ram())
 
 
 def limit_descriptors(most: int = 40) -> None:
-    """Let this process open no more."""
+    """Limit the number of descriptors of this process."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
@@ -104,7 +104,7 @@ def answer_with_twice(connection: Connection) -> None:
 
 
 def answer_in_threads(connections: list[Connection]) -> None:
-    """As many threads as connections; each sends back what it gets."""
+    """Start a thread for each connection, which sends all messages back."""
     sys.setswitchinterval(1e-6)
     threads = [
         threading.Thread(target=answer_with_twice, args=(c,)) for c in connections
@@ -116,26 +116,26 @@ def answer_in_threads(connections: list[Connection]) -> None:
 
 
 def send_with_few_descriptors(connection: Connection, count: int) -> None:
-    """Send arrays to somebody who holds all of them."""
+    """Send arrays to a receiver that holds all of them."""
     limit_descriptors()
     for seed in range(count):
         connection.send(payload(seed))
 
 
 def receive_with_few_descriptors(connection: Connection, count: int) -> None:
-    """Receive and hold arrays, then tell their checksums."""
+    """Receive and hold arrays, then send their checksums."""
     limit_descriptors()
     held = [connection.recv() for _ in range(count)]
     connection.send([checksum(x) for x in held])
 
 
 def forget_outbox() -> None:
-    """Start with no file to send in, whatever a test has sent that nobody read."""
+    """Forget all files to send in, even those with unread messages."""
     outbox._close_all()
 
 
 def start_program(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a program from a file, as multiprocessing's spawn needs; none may hang."""
+    """Run a program from a file, which spawn needs, with a timeout."""
     path = Path("pressed.py")
     path.write_text(code)
     return subprocess.run(
@@ -150,14 +150,14 @@ def start_program(code: str, **environment: str) -> subprocess.CompletedProcess[
 
 @contextmanager
 def warnings_counted() -> Iterator[list[warnings.WarningMessage]]:
-    """All warnings, also those that come twice from one place."""
+    """Yield a list of all warnings, even repeated ones."""
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always")
         yield found
 
 
 class Unloadable:
-    """What cannot be unpickled."""
+    """An object that cannot be unpickled."""
 
     def __reduce__(self) -> Any:
         return _refuse, ()

@@ -17,42 +17,42 @@ from passing_parcels import Parcel, echo, pattern
 
 
 def report_stamps(parcel: Parcel, answer: Any) -> None:
-    """What a process was given when it started."""
+    """Send the stamps of a parcel that a process got when it started."""
     answer.send(parcel.stamps)
 
 
 def echo_to(address: Any) -> None:
-    """Send back what comes from a Listener, until None does."""
+    """Send all messages of a Listener back until None arrives."""
     with Client(address, authkey=b"key") as connection:
         while (parcel := connection.recv()) is not None:
             connection.send(echo(parcel))
 
 
 def put_back(shelf: Any) -> None:
-    """Take from a shelf, by its proxy, and put it there."""
+    """Take a parcel from a shelf by its proxy, and put it back."""
     shelf.put(echo(shelf.get()))
 
 
 def get_and_finish(queue: Any) -> Any:
-    """Take from a JoinableQueue."""
+    """Take a parcel from a JoinableQueue, and mark it as done."""
     found = queue.get()
     queue.task_done()
     return found
 
 
 def call(send: Any) -> None:
-    """Send by a function that is an argument."""
+    """Send a parcel by a function that is an argument."""
     send(Parcel(pattern()))
 
 
 def echo_in_worker(context: Any, parcel: Parcel) -> Parcel:
-    """Have a worker of this process send back what comes."""
+    """Let a worker of this process send messages back."""
     with ProcessPoolExecutor(1, context) as workers:
         return workers.submit(echo, parcel).result()
 
 
 def send_by(connection: Any, parcel: Parcel) -> None:
-    """As a function that is handed a connection does."""
+    """Send by a connection that is an argument."""
     connection.send(parcel)
 
 
@@ -60,7 +60,7 @@ Line = tuple[Callable[[], Any], Callable[[Any], None]]
 
 
 def echo_on_lines(asked: Any, lines: list[Line]) -> None:
-    """Send back what comes by one line after the other, as asked, until None is."""
+    """Send messages back by the requested lines until None arrives."""
     while (number := asked.recv()) is not None:
         receive, send = lines[number]
         send(echo(receive()))
@@ -68,13 +68,13 @@ def echo_on_lines(asked: Any, lines: list[Line]) -> None:
 
 @contextmanager
 def own_processes(context: Any) -> Iterator[Any]:
-    """For channels that start processes of their own."""
+    """Yield nothing, for channels that start their own processes."""
     yield context
 
 
 @contextmanager
 def pool(context: Any) -> Iterator[Any]:
-    """A pool of one worker."""
+    """Yield a pool of one worker."""
     with context.Pool(1) as workers:
         yield workers
         workers.close()
@@ -83,13 +83,13 @@ def pool(context: Any) -> Iterator[Any]:
 
 @contextmanager
 def executor(context: Any) -> Iterator[Any]:
-    """An executor of one worker."""
+    """Yield an executor of one worker."""
     with ProcessPoolExecutor(1, mp_context=context) as workers:
         yield workers
 
 
 class Shelf:
-    """A class of one's own, for managers."""
+    """A user's class, for managers."""
 
     def __init__(self) -> None:
         self._kept: Any = None
@@ -99,12 +99,12 @@ class Shelf:
         self._kept = parcel
 
     def get(self) -> Any:
-        """The parcel that is kept."""
+        """Return the parcel that is kept."""
         return self._kept
 
 
 class Manager(SyncManager):
-    """All that a manager offers, and a class of one's own."""
+    """A manager with all types, and a user's class."""
 
 
 Manager.register("Shelf", Shelf)
@@ -112,21 +112,21 @@ Manager.register("Shelf", Shelf)
 
 @contextmanager
 def manager(context: Any) -> Iterator[Any]:
-    """A manager, whose sockets have names of files."""
+    """Yield a manager whose sockets are files."""
     with Manager(ctx=context) as server:
         yield server
 
 
 @contextmanager
 def inet_manager(context: Any) -> Iterator[Any]:
-    """A manager that other machines may reach."""
+    """Yield a manager that other machines may reach."""
     with Manager(("127.0.0.1", 0), ctx=context) as server:
         yield server
 
 
 @contextmanager
 def connection(context: Any, family: str = "AF_UNIX") -> Iterator[Any]:
-    """A connection to another process, by a Listener and a Client."""
+    """Yield a connection to another process, by a Listener and a Client."""
     with Listener(family=family, authkey=b"key") as listener:
         process = context.Process(target=echo_to, args=(listener.address,))
         process.start()
@@ -148,7 +148,7 @@ class Partner(NamedTuple):
 
 @contextmanager
 def partner(context: Any) -> Iterator[Partner]:
-    """One process for all queues and pipes."""
+    """Yield one process for all queues and pipes."""
     kinds = context.Queue, context.JoinableQueue, context.SimpleQueue
     queues = [(kind(), kind()) for kind in kinds]
     here, there = context.Pipe()

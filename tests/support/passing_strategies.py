@@ -21,7 +21,7 @@ OVERLAPPING = {"names": ["a", "b"], "formats": ["u4", "u2"], "offsets": [0, 2]}
 
 @st.composite
 def structures(draw: st.DrawFn, fields: st.SearchStrategy[Any]) -> np.dtype:
-    """Of any fields, some with titles or a shape, packed or padded."""
+    """Draw a structure of any fields, some with titles or a shape, packed or padded."""
     drawn = draw(st.lists(st.tuples(fields, st.sampled_from(SHAPES)), max_size=3))
     formats = [(k, shape) if shape and k.itemsize else k for k, shape in drawn]
     names = [f"f{i}" for i in range(len(formats))]
@@ -38,7 +38,7 @@ dtypes = simple | st.recursive(simple, structures, max_leaves=4)
 
 
 def _bits(dtype: np.dtype, shape: tuple[int, ...], seed: int) -> np.ndarray:
-    """An array of anything, at an odd address if the seed is odd."""
+    """Return an array of random bits, at an odd address if the seed is odd."""
     nbytes = math.prod(shape) * dtype.itemsize
     start = seed % 2
     memory = np.random.default_rng(seed).integers(0, 2, nbytes + start, np.uint8)
@@ -48,7 +48,7 @@ def _bits(dtype: np.dtype, shape: tuple[int, ...], seed: int) -> np.ndarray:
 
 
 def _spell(array: np.ndarray) -> None:
-    """Set what not all bits are good for."""
+    """Set elements for which not all bits are valid."""
     for name in array.dtype.names or ():
         _spell(array[name])
     if array.dtype.kind == "U":
@@ -82,14 +82,14 @@ LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 @st.composite
 def arrays(draw: st.DrawFn) -> np.ndarray:
-    """Of any dtype and any layout."""
+    """Draw an array of any dtype and any layout."""
     shape = draw(hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4))
     array = _bits(draw(dtypes), shape, draw(st.integers(0, 1 << 20)))
     return LAYOUTS[draw(st.sampled_from(list(LAYOUTS)))](array)
 
 
 def nested(leaves: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Leaves in containers of containers."""
+    """Return a strategy of leaves in nested containers."""
     return st.recursive(
         leaves,
         lambda inner: (
@@ -117,7 +117,7 @@ scalars = st.sampled_from([None, True, 1.5, float("nan"), -(1 << 4000), "t", b"b
 
 @st.composite
 def objects(draw: st.DrawFn) -> Any:
-    """A few arrays and scalars in containers, each possibly in several places."""
+    """Draw a few arrays and scalars in containers, some in several places."""
     pool = draw(st.lists(arrays(), min_size=1, max_size=3))
     pool += [a[()] for a in pool if a.ndim == 0 and a.dtype.kind in "biufcMm"]
     # sampled_from would hash the objects.

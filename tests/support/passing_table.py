@@ -1,4 +1,4 @@
-"""How arrays travel in each channel, and the guide's table of it.
+"""The way arrays travel in each channel, and the guide's table of it.
 
 Run as a program, it prints the table.
 """
@@ -22,7 +22,7 @@ END = "<!-- end of passing table -->"
 
 
 class Outcome(NamedTuple):
-    """How arrays fared: by which road, and whether as with plain pickle."""
+    """The way arrays travelled, and whether plain pickle behaves the same."""
 
     arguments: str
     results: str
@@ -33,7 +33,7 @@ class Outcome(NamedTuple):
 def outcomes(
     needs: Callable[[Any], Any], method: str, *, installed: bool = True
 ) -> dict[Channel, Outcome]:
-    """What becomes of a parcel in all channels that need the same."""
+    """Return the outcomes of a parcel in all channels with the same processes."""
     context = multiprocessing.get_context(method)
     found = {}
     with sh.installed() if installed else nullcontext(), needs(context) as needed:
@@ -44,7 +44,7 @@ def outcomes(
 
 
 def outcome(channel: Channel, method: str, *, installed: bool = True) -> Outcome:
-    """What becomes of a parcel in a channel."""
+    """Return the outcome of a parcel in a channel."""
     return outcomes(channel.needs, method, installed=installed)[channel]
 
 
@@ -79,7 +79,7 @@ def _roads(stamps: list[Stamp], otherwise: str) -> str:
 
 
 def table() -> str:
-    """What goes through shared memory, in Markdown; found by sending it."""
+    """Return a Markdown table of the ways of arrays, found by sending them."""
     lines: dict[tuple[str, ...], list[str]] = {}
     for channel in CHANNELS:
         found = {m: outcome(channel, m) for m in METHODS if m in channel.methods}

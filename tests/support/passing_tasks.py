@@ -6,7 +6,7 @@ from typing import Any
 
 
 def bases(array: Any) -> list[str]:
-    """The classes along an array's chain of bases."""
+    """Return the classes along an array's chain of bases."""
     found = []
     while array is not None:
         found.append(type(array).__name__)
@@ -15,12 +15,12 @@ def bases(array: Any) -> list[str]:
 
 
 def add_one(array: Any) -> tuple[list[str], Any]:
-    """How an array came, and another one of its kind."""
+    """Return the way an array came, and another array of its kind."""
     return bases(array), array + 1
 
 
 def is_installed(_: Any = None) -> bool:
-    """Whether this process sends arrays through shared memory."""
+    """Return whether this process sends arrays through shared memory."""
     from sharray.passing.options import State
 
     return State.options is not None

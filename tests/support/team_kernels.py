@@ -48,7 +48,7 @@ def count_in_range(x: Any) -> None:
 
 @sh.kernel
 def hold(x: Any, gate: Any) -> None:
-    """Tell through gate[0] that a chunk has begun, and stay until gate[1] is set."""
+    """Count the chunk in gate[0], and wait until gate[1] is set."""
     sh.atomic.add(gate, 0, 1)
     while sh.atomic.load(gate, 1) == 0:
         pass
@@ -58,7 +58,7 @@ def hold(x: Any, gate: Any) -> None:
 
 @sh.kernel
 def refuse(x: Any, at: Any) -> None:
-    """Raise in the chunk that has an element which is `at`."""
+    """Raise in the chunk with an element that equals `at`."""
     for i in range(x.shape[0]):
         if x[i] == at:
             raise ValueError("refused", 42)

@@ -31,7 +31,7 @@ needs_jit = pytest.mark.skipif(is_disabled(), reason="runs where numba compiles"
 
 
 def team_of(workers: int, **options: Any) -> Any:
-    """A fixture: a team that serves all tests of a module."""
+    """Return a fixture: a team that serves all tests of a module."""
 
     @pytest.fixture(scope="module", name="team")
     def started() -> Iterator[sh.Team]:
@@ -43,10 +43,10 @@ def team_of(workers: int, **options: Any) -> Any:
 
 @pytest.fixture(autouse=True)
 def settled(_no_leaks: None) -> Iterator[None]:
-    """Give workers the time to let go of what a test has dropped.
+    """Wait until workers have unmapped the arrays that a test has dropped.
 
-    They are told at once, but nobody waits until they have done it, and whoever is
-    last removes the file. A module that uses this has it among its names.
+    Workers get the command at once, but nobody waits until they have carried it out.
+    The last process removes the file. A module imports this fixture to use it.
     """
     yield
     gc.collect()
@@ -56,13 +56,13 @@ def settled(_no_leaks: None) -> Iterator[None]:
 
 
 def files_in_ram() -> list[str]:
-    """Files of arrays."""
+    """Return the files of arrays in RAM."""
     tops = os.walk(os.environ["SHARRAY_RAM_DIR"])
     return [os.path.join(top, name) for top, _, names in tops for name in names]
 
 
 def until(condition: Callable[[], object], seconds: float = LONG) -> None:
-    """Wait until something is so."""
+    """Wait until a condition is true."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited for too long"
@@ -80,28 +80,28 @@ def let_go(gate: Any) -> None:
 
 
 def path_of(array: Any) -> str:
-    """The file of an array, which may be anonymous."""
+    """Return the file of an array, which may be anonymous."""
     return str(array._root.segment.path)
 
 
 def maps(pid: int, path: str) -> bool:
-    """Whether a process has a file mapped."""
+    """Return whether a process has a file mapped."""
     return path in Path(f"/proc/{pid}/maps").read_text()
 
 
 def state_of(pid: int) -> str:
-    """One letter: see proc(5)."""
+    """Return the state of a process, one letter: see proc(5)."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def ticks_of(pid: int) -> int:
-    """Time that a process has computed."""
+    """Return the CPU time of a process, in ticks."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
 
 
 def wait_for_end(pid: int, seconds: float = LONG) -> bool:
-    """Wait for the end of any process; it may be a zombie then."""
+    """Wait for the end of any process, which may become a zombie."""
     try:
         fd = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -113,14 +113,14 @@ def wait_for_end(pid: int, seconds: float = LONG) -> bool:
 
 
 def kill(pid: int, signal_number: int = 9) -> None:
-    """Kill a worker, and wait until it is dead, but leave it to the team to reap it."""
+    """Kill a worker, and wait until it is dead; the team reaps it."""
     os.kill(pid, signal_number)
     assert wait_for_end(pid)
 
 
 @contextmanager
 def stopped_from_hanging(gate: Any) -> Iterator[None]:
-    """Let `hold` go after a while whatever happens, so that a failing test ends."""
+    """End `hold` after a while in any case, so that a failing test ends."""
     timer = threading.Timer(LONG, let_go, [gate])
     timer.start()
     try:
@@ -132,7 +132,7 @@ def stopped_from_hanging(gate: Any) -> Iterator[None]:
 
 
 def start(code: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-    """Start a program that sees the tests' modules."""
+    """Start a program that can import the tests' modules."""
     return subprocess.Popen(
         [sys.executable, "-W", "error", "-c", code, *arguments],
         stdin=subprocess.PIPE,
@@ -145,7 +145,7 @@ def start(code: str, *arguments: str, **environment: str) -> subprocess.Popen[st
 
 @contextmanager
 def program(code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """Such a program, killed at the end if it still runs."""
+    """Yield such a program; kill it at the end if it still runs."""
     with start(code, *arguments) as process:
         try:
             yield process

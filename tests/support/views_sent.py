@@ -46,7 +46,7 @@ def _filled(dtype: Any, shape: tuple[int, ...], seed: int) -> Array:
 
 
 def _make(kind: str, values: Array, order: str) -> Any:
-    """A shared array with these values; ``c`` has them in private changes only."""
+    """Return a shared array with these values; with ``c``, as private changes only."""
     if kind == "anonymous":
         a = sh.empty(values.shape, values.dtype, order)
         a[...] = values
@@ -101,7 +101,7 @@ FORMS: dict[str, Callable[[Any], Any]] = {
 
 
 class Sent(NamedTuple):
-    """A view, and what is to arrive."""
+    """A view, and the array that must arrive."""
 
     obj: Any
     view: Array
@@ -110,7 +110,7 @@ class Sent(NamedTuple):
 
 
 def _holder(array: Array, choice: int) -> Any:
-    """An object on top of the same memory."""
+    """Return an object that shares the memory of a view."""
     if array.dtype != "f8" or choice == 0:
         return array
     if array.ndim == 2 and choice == 1:
@@ -154,7 +154,7 @@ def values_of(obj: Any) -> Array:
 
 
 def describe(objects: list[Any]) -> list[tuple[Array, str, bool, bool]]:
-    """Values, type, whether they are writable and shared memory, of what arrived."""
+    """Return values and type of an arrival, and whether it is writable and shared."""
     found = []
     for obj in objects:
         array = np.asarray(obj) if isinstance(obj, np.ndarray) else None
@@ -165,7 +165,7 @@ def describe(objects: list[Any]) -> list[tuple[Array, str, bool, bool]]:
 
 
 def add_one(array: Any) -> None:
-    """Change what can be changed in place."""
+    """Add one to an array in place."""
     array += 1
 
 
@@ -231,7 +231,7 @@ IN_PLACE = [way for way in WAYS if way.startswith(("joblib loky", "joblib multi"
 
 
 def check(way: str, examples: int, *, installed: bool) -> None:
-    """Send views; in as many messages as there are examples."""
+    """Send views that hypothesis draws, a message for each example."""
     with sh.installed(threshold=0) if installed else nullcontext(), WAYS[way]() as send:
 
         @given(st.lists(sent_views(), min_size=1, max_size=6))
@@ -268,7 +268,7 @@ def _compare(sent: Sent, answer: tuple[Array, str, bool, bool], way: str) -> Non
 
 
 def _check_in_place(send: Apply) -> None:
-    """Change views in the worker, and look at the arrays here."""
+    """Change views in the worker, and check the arrays here."""
     for kind, order, layout in itertools.product(
         ("anonymous", "r+"), "CF", ["whole", "transposed", "backwards", "strided"]
     ):

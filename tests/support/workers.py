@@ -14,28 +14,28 @@ import sharray as sh
 
 
 def add(x: Any, amount: float) -> int:
-    """Change an array in place; returns the process it happened in."""
+    """Change an array in place; return the number of the process."""
     x += amount
     return os.getpid()
 
 
 def describe(x: Any) -> tuple[Any, ...]:
-    """What a process sees of an array that was sent to it."""
+    """Return the description of a received array."""
     return type(x).__name__, x.shape, x.dtype, x.flags.writeable, np.array(x)
 
 
 def make(n: int) -> sh.SharedArray[Any, Any]:
-    """An array that only its receiver holds."""
+    """Return an array that only its receiver holds."""
     return sh.full(n, 7.0)
 
 
 def send_back(x: Any) -> Any:
-    """A view of what came in."""
+    """Return a view of a received array."""
     return x[1:]
 
 
 def from_queue(source: Any, target: Any) -> None:
-    """Add one to what comes in, until None does."""
+    """Add one to each array from a queue, until None arrives."""
     while (x := source.get()) is not None:
         x += 1
         target.put(x[::2])
@@ -44,7 +44,7 @@ def from_queue(source: Any, target: Any) -> None:
 
 
 def start_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a program in a new interpreter, which may end as it likes."""
+    """Run a program in a new interpreter, with any exit status."""
     return subprocess.run(
         [sys.executable, "-W", "error", "-c", code, *arguments],
         capture_output=True,
@@ -56,7 +56,7 @@ def start_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]
 
 
 def run_python(code: str) -> str:
-    """Run a program that must end well; returns what it printed."""
+    """Run a program that must succeed; return its output."""
     done = start_python(code)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
@@ -64,12 +64,12 @@ def run_python(code: str) -> str:
 
 
 def dtypes_of(arrays: list[Any]) -> tuple[list[Any], list[Any]]:
-    """The dtype that each has here, and all of them."""
+    """Return all attributes of each array's dtype, and the arrays."""
     return [whole(a.dtype) for a in arrays], arrays
 
 
 def whole(dtype: np.dtype[Any]) -> Any:
-    """All that there is to a dtype, which its equality does not compare."""
+    """Return all attributes of a dtype, even those that equality ignores."""
     own = (
         dtype.char,
         dtype.num,
