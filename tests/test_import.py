@@ -1,4 +1,4 @@
-"""What importing the library brings along."""
+"""Modules that importing the library imports."""
 
 from __future__ import annotations
 

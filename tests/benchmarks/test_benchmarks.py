@@ -1,4 +1,4 @@
-"""The benchmarks run; how fast things are is not tested, machines differ."""
+"""The benchmarks run; speed is not tested, since machines differ."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def run(*options: str) -> tuple[int, str]:
 
 
 def leftovers() -> set[str]:
-    """What benchmarks have left that do not run any more."""
+    """Return the leftovers of benchmarks that have ended."""
     return {
         name
         for directory in ("/dev/shm", "/var/tmp")

@@ -1,4 +1,4 @@
-"""``sharray doctor`` on this machine: what it tries, finds, prints and leaves alone."""
+"""``sharray doctor`` on this machine: its tries, findings and output."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_a_trial_leaves_nothing(tmp_path: Path) -> None:
 
 
 def run_nothing(*_: object, **__: object) -> None:
-    """A kernel that no worker has run."""
+    """Do nothing, like a kernel that no worker has run."""
 
 
 def test_an_array_that_stays_as_it_was_fails_the_trial(

@@ -1,4 +1,4 @@
-"""What ``sharray doctor`` decides, from made-up facts about other machines."""
+"""The verdicts of ``sharray doctor`` for made-up facts about other machines."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def room(group: GroupLimit | None = None, **changes: object) -> Finding:
 
 
 def resize(megabytes: int) -> tuple[str, str]:
-    """The commands that change the size."""
+    """Return the commands that change the size."""
     return (
         f"sudo mount -o remount,size={megabytes}M /dev/shm  # until a reboot",
         f"docker run --shm-size={megabytes}m ...  # in a container",

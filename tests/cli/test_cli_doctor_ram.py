@@ -24,18 +24,18 @@ Check = dict[str, Any]
 
 
 def examine(*arguments: str) -> tuple[int, dict[str, Check]]:
-    """Run the command in this process; returns its exit status and its checks."""
+    """Run the command in this process; return its exit status and its checks."""
     done = cli_tools.call("doctor", "--json", *arguments)
     return done.code, {check["name"]: check for check in done.json["checks"]}
 
 
 def files_in(directory: Path) -> list[str]:
-    """Its files; empty directories go when this process ends."""
+    """Return its files; empty directories are removed when this process ends."""
     return [path.name for path in directory.rglob("*") if path.is_file()]
 
 
 def shell(check: Check) -> None:
-    """Do what a check says."""
+    """Run the commands of a check."""
     for line in check["commands"]:
         if not line.startswith("docker"):
             disks.run("bash", "-c", line)
@@ -61,7 +61,7 @@ def test_what_is_told_about_a_small_tmpfs_puts_it_right(
 
 
 def free_huge_pages() -> int:
-    """How many there are without compaction: /proc/buddyinfo, orders 9 and 10."""
+    """Return the number without compaction: /proc/buddyinfo, orders 9 and 10."""
     lines = Path("/proc/buddyinfo").read_text().splitlines()
     return sum(int(pages) for line in lines for pages in line.split()[-2:])
 

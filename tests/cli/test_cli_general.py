@@ -1,4 +1,4 @@
-"""What all commands of ``sharray`` have in common."""
+"""Features that all commands of ``sharray`` share."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ done
 
 
 def complete(*lines: str) -> list[list[str]]:
-    """What bash offers for lines, in which blanks stand where it splits words."""
+    """Return bash's completions of lines, which have blanks between bash's words."""
     scripts = os.path.dirname(sys.executable)
     done = subprocess.run(
         ["bash", "--norc", "-c", TRY, "bash", *lines],

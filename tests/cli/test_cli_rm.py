@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def runs() -> list[str]:
-    """Names of three arrays that nobody holds; a test has to remove them."""
+    """Return the names of three arrays without holders; the test removes them."""
     names = ["shm://run7/a", "shm://run7/b", "shm://run8/a"]
     for name in names:
         sh.create(name, 3)

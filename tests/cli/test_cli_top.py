@@ -37,7 +37,7 @@ class Screen:
         self.shown = ""
 
     def wait_for(self, text: str) -> None:
-        """Until it shows something anew."""
+        """Wait until the screen shows a text again."""
         start, until = len(self.shown), time.monotonic() + TIMEOUT
         while text not in self.shown[start:]:
             ended = self.process.poll() is not None

@@ -26,7 +26,7 @@ STATE, FAULT, TRANSIT = 128, 192, 256
 
 
 def verdicts(name: str | Path) -> dict[str, str]:
-    """What was found of each thing; agrees with the exit status."""
+    """Return the verdict of each check, which must agree with the exit status."""
     done = call("verify", "--json", str(name))
     [found] = done.json
     assert found["name"] == str(name)
@@ -47,7 +47,7 @@ def wrong(name: str | Path) -> dict[str, str]:
 
 
 def changed(at: int, value: bytes, *, signed: bool = False) -> str:
-    """A valid file but for some bytes, counted from its end if negative."""
+    """Return a valid file with some bytes changed; `at` may count from its end."""
     sh.create("x.npy", (3, 4), overwrite=True, fill_value=7)
     content = bytearray(Path("x.npy").read_bytes())
     start = at % len(content)

@@ -1,4 +1,4 @@
-"""The documentation: it builds, all of its code runs, and what it names is there."""
+"""The documentation builds, its code runs, and the names in it exist."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _PROGRAMS = [
 
 
 def text_of(page: Path) -> str:
-    """A page; what it names in memory is not what others have there now."""
+    """Return the text of a page, with its own names of arrays in RAM."""
     text = page.read_text("utf-8")
     if page in _MIGRATIONS:
         text = text.replace("velocity", f"velocity-{os.getpid()}")

@@ -33,7 +33,7 @@ def code_cells(path: Path) -> list[dict[str, Any]]:
 
 
 def kinds_of_outputs(path: Path) -> list[list[tuple[str, list[str]]]]:
-    """What each cell shows, but for the values."""
+    """Return the kinds of outputs of each cell, without values."""
     return [
         [(one["output_type"], sorted(one.get("data", ()))) for one in cell["outputs"]]
         for cell in code_cells(path)
@@ -55,7 +55,7 @@ def check_outputs(path: Path) -> None:
 
 
 def processes_with(variable: str) -> list[str]:
-    """Command lines of the processes that have this in their environment."""
+    """Return the command lines of processes with this text in their environment."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -120,7 +120,7 @@ def test_notebook_runs_from_a_clean_kernel_and_leaves_nothing(
 
 
 def cells_of(name: str, constant: str, value: int) -> list[str]:
-    """The code of a notebook, with another number of seconds."""
+    """Return the code of a notebook, with another number of seconds."""
     sources = ["".join(c["source"]) for c in code_cells(DIRECTORY / f"{name}.ipynb")]
     pattern = re.compile(rf"^{constant} = \d+", re.MULTILINE)
     assert sum(len(pattern.findall(source)) for source in sources) == 1

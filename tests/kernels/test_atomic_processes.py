@@ -1,4 +1,4 @@
-"""Atomic operations between processes: nothing is lost, and who waits is woken."""
+"""Atomic operations between processes: no update is lost, and waiters wake up."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def two_processes() -> Iterator[ProcessPoolExecutor]:
 
 @numba.njit
 def meet(gate: Any) -> None:
-    """Let go of both processes at once."""
+    """Start both processes at the same time."""
     atomic.add(gate, 0, 1)
     while atomic.load(gate, 0) < 2:
         pause()
@@ -82,7 +82,7 @@ def run(name: str, compiled: bool, element: Any, gate: Any, n: int) -> None:
 def both(
     pool: ProcessPoolExecutor, name: str, dtype: str, n: int, *, compiled: bool = True
 ) -> int:
-    """What two processes count to."""
+    """Return the count that two processes reach together."""
     element, gate = sh.zeros(1, dtype), sh.zeros(2, "i8")
     started = [pool.submit(run, name, compiled, element, gate, n) for _ in range(2)]
     for one in started:

@@ -31,7 +31,7 @@ def wait_in_kernel(barrier: Any, timeout: Any) -> Any:
 
 @numba.njit
 def take_part(barrier: Any, steps: Any, me: int) -> int:
-    """Every step of each party comes after the step before of all others."""
+    """Return how often another party was seen in another step."""
     early = 0
     for number in range(1, 301):
         steps[me] = number

@@ -1,4 +1,4 @@
-"""Counters and barriers: as Python's own ones, between processes and kernels."""
+"""Counters and barriers work like Python's, between processes and kernels."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ INT64 = st.integers(-(2**62), 2**62 - 1)
 
 @contextmanager
 def started(target: Callable[[], object]) -> Iterator[None]:
-    """A thread, until it ends."""
+    """Yield a running thread, and wait for its end."""
     thread = threading.Thread(target=target)
     thread.start()
     yield
@@ -129,7 +129,7 @@ def wait_forever_in_kernel(barrier: Any) -> Any:
 
 
 class InKernels:
-    """A barrier, all of whose methods are called in kernels."""
+    """A barrier whose methods are called in kernels."""
 
     def __init__(self, parties: int) -> None:
         self._barrier = Barrier(parties)

@@ -1,4 +1,4 @@
-"""What kernels call, and what stands outside of them."""
+"""Functions that kernels call, and globals that they use."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ pytestmark = team_tools.needs_jit
 
 
 def run_python(code: str) -> str:
-    """What a program prints; numba warns of object mode in workers, too."""
+    """Run a program and return its output; numba's workers may write warnings."""
     done = start_python(code)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -1,4 +1,4 @@
-"""Kernels defined in scripts, in a shell, in notebooks, in `exec`; and defined anew."""
+"""Kernels defined in scripts, shells, notebooks and `exec`, and defined again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`sharray.prange` goes through all of its range, unless a team splits it."""
+"""`sharray.prange` goes through its whole range, unless a team splits it."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def triangles(n):
 
 
 def run_part(kernel: sh.Kernel, n: int, begin: int, end: int) -> tuple[int, int]:
-    """Status and value of a kernel that goes through a part of its range."""
+    """Return status and value of a kernel that runs a part of its range."""
     import ctypes
 
     from sharray.kernels.outcome import SIZE, read

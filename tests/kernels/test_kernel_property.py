@@ -21,7 +21,7 @@ DTYPES = ["u1", "f4", "c16"]
 
 
 def gather(x, out, number):
-    """Copy all elements in order, and change them; says what it has seen."""
+    """Copy all elements in order, reverse them, and return facts about the array."""
     position = 0
     for index in np.ndindex(x.shape):
         out[position] = x[index]
@@ -33,7 +33,7 @@ def gather(x, out, number):
 
 
 def look(x, out, number):
-    """As `gather`, for arrays that are read-only."""
+    """Copy elements like `gather`, for read-only arrays."""
     position = 0
     for index in np.ndindex(x.shape):
         out[position] = x[index]
@@ -43,7 +43,7 @@ def look(x, out, number):
 
 @functools.cache
 def received(writeable: bool, key: str) -> tuple[sh.Kernel, sh.Kernel]:
-    """A kernel for arrays of one type, here and as if it came from elsewhere."""
+    """Return a kernel for arrays of one type, and the same kernel as received."""
     dtype, ndim, layout = key.split()
     x = np.zeros((3,) * int(ndim), dtype)
     if layout == "F":
@@ -112,7 +112,7 @@ numbers = st.one_of(
 
 @functools.cache
 def swapper(kinds: tuple[Any, ...]) -> sh.Kernel:
-    """For arguments of some types."""
+    """Return a kernel for arguments of some types."""
     kernel = sh.kernel(lambda a, b: (b, a, b))
     return as_received(kernel.compile(*(_EXAMPLES[kind] for kind in kinds)))
 

@@ -1,4 +1,4 @@
-"""Functions that a kernel refers to and that another process cannot call so."""
+"""Functions in kernels whose address is valid in one process only."""
 
 from __future__ import annotations
 

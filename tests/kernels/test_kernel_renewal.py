@@ -21,7 +21,7 @@ pytestmark = team_tools.needs_jit
 
 
 class Notebook:
-    """Cells that are run one after the other, in one namespace."""
+    """Cells that run one after the other, in one namespace."""
 
     def __init__(self) -> None:
         self.names: dict[str, Any] = {"sh": sh, "np": np, "numba": numba}
@@ -59,7 +59,7 @@ CHANGES = {
 
 
 def values(team: Any, kernel: Any, way: str, dtype: str) -> list[Any]:
-    """Run a kernel in some way on zeros, and return the values that it left."""
+    """Run a kernel in some way on zeros, and return the new values."""
     x = sh.zeros(3, dtype)
     if way == "run":
         team.run(kernel, x)

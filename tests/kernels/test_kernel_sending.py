@@ -33,7 +33,7 @@ def context(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture
 def spawned() -> Iterator[ProcessPoolExecutor]:
-    """One worker that has nothing of this process."""
+    """Yield a pool of one worker that inherits nothing from this process."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         yield pool
@@ -174,7 +174,7 @@ def test_cloudpickle_takes_it_to_a_fresh_interpreter() -> None:
 
 
 def test_numba_can_be_loaded_after_machine_code_has_run() -> None:
-    """With all checks of the allocator that both use."""
+    """Run with the debug checks of the allocator that both use."""
     kernel = sh.kernel(defined.temporaries.py_func).compile(3)
     found = in_fresh_python(defined.mix_allocations, kernel, PYTHONMALLOC="debug")
     assert found == [20.0] * 40

@@ -1,4 +1,4 @@
-"""What machine code is refused, and object files that are damaged."""
+"""Machine code that is refused, and damaged object files."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def code_of(kernel: sh.Kernel) -> MachineCode:
 
 
 def received_with(kernel: sh.Kernel, code: MachineCode) -> sh.Kernel:
-    """A kernel as it would arrive with other machine code than its own."""
+    """Return a kernel that has arrived with other machine code than its own."""
     message = pickle.dumps(kernel)
     found = as_received(kernel, may_compile=True)
     assert pickle.loads(message) is kernel
@@ -45,7 +45,7 @@ def received_with(kernel: sh.Kernel, code: MachineCode) -> sh.Kernel:
 
 
 def object_file(used: list[str], defined: list[str]) -> bytes:
-    """Made by LLVM: functions that call others which are not there."""
+    """Return an object file whose functions call missing ones."""
     module = ir.Module()
     module.triple = llvm.get_process_triple()
     kind = ir.FunctionType(ir.IntType(64), [])

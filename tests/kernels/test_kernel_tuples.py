@@ -1,4 +1,4 @@
-"""Named tuples as arguments of kernels and as their values; what is no argument."""
+"""Named tuples as arguments and values of kernels; arguments that are refused."""
 
 from __future__ import annotations
 

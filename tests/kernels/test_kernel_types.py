@@ -57,7 +57,7 @@ def extremes(dtype: str) -> np.ndarray[Any, Any]:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Equal to the last bit, and of one type."""
+    """Return whether values are equal to the last bit, and of the same type."""
     a, b = np.asarray(one), np.asarray(other)
     return (
         type(one) is type(other) and a.dtype == b.dtype and a.tobytes() == b.tobytes()

@@ -1,4 +1,4 @@
-"""What kernels return: numbers and tuples of them; and named tuples both ways."""
+"""Values of kernels: numbers, tuples, and named tuples."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def test_a_run_does_what_the_direct_call_does(team: Any, function: Any) -> None:
 
 
 def test_a_long_loop_is_split(team: Any) -> None:
-    """Jumps over more than 255 instructions begin elsewhere than they seem to."""
+    """Check a loop whose jumps span more than 255 instructions."""
     lines = "".join(f"            y[i] += x[i] * {number}.0\n" for number in range(80))
     head = "def long(x, y):\n    for i in sh.prange(len(x)):\n        if x[i] > 0.5:\n"
     names: dict[str, Any] = {"sh": sh}

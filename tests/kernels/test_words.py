@@ -1,4 +1,4 @@
-"""The language of words does what Python does, and refuses what it cannot."""
+"""Compiled functions on words do the same as Python."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ INT64 = st.integers(-(2**63), 2**63 - 1)
 
 @functools.cache
 def compiled(function: Any) -> Any:
-    """A function that takes integers, and arrays by address."""
+    """Return a compiled function that takes integers, and arrays by address."""
     address, merge = load(compile_words(function))
     assert merge == 0
     kinds = [ctypes.c_int64] * words.arguments_of(function)

@@ -1,4 +1,4 @@
-"""What the language of words refuses, with the line."""
+"""Code that the compiler of words refuses, with the line."""
 
 from __future__ import annotations
 

@@ -241,12 +241,12 @@ class Cluster(NamedTuple):
     far: str
 
     def call(self, function: Callable[..., Any], *args: Any, on: str) -> Any:
-        """The result of a function on one of the workers."""
+        """Return the result of a function on one of the workers."""
         future = self.client.submit(function, *args, workers=[on], pure=False)
         return future.result(timeout=500)
 
     def sent(self, by: str) -> list[int]:
-        """What a worker has sent so far."""
+        """Return the sizes of the answers that a worker has sent so far."""
         found: list[int] = self.client.run(dask_tasks.sent_bytes, workers=[by])[by]
         return found
 

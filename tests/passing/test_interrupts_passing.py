@@ -61,12 +61,12 @@ def files_in_use() -> int:
 
 
 def cheap_belongings() -> tuple[int, int]:
-    """Descriptors and files; `belongings` takes too long for each point."""
+    """Return descriptors and files; `belongings` would take too long."""
     return len(os.listdir("/proc/self/fd")), len(ends.blocks_in_ram())
 
 
 def forget_all() -> None:
-    """Have the next message make and map its file again."""
+    """Forget all files, so that the next message makes its own."""
     outbox.trim()
     inbox.drop_orphans()
     assert not incoming.freeing
@@ -75,7 +75,7 @@ def forget_all() -> None:
 
 
 class Unchanged:
-    """Nothing is left after a point, nor in the end."""
+    """Check that nothing is left after each point, and at the end."""
 
     def __init__(self) -> None:
         forget_all()
@@ -97,7 +97,7 @@ def is_there(reader: Any) -> bool:
 
 
 def is_received(reader: Any, sent: Any) -> bool:
-    """Not in an `assert`: pytest would keep the array, and with it the file."""
+    """Check an arrival without `assert`: pytest would keep the array and its file."""
     return np.array_equal(reader.recv(), sent)
 
 
@@ -231,7 +231,7 @@ def test_a_wait_for_a_full_pipe_ends_at_once(pipe: tuple[Any, Any]) -> None:
 
 
 def fill(writer: Any) -> int:
-    """Write until nothing goes into a pipe any more; return how much did."""
+    """Fill a pipe; return the number of bytes."""
     os.set_blocking(writer.fileno(), False)
     written = 0
     try:
@@ -335,7 +335,7 @@ def test_a_receive_leaves_no_file_in_use(is_first: bool, step: int, n: int) -> N
         prepare()
 
     def prepare() -> None:
-        """Have a message ready, outside of what is interrupted."""
+        """Write a message before the interrupted call."""
         if is_first:
             outbox.trim()
             inbox.drop_orphans()
@@ -467,7 +467,7 @@ def test_a_fork_that_is_interrupted_copies_received_arrays(step: int) -> None:
 
 
 def in_another_thread(act: Callable[[], Any]) -> bool:
-    """Whether it ends there: no lock is left locked."""
+    """Run a function in another thread; return whether it finds all locks free."""
     done = threading.Event()
 
     def run() -> None:

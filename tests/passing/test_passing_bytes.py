@@ -88,7 +88,7 @@ class Colour(enum.Enum):
 
 
 class Protocol:
-    """Tells how it was pickled, and how often."""
+    """An object that records how it was pickled, and how often."""
 
     calls = 0
 
@@ -98,14 +98,14 @@ class Protocol:
 
 
 class Sized(bytearray):
-    """Has a buffer, and a way of its own without one."""
+    """An object with a buffer, and its own way to pickle without one."""
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return Sized, (bytes(self),), {"protocol": protocol}
 
 
 class ZeroCopy(bytearray):
-    """As in the documentation of pickle."""
+    """The example in the documentation of pickle."""
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         if protocol >= 5:

@@ -1,4 +1,4 @@
-"""What `install` covers: every channel, by every way to start a process."""
+"""`install` covers every channel, with every start method."""
 
 from __future__ import annotations
 

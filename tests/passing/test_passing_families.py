@@ -1,4 +1,4 @@
-"""A family of processes killed whole, with messages on their way, leaves nothing."""
+"""A family of processes that is killed with messages on their way leaves nothing."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ writer.send(np.arange(100_000))
 
 
 def start(code: str, fd: int = 0) -> Any:
-    """A program in a process group of its own, when it is ready."""
+    """Start a program in its own process group, and wait until it is ready."""
     Path("family.py").write_text(START + code + WAIT)
     path = str(Path(sh.__file__).parents[1])
     process = subprocess.Popen(
@@ -172,7 +172,7 @@ def test_a_channel_is_in_use_until_nobody_can_read_from_it(duplex: bool) -> None
 def test_who_is_of_this_family_and_shows_no_channels_may_have_any(
     monkeypatch: pytest.MonkeyPatch, related: bool
 ) -> None:
-    """It has changed its user, say, and still reads messages."""
+    """Check a process that has changed its user, and still reads messages."""
     never, until = os.pipe()
     pid = os.fork()
     if pid == 0:

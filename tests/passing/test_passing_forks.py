@@ -1,4 +1,4 @@
-"""Forks and threads amid messages: each process and each thread has its own arrays."""
+"""Forks and threads while messages travel: each has its own arrays."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_forks_amid_sending_threads_inherit_nothing() -> None:
 
 
 def shared_files() -> list[str]:
-    """Mapped files of sharray that others could write to."""
+    """Return the mapped files of sharray that others could write to."""
     return [line for line in ends.mapped_files() if "rw-s" in line]
 
 

@@ -49,7 +49,7 @@ def _installed() -> Iterator[None]:
 
 
 class _Reader(pickle.Unpickler):
-    """Gives the arguments of a message instead of opening it."""
+    """Returns the arguments of a message instead of opening it."""
 
     def find_class(self, module: str, name: str) -> Any:
         if name == "open_message":
@@ -58,13 +58,13 @@ class _Reader(pickle.Unpickler):
 
 
 def arguments_of(message: bytes) -> Arguments:
-    """What a message would call `open_message` with."""
+    """Return the arguments with which a message calls `open_message`."""
     found: Arguments = _Reader(io.BytesIO(message)).load()
     return found
 
 
 def refused(action: Callable[[], Any]) -> sh.SharrayError:
-    """The error that opening a message raises."""
+    """Return the error that opening a message raises."""
     with pytest.raises((sh.MessageError, sh.HandleError)) as caught:
         action()
     error: sh.SharrayError = caught.value
@@ -75,7 +75,7 @@ def refused(action: Callable[[], Any]) -> sh.SharrayError:
 
 
 def check_that_the_file_still_works(nbytes: int = HELD) -> None:
-    """It is not lost for the messages to come, nor a mapping of it leaked."""
+    """Check that later messages can use the file, and that no mapping is left."""
     for seed in range(2, 5):
         x = payload(seed, nbytes)
         assert checksum(passed(x)) == checksum(x)
@@ -361,7 +361,7 @@ def test_a_receiver_whose_ram_directory_is_another_says_so(
 
 
 class Vanished:
-    """A message whose file somebody has removed by hand, on its way."""
+    """An object whose message loses its file on the way."""
 
     def __init__(self, x: Any) -> None:
         self._message = sent(x)
@@ -373,7 +373,7 @@ class Vanished:
 
 
 def unloadable(sort: str) -> Any:
-    """What a worker cannot unpickle: of plain multiprocessing, or of sharray."""
+    """Return an object that a worker cannot unpickle: plain, or of sharray."""
     return Unloadable() if sort == "plain" else Vanished(payload(1))
 
 

@@ -1,4 +1,4 @@
-"""What `install` and `uninstall` do to multiprocessing, and to which messages."""
+"""The effects of `install` and `uninstall` on multiprocessing and its messages."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def _uninstall() -> Iterator[None]:
 
 
 def by_queue(obj: Any) -> bytes:
-    """The bytes that a queue sends."""
+    """Return the bytes that a queue sends."""
     return bytes(queues._ForkingPickler.dumps(obj))  # type: ignore[attr-defined]
 
 
 def by_pipe(obj: Any) -> bytes:
-    """The bytes that a connection sends."""
+    """Return the bytes that a connection sends."""
     receiver, sender = multiprocessing.Pipe(duplex=False)
     with receiver, sender:
         sender.send(obj)
@@ -53,7 +53,7 @@ def by_pipe(obj: Any) -> bytes:
 
 
 def to_process(obj: Any) -> bytes:
-    """The bytes that a new process is sent."""
+    """Return the bytes that a new process gets."""
     file = io.BytesIO()
     reduction.dump(obj, file)
     return file.getvalue()
@@ -68,7 +68,7 @@ def write(request: pytest.FixtureRequest) -> Callable[[Any], bytes]:
 
 
 def is_shared(nbytes: int) -> bool:
-    """Whether an array of so many bytes goes through shared memory."""
+    """Return whether an array of so many bytes goes through shared memory."""
     message = by_queue(np.zeros(nbytes, "u1"))
     array = pickle.loads(message)  # else it would be waited for
     assert array.nbytes == nbytes
@@ -76,7 +76,7 @@ def is_shared(nbytes: int) -> bool:
 
 
 def hooks() -> tuple[Any, ...]:
-    """What `install` replaces."""
+    """Return the functions that `install` replaces."""
     return (
         connection.Connection.send,
         queues._ForkingPickler,  # type: ignore[attr-defined]
@@ -300,15 +300,15 @@ except AttributeError as error:
 
 
 class Subclass(np.ndarray[Any, Any]):
-    """One that pickles as ndarray does."""
+    """A subclass that pickles like ndarray."""
 
 
 class Other(np.ndarray[Any, Any]):
-    """One that nothing is registered for."""
+    """A subclass without a registered reducer."""
 
 
 def described(array: Any) -> Any:
-    """A user's way to pickle."""
+    """Reduce an array like a user's own reducer."""
     return str, (f"{type(array).__name__} of {array.size}",)
 
 

@@ -1,4 +1,4 @@
-"""What pandas, SciPy, xarray and pyarrow hold arrives equal, and is fit for use."""
+"""Objects of pandas, SciPy, xarray and pyarrow arrive equal, and work."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _forget_messages() -> Iterator[None]:
 
 
 def frame(rows: int = ROWS) -> pd.DataFrame:
-    """A column of each kind."""
+    """Return a frame with a column of each kind."""
     k = np.arange(rows)
     return pd.DataFrame(
         {
@@ -69,7 +69,7 @@ def indexes() -> list[Any]:
 
 
 def assert_equal_frames(found: pd.DataFrame, want: pd.DataFrame) -> None:
-    """Not pandas' own assertion, to which a SharedArray is no ndarray."""
+    """Compare frames; pandas' own function does not take a SharedArray for an array."""
     assert type(found) is type(want)
     assert found.dtypes.tolist() == want.dtypes.tolist()
     assert found.index.equals(want.index)

@@ -46,7 +46,7 @@ def _installed() -> Iterator[None]:
 
 
 def start(target: Any, *arguments: Any) -> tuple[Any, Any]:
-    """A process and the pipe to it."""
+    """Start a process; return it and a pipe to it."""
     here, there = SPAWN.Pipe()
     process = SPAWN.Process(target=target, args=(there, *arguments))
     process.start()
@@ -55,7 +55,7 @@ def start(target: Any, *arguments: Any) -> tuple[Any, Any]:
 
 
 def receive(process: Any, pipe: Any) -> Any:
-    """What comes out of the pipe; a failure if that is nothing for a minute."""
+    """Return the next message of a pipe; fail if none comes."""
     if not pipe.poll(500):
         process.kill()
         pytest.fail("no message came")
@@ -167,7 +167,7 @@ with sh.installed():
 
 
 def ours(parent: Path) -> Path:
-    """The directory that belongs to this user."""
+    """Return the directory that belongs to this user."""
     return parent / f"sharray-{os.getuid()}"
 
 
@@ -241,7 +241,7 @@ def test_where_nothing_may_be_created_messages_are_pickled() -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A RAM directory on a RAM disk of 8 MB."""
+    """Yield a RAM directory on a RAM disk of 8 MB."""
     with disks.tmpfs(tmp_path / "small", "8m") as place:
         monkeypatch.setenv("SHARRAY_RAM_DIR", str(place))
         yield place

@@ -1,4 +1,4 @@
-"""What messages take of the memory, and what happens when there is no more."""
+"""The memory of messages, and messages without memory."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ SPAWN = multiprocessing.get_context("spawn")
 
 @pytest.fixture(autouse=True)
 def _nothing_kept(tmp_ram: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A RAM directory of its own, and no files from earlier tests."""
+    """Give each test its own RAM directory, without files of earlier tests."""
     pressure.forget_outbox()
     monkeypatch.setenv("SHARRAY_RAM_DIR", tmp_ram)
     yield
@@ -53,7 +53,7 @@ def _nothing_kept(tmp_ram: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
 
 @contextmanager
 def answering(target: Any, *arguments: Any) -> Iterator[Connection]:
-    """A process that has the other end of a pipe."""
+    """Yield a pipe to a process that answers."""
     here, there = SPAWN.Pipe()
     process = SPAWN.Process(target=target, args=(there, *arguments))
     process.start()

@@ -1,4 +1,4 @@
-"""Whatever holds arrays arrives equal: the oracle is pickle."""
+"""All objects with arrays arrive equal; the oracle is pickle."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module", autouse=True)
 def _helper_processes() -> None:
-    """Start what these packages keep until the end, before leaks are looked for."""
+    """Start the helper processes of these packages before leaks are checked."""
     multiprocess.resource_tracker.ensure_running()
     multiprocess.forkserver.ensure_running()
     loky.backend.resource_tracker.ensure_running()
@@ -43,7 +43,7 @@ def _installed() -> Iterator[None]:
 
 
 def check(answer: tuple[list[str], np.ndarray], *, argument: str) -> None:
-    """Both ways through shared memory, and right."""
+    """Check that arrays travel both ways through shared memory, and are equal."""
     came, result = answer
     assert argument in came
     assert "Received" in bases(result)

@@ -30,7 +30,7 @@ def _installed() -> Iterator[None]:
 
 
 def passed_on(raw: bytes) -> bytes:
-    """Bytes as the next reader gets them."""
+    """Return the bytes that the next reader gets."""
     found = []
     reader, writer = multiprocessing.Pipe()
     with reader, writer:

@@ -38,7 +38,7 @@ def _installed_and_switching_often() -> Iterator[None]:
 
 
 def in_threads(work: Callable[[int], None], count: int = THREADS) -> None:
-    """Run `work` in many threads at once; fails as any of them does."""
+    """Run `work` in many threads at once; raise the error of any."""
     barrier = threading.Barrier(count)
 
     def begin(number: int) -> None:
@@ -51,7 +51,7 @@ def in_threads(work: Callable[[int], None], count: int = THREADS) -> None:
 
 
 def size_of(seed: int) -> int:
-    """Some messages are copied by the receiver, some held, none pickled."""
+    """Return a size: some messages are copied, others held, and none is pickled."""
     return 70_000 + seed * 7919 % HELD
 
 
@@ -173,7 +173,7 @@ def test_asyncio_gathers_from_an_executor() -> None:
 
 
 class Farewell:
-    """A cycle that sends and receives a message when it is collected."""
+    """A reference cycle that sends and receives a message when it is collected."""
 
     said: list[bool]
 
@@ -202,7 +202,7 @@ def test_garbage_collection_may_send_and_receive_while_others_do() -> None:
 
 
 class Interruption:
-    """Sends and receives a message the first time that it is called."""
+    """A function that also sends and receives a message at its first call."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function

@@ -34,7 +34,7 @@ def _installed() -> Iterator[None]:
 
 
 class _NoImports:
-    """As if no module could be read any more."""
+    """A finder that makes all imports fail."""
 
     def find_spec(self, name: str, *_: Any) -> None:
         raise ImportError(f"{name} cannot be read")
@@ -49,7 +49,7 @@ def drop_privileges() -> None:
 
 
 def answer_as_nobody(pipe: Any, ready: Any, go: Any) -> None:
-    """Drop privileges while messages are under way, then return all that comes."""
+    """Drop privileges while messages are on their way, then send all of them back."""
     ready.set()
     go.wait()
     drop_privileges()
@@ -103,7 +103,7 @@ def test_a_pool_of_workers_without_privileges() -> None:
 
 
 def hold_as_nobody(pipe: Any) -> None:
-    """Fork with an array that was received before, and may not be removed."""
+    """Fork with a received array whose file this user may not remove."""
     x = pipe.recv()
     drop_privileges()
     pid = os.fork()

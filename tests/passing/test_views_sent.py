@@ -1,4 +1,4 @@
-"""Views of shared arrays reach workers with equal values, by every way there is."""
+"""Views of shared arrays reach workers with equal values, by every way."""
 
 from __future__ import annotations
 

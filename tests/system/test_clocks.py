@@ -25,7 +25,7 @@ NAMES = ["time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "sleep"
 
 @contextlib.contextmanager
 def without_values() -> Iterator[None]:
-    """Any use of a clock is an error, as when a test's values are used up."""
+    """Make any use of a clock an error, like a mock without values."""
     with contextlib.ExitStack() as stack:
         for name in NAMES:
             patch = mock.patch(f"time.{name}", side_effect=AssertionError("was used"))

@@ -1,4 +1,4 @@
-"""Acts at the death of an object, interrupted at each point."""
+"""Functions that run when an object is freed, interrupted at each point."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from sharray.system import interrupts
 
 
 def arrive() -> None:
-    """Let Ctrl-C arrive now."""
+    """Raise SIGINT now."""
     signal.raise_signal(signal.SIGINT)
 
 
@@ -205,7 +205,7 @@ def _functions_in(code: CodeType) -> Iterator[CodeType]:
 
 
 def _jumps_out_of_blocks(code: CodeType) -> bool:
-    """Tell whether a loop in a block jumps back where the block does not cover it."""
+    """Return whether a loop in a block jumps back outside of the block's cover."""
     ranges = [
         (int(start), int(end), int(target))
         for start, end, target, *_ in dis._parse_exception_table(code)

@@ -1,4 +1,4 @@
-"""What `sharray.system` tells of limits, against other programs' word for it."""
+"""Limits that `sharray.system` reports, compared with other programs."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_memory_is_unknown_without_proc(tmp_path: Path) -> None:
 
 
 class Groups:
-    """A made-up /proc/self, and control groups below a directory."""
+    """A fake /proc/self, and fake control groups below a directory."""
 
     def __init__(self, at: Path) -> None:
         self.at = at

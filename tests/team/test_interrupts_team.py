@@ -54,7 +54,7 @@ def team_of_its_own() -> Iterator[sh.Team]:
 
 
 def forget_plans(team: sh.Team) -> None:
-    """Make the next run one of new arrays and of a new kernel."""
+    """Forget all plans, so that the next run has new arrays and a new kernel."""
     team._plans.clear()
     for worker in team._crew.workers:
         worker.segments.clear()
@@ -62,7 +62,7 @@ def forget_plans(team: sh.Team) -> None:
 
 
 def check_runs(team: sh.Team) -> Callable[[Interrupted], None]:
-    """Return a check that the team runs kernels, with all of its members."""
+    """Return a check that the team runs kernels with all its members."""
     x, y = sh.zeros(1000), sh.zeros(2)
 
     def check(outcome: Interrupted) -> None:
@@ -198,7 +198,7 @@ def test_a_run_that_does_not_begin_in_time() -> None:
 
 
 class Mapped:
-    """What `Segments` numbers, without a file."""
+    """A root for `Segments`, without a file."""
 
     address = 4096
 

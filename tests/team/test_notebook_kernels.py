@@ -56,7 +56,7 @@ def started() -> Iterator[Kernel]:
 
 @pytest.fixture
 def notebook(started: Kernel, tmp_path: Path, _no_leaks: None) -> Iterator[Kernel]:
-    """A kernel where sharray is imported, in the directory of this test."""
+    """Return a kernel that has imported sharray, in the directory of this test."""
     started.run(f"%cd -q {tmp_path}")
     started.run(SETUP)
     yield started
@@ -66,14 +66,14 @@ def notebook(started: Kernel, tmp_path: Path, _no_leaks: None) -> Iterator[Kerne
 
 
 def forget_error(notebook: Kernel) -> None:
-    """Drop what the frames of the last error hold."""
+    """Drop the objects that the frames of the last error keep."""
     assert notebook.start("1 / 0").finish().error[0] == "ZeroDivisionError"
     notebook.run("import gc; gc.collect()")
 
 
 @pytest.fixture
 def own_kernel(_no_leaks: None) -> Iterator[Kernel]:
-    """A kernel that the test may end."""
+    """Yield a kernel that the test may end."""
     with kernel() as notebook:
         notebook.run(SETUP)
         yield notebook
@@ -283,7 +283,7 @@ print(os.getpid(), *team.pids())
 
 
 def hold_arrays(notebook: Kernel) -> list[int]:
-    """Have arrays in RAM, and a team; returns the processes."""
+    """Make arrays in RAM and a team; return the processes."""
     pids = [int(pid) for pid in notebook.run(HOLDING).stdout.split()]
     assert pids[0] == notebook.pid
     assert files_in_ram() != []

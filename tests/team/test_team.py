@@ -1,4 +1,4 @@
-"""Teams: how they begin and end, and who may use them."""
+"""Teams: their start, their end, and the processes that may use them."""
 
 from __future__ import annotations
 

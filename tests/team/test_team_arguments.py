@@ -1,4 +1,4 @@
-"""Arguments of a run: what is split, what is whole, and what is refused."""
+"""Arguments of a run: split, whole or refused."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def lengths(x: Any, y: Any, seen: Any) -> None:
 
 @sh.kernel
 def first_of_each(x: Any) -> None:
-    """Only views that begin at 0 and are as long as the chunk do this right."""
+    """Write the first element; only views of exactly the chunk do this right."""
     x[0] = x.shape[0]
 
 

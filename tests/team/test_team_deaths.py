@@ -25,7 +25,7 @@ def crash(x: Any, where: Any) -> None:
 
 @sh.kernel
 def tell_and_hold(x: Any, gate: Any, pids: Any) -> None:
-    """`hold`, in chunks that have a number."""
+    """Report the number of a chunk, then wait like `hold`."""
     sh.atomic.store(pids, int(x[0]), 1)
     sh.atomic.add(gate, 0, 1)
     while sh.atomic.load(gate, 1) == 0:

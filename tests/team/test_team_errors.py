@@ -1,4 +1,4 @@
-"""What kernels raise, and what becomes of the run."""
+"""Errors that kernels raise, and their runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.slow, team_tools.needs_jit]
 
 
 class UnhappyError(Exception):
-    """Workers do not know this module."""
+    """An error in a module that workers cannot import."""
 
 
 @sh.kernel
@@ -239,7 +239,7 @@ def test_time_at_a_barrier_is_limited(where: str) -> None:
 
 @sh.kernel
 def wait_twice(x: Any, barrier: Any) -> None:
-    """One of them waits for ever, as it is alone the second time."""
+    """Wait at a barrier where one party waits once more, alone."""
     barrier.wait()
     if barrier.parties == 1:
         while x[0] == 0:
@@ -264,7 +264,7 @@ def test_time_is_limited(caller_works: bool) -> None:
 
 @sh.kernel
 def hold_in_worker(x: Any, gate: Any) -> None:
-    """One of two stays; the other one comes first and leaves."""
+    """Let the member that comes first leave, and the other one stay."""
     if sh.atomic.add(gate, 0, 1) == 1:
         while sh.atomic.load(gate, 1) == 0:
             pass

@@ -1,4 +1,4 @@
-"""Arrays that were dropped are unmapped in all workers, and gone from RAM."""
+"""Dropped arrays are unmapped in all workers, and removed from RAM."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def is_forgotten(team: Any, path: str) -> bool:
 
 @pytest.fixture
 def no_collector(settled: None) -> Any:
-    """What is dropped is to go at once, not when the collector comes."""
+    """Switch the garbage collector off: dropped arrays must go at once."""
     gc.collect()
     gc.disable()
     yield

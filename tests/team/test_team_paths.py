@@ -1,4 +1,4 @@
-"""Workers start whatever is in ``sys.path``."""
+"""Workers start with any objects in ``sys.path``."""
 
 from __future__ import annotations
 

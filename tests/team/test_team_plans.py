@@ -1,4 +1,4 @@
-"""Runs that are alike share a plan; each must do what its own arguments say."""
+"""Similar runs share a plan, and each uses its own arguments."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def teams() -> Iterator[list[sh.Team]]:
 
 
 class Cut(NamedTuple):
-    """A view of a view, of any array of a shape."""
+    """Slices that make a view of a view of any array of a shape."""
 
     slices: list[tuple[slice, ...]]
     transposed: bool
@@ -45,7 +45,7 @@ class Cut(NamedTuple):
 
 @st.composite
 def arrays(draw: Any) -> tuple[Any, Cut]:
-    """A shared array in one or two dimensions, and what to cut out of it."""
+    """Draw a shared array of one or two dimensions, and a slice of it."""
     one, two = st.integers(0, 3000), st.integers(0, 60)
     shape = draw(st.tuples(one) | st.tuples(two, two))
     dtype, order = draw(st.sampled_from(["i8", "f4"])), draw(st.sampled_from("CF"))

@@ -1,4 +1,4 @@
-"""What kernels return, and how it is combined."""
+"""Values of kernels, and their combination."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def inner(x: Any) -> None:
 
 
 def errors_inside(run: Any, action: Any) -> list[BaseException]:
-    """What an action raises when it happens inside a run."""
+    """Return the errors that an action raises inside a run."""
     found: list[BaseException] = []
 
     def show(done: int, chunks: int) -> None:

@@ -1,4 +1,4 @@
-"""How the work of a run is cut into chunks."""
+"""The division of the work of a run into chunks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ chunks = st.none() | st.integers(1, 300) | st.integers(1, 2**41)
 
 
 def check_partition(chunking: Chunking) -> None:
-    """Chunks follow each other, from 0 to the end, and none is empty."""
+    """Check that chunks follow each other from 0 to the end, and none is empty."""
     assert chunking.chunks >= 1
     edges = [chunking.bounds(number) for number in edge_numbers(chunking.chunks)]
     assert edges[0][0] == 0
@@ -34,7 +34,7 @@ def check_partition(chunking: Chunking) -> None:
 
 
 def edge_numbers(count: int) -> list[int]:
-    """Numbers of all chunks, or of the first and last if there are many."""
+    """Return the numbers of all chunks, or of the first and last of many."""
     return (
         list(range(count)) if count < 2000 else [*range(99), *range(count - 99, count)]
     )
@@ -59,7 +59,7 @@ def test_ranges_are_covered_once_and_in_order(
 
 @st.composite
 def arrays(draw: Any) -> tuple[int, list[Any]]:
-    """Arrays of one length along an axis, which begin anywhere."""
+    """Draw arrays of one length along an axis, which begin at any address."""
     length = draw(st.integers(0, 3000))
     found = []
     for _ in range(draw(st.integers(1, 3))):

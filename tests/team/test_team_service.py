@@ -42,7 +42,7 @@ def _interpreted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 class Interpreted:
-    """A team of threads, whose kernel writes down which chunks it was called for."""
+    """A team of threads, whose kernel records the chunks of its calls."""
 
     def __init__(self, workers: int, caller_works: bool, spin_ns: int) -> None:
         self.members = workers + caller_works
@@ -255,7 +255,7 @@ def test_messages_come_before_the_run_that_was_opened_after_them() -> None:
 
 
 class Noting(list[int]):
-    """A list that writes down when it is changed."""
+    """A list that records its changes."""
 
     def __init__(self, values: list[int], order: list[str]) -> None:
         super().__init__(values)

@@ -1,4 +1,4 @@
-"""`teams`: what other processes can see of a team."""
+"""`teams`: the state of teams, seen from other processes."""
 
 from __future__ import annotations
 

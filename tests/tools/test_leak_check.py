@@ -1,4 +1,4 @@
-"""The leak check of every test: which mappings it counts as arrays."""
+"""The leak check of every test, and the mappings that it counts as arrays."""
 
 from __future__ import annotations
 

@@ -115,20 +115,20 @@ def test_skipped():
 
 
 def suite_of(text: str, directory: Path) -> Suite:
-    """A suite of one module of unittest, with this text."""
+    """Return a suite of one unittest module with this text."""
     (directory / "made.py").write_text(text)
     options = {"modules": ["made"]}
     return Suite("made", "peers.unittest_program", options, path=(directory,))
 
 
 def suite_of_pytest(text: str, directory: Path) -> Suite:
-    """The same for pytest."""
+    """Return a suite of one pytest module with this text."""
     (directory / "made.py").write_text(text)
     return of_pytest("made", ["made.py"], directory)
 
 
 def outcomes_of(found: Records) -> dict[str, str]:
-    """The outcomes of tests, by the last part of their names."""
+    """Return the outcomes of tests, by the last part of their names."""
     return {name.split(".")[-1]: record.outcome for name, record in found.items()}
 
 
@@ -195,7 +195,7 @@ def test_suites_of_pytest(tmp_path: Path) -> None:
 
 
 class Runs:
-    """What each run gives, for `comparing.differences`."""
+    """The results of each run, for `comparing.differences`."""
 
     def __init__(self, installed: list[Record], plain: list[Record]) -> None:
         self.left = {True: installed, False: plain}
@@ -205,7 +205,7 @@ class Runs:
 
 
 def verdict(installed: list[Record], plain: list[Record]) -> bool | None:
-    """Whether a test is worse, None if it never seemed so; all runs are needed."""
+    """Return whether a test is worse, None if it never seemed so; use all runs."""
     runs = Runs(installed[1:], plain)
     found = comparing.differences({"test": installed[0]}, runs)
     assert runs.left == {True: [], False: []}
@@ -299,7 +299,7 @@ def test_the_command_sums_up(
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process has not ended, if only it is waited for."""
+    """Return whether a process still runs; a zombie does not."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

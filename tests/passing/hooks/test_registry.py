@@ -1,4 +1,4 @@
-"""The registry: an executor is what it declares, and nothing else."""
+"""The registry uses nothing but the declaration of an executor."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Process:
 
 @pytest.fixture
 def another(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """An executor that the registry does not know, but for its declaration."""
+    """Yield an executor that the registry knows by its declaration only."""
     package: Any = ModuleType("another")
     package.say = _say
     package.current_process = _Process

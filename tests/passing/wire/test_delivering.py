@@ -32,7 +32,7 @@ def payload(first: int) -> np.ndarray[Any, Any]:
 
 
 class _PutsAnother:
-    """Puts an array into another queue while it is pickled."""
+    """An object that puts an array into another queue while it is pickled."""
 
     def __init__(self, queue: Any) -> None:
         self._queue = queue
@@ -69,7 +69,7 @@ def test_another_thread_may_send_what_one_has_pickled() -> None:
 def test_a_message_that_could_not_leave_takes_no_file_from_another(
     claimed: bool,
 ) -> None:
-    """Another thread may have noticed first that the pipe is broken."""
+    """Check a message whose file another thread has recalled first."""
     reader, writer = FORK.Pipe(False)
     reader.close()
     assert State.options is not None
