@@ -231,8 +231,11 @@ class Run:
         for worker in self._crew.workers:
             if not worker.has_ended:
                 alive += 1
+            # In a dynamic run, others take the chunks of a worker that died outside.
+            # In a static run, nobody else does its chunks.
             elif worker.is_inside(run) or plan.schedule.is_static:
                 raise results.death_of(worker, plan, chunking)
+        # No member is left to take a chunk, and nobody would close the gate.
         if not alive and not self._own[at.TAKES_PART]:
             raise results.death_of(self._crew.workers[0], plan, None)
 

@@ -74,6 +74,8 @@ def _hear(control: Any, own: Any, mine: int) -> int:
             return 1
         else:
             _linger(began)
+    # This may be a later number than the one that ended the loop. The caller rings for
+    # the next run only when a run is over, so the worker misses nothing.
     own[at.LAST] = atomic.load(control, at.BELL)
     return 0
 

@@ -64,6 +64,8 @@ class Worker:
         self._unread = 0
         here, there = socket.socketpair()
         self._channel = Channel(here)
+        # Close the worker's end here. Otherwise `receive` would not see an end of file
+        # after the worker's death, and wait until its timeout.
         with there:
             code = _CODE.format(
                 path=_search_path(),
