@@ -1,4 +1,4 @@
-"""Twenty thousand damaged files and handles: an array or an error, each time."""
+"""Twenty thousand damaged files and handles each give an array or an error."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SEED = os.environ.get("SHARRAY_FUZZ_SEED", "0")
 
 @pytest.fixture
 def memory() -> Iterator[Path]:
-    """A working directory in RAM, where thousands of files cost nothing."""
+    """Yield a directory in RAM, where thousands of files cost nothing."""
     found = tempfile.mkdtemp(dir=os.environ["SHARRAY_RAM_DIR"])
     yield Path(found)
     shutil.rmtree(found)

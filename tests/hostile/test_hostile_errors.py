@@ -1,4 +1,4 @@
-"""Errors are also the standard library's, and lose nothing in a pickle."""
+"""Errors are also errors of the standard library, and keep all in a pickle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files whose header is right and the rest is not, and what is no file."""
+"""Files with a valid header and damage after it, and paths that are no files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PAGE = 4096
 
 @pytest.fixture
 def valid() -> bytes:
-    """A file of this library's own: header block, one page of data, trailer."""
+    """Return a file of this library: header block, one page of data, trailer."""
     sh.create("x.npy", (3, 4), "i4", fill_value=7)
     return Path("x.npy").read_bytes()
 
@@ -78,7 +78,7 @@ def test_a_file_larger_than_the_address_space_is_refused() -> None:
 
 
 def _with_trailer(content: bytes, at: int, value: bytes, *, signed: bool) -> bytes:
-    """The file with bytes of its trailer replaced; `signed`: the checksum too."""
+    """Replace bytes of a file's trailer, and its checksum if `signed`."""
     page = bytearray(content[-PAGE:])
     page[at : at + len(value)] = value
     if signed:

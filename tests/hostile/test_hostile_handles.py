@@ -1,4 +1,4 @@
-"""Handles that no array has sent: each kind of damage is a typed error."""
+"""Handles that no array has sent: each kind of damage raises a typed error."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ Handle = dict[str, Any]
 
 
 def handle_of(array: sh.SharedArray[Any, Any]) -> Handle:
-    """The parts of an array's handle, by their names."""
+    """Return the parts of an array's handle, by their names."""
     return dict(zip(PARTS, array.__reduce_ex__(2)[1], strict=True))
 
 
 @pytest.fixture
 def handle() -> Handle:
-    """Of a file that nobody has mapped any more: pytest keeps what fixtures return."""
+    """Return a handle of a file that nobody has mapped: pytest keeps fixtures."""
     return handle_of(sh.create("a.npy", 3, fill_value=1))
 
 
 @pytest.fixture
 def message(handle: Handle) -> bytes:
-    """The same, pickled as the array would be."""
+    """Return a handle, pickled like the array."""
     return pickle.dumps(sh.open("a.npy"))
 
 

@@ -1,4 +1,4 @@
-"""What a header may not say, one test each."""
+"""Invalid headers, each in its own test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What permissions forbid, as somebody to whom they apply."""
+"""Operations that permissions forbid, tried as a user to whom they apply."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ except Exception as error:
 
 @pytest.fixture
 def open_to_all() -> Iterator[Path]:
-    """A directory that another user can reach, unlike pytest's."""
+    """Return a directory that another user can reach, unlike pytest's."""
     with tempfile.TemporaryDirectory() as found:
         place = Path(found)
         place.chmod(0o755)

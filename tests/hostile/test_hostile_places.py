@@ -1,4 +1,4 @@
-"""Names that no array may have, and places where none can be."""
+"""Invalid names of arrays, and places where no array can be."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_a_link_in_the_way_is_neither_followed_nor_replaced() -> None:
 
 @pytest.fixture
 def ram(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty parent for the RAM directory; returns that, not yet made."""
+    """Make an empty parent of the RAM directory; return the latter, not yet made."""
     parent = tmp_path / "ram"
     parent.mkdir()
     monkeypatch.setenv("SHARRAY_RAM_DIR", str(parent))
@@ -191,7 +191,7 @@ def test_a_ram_directory_that_is_missing_is_named(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of one megabyte."""
+    """Yield a file system of one megabyte."""
     with disks.tmpfs(tmp_path / "small", "1m") as place:
         yield place
 
@@ -236,7 +236,7 @@ HUGE = {"2**50": 2**50, "largest": 2**60 - 1, "with header": 2**60 - 1000}
 
 @pytest.fixture
 def read_only_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without this, a library that does not ask for room first fills the disk."""
+    """Fail a test that begins to write a file, which would fill the disk."""
 
     def fail(fd: int, *_: object) -> None:
         pytest.fail("it began to write a file for which there is no room")

@@ -1,4 +1,4 @@
-"""Processes that share arrays at random, check all they see, and may be killed."""
+"""Processes that share arrays at random, check them, and may be killed."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ HANDLES = "handles"
 
 
 class Held(NamedTuple):
-    """An anonymous array, and the file that has to keep its name."""
+    """An anonymous array, and the file that must keep its name."""
 
     array: Any
     value: float
@@ -75,7 +75,7 @@ def _pause(random: random.Random, sleep: float = 0.05) -> None:
 
 
 class Actor:
-    """One process; `counts` is its row of the table that the driver sums."""
+    """A process; `counts` is its row of the table that the driver sums."""
 
     def __init__(self, seed: int, counts: Any) -> None:
         self.random = random.Random(seed)
@@ -96,11 +96,11 @@ class Actor:
         ending._next_sweep = 0.0
 
     def count(self, what: str) -> None:
-        """One more of these."""
+        """Add 1 to a count."""
         self.counts[COUNTS.index(what)] += 1
 
     def live(self) -> None:
-        """Do one thing after the other; returns seldom."""
+        """Take random actions, one after the other; seldom return."""
         some = self.random.choices
         things: list[tuple[Callable[[], None], int, tuple[type[Exception], ...]]] = [
             # What it does, how often, and what races may refuse.
@@ -134,7 +134,7 @@ class Actor:
     # -- anonymous arrays ----------------------------------------------------
 
     def make(self) -> tuple[Held, bytes]:
-        """A new array with a name, and a handle of it."""
+        """Return a new array with its name, and a handle of it."""
         value = float(self.random.getrandbits(40))
         array = sh.full(N, value)
         segment = array._root.segment
@@ -149,7 +149,7 @@ class Actor:
         return held, handle
 
     def create(self) -> None:
-        """Make an array and hand it to whoever comes."""
+        """Make an array, and publish its handle for any process."""
         held, handle = self.make()
         if self.random.random() < 0.85:
             pickle.loads(handle)  # delivered; else this keeps it while we live
@@ -159,7 +159,7 @@ class Actor:
         self.hold(held)
 
     def attach(self) -> None:
-        """Open what somebody has handed over."""
+        """Open an array that another process has published."""
         try:
             sent = Path(f"{HANDLES}/{self.random.randrange(_NAMES)}").read_bytes()
         except FileNotFoundError:
@@ -178,7 +178,7 @@ class Actor:
             self.drop()
 
     def check(self) -> None:
-        """Whatever is held is as it was, and so is its name."""
+        """Check that all held arrays and their names are unchanged."""
         for held in self.held:
             self.check_content(held.array, held.value)
             if not self.has_its_name(held):
@@ -191,7 +191,7 @@ class Actor:
             self.held.pop(self.random.randrange(len(self.held)))
 
     def let_go_without_reaping(self) -> None:
-        """As somebody who is killed at just this moment."""
+        """Drop an array like a process that is killed."""
         if self.held:
             self.forget(self.held.pop())
 
@@ -202,7 +202,7 @@ class Actor:
         segment.anonymous = False
 
     def send_and_drop(self) -> None:
-        """A handle on its way keeps the array while the sender lives."""
+        """Check that a handle on its way keeps the array while the sender lives."""
         held, handle = self.make()
         value = held.value
         del held
@@ -213,26 +213,26 @@ class Actor:
             self.count("sent_lost")
 
     def has_its_name(self, held: Held) -> bool:
-        """Whether the name still means this file."""
+        """Return whether the name still belongs to this file."""
         try:
             return os.lstat(held.path).st_ino == held.inode
         except FileNotFoundError:
             return False
 
     def check_content(self, array: Any, *values: float) -> None:
-        """All elements are the one expected value."""
+        """Check that all elements have the same, expected value."""
         found = np.asarray(array)
         right = found.shape == (N,) and (found == found[0]).all()
         if not right or (values and found[0] not in values):
             self.count("content_wrong")
 
     def collect(self) -> None:
-        """What any process does now and then."""
+        """Collect unused arrays, like any process now and then."""
         for _ in sh.gc():
             self.count("collected")
 
     def look_around(self) -> None:
-        """Every file that is visible is a complete array."""
+        """Check that every visible file is a complete array."""
         directory = location.anonymous_directory()
         for name in os.listdir(directory) if os.path.isdir(directory) else []:
             path = os.path.join(directory, name)
@@ -246,24 +246,24 @@ class Actor:
     # -- arrays with a name --------------------------------------------------
 
     def name_and_value(self) -> tuple[str, float]:
-        """A name, and a value that belongs to it."""
+        """Return a name, and a value that belongs to it."""
         number = self.random.choices(range(len(NAMED)), [5, 5, 1])[0]
         return NAMED[number], number + len(NAMED) * float(self.random.getrandbits(30))
 
     def create_named(self) -> None:
-        """The name is free, or taken."""
+        """Create an array under a name that is free or taken."""
         name, value = self.name_and_value()
         self.check_content(sh.create(name, N, fill_value=value), value)
 
     def overwrite_named(self) -> None:
-        """Who has the old array keeps it."""
+        """Overwrite a name, and check that old arrays stay valid."""
         name, value = self.name_and_value()
         array = sh.create(name, N, fill_value=value, overwrite=True)
         _pause(self.random)
         self.check_content(array, value)
 
     def open_named(self) -> None:
-        """It is complete, and the array of this name."""
+        """Open a name, and check that the array is complete and belongs to it."""
         name, value = self.name_and_value()
         try:
             array = sh.open(name, self.random.choice(["r", "r+", "c"]))
@@ -275,5 +275,5 @@ class Actor:
             self.count("content_wrong")
 
     def unlink_named(self) -> None:
-        """The name is gone, or was."""
+        """Unlink a name that may be gone already."""
         sh.unlink(self.name_and_value()[0])

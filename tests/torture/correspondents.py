@@ -66,24 +66,24 @@ _WATCHED = {
 
 
 class Parcel(NamedTuple):
-    """A message: its arrays, and what they have to be."""
+    """The arrays of a message, and their expected checksums."""
 
     arrays: list[Any]
     checksums: list[int]
 
     def is_right(self) -> bool:
-        """Whether the arrays are what the sender has sent, or the holder has made."""
+        """Return whether the arrays have their expected values."""
         return self.checksums == [zlib.crc32(array) for array in self.arrays]
 
     def write_to(self) -> Parcel:
-        """Do to the arrays what everybody may do to his own."""
+        """Change the arrays, as their holder may; return them as a new parcel."""
         for array in self.arrays:
             array += 1
         return Parcel(self.arrays, [zlib.crc32(array) for array in self.arrays])
 
 
 def read_packet(reader: socket.socket) -> bytes | None:
-    """What is next in a channel, which is this process's alone from now on."""
+    """Return the next packet of a channel, which no other process gets."""
     try:
         return reader.recv(_MOST_BYTES + 1, socket.MSG_DONTWAIT)
     except BlockingIOError:
@@ -91,7 +91,7 @@ def read_packet(reader: socket.socket) -> bytes | None:
 
 
 def open_packet(packet: bytes, counts: Table) -> Parcel | None:
-    """The message in it; None if somebody has opened it before."""
+    """Return the message in a packet; None if it was opened before."""
     was_opened = packet[:1] == _AGAIN
     try:
         found: Parcel = pickle.loads(packet[1:])
@@ -108,13 +108,13 @@ def open_packet(packet: bytes, counts: Table) -> Parcel | None:
 
 
 def shared_mappings() -> list[str]:
-    """The files of messages that this process has mapped for all to see."""
+    """Return the mappings of message files that others can see."""
     with open("/proc/self/maps", encoding="utf-8") as table:
         return [line for line in table if "rw-s" in line and ".anonymous" in line]
 
 
 class Correspondent:
-    """One process; `rows` are its counts and those of the processes it forks."""
+    """A process; `rows` are its counts, and those of its forked children."""
 
     def __init__(self, seed: int, rows: Table, pairs: Any) -> None:
         self.random = random.Random(seed)
@@ -129,7 +129,7 @@ class Correspondent:
             sys.settrace(self.trace)  # which makes everything slower
 
     def trace(self, frame: FrameType, event: str, _: Any) -> Any:
-        """At each line of the protocol others may run, or this process may die."""
+        """At each line of the protocol, let others run, or kill this process."""
         if frame.f_globals.get("__name__") not in _WATCHED:
             return None
         if event == "line":
@@ -145,7 +145,7 @@ class Correspondent:
         self.counts[COUNTS.index(what)] += 1
 
     def live(self) -> None:
-        """Do one thing after the other, then end as processes do."""
+        """Take random actions, then end normally."""
         things = [self.send, self.receive, self.check, self.drop, self.write]
         things += [self.fork, sh.gc]
         weights = [20, 24, 8, 10, 6, 2, 1]
@@ -159,7 +159,7 @@ class Correspondent:
             raise
 
     def send(self) -> None:
-        """Write to whoever comes; the channel may be full."""
+        """Send a message to any process; the channel may be full."""
         some = self.random
         arrays = [
             np.full(some.choice(_LENGTHS), some.getrandbits(30))
@@ -175,12 +175,12 @@ class Correspondent:
             message.outgoing.recall()
 
     def send_some(self) -> None:
-        """Parent and child do so at the same time, after a fork."""
+        """Send some messages; parent and child do this at once after a fork."""
         for _ in range(5):
             self.send()
 
     def put(self, packet: bytes) -> bool:
-        """Whether there was room for it in a channel."""
+        """Put a packet into a channel; return whether there was room."""
         writer, _ = self.random.choice(self.pairs)
         try:
             writer.send(packet, socket.MSG_DONTWAIT)
@@ -189,7 +189,7 @@ class Correspondent:
         return True
 
     def receive(self) -> None:
-        """Open what somebody has sent, and keep it for a while."""
+        """Open the message of any process, and keep it for a while."""
         _, reader = self.random.choice(self.pairs)
         packet = read_packet(reader)
         parcel = packet and open_packet(packet, self.counts)
@@ -205,25 +205,25 @@ class Correspondent:
             self.count("again")
 
     def check(self) -> None:
-        """Whatever is held is as it was."""
+        """Check that all held arrays are unchanged."""
         for parcel in self.held:
             if not parcel.is_right():
                 self.count("content_wrong")
 
     def drop(self) -> None:
-        """Let the sender use the memory again."""
+        """Drop arrays, so that the sender can use the memory again."""
         if self.held:
             self.check()
             self.held.pop(self.random.randrange(len(self.held)))
 
     def write(self) -> None:
-        """Change what is held; nobody else may see it."""
+        """Change held arrays; no other process may see that."""
         if self.held:
             place = self.random.randrange(len(self.held))
             self.held[place] = self.held[place].write_to()
 
     def fork(self) -> None:
-        """A child has its own copy of all that is held, and its own outbox."""
+        """Fork; the child gets its own copy of held arrays, and its own outbox."""
         self.count("forked")
         self.random.seed(self.random.getrandbits(60))
         if os.fork():

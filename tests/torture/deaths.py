@@ -1,4 +1,4 @@
-"""Kill a process at each of its steps in turn, and look at what is left.
+"""Kill a process at each of its steps in turn, and check what is left.
 
 A program: ``python -m torture.deaths MOMENT``, in an empty directory on a disk and
 with a SHARRAY_RAM_DIR of its own, both of which it clears. It prints a JSON object
@@ -35,7 +35,7 @@ LIVES: dict[str, tuple[lives.Life, str]] = {
 
 
 def in_a_fork(work: Callable[[], None]) -> int:
-    """Run this in a child process; returns its process number."""
+    """Run a function in a child process; return the process number."""
     pid = os.fork()
     if pid == 0:
         status = 1
@@ -50,7 +50,7 @@ def in_a_fork(work: Callable[[], None]) -> int:
 
 
 def outcome(pid: int) -> int:
-    """Wait for a child: its exit status, or minus the signal that ended it."""
+    """Wait for a child; return its exit status, or minus its signal."""
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
@@ -74,19 +74,19 @@ class Maker:
         os.close(handles)
 
     def kill(self) -> None:
-        """Leave only the name of the array."""
+        """Kill the process, so that only the name of the array is left."""
         os.kill(self.pid, signal.SIGKILL)
         outcome(self.pid)
         os.close(self._go)
 
     def end(self) -> int:
-        """It checks the array, drops it and ends; returns its exit status."""
+        """Let the process check and drop the array; return its exit status."""
         os.close(self._go)
         return outcome(self.pid)
 
 
 def live_and_die(name: str, moment: str, n: int) -> tuple[bool, list[str]]:
-    """One death; returns whether it came, and what is wrong after it."""
+    """Kill a process once; return whether it died, and what is wrong then."""
     life, partner = LIVES[name]
     maker = Maker() if partner != "none" else None
     handle = maker.handle if maker else b""
@@ -113,12 +113,12 @@ def live_and_die(name: str, moment: str, n: int) -> tuple[bool, list[str]]:
 
 
 def visible() -> dict[str, int]:
-    """All array files there are, and their inodes."""
+    """Return all array files, with their inodes."""
     return arrays_below(location.ram_directory()) | arrays_below(os.getcwd())
 
 
 def what_is_wrong_when_all_are_dead() -> list[str]:
-    """Look at the remains as the next process does, which tidies up."""
+    """Check the remains like the next process, which cleans up."""
     wrong = []
     if still_locked_below(location.ram_directory(), os.getcwd()):
         wrong.append("a lock has remained")
@@ -140,14 +140,14 @@ def what_is_wrong_when_all_are_dead() -> list[str]:
 
 
 def lives_to_end(moment: str) -> list[str]:
-    """Those that differ in the steps they take."""
+    """Return the lives that differ in their steps."""
     if moment == "line":
         return [name for name in LIVES if not name.endswith(("_disk", "_last"))]
     return list(LIVES)
 
 
 def warm_up() -> None:
-    """What only the first array of a process does would be done by each fork."""
+    """Do the work of the first array here, so that forks need not repeat it."""
     for life in lives.create_send_receive_close, lives.name_in_ram, lives.name_on_disk:
         life(b"")
     gc.collect()
@@ -155,7 +155,7 @@ def warm_up() -> None:
 
 
 def main(moment: str) -> None:
-    """All deaths of all lives."""
+    """Kill each life at all of its steps."""
     assert "SHARRAY_RAM_DIR" in os.environ, "this user's arrays would be removed"
     # Who waits for a handle that a killed process has sent waits no longer.
     transit.GRACE = transit.OVERFLOW_GRACE = 0

@@ -1,4 +1,4 @@
-"""Start actors, kill them at random moments, start others; count what goes wrong.
+"""Start actors, kill them at random moments, and count errors.
 
 A program: ``python -m torture.driver SECONDS [MUTANT]``, in an empty directory and
 with a SHARRAY_RAM_DIR of its own. It prints a JSON object of counts; a mutant is
@@ -48,7 +48,7 @@ class Driver:
         self.kills = 0
 
     def start(self, slot: int) -> None:
-        """Put a new actor in this place."""
+        """Start a new actor in a slot."""
         self.seeds += 1
         self.pids[slot] = os.fork()
         if self.pids[slot] == 0:
@@ -60,14 +60,14 @@ class Driver:
                 os._exit(status)
 
     def bury(self, slot: int, options: int) -> bool:
-        """Whether this actor is dead; it may not have died by itself."""
+        """Return whether an actor is dead; count a crash."""
         pid, status = os.waitpid(self.pids[slot], options)
         if pid and os.waitstatus_to_exitcode(status) not in (0, -signal.SIGKILL):
             self.counts[slot, COUNTS.index("crashed")] += 1
         return pid != 0
 
     def run(self, seconds: float, until: str = "") -> None:
-        """Torture, at least so long and so much, or until this kind is counted."""
+        """Run for a minimum time and number of kills, or until a count is above 0."""
         for slot in range(_ACTORS):
             self.start(slot)
         start = time.monotonic()
@@ -86,22 +86,22 @@ class Driver:
             self.kill(slot)
 
     def kill(self, slot: int) -> None:
-        """At whatever it does just now."""
+        """Kill an actor at a random moment."""
         os.kill(self.pids[slot], signal.SIGKILL)
         self.bury(slot, 0)
         self.kills += 1
 
     def has_seen_enough(self) -> bool:
-        """Whether every race has happened; a busy machine takes longer for that."""
+        """Return whether every race has happened; a busy machine takes longer."""
         return self.kills >= KILLS and min(map(self.total, RACES)) > RACED
 
     def total(self, what: str) -> int:
-        """How often this has been counted so far."""
+        """Return the sum of a count so far."""
         return int(self.counts[:, COUNTS.index(what)].sum())
 
 
 def count_what_is_left() -> int:
-    """Tidy up as the next process does; returns what is wrong or remains."""
+    """Clean up like the next process; return the number of errors and remains."""
     wrong = 0
     ram = location.ram_directory()
     for name in os.listdir(HANDLES):
@@ -118,7 +118,7 @@ def count_what_is_left() -> int:
 
 
 def main(seconds: str, mutant: str = "") -> None:
-    """Run and tell."""
+    """Run, and print the counts."""
     assert "SHARRAY_RAM_DIR" in os.environ, "mutants would reap this user's arrays"
     # Who waits for a handle that a killed process has sent waits no longer: else
     # all files would stay for a minute, and no reaper would meet another.

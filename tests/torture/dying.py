@@ -33,20 +33,20 @@ _CHANGING = {
 
 
 class Countdown:
-    """Kills this process when it has been called a number of times."""
+    """A counter that kills this process after a number of calls."""
 
     def __init__(self, calls: int) -> None:
         self.left = calls
 
     def __call__(self) -> None:
-        """One step closer."""
+        """Count a step."""
         self.left -= 1
         if self.left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
 def die_at(moment: str, n: int) -> None:
-    """From now on this process dies at its n-th step.
+    """Make this process die at its n-th step from now on.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def die_at(moment: str, n: int) -> None:
 
 
 def system_functions() -> Iterator[tuple[ModuleType, str, Callable[..., Any]]]:
-    """Every function of the library that calls the operating system."""
+    """Yield every function of the library that calls the operating system."""
     for module in directories, files, locks, memory:
         for name, function in inspect.getmembers(module, inspect.isfunction):
             if not name.startswith("_") and function.__module__ == module.__name__:

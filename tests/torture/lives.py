@@ -1,4 +1,4 @@
-"""What a process does with arrays from first to last; it may die at any point."""
+"""Lives of processes with arrays, which may die at any point."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Life = Callable[[bytes], None]
 
 
 def check(array: Any, *values: float) -> None:
-    """All elements are the same, and one of these."""
+    """Check that all elements are the same, and one of `values`."""
     found = np.unique(array)
     assert found.size == 1, found
     assert found[0] in values, found
 
 
 def make_and_send() -> bytes:
-    """A handle whose array this process keeps, under a global name."""
+    """Make an array that this process keeps; return a handle of it."""
     global _kept
     _kept = sh.full(N, OLD)
     return bytes(ForkingPickler.dumps(_kept))
@@ -45,7 +45,7 @@ _kept: Any = None
 
 
 def create_send_receive_close(_: bytes) -> None:
-    """An anonymous array that never leaves this process."""
+    """Use an anonymous array that never leaves this process."""
     array = sh.full(N, OLD)
     again = pickle.loads(pickle.dumps(array))
     check(again, OLD)
@@ -53,7 +53,7 @@ def create_send_receive_close(_: bytes) -> None:
 
 
 def attach_and_close(handle: bytes) -> None:
-    """An anonymous array of another process."""
+    """Open an anonymous array of another process, and close it."""
     array = pickle.loads(handle)
     check(array, OLD)
     ForkingPickler.dumps(array[1:])
@@ -61,7 +61,7 @@ def attach_and_close(handle: bytes) -> None:
 
 
 def attach_and_end(handle: bytes) -> None:
-    """As when the interpreter ends while arrays exist."""
+    """End like an interpreter while arrays exist."""
     array = pickle.loads(handle)
     ours = sh.full(N, OLD)
     unsent = sh.full(N, OLD)
@@ -94,11 +94,11 @@ def name_on_disk(_: bytes) -> None:
 
 
 def use_the_name(path: str) -> None:
-    """What the next process does; finds leftovers and uses their names."""
+    """Use names of leftovers, like the next process."""
     sh.create(path, N, fill_value=NEW, overwrite=True)
     sh.unlink(path)
 
 
 def open_what_is_visible(path: str) -> None:
-    """A complete array, old or new."""
+    """Check that a file is a complete array, old or new."""
     check(sh.open(path), OLD, NEW)

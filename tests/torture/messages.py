@@ -66,7 +66,7 @@ class Driver:
         self.kills = 0
 
     def start(self, slot: int) -> None:
-        """Put a new process in this place."""
+        """Start a new process in a slot."""
         self.seeds += 1
         rows = self.counts[2 * slot : 2 * slot + 2]
         self.processes[slot] = self.context.Process(
@@ -75,7 +75,7 @@ class Driver:
         self.processes[slot].start()
 
     def bury(self, slot: int) -> None:
-        """Wait for its end; it may have been killed, or have come to it in order."""
+        """Wait for the end of a process; count a kill or a crash."""
         process = self.processes[slot]
         process.join()
         if process.exitcode == -signal.SIGKILL:
@@ -85,12 +85,12 @@ class Driver:
         process.close()
 
     def kill(self, slot: int) -> None:
-        """At whatever it does just now."""
+        """Kill a process at a random moment."""
         self.processes[slot].kill()
         self.bury(slot)
 
     def run(self, seconds: float, until: str = "") -> None:
-        """Torture, at least so long and so much, or until this kind is counted."""
+        """Run for a minimum time and number of kills, or until a count is above 0."""
         for slot in range(_PROCESSES):
             self.start(slot)
         start = time.monotonic()
@@ -115,7 +115,7 @@ class Driver:
         assert os.read(self.lives, 1) == b""
 
     def read_what_is_under_way(self) -> None:
-        """Their senders are dead; this process lives, and can open them all."""
+        """Open the messages that are left; their senders are dead."""
         for _, reader in self.pairs:
             while (packet := read_packet(reader)) is not None:
                 open_packet(packet, self.counts[-1])
@@ -127,15 +127,15 @@ class Driver:
             each.close()
 
     def count(self, what: str, times: int = 1) -> None:
-        """One more of these."""
+        """Add to a count."""
         self.counts[-1, COUNTS.index(what)] += times
 
     def has_seen_enough(self) -> bool:
-        """Whether everything has happened; a busy machine takes longer for that."""
+        """Return whether everything has happened; a busy machine takes longer."""
         return self.kills >= KILLS and min(map(self.total, SIGHTS)) > SEEN
 
     def total(self, what: str) -> int:
-        """How often this has been counted so far."""
+        """Return the sum of a count so far."""
         return int(self.counts[:, COUNTS.index(what)].sum())
 
 
@@ -144,7 +144,7 @@ def _live(seed: int, rows: Table, pairs: Any) -> None:
 
 
 def main(seconds: str, mutant: str = "") -> None:
-    """Run and tell."""
+    """Run, and print the counts."""
     assert "SHARRAY_RAM_DIR" in os.environ, "mutants would reap this user's arrays"
     # Messages last as long as somebody may read them, and not a moment longer.
     transit.GRACE = transit.OVERFLOW_GRACE = 0

@@ -1,4 +1,4 @@
-"""The library without one of its safeguards: what the torture has to notice."""
+"""The library without one of its safeguards, which the torture tests must notice."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sharray.system import files, locks
 
 
 class _Altered:
-    """A module in which some functions are others."""
+    """A module in which some functions are replaced."""
 
     def __init__(self, module: ModuleType, **others: Callable[..., Any]) -> None:
         self._module = module

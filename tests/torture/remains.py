@@ -1,4 +1,4 @@
-"""What dead processes have left: files and locks."""
+"""Remains of dead processes: files and locks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _PATIENCE = 30.0  # seconds, on a busy machine
 
 
 def arrays_below(directory: str) -> dict[str, str]:
-    """Every file in a directory tree, hidden ones as well, as `locked_files` has it."""
+    """Return every file in a directory tree, with its key in `locked_files`."""
     found = {}
     for top, _, names in os.walk(directory):
         for name in names:
@@ -26,9 +26,9 @@ def arrays_below(directory: str) -> dict[str, str]:
 
 
 def locked_files() -> set[str]:
-    """Device and inode of all files on which any process has a lock: proc(5).
+    """Return device and inode of all files that any process has locked: proc(5).
 
-    The inode alone would be that of many a file elsewhere that another program locks.
+    With the inode alone, a locked file on another device could have the same number.
     """
     return {fields[5] for fields in _locks()}
 
@@ -40,7 +40,7 @@ def _locks() -> list[list[str]]:
 
 
 def wait_for_locks_of(pid: int) -> None:
-    """Wait until a process that has ended holds no lock any more.
+    """Wait until an ended process holds no lock any more.
 
     See `still_locked_below`; in a container, the table does not name dead processes.
     """
@@ -51,11 +51,11 @@ def wait_for_locks_of(pid: int) -> None:
 
 
 def still_locked_below(*directories: str) -> set[str]:
-    """Wait until no file there is locked; returns those that somebody still locks.
+    """Wait until no file there is locked; return those that still are.
 
-    A dead process usually lets go before waitpid(2) returns. But whoever reads
-    ``/proc/PID/maps`` or the like of it holds on to its memory meanwhile, with the
-    mappings and their locks: monitors, and tests that run beside this one.
+    A dead process usually releases its locks before waitpid(2) returns. But a process
+    that reads its ``/proc/PID/maps`` keeps its memory, mappings and locks meanwhile.
+    Monitors do that, and tests that run at the same time.
     """
     deadline = time.monotonic() + _PATIENCE
     while True:

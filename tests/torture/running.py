@@ -1,4 +1,4 @@
-"""Running a torture in a process of its own."""
+"""Run a torture test in its own process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def run(module: str, *arguments: str) -> dict[str, Any]:
-    """What a torture, a module beside this one, has counted."""
+    """Run a module of this folder; return its counts."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", f"torture.{module}", *arguments],
         stdout=subprocess.PIPE,

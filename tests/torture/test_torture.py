@@ -1,4 +1,4 @@
-"""Many processes share arrays while many of them are killed, at any moment.
+"""Many processes share arrays, and many of them are killed at any moment.
 
 And the same with each safeguard of the lease protocol removed in turn: a torture
 that does not notice would prove nothing.
