@@ -1,56 +1,66 @@
 """How a barrier works; interpreted in Python, compiled in kernels.
 
-All that changes is one integer, which is replaced as a whole: from the lowest bit
+The state is one integer, which every change replaces as a whole. From the lowest bit:
 
 ===========  =================================================================
 1 bit        whether the barrier is broken
-31 bits      the generation: how often all have come, or it was reset
-16 bits      how many wait
-14 bits      how often it was reset
+31 bits      number of the generation
+16 bits      how many parties wait
+14 bits      how the latest generations ended, the last one lowest: 0 completed,
+             1 reset
 ===========  =================================================================
 
 ::
 
-                  a party comes, not the last one: n + 1
+                  a party arrives, not the last one: n + 1
                      +---+
-                     |   v         the last one comes
+                     |   v         the last one arrives
       generation g, n waiting   --------------------->   generation g + 1, 0 waiting
-          |               |                                         ^
-          | abort, or a   |             reset, if n > 0             |
-          | timeout       +-----------------------------------------+
-          v                                                         |
-      generation g, broken, 0 waiting   ----------------------------+
-                                                 reset
+          |               |                              (g completed)
+          | abort, or a   |
+          | timeout       |  reset, if n > 0
+          v               +------------------------->   generation g + 1, 0 waiting
+      generation g, broken, 0 waiting  ------------->   (g reset)
+                                           reset
 
-Those who wait sleep until the low 32 bits change, and then look at the rest: their
-generation was let go, or it was broken or reset.
+A waiter sleeps until the low 32 bits change. Then it looks how its own generation
+ended; later ones may have ended as well. The barrier remembers the endings of the
+latest `REMEMBERED` generations. A waiter that looks later than that cannot tell a reset
+of its own generation from a later reset. If there was any since it arrived, it raises
+an error.
 
 ====================  ========================================================
 word                  writer
 ====================  ========================================================
-STATE                 every party, whoever aborts or resets: by comparing and
-                      replacing
-PARTIES               who makes the barrier, before anybody else has it
+STATE                 each party, and each process that aborts or resets; by
+                      compare-and-exchange only
+RESETS                each process that resets, before each attempt
+PARTIES               the creator, before any other process has the barrier
 ====================  ========================================================
 
 Invariants
 
-- Nobody stores to STATE without comparing. Of two that come at the same time, one is
-  refused, and looks again.
-- The low 32 bits change whenever somebody must wake. An arrival changes only higher
-  ones, so that it wakes nobody.
-- A party that changes the low bits wakes all. Sleepers look every 50 ms even so.
+- Nobody stores to STATE without comparing. Of two parties that arrive at the same time,
+  one fails to exchange, and looks again.
+- The low 32 bits change whenever a waiter must wake. An arrival changes only higher
+  bits, so it wakes nobody.
+- A process that changes the low bits wakes all waiters. Sleepers look every 50 ms even
+  so.
+- RESETS grows between the arrival of a waiter and each later state that a reset made.
 
 A process that is killed leaves
 
-=====================================  =======================================
-killed                                 left behind
-=====================================  =======================================
-before it has come                     the others, who wait for it: they need a
-                                       timeout, or somebody who aborts
-while it waits                         its arrival: the others go on without it
-the last one, before it wakes others   nothing: they look by themselves
-=====================================  =======================================
+======================================  ======================================
+killed                                  left behind
+======================================  ======================================
+before it arrives                       the others, which wait for it: they
+                                        need a timeout, or an abort
+while it waits                          its arrival: the others go on without
+                                        it
+last to arrive, before it wakes others  nothing: they look by themselves
+resetting, before the exchange          RESETS one higher: an error for
+                                        waiters that look very late
+======================================  ======================================
 """
 
 from __future__ import annotations
@@ -61,17 +71,18 @@ from ..native import atomic
 from ..native.waiting import futex_wait, futex_wake, now_ns, pause
 
 STATE = 0
+RESETS = 1
 PARTIES = 8  # in another cache line: it never changes
 SIZE = 16
 MOST_PARTIES = 0xFFFF
 BROKEN = -1
-
 _BROKEN_BIT = 1
 _GENERATION = 2
 _PHASE = 0xFFFFFFFF
 _ARRIVAL = 1 << 32
-_RESET = 1 << 48
-_RESETS = (1 << 62) - _RESET
+_ENDINGS = 48  # position of the lowest bit
+REMEMBERED = 14
+_LATEST_ENDINGS = (1 << REMEMBERED) - 1
 _EVERYBODY = 2**31 - 1
 _SLICE_NS = 50_000_000  # so often Python looks for signals
 _LONGEST = 1e9  # seconds
@@ -101,22 +112,24 @@ def wait(cells: Any, timeout_ns: int, spins: int) -> int:
     int
         How many came before, or BROKEN.
     """
+    # Before the arrival: every reset of this generation or a later one counts after it.
+    resets = atomic.load(cells, RESETS)
     replaced, last, state, index = False, False, 0, 0
     while not replaced:
         before = atomic.load(cells, STATE)
         if before & _BROKEN_BIT:
             return BROKEN
-        # All from one load. Looked at again, the word could be one generation further.
+        # All from one load. A second load could see the next generation.
         index = waiting(before)
         last = index + 1 == cells[PARTIES]
-        state = _next_generation(before) if last else before + _ARRIVAL
+        state = _next_generation(before, 0) if last else before + _ARRIVAL
         replaced = atomic.compare_exchange(cells, STATE, before, state)[1]
-    # After the replacement: woken before, they would find nothing new, and sleep again.
+    # After the exchange. Waiters woken before it would find nothing new, and sleep on.
     if last:
         futex_wake(cells, STATE, _EVERYBODY)
-    elif not _sleep(cells, state, timeout_ns, spins):
-        return BROKEN
-    return index
+        return index
+    now = _sleep(cells, state, timeout_ns, spins)
+    return index if _was_completed(cells, state, now, resets) else BROKEN
 
 
 def abort(cells: Any) -> None:
@@ -127,14 +140,18 @@ def abort(cells: Any) -> None:
 
 
 def reset(cells: Any) -> None:
-    """Make it whole and empty again; for those who wait it is broken."""
+    """Make the barrier whole and empty again; waiters find it broken."""
     replaced = False
     while not replaced:
         before = atomic.load(cells, STATE)
-        # Nobody is there. Another generation would do no harm, but cost those who come.
+        # Nobody waits. A new generation would only delay parties that arrive now.
         if before & _BROKEN_BIT == 0 and waiting(before) == 0:
             return
-        after = (_next_generation(before) & ~_BROKEN_BIT) + _RESET
+        # Between the load and the exchange, which fails if anybody arrives in between.
+        # Outside of them, a waiter could count this reset before its own arrival, and
+        # take its generation for completed.
+        atomic.add(cells, RESETS, 1)
+        after = _next_generation(before, 1)
         replaced = atomic.compare_exchange(cells, STATE, before, after)[1]
     futex_wake(cells, STATE, _EVERYBODY)
 
@@ -149,16 +166,18 @@ def broken(state: int) -> bool:
     return state & _BROKEN_BIT != 0
 
 
-def _next_generation(state: int) -> int:
-    """Nobody waits any more."""
-    return (state & _RESETS) | ((state + _GENERATION) & _PHASE)
+def _next_generation(state: int, was_reset: int) -> int:
+    """Return the state after a generation: whole, and nobody waits."""
+    endings = ((state >> _ENDINGS) << 1 | was_reset) & _LATEST_ENDINGS
+    return endings << _ENDINGS | ((state & ~_BROKEN_BIT) + _GENERATION) & _PHASE
 
 
-def _sleep(cells: Any, state: int, timeout_ns: int, spins: int) -> bool:
-    """Wait until a phase ends; whether all had come by then."""
+def _sleep(cells: Any, state: int, timeout_ns: int, spins: int) -> int:
+    """Wait until the phase of a state has ended; return a later state."""
     phase = state & _PHASE
     deadline = now_ns() + timeout_ns
-    while atomic.load(cells, STATE) & _PHASE == phase:
+    now: int = atomic.load(cells, STATE)
+    while now & _PHASE == phase:
         left = deadline - now_ns() if timeout_ns >= 0 else _SLICE_NS
         if left <= 0:
             _break(cells, phase)
@@ -166,22 +185,45 @@ def _sleep(cells: Any, state: int, timeout_ns: int, spins: int) -> bool:
             spins -= 1
             pause()
         else:
-            # Compares the low bits again, so that a change after our look is not slept
-            # through.
+            # The kernel compares the low bits again. Otherwise a change after the load
+            # would wake nobody.
             futex_wait(cells, STATE, phase, min(left, _SLICE_NS))
-    # Not by the generation alone: a reset grows it as the last party does.
-    now = atomic.load(cells, STATE)
-    was_reset = (now ^ state) & _RESETS != 0
-    return not was_reset and now & _PHASE != phase | _BROKEN_BIT
+        now = atomic.load(cells, STATE)
+    return now
+
+
+def _was_completed(cells: Any, state: int, now: int, resets: int) -> bool:
+    """Tell whether all parties came in the generation of a state.
+
+    Parameters
+    ----------
+    cells : ndarray
+        The barrier.
+    state : int
+        The state after this party's arrival.
+    now : int
+        A later state, of another phase.
+    resets : int
+        RESETS before the arrival.
+    """
+    ended = ((now - state) & _PHASE) >> 1  # generations; without the broken bit
+    if ended == 0:
+        return False  # broken
+    # Not by the latest ending: the next generation may have been reset since.
+    if ended <= REMEMBERED:
+        return (now >> (_ENDINGS + ended - 1)) & 1 == 0
+    was_never_reset: bool = atomic.load(cells, RESETS) == resets
+    return was_never_reset
 
 
 def _break(cells: Any, phase: int) -> bool:
-    """Break the barrier if it is in this phase still; whether it was."""
+    """Break the barrier if it is still in this phase; return whether it was."""
     before = atomic.load(cells, STATE)
-    # The last party has come just before the time was over: then nothing is broken.
+    # If the last party came just before the timeout, nothing is broken.
     if before & _PHASE != phase:
         return False
-    after = (before & (_RESETS | _PHASE)) | _BROKEN_BIT
+    endings = (before >> _ENDINGS) << _ENDINGS
+    after = endings | before & _PHASE | _BROKEN_BIT
     if not atomic.compare_exchange(cells, STATE, before, after)[1]:
         return False
     futex_wake(cells, STATE, _EVERYBODY)

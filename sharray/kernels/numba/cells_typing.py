@@ -107,6 +107,7 @@ for _function in (
     barrier_protocol.broken,
     barrier_protocol._next_generation,
     barrier_protocol._sleep,
+    barrier_protocol._was_completed,
     barrier_protocol._break,
 ):
     register_jitable(_function)
