@@ -7,10 +7,10 @@ its trailer say whose turn it is::
              owner: claim              owner: all is copied
      FREE   --------------->  WRITING  -------------------->  IN_FLIGHT
       ^ ^   <---------------                                   |     |
-      | |     owner: recall                                    |     |
+      | |     owner: recall, before the message left           |     |
       | |                                                      |     |
       | +------------------------------------------------------+     |
-      |   receiver: data copied out; owner: recall                   |
+      |   receiver: locks, copies the data; owner: locks, recalls    |
       |                                                              |
       +--------------------------  HELD  <---------------------------+
           receiver: arrays gone             receiver: locks, takes over
@@ -42,15 +42,20 @@ LOOK              look for a note before the next message:    anybody sets it, t
                   see `privileges` in this package            owner clears it
 an entry          note of the handle on its way: see          the owner; the
                   `sharray.storage.lifetime.transit`          receiver clears it
-lock, one byte    at `lock_offset`: arrays lie in the file    the receiver
+lock, one byte    at `lock_offset`: the message is being      the receiver; the
+                  received, or arrays lie in the file         owner, to recall
 ================  ==========================================  ===================
 
 Invariants
 
-- A state has one process that may leave it. IN_FLIGHT has two, but the owner recalls a
-  message only if nobody can read it.
+- A state has one process that may leave it. IN_FLIGHT has several: each process that
+  has the bytes of the message, and its owner. So whoever takes a message out of
+  IN_FLIGHT locks its byte first, and looks at generation and state afterwards. Of two,
+  one finds the byte locked, or the state changed. Only before the bytes have left, the
+  owner recalls a message without the lock.
 - HELD means a lock. The receiver locks before it says HELD, and unlocks after it has
   said FREE. The kernel unlocks for one that is killed, so HELD without a lock is free.
+- The byte depends on the generation, so that a lock says nothing about other messages.
 - A generation is used for one message. A message names it, so one that is delivered
   twice, or late, is recognised and never shows the data of another.
 - Forked children have the lock too, as long as they have the memory.
@@ -79,8 +84,6 @@ receiver, FREE, before it unlocks   FREE; the kernel unlocks
 from __future__ import annotations
 
 from ..system import processes
-from . import trailer
-from .format import TRAILER_SIZE
 
 FREE = 0
 WRITING = 1
@@ -92,6 +95,7 @@ RETIRED = 4
 # and the program needs its own.
 _MOST = 64
 _PART_OF_DESCRIPTORS = 8
+_LOCKS = 1 << 32
 
 
 def most_files() -> int:
@@ -99,6 +103,11 @@ def most_files() -> int:
     return min(_MOST, processes.descriptor_limit() // _PART_OF_DESCRIPTORS)
 
 
-def lock_offset(size: int) -> int:
-    """The byte that a receiver locks, of a file of some size."""
-    return size - TRAILER_SIZE + trailer.STATE_WORD * 8
+def lock_offset(size: int, generation: int) -> int:
+    """Return the byte that the receiver of a message locks; it lies behind the file.
+
+    Each message has a byte of its own. A receiver unlocks after it has said FREE, when
+    the next message may have left already. With one byte for all, the receiver of that
+    one would find it locked.
+    """
+    return size + generation % _LOCKS

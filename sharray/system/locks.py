@@ -85,9 +85,21 @@ def has_byte_locks() -> bool:
     return hasattr(fcntl, "F_OFD_SETLK")
 
 
-def lock_byte(fd: int, offset: int) -> None:
-    """Take a shared lock on one byte, until this open file ends or `unlock_byte`."""
-    _set_lock(fd, fcntl.F_RDLCK, offset)
+def lock_byte(fd: int, offset: int) -> bool:
+    """Lock one byte, without waiting, for as long as this open file lasts.
+
+    Returns
+    -------
+    bool
+        False if somebody has locked it through another open file.
+    """
+    try:
+        _set_lock(fd, fcntl.F_WRLCK, offset)
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            return False
+        raise
+    return True
 
 
 def unlock_byte(fd: int, offset: int) -> None:

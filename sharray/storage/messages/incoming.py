@@ -40,7 +40,7 @@ class Incoming:
     __slots__ = (
         "_address",
         "_fd",
-        "_lock_offset",
+        "_generation",
         "_looked",
         "_own",
         "_unneeded",
@@ -51,7 +51,7 @@ class Incoming:
         self.segment = segment
         self._address = memory.address_of(segment.mapping)
         self._fd = fd
-        self._lock_offset = message.lock_offset(segment.size)
+        self._generation = 0
         self._looked = 0.0
         # After a fork, the memory is this process's copy and no more the file.
         self._own = False
@@ -61,9 +61,10 @@ class Incoming:
         """Take the data of one message; False if it is not there any more."""
         # Before HELD: the owner takes HELD without a lock for a receiver that is dead,
         # and writes the next message over the arrays.
-        locks.lock_byte(self._fd, self._lock_offset)
+        if not self._lock(generation):
+            return False
         if not self._has(generation):
-            locks.unlock_byte(self._fd, self._lock_offset)
+            self._unlock()
             return False
         self.segment.words[trailer.STATE_WORD] = message.HELD
         # A kill in between leaves an entry, which the owner clears with its next claim.
@@ -75,19 +76,37 @@ class Incoming:
     ) -> list[bytearray] | None:
         """Copy the data of one message, and free it; None if it is not there.
 
-        It takes no lock. A process that is killed while it copies leaves the file
-        IN_FLIGHT, like one that is killed just before.
+        A process that is killed while it copies leaves the file IN_FLIGHT, like one
+        that is killed just before.
         """
-        if not self._has(generation):
+        if not self._lock(generation):
             return None
-        data = self.segment.data
-        found = []
-        for begin, end in places:
-            if interruptible:
-                self._let_signals_in(token)
-            found.append(bytearray(data[begin:end]))
-        self._drop_message(token)
-        return found
+        try:
+            if not self._has(generation):
+                return None
+            data = self.segment.data
+            found = []
+            for begin, end in places:
+                if interruptible:
+                    self._let_signals_in(token)
+                found.append(bytearray(data[begin:end]))
+            self._drop_message(token)
+            return found
+        finally:
+            self._unlock()
+
+    def _lock(self, generation: int) -> bool:
+        """Lock a message; False if another process is receiving or recalling it."""
+        self._generation = generation
+        # Before the look at the state. Between that look and the next step, another
+        # receiver could take the message, or its owner recall it and write the next.
+        return locks.lock_byte(self._fd, self._lock_offset())
+
+    def _unlock(self) -> None:
+        locks.unlock_byte(self._fd, self._lock_offset())
+
+    def _lock_offset(self) -> int:
+        return message.lock_offset(self.segment.size, self._generation)
 
     def _let_signals_in(self, token: int) -> None:
         """Copies of gigabytes can be interrupted between their parts.
@@ -145,7 +164,7 @@ class Incoming:
         # file, and this FREE would then give a file away that is being written.
         if words[trailer.STATE_WORD] == message.HELD:
             words[trailer.STATE_WORD] = message.FREE
-        locks.unlock_byte(self._fd, self._lock_offset)
+        self._unlock()
         self.keep()
 
     def keep(self) -> None:

@@ -96,7 +96,7 @@ def _recall_all_lost() -> None:
     open_channels = channels.open_channels()
     for outgoing in _outgoing:
         if outgoing.is_in_closed_channel(open_channels):
-            outgoing.recall()
+            outgoing.recall_lost()
 
 
 def recall(outgoing: Outgoing, generation: int) -> None:

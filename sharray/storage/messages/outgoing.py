@@ -33,7 +33,6 @@ class Outgoing:
     __slots__ = (
         "_abandoned",
         "_fd",
-        "_lock_offset",
         "_token",
         "capacity",
         "segment",
@@ -44,7 +43,6 @@ class Outgoing:
         self.segment = segment
         self.capacity = segment.header.nbytes
         self.used = clock.monotonic()
-        self._lock_offset = message.lock_offset(segment.size)
         self._token = 0
         self._abandoned = False
         # Not the one of the mapping: whether others have locked a byte can be asked
@@ -71,7 +69,10 @@ class Outgoing:
     def _is_abandoned(self) -> bool:
         """Whether the receiver is gone without a word."""
         held = self.segment.words[trailer.STATE_WORD] == message.HELD
-        return held and not locks.is_byte_locked(self._fd, self._lock_offset)
+        return held and not locks.is_byte_locked(self._fd, self._lock_offset())
+
+    def _lock_offset(self) -> int:
+        return message.lock_offset(self.segment.size, self.generation)
 
     def is_lost(self) -> bool:
         """Whether it is free, but no receiver would find it.
@@ -124,11 +125,26 @@ class Outgoing:
         return True
 
     def recall(self) -> None:
-        """The message could not be sent, or not even be written."""
+        """The message could not be sent, or not even be written.
+
+        Nobody else may have its bytes; `recall_lost` is for those that have left.
+        """
         self.used = clock.monotonic()
         # Before FREE, after which another thread may claim the file: see `claim`.
         self.segment.record_received(self._token)
         self.segment.words[trailer.STATE_WORD] = message.FREE
+
+    def recall_lost(self) -> None:
+        """Recall a message whose pipe is gone, unless somebody is just receiving it.
+
+        A process may read the bytes, close the pipe, and open the message then.
+        """
+        offset = self._lock_offset()
+        # Before FREE: a receiver that has seen IN_FLIGHT would read the next message.
+        # If one has come and gone since we looked, FREE is right as well.
+        if locks.lock_byte(self._fd, offset):
+            self.recall()
+            locks.unlock_byte(self._fd, offset)
 
     def note_channel(self, fd: int) -> None:
         """Note for everybody through which pipe or socket the message goes."""
