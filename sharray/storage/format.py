@@ -59,8 +59,9 @@ offset   type   meaning
                 for messages also 2 in flight, 3 held, 4 retired
                 (`sharray.storage.message_states`)
 192      u64    fault: errno of the first flush that failed, 0 for none
-256      4 u64  120 entries of handles in transit: token (0: free), sender,
-                the sender's family, time sent (s, CLOCK_MONOTONIC); the last
+256      5 u64  96 entries of handles in transit: token, sender, the sender's
+                family, time sent (s, CLOCK_MONOTONIC), the token received last;
+                free if the token is 0 or that one; the last
                 entry stands for all handles for which no entry was free; the
                 highest bit of a token: the handle may be in a pickle that is
                 kept (`sharray.storage.lifetime.lost`)

@@ -284,7 +284,7 @@ def test_more_handles_than_the_trailer_has_entries_for() -> None:
 
 def test_every_handle_keeps_the_array_until_it_arrives() -> None:
     a = sh.array(np.arange(3))
-    messages = [pickle.dumps(a) for _ in range(100)]
+    messages = [pickle.dumps(a) for _ in range(95)]
     path = a._root.segment.path
     del a
     for message in messages:

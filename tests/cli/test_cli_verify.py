@@ -144,7 +144,7 @@ def test_messages_under_way_are_no_damage() -> None:
         (-PAGE + STATE, word(2**64 - 1), {"state": "damaged"}),
         (-PAGE + FAULT, word(5), {"fault": "damaged"}),
         (-PAGE + FAULT, word(2**64 - 1), {"fault": "damaged"}),
-        (-PAGE + TRANSIT, word(1) + word(0) * 3, {"transit": "warning"}),
+        (-PAGE + TRANSIT, word(1) + word(0) * 4, {"transit": "warning"}),
     ],
 )
 def test_each_kind_of_damage_is_found(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import signal
 import tempfile
@@ -103,7 +102,5 @@ def _is_for_strangers(path: str) -> bool:
     if len(page) != TRAILER_SIZE:
         return False
     words = memoryview(page).cast("Q")
-    places = [transit._word(entry) for entry in range(transit.ENTRIES + 1)]
-    entries = [words[begin:end] for begin, end in itertools.pairwise(places)]
-    sent_by = {(sender, parent) for token, sender, parent, _ in entries if token}
+    sent_by = {(entry.sender, entry.family) for entry in transit.on_the_way(words)}
     return sent_by == {(0, 0)}

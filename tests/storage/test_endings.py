@@ -145,7 +145,7 @@ for _ in range(50):
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
     words = array._root.segment.words
-    held = set(words[transit.TRANSIT_WORD :: 4])
+    held = {entry.token for entry in transit.on_the_way(words)}
     assert held.issuperset(tokens)
 """
     assert run(program) == []

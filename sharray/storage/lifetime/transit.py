@@ -5,23 +5,23 @@ Nobody holds a lease then, so a note in the trailer keeps the file.
 
 One entry of the trailer goes through these states::
 
-                     sender: family, time, then the token
-      free   -------------------------------------------->   counts
-    token == 0   <--------------------------------------   token != 0
-                 receiver of this token: token = 0             |
-                 owner of a message, at the next claim         |
-                                                               v
-                                               lapses: `is_awaited` passes over it
+                       sender: family, time, then the token
+         free     ---------------------------------------->       counts
+    token is 0 or   <------------------------------------   token is not that
+    that received    receiver of this token: received          received
+                     owner of a message, at the next claim        |
+                                                                  v
+                                                  lapses: `is_awaited` passes over it
 
-====  ============================  ==================================================
-word  meaning                       writer
-====  ============================  ==================================================
-0     token; 0 means free           the sender; its receiver clears it, as does the
-                                    owner of a message
-1     identity of the sender        the sender
-2     identity of its family        the sender
-3     time of sending, in seconds   the sender
-====  ============================  ==================================================
+====  ==============================  ================================================
+word  meaning                         writer
+====  ==============================  ================================================
+0     token; 0 was never used         the sender
+1     identity of the sender          the sender
+2     identity of its family          the sender
+3     time of sending, in seconds     the sender
+4     the token received last         the receiver of a handle, the owner of a message
+====  ==============================  ================================================
 
 The last entry is for overflow. A sender that finds all others taken writes there, over
 the words of the sender before. Nobody clears it.
@@ -47,9 +47,13 @@ Invariants
 
 - Only processes that map the file write entries. `lease.reap` reads them under the
   exclusive lock, so nobody writes them at that time.
-- The token is the last word of an entry that is written, and the only one that is
-  cleared. A reader that sees a token sees the other words of the same entry.
-- A token belongs to one handle. The first delivery clears its entry, and a second
+- The token is the last word of an entry that the sender writes. A reader that sees a
+  token sees the other words of the same entry.
+- Each word has one kind of writer. A receiver stores its token beside the sender's, and
+  never over it. Between its look at the entry and its store, another delivery of the
+  same pickle may have freed the entry, and another sender taken it. The late store then
+  names a handle that is gone, and the newer one still counts.
+- A token belongs to one handle. The first delivery frees its entry, and a second
   delivery of the same pickle finds a token that is not its own.
 
 A process that is killed leaves
@@ -62,7 +66,7 @@ sender, before the pickle leaves      an entry that lapses after `GRACE` s
 sender, after that                    the same: the receiver has `GRACE` s left
 receiver, before it maps              the entry of a living sender; it stays until
                                       the sender has ended
-receiver, mapped, entry not cleared   the same, although nobody waits
+receiver, mapped, entry not freed     the same, although nobody waits
 ====================================  ============================================
 
 Reference counts would be unsound. A program may pickle a handle four times and deliver
@@ -79,6 +83,8 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from ...system import channels, clock, processes
 from ..message_states import IN_FLIGHT
@@ -92,7 +98,8 @@ from ..trailer import (
 
 GRACE = 60
 OVERFLOW_GRACE = 600
-_ENTRY_WORDS = 4
+_ENTRY_WORDS = 5
+_RECEIVED = 4  # position in an entry
 ENTRIES = (PAGE_WORDS - TRANSIT_WORD) // _ENTRY_WORDS
 _OVERFLOW = ENTRIES - 1
 _MAYBE_KEPT = 1 << 63  # in a token
@@ -100,8 +107,42 @@ _MAYBE_KEPT = 1 << 63  # in a token
 _serials = itertools.count(int.from_bytes(os.urandom(4), "little"))
 
 
+class Entry(NamedTuple):
+    """A handle that counts as on its way.
+
+    Attributes
+    ----------
+    number : int
+        Which entry it is.
+    token, sender, family, sent : int
+        Words 0 to 3.
+    """
+
+    number: int
+    token: int
+    sender: int
+    family: int
+    sent: int
+
+
+def on_the_way(words: memoryview[int]) -> Iterator[Entry]:
+    """Return the entries of a trailer page that are not free."""
+    all_words = words[TRANSIT_WORD:PAGE_WORDS].tolist()
+    for number in range(ENTRIES):
+        start = number * _ENTRY_WORDS
+        token, sender, family, sent, received = all_words[start : start + _ENTRY_WORDS]
+        if token not in (0, received):
+            yield Entry(number, token, sender, family, sent)
+
+
 def _word(entry: int) -> int:
     return TRANSIT_WORD + entry * _ENTRY_WORDS
+
+
+def _is_free(words: memoryview[int], entry: int) -> bool:
+    word = _word(entry)
+    token = words[word]
+    return token == 0 or token == words[word + _RECEIVED]
 
 
 def record_sent(
@@ -130,12 +171,12 @@ def record_sent(
     # Elsewhere for each process and each handle: between the look at an entry and the
     # store of the token, another sender may take the same one.
     entry = (pid * 31 + serial) % _OVERFLOW
-    if words[TRANSIT_WORD + entry * _ENTRY_WORDS] != 0:
+    if not _is_free(words, entry):
         entry = _free_entry(words, entry)
     token = serial << 32 | (pid & 0xFFFFFF) << 8 | entry
     if maybe_kept:
         token |= _MAYBE_KEPT
-    word = TRANSIT_WORD + entry * _ENTRY_WORDS
+    word = _word(entry)
     words[word + 1] = sender
     words[word + 2] = family
     words[word + 3] = int(clock.monotonic())
@@ -148,25 +189,25 @@ def record_sent(
 def _free_entry(words: memoryview[int], start: int) -> int:
     for step in range(1, _OVERFLOW):
         entry = (start + step) % _OVERFLOW
-        if words[_word(entry)] == 0:
+        if _is_free(words, entry):
             return entry
     return _OVERFLOW
 
 
 def record_received(words: memoryview[int], token: int) -> None:
-    """Clear the entry of a handle that has arrived; unknown ones are ignored."""
+    """Free the entry of a handle that has arrived; unknown ones are ignored."""
     entry = token & 0xFF
-    # Not without comparing: the entry may have been cleared by an earlier delivery of
-    # the same pickle, and be another handle's since. The overflow entry stands for
-    # other handles, too.
+    # Not without comparing: after an earlier delivery of the same pickle, the entry may
+    # be another handle's, which has been received. That would count again. The overflow
+    # entry stands for other handles, too.
     if entry < _OVERFLOW and words[_word(entry)] == token != 0:
-        words[_word(entry)] = 0
+        # Beside the token, not over it: it may be another's by now.
+        words[_word(entry) + _RECEIVED] = token
 
 
 def count(page: bytes) -> int:
-    """How many entries a trailer page has."""
-    tokens = memoryview(page).cast("Q")[TRANSIT_WORD::_ENTRY_WORDS].tolist()
-    return ENTRIES - tokens[:ENTRIES].count(0)
+    """Return how many entries of a trailer page are not free."""
+    return sum(1 for _ in on_the_way(memoryview(page).cast("Q")))
 
 
 def is_kept(page: bytes, ending: int) -> bool:
@@ -179,20 +220,15 @@ def is_kept(page: bytes, ending: int) -> bool:
     ending : int
         See `is_awaited`. Only handles of this process and its family count.
     """
-    if not page[TRANSIT_WORD * 8 :].strip(b"\0"):
-        return False
-    words = memoryview(page).cast("Q")
-    for entry in range(ENTRIES):
-        token, sender, family, _ = words[_word(entry) : _word(entry + 1)]
-        if token & _MAYBE_KEPT and ending in (sender, family):
-            return True
-    return False
+    return any(
+        entry.token & _MAYBE_KEPT and ending in (entry.sender, entry.family)
+        for entry in on_the_way(memoryview(page).cast("Q"))
+    )
 
 
 def is_sent_by(words: memoryview[int], family: int) -> bool:
     """Whether a process of this family has sent a handle that is under way."""
-    places = (TRANSIT_WORD + entry * _ENTRY_WORDS for entry in range(ENTRIES))
-    return any(words[word] and words[word + 2] == family for word in places)
+    return any(entry.family == family for entry in on_the_way(words))
 
 
 def is_awaited(page: bytes, ending: int) -> bool:
@@ -211,11 +247,10 @@ def is_awaited(page: bytes, ending: int) -> bool:
     words = memoryview(page).cast("Q")
     is_message = words[STATE_WORD] == IN_FLIGHT
     now = int(clock.monotonic())
-    for entry in range(ENTRIES):
-        token, sender, family, sent = words[_word(entry) : _word(entry + 1)]
-        if token == 0 or (ending and ending in (sender, family)):
+    for number, _, sender, family, sent in on_the_way(words):
+        if ending and ending in (sender, family):
             continue
-        if entry == _OVERFLOW:
+        if number == _OVERFLOW:
             # It names only the last of several senders, so their lives do not count.
             # A time in the future comes from another boot, or from damage.
             if 0 <= now - sent < OVERFLOW_GRACE:
