@@ -24,7 +24,8 @@ word  meaning                         writer
 ====  ==============================  ================================================
 
 The last entry is for overflow. A sender that finds all others taken writes there, over
-the words of the sender before. Nobody clears it.
+the words of the sender before. Nobody clears it. If senders of several families have
+written there, sender and family are 0.
 
 When an entry keeps its file:
 
@@ -41,7 +42,8 @@ of a message, through a known pipe     once both have ended, somebody has the pi
 in the overflow entry                  `OVERFLOW_GRACE` s after the last sending
 =====================================  ===========================================
 
-A process that ends passes over the entries of its own and of its family.
+A process that ends passes over the entries of its own and of its family. So it passes
+over the overflow entry only if that stands for its family alone.
 
 Invariants
 
@@ -74,6 +76,7 @@ one pickle, or pickle it once and deliver it twice.
 
 Nobody locks an entry. Two processes that send the same array at the same time could
 take the same entry, and one note would be lost. So each begins its search elsewhere.
+Two that are the first to overflow at the same time could leave the name of one family.
 
 Some entries belong to handles that the program may keep in a pickle. If one is left
 when the array ends, `sharray.storage.lifetime.lost` warns.
@@ -173,6 +176,8 @@ def record_sent(
     entry = (pid * 31 + serial) % _OVERFLOW
     if not _is_free(words, entry):
         entry = _free_entry(words, entry)
+        if entry == _OVERFLOW and _stands_for_others(words, family):
+            sender = family = 0
     token = serial << 32 | (pid & 0xFFFFFF) << 8 | entry
     if maybe_kept:
         token |= _MAYBE_KEPT
@@ -192,6 +197,12 @@ def _free_entry(words: memoryview[int], start: int) -> int:
         if _is_free(words, entry):
             return entry
     return _OVERFLOW
+
+
+def _stands_for_others(words: memoryview[int], family: int) -> bool:
+    """Whether the overflow entry has handles of another family, or of several."""
+    word = _word(_OVERFLOW)
+    return words[word] != 0 and words[word + 2] != family
 
 
 def record_received(words: memoryview[int], token: int) -> None:

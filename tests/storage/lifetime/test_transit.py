@@ -77,6 +77,49 @@ def test_a_received_handle_frees_its_entry() -> None:
     assert tokens(words) == []
 
 
+def send_as(family: int, words: memoryview[int], patch: pytest.MonkeyPatch) -> None:
+    with patch.context() as context:
+        context.setattr(processes, "own_stamp", lambda: family + 1)
+        context.setattr(processes, "family_stamp", lambda: family)
+        transit.record_sent(words)
+
+
+# No processes with these numbers exist: see pid_max in proc(5).
+OWN, OTHER = 5 << 54, 6 << 54
+
+
+@pytest.mark.parametrize(
+    ("overflowing", "is_awaited"),
+    [
+        ([OWN], False),
+        ([OTHER], True),
+        ([OTHER, OWN], True),
+        ([OWN, OTHER], True),
+        ([OTHER, OWN, OWN], True),
+        ([OWN, OWN], False),
+    ],
+)
+def test_a_family_that_ends_leaves_the_overflowing_handles_of_others(
+    overflowing: list[int], is_awaited: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = new_words()
+    for family in [OWN] * (transit.ENTRIES - 1) + overflowing:
+        send_as(family, words, monkeypatch)
+    assert len(tokens(words)) == transit.ENTRIES
+    assert transit.is_awaited(bytes(words), OWN) == is_awaited
+
+
+def test_overflowing_handles_to_strangers_outlive_the_family_that_sends_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    words = new_words()
+    for _ in range(transit.ENTRIES - 1):
+        send_as(OWN, words, monkeypatch)
+    transit.record_sent(words, to_strangers=True)
+    send_as(OWN, words, monkeypatch)
+    assert transit.is_awaited(bytes(words), OWN)
+
+
 def test_an_array_with_every_entry_taken_arrives(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
