@@ -24,6 +24,7 @@ module                         contents
 `sharray.system.clock`         clocks that a program cannot mock
 `sharray.system.marks`         a mark that other processes can see
 `sharray.system.futex`         futex
+`sharray.system.fences`        membarrier
 `sharray.system.forks`         functions to run at each fork
 `sharray.system.finalizing`    functions to run when an object is freed
 `sharray.system.interrupts`    blocks that Ctrl-C does not interrupt

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from ...errors import FormatError, HandleError, MessageError, StorageError
-from ...system import files, finalizing, forks, interrupts
+from ...system import fences, files, finalizing, forks, interrupts
 from .. import ending, location
 from .. import message_states as message
 from ..attaching import attach_open
@@ -124,21 +124,34 @@ def drop_orphans() -> None:
 def keep_messages_of(family: int, directory: str) -> None:
     """Map the messages of a family that are on their way, while that is permitted.
 
-    And have all owners look for the note before they send another one.
+    Make all owners look for the note before they send another one, too. Call it after
+    the note is there. `sharray.storage.messages.privileges` says why in this order.
     """
     with interrupts.deferred(), _receiving:
-        for name in os.listdir(directory):
-            place = location.locate(os.path.join(directory, name))
-            with suppress(StorageError, FormatError):
-                segment, fd = attach_open(place, "r+")
-                incoming = Incoming(segment, fd)
-                # In this order. An owner that says IN_FLIGHT after our look at the
-                # state looks for the note, which is there already.
-                incoming.have_owner_look()
-                if not incoming.is_message_of(family) or (
-                    kept.setdefault(segment.identity, incoming) is not incoming
-                ):
-                    incoming.drop()
+        # An owner may have looked for the note just before it was there. Without this
+        # fence, its store that takes back the word could come after ours.
+        fences.fence_everywhere()
+        for incoming in _all_in(directory):
+            incoming.have_owner_look()
+            incoming.drop()
+        # Without this one, an owner whose IN_FLIGHT we do not see yet could still miss
+        # the word that we have set.
+        fences.fence_everywhere()
+        for incoming in _all_in(directory):
+            identity = incoming.segment.identity
+            if not incoming.is_message_of(family) or (
+                kept.setdefault(identity, incoming) is not incoming
+            ):
+                incoming.drop()
+
+
+def _all_in(directory: str) -> Iterator[Incoming]:
+    """Map each file in the directory of anonymous arrays; the caller drops it."""
+    for name in os.listdir(directory):
+        place = location.locate(os.path.join(directory, name))
+        with suppress(StorageError, FormatError):
+            segment, fd = attach_open(place, "r+")
+            yield Incoming(segment, fd)
 
 
 def _attach(path: str, identity: bytes) -> Incoming:

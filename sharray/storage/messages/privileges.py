@@ -8,10 +8,26 @@ root and has become somebody else could receive none. Before it changes its user
 2. maps all files for messages, has their owners look for the note, and keeps those with
    messages of its family that are on their way.
 
-A look costs 6 us, so an owner looks only if its file says so, as each new one does. It
-does so after it has said ``IN_FLIGHT``. If there is no note yet, the worker comes to
-its second step later, and finds the message. In the other order, both could miss it.
-For the same reason an owner takes back the word that has it look before it looks.
+A look costs 6 us, so an owner looks only if the word LOOK of its file says so, as that
+of each new file does::
+
+    owner                              worker
+    1. state = IN_FLIGHT               1. leave the note
+    2. LOOK? if 0, send                2. fence in every process
+    3. LOOK = 0                        3. LOOK = 1, in every file
+    4. the note? if none, send         4. fence in every process
+    5. LOOK = 1, use the pipe          5. keep each file whose state is IN_FLIGHT
+
+Each process stores first, and looks at the other's word afterwards. So at least one of
+them sees the other, and no message goes where nobody may open it:
+
+- If the owner reads LOOK before the worker has set it, its IN_FLIGHT came earlier, and
+  the worker keeps the message.
+- If the owner finds no note, its LOOK = 0 came earlier. The worker's LOOK = 1 comes
+  after it, and makes the owner look before its next message.
+
+Processors let loads overtake stores. The fences of the worker make the order hold in
+the owners as well, which would otherwise need one for each message.
 """
 
 from __future__ import annotations
