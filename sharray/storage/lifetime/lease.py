@@ -165,7 +165,9 @@ def _reap_open(fd: int, path: str, ending: int, dry_run: bool) -> bool:
     if len(page) == TRAILER_SIZE and transit.is_awaited(page, ending):
         return False
     if not dry_run:
+        files.unlink(path)
+        # After the unlink, which may fail: then nothing is lost. The open file can
+        # still be read. A process that is killed in between could warn of nothing.
         if ending and len(page) == TRAILER_SIZE and transit.is_kept(page, ending):
             lost.note(fd)
-        files.unlink(path)
     return True

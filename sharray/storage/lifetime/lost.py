@@ -4,7 +4,7 @@ A pickle in a file looks like one on its way to another process. Only the end of
 program tells them apart. An anonymous array goes with its last holder, and a handle
 that is still marked as sent is worth nothing from then on.
 
-`lease.reap` notes such arrays while it removes their files, and `ending` warns. A
+`lease.reap` notes such arrays after it has removed their files, and `ending` warns. A
 process that is killed warns of nothing, nor does the one that sweeps after it.
 """
 
@@ -23,7 +23,7 @@ _lost: list[str] = []
 
 
 def note(fd: int) -> None:
-    """The array in this file is about to be removed, and has a pickle left.
+    """Note an array whose file was removed, and of which a pickle is left.
 
     Parameters
     ----------
