@@ -119,6 +119,8 @@ def test_what_a_small_terminal_has_no_room_for_is_counted() -> None:
         screen.wait_for("press q to quit")
         assert "shm://a00" in screen.shown
         screen.press(b"q")
+        # Read on: it cannot end while the terminal is full of what nobody reads.
+        screen.wait_for(LEAVE_SCREEN)
         assert screen.process.wait(TIMEOUT) == 0
     for number in range(20):
         sh.unlink(f"shm://a{number:02}")

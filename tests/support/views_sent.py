@@ -202,7 +202,8 @@ def _process_pool(method: str) -> Any:
 def _dask(joblib_on_top: bool) -> Iterator[Apply]:
     from distributed import Client, LocalCluster
 
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    # Any port: without an address, dask takes 8787, which may be another program's.
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
     with LocalCluster(processes=True, **options) as cluster, Client(cluster) as client:
         if joblib_on_top:
             import joblib
