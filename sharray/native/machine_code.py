@@ -30,10 +30,12 @@ LLVM engine, which only `load` changes, under `locks.loading`.
 
 Invariants
 
-- No two object files define the same symbol: the names contain a unique number. The
-  linker would bind a second definition to the first.
-- LLVM never has to search for a symbol, since it ends the process if one is missing.
-  All symbols are looked up before.
+- No two object files define the same symbol, since names hold a number that is used
+  once. LLVM refuses no second definition. It would bind a weak one, as numba's are, to
+  the first: the code of another kernel. Only the functions of numba's memory management
+  are in several object files, and the same in all.
+- LLVM never looks for a symbol by itself. It ends the process if it does not find one,
+  so all are looked up before.
 - An address leaves `load` only after step 4. Code that is called before would follow a
   null pointer to its constants.
 

@@ -118,8 +118,8 @@ class _Worker:
 
     def load_program(self, number: int, code: MachineCode) -> None:
         """Load the machine code of a kernel."""
-        # After an interrupt, the team's process sends it once more. LLVM does not
-        # accept a symbol twice.
+        # It is sent twice if the team's process was interrupted in between. LLVM would
+        # load it again, and never give the memory of the first copy back.
         if not self.programs[number]:
             self.programs[number], _ = load(code)
 
