@@ -1,11 +1,11 @@
-"""Cells in shared memory by which processes, threads and kernels work together.
+"""Counters and barriers that processes, threads and kernels share.
 
-==================  =============================================
+==================  =======================================================
 module              contents
-==================  =============================================
-`cells`             the base: some integers in shared memory
-`counter`           `Counter`: a number that all count with
-`barrier`           `Barrier`: where all wait for each other
-`barrier_protocol`  how they do: Python that kernels compile, too
-==================  =============================================
+==================  =======================================================
+`cells`             the base class: a few integers in shared memory
+`counter`           `Counter`: an atomic counter
+`barrier`           `Barrier`: the class
+`barrier_protocol`  the functions behind it, which kernels compile as well
+==================  =======================================================
 """

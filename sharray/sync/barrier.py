@@ -1,4 +1,4 @@
-"""A place where processes wait for each other."""
+"""A barrier: processes, threads and kernels wait there for each other."""
 
 from __future__ import annotations
 
@@ -11,32 +11,31 @@ from . import barrier_protocol
 from .barrier_protocol import MOST_PARTIES, PARTIES, SIZE, STATE
 from .cells import Cells
 
-# How often to look before going to sleep: for about as long as falling asleep and
-# being woken takes, since then the wait was wasted only once.
+# How often to look before going to sleep. The looks take about as long as falling
+# asleep and being woken, so a wait costs at most twice its minimum.
 SPINS = 10
 SPINS_IN_KERNELS = 500
 MESSAGE = (
-    "the barrier is broken: a party has called abort() or reset(), or did not come in "
-    "time; find out why, then reset() it"
+    "the barrier is broken: a party has called abort() or reset(), or did not arrive "
+    "in time; find out why, then reset() it"
 )
 
 
 class Barrier(Cells):
-    """Lets go of all who wait once `parties` of them have come, again and again.
+    """A barrier of `parties` processes, threads and kernels, which can be reused.
 
-    It works as `threading.Barrier` does, between processes, threads and kernels.
-    Pass it to other processes, and as an argument to kernels, where it is used in
-    the same way.
+    It works like `threading.Barrier`, without `action`. Pass it to other processes, or
+    to kernels as an argument. Kernels use it in the same way.
 
-    A party that is killed does not come, and the others wait on. Pass a timeout, or
-    let who watches the processes call `abort`. In threads of one process, kernels
-    must be compiled with ``nogil=True``, or those that wait keep the others from
-    running.
+    If a party is killed before it arrives, the others keep waiting. Pass a timeout, or
+    call `abort` in the process that supervises the parties. Kernels in threads of one
+    process need ``nogil=True``: a kernel that waits would otherwise hold the GIL, and
+    the others could not run.
 
     Parameters
     ----------
     parties : int
-        How many must come, 1 to 65535.
+        Number of parties, 1 to 65535.
 
     Examples
     --------
@@ -63,29 +62,30 @@ class Barrier(Cells):
         self._cells[PARTIES] = parties
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait until all parties have come.
+        """Wait until all parties have arrived.
 
         Parameters
         ----------
         timeout : float, optional
-            Seconds. When they are over, the barrier breaks.
+            Seconds after which the barrier breaks; by default, wait forever.
 
         Returns
         -------
         int
-            How many came before this one: 0 to ``parties - 1``, each once.
+            Order of arrival, 0 to ``parties - 1``; each party gets another number.
 
         Raises
         ------
         threading.BrokenBarrierError
-            The barrier is broken or was reset, or the time is over.
+            The barrier is or was broken or reset, or the timeout has expired. If all
+            parties had arrived before that, the call returns.
         """
         timeout_ns = barrier_protocol.nanoseconds(timeout)
         try:
             index = barrier_protocol.wait(self._cells, timeout_ns, SPINS)
         except BaseException:
-            # Say KeyboardInterrupt: this party has come, and is gone again. The others
-            # would count it, and go on as if it were there.
+            # For example KeyboardInterrupt. The others have counted this party, and
+            # would go on as if it were there.
             self.abort()
             raise
         if index < 0:
@@ -93,26 +93,26 @@ class Barrier(Cells):
         return int(index)
 
     def abort(self) -> None:
-        """Break the barrier: who waits now or comes later gets an error."""
+        """Break the barrier: present and future waiters get an error."""
         barrier_protocol.abort(self._cells)
 
     def reset(self) -> None:
-        """Make the barrier as new; who waits now gets an error."""
+        """Return the barrier to its initial state; present waiters get an error."""
         barrier_protocol.reset(self._cells)
 
     @property
     def broken(self) -> bool:
-        """Whether the barrier is broken."""
+        """Return whether the barrier is broken."""
         return bool(barrier_protocol.broken(atomic.load(self._cells, STATE)))
 
     @property
     def n_waiting(self) -> int:
-        """How many wait now."""
+        """Return how many parties wait now."""
         return int(barrier_protocol.waiting(atomic.load(self._cells, STATE)))
 
     @property
     def parties(self) -> int:
-        """How many must come."""
+        """Return how many parties must arrive."""
         return int(self._cells[PARTIES])
 
     def __repr__(self) -> str:

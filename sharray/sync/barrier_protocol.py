@@ -89,28 +89,28 @@ _LONGEST = 1e9  # seconds
 
 
 def nanoseconds(timeout: Any) -> int:
-    """A time in seconds for `wait`; None is forever."""
+    """Convert a timeout in seconds for `wait`; None means forever."""
     if timeout is None:
         return -1
     return int(max(0.0, min(timeout, _LONGEST)) * 1e9)
 
 
 def wait(cells: Any, timeout_ns: int, spins: int) -> int:
-    """Wait until all have come.
+    """Wait until all parties have arrived.
 
     Parameters
     ----------
     cells : ndarray
         The barrier.
     timeout_ns : int
-        How long at most; forever if negative.
+        Timeout in nanoseconds; forever if negative.
     spins : int
         How often to look before going to sleep.
 
     Returns
     -------
     int
-        How many came before, or BROKEN.
+        How many parties arrived before this one, or BROKEN.
     """
     # Before the arrival: every reset of this generation or a later one counts after it.
     resets = atomic.load(cells, RESETS)
@@ -157,12 +157,12 @@ def reset(cells: Any) -> None:
 
 
 def waiting(state: int) -> int:
-    """How many wait."""
+    """Return how many parties wait in a state."""
     return (state >> 32) & MOST_PARTIES
 
 
 def broken(state: int) -> bool:
-    """Whether the barrier is broken."""
+    """Return whether a state is broken."""
     return state & _BROKEN_BIT != 0
 
 

@@ -1,4 +1,4 @@
-"""The base of what processes and kernels share besides arrays: some integers."""
+"""The base class of counters and barriers: a few integers in shared memory."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from ..array.creation import array
 class Cells:
     """An object whose state is in shared memory.
 
-    A pickle of it is a handle, and in kernels it is an argument like an array. Loaded
-    from where only values are kept, it is another one with the same state.
+    Its pickle is a handle: processes that load it share the state. Kernels take it as
+    an argument, like an array. A pickle in a file keeps values, so loading that makes a
+    new object with the same state.
 
     Attributes
     ----------
     _cells : SharedArray
-        The state: int64, of one dimension, contiguous.
+        The state: int64, one-dimensional, contiguous.
     """
 
     __slots__ = ("_cells",)
@@ -25,5 +26,6 @@ class Cells:
 
     def __setstate__(self, state: tuple[None, dict[str, Any]]) -> None:
         cells = state[1]["_cells"]
-        # On private memory it would count for one process only, without a word.
+        # Values from a file are a private array. On that, the object would silently
+        # count for this process only.
         self._cells = cells if isinstance(cells, SharedArray) else array(cells)

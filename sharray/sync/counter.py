@@ -1,4 +1,4 @@
-"""A number that all processes count with."""
+"""An atomic counter in shared memory."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from .cells import Cells
 
 
 class Counter(Cells):
-    """A number in shared memory that many add to at the same time.
+    """A 64-bit integer in shared memory, to which many processes add at the same time.
 
-    Pass it to other processes, and as an argument to kernels, where it is used in
-    the same way. It has a cache line of its own, so that counting does not slow
-    down those who use other memory.
+    Pass it to other processes, or to kernels as an argument. Kernels use it in the same
+    way. It fills a cache line, so counting does not slow down code that uses other
+    memory.
 
     Parameters
     ----------
     start : int, default 0
-        The number to begin with, of 64 bits.
+        Initial value.
 
     Examples
     --------
-    Each call gets a number that nobody else gets:
+    Each call gets a different number, in whichever process:
 
     >>> from sharray.sync.counter import Counter
     >>> tickets = Counter()
@@ -38,7 +38,9 @@ class Counter(Cells):
         self.reset(start)
 
     def add(self, n: int = 1) -> int:
-        """Add to the number, and return what it was before.
+        """Add to the value, and return the value before.
+
+        Integers wrap around at 64 bits.
 
         Examples
         --------
@@ -51,11 +53,11 @@ class Counter(Cells):
 
     @property
     def value(self) -> int:
-        """The number now; others may be changing it."""
+        """Return the present value; other processes may be changing it."""
         return int(atomic.load(self._cells, 0))
 
     def reset(self, value: int = 0) -> None:
-        """Set the number.
+        """Set the value.
 
         Examples
         --------
