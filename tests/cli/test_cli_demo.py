@@ -215,6 +215,24 @@ main()
     assert "Traceback" not in done.stderr
 
 
+INTERRUPTED_IMPORT = """
+import os, signal, sys
+if "--multiprocessing-fork" in sys.orig_argv:
+    open(f"started-{os.getpid()}", "x").close()
+    os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
+def test_ctrl_c_while_workers_of_the_pool_import_is_not_theirs(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTED_IMPORT)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    done = run("demo", "--size", "20", "--workers", "2")
+    assert len(list(tmp_path.glob("started-*"))) == 2
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_result_that_differs_is_an_error(run) -> None:
     code = """
 from sharray.cli import main

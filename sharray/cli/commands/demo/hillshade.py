@@ -11,8 +11,9 @@ import math
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from itertools import pairwise
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -148,22 +149,32 @@ def in_pool(terrain: Terrain, processes: int) -> Result:
     parts = split(terrain, processes * _PARTS_PER_PROCESS)
 
     def run() -> None:
-        futures = [
-            pool.submit(_shade_part, shade_rows, part, inner)
-            for _, part, inner in parts
-        ]
+        with _ctrl_c_kept_back():  # also from the workers, which start here
+            futures = [
+                pool.submit(_shade_part, shade_rows, part, inner)
+                for _, part, inner in parts
+            ]
         for (rows, _, _), future in zip(parts, futures, strict=True):
             light[rows] = future.result()
 
-    with ProcessPoolExecutor(
-        processes,
-        multiprocessing.get_context("spawn"),
-        initializer=signal.signal,  # Ctrl-C interrupts only this process
-        initargs=(signal.SIGINT, signal.SIG_IGN),
-    ) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, context) as pool:
         seconds = _best_of_three(run)
     sent = sum(part.elevation.nbytes for _, part, _ in parts)
     return Result(light, seconds, sent + light.nbytes)
+
+
+@contextmanager
+def _ctrl_c_kept_back() -> Iterator[None]:
+    """Block SIGINT for a while, and for ever in processes that start meanwhile.
+
+    An initializer would ignore it only after a worker has imported all that it needs.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _shade_part(kernel: sh.Kernel, part: Terrain, inner: slice) -> Grid:
