@@ -23,8 +23,9 @@ state           meaning                                may change it
 ==============  =====================================  ===================
 ``FREE``        nobody needs the data                  the owner
 ``WRITING``     the owner copies data into it          the owner
-``IN_FLIGHT``   a message that names it is on its way  its one receiver;
-                                                       the owner, to recall
+``IN_FLIGHT``   a message that names it is on its way  who has locked it: its
+                                                       receiver; the owner, to
+                                                       recall
 ``HELD``        arrays of the receiver lie in it       the receiver; the
                                                        owner without a lock
 ``RETIRED``     the owner has given its memory back    nobody
