@@ -134,7 +134,7 @@ def release(segment: Segment) -> None:
 
 
 def count_held() -> int:
-    """How many anonymous segments this process holds."""
+    """Return the number of anonymous segments that this process holds."""
     return len(_held)
 
 
@@ -252,7 +252,7 @@ def _end() -> None:
 
 
 def _may_have_children() -> bool:
-    """Whether processes of this one's family may have arrays that this one has not.
+    """Tell whether relatives of this process may have arrays that it has not.
 
     One that has only looked at arrays, as ``sharray ls`` does, removes nothing.
     """

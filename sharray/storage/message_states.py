@@ -100,7 +100,7 @@ _LOCKS = 1 << 32
 
 
 def most_files() -> int:
-    """How many files may hold data, and as many wait for some, or be there to send."""
+    """Return how many files may hold data; as many more may wait for some."""
     return min(_MOST, processes.descriptor_limit() // _PART_OF_DESCRIPTORS)
 
 

@@ -62,14 +62,14 @@ class _Look(NamedTuple):
 
 
 def keys_at(addresses: list[int]) -> dict[int, FileKey]:
-    """How the table of mappings names what is mapped there; empty without /proc."""
+    """Return the files that are mapped at addresses; empty without /proc."""
     with suppress(OSError):
         return mappings.files_at(addresses)
     return {}
 
 
 def _dirty_at(addresses: list[int | None]) -> dict[int, int]:
-    """How much is dirty of what is mapped there and shown; empty without /proc."""
+    """Return how much is dirty at addresses; empty without /proc."""
     with suppress(OSError):
         return pages.dirty_bytes([one for one in addresses if one is not None])
     return {}
@@ -198,7 +198,7 @@ def _look_at_pages(
 def describe(
     path: str, header: Header, found: Trailer | None, size: int, page: bytes | None
 ) -> Inspection:
-    """What header and trailer say."""
+    """Return what header and trailer say."""
     words = None if page is None else _WORDS.unpack(page)
     return Inspection(
         name=location.display_name(path),

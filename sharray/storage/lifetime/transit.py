@@ -200,7 +200,7 @@ def _free_entry(words: memoryview[int], start: int) -> int:
 
 
 def _stands_for_others(words: memoryview[int], family: int) -> bool:
-    """Whether the overflow entry has handles of another family, or of several."""
+    """Tell whether the overflow entry has handles of another family, or of several."""
     word = _word(_OVERFLOW)
     return words[word] != 0 and words[word + 2] != family
 
@@ -222,7 +222,7 @@ def count(page: bytes) -> int:
 
 
 def is_kept(page: bytes, ending: int) -> bool:
-    """Whether some handle was never opened that may be in a pickle that is kept.
+    """Tell whether some handle was never opened that may be in a pickle that is kept.
 
     Parameters
     ----------
@@ -238,12 +238,12 @@ def is_kept(page: bytes, ending: int) -> bool:
 
 
 def is_sent_by(words: memoryview[int], family: int) -> bool:
-    """Whether a process of this family has sent a handle that is under way."""
+    """Tell whether a process of this family has sent a handle that is under way."""
     return any(entry.family == family for entry in on_the_way(words))
 
 
 def is_awaited(page: bytes, ending: int) -> bool:
-    """Whether some handle may still arrive.
+    """Tell whether some handle may still arrive.
 
     Parameters
     ----------
@@ -277,7 +277,7 @@ def is_awaited(page: bytes, ending: int) -> bool:
 
 
 def _knows_channel(words: memoryview[int]) -> bool:
-    """Whether it can be found out here if anybody may still read the message."""
+    """Tell whether this process can see all that may still read the message."""
     # This process cannot see the pipes of another container: all would seem closed.
     namespace = channels.namespace()
     return words[CHANNEL_WORD] != 0 and words[NAMESPACE_WORD] == namespace != 0

@@ -77,7 +77,7 @@ def receive_copy(
 
 @contextmanager
 def _take(path: str, identity: bytes, places: Places) -> Iterator[Incoming]:
-    """The file of a message; kept for the next one if anything goes wrong."""
+    """Yield the file of a message; keep it for the next one if anything fails."""
     finalizing.act_for_the_dead()  # what an interrupt has kept from it
     incoming = kept.pop(identity, None) or _attach(path, identity)
     try:
@@ -104,7 +104,7 @@ def _received_before(path: str) -> MessageError:
 
 
 def has_room() -> bool:
-    """Whether a message may stay where it is; otherwise it is better copied."""
+    """Tell whether a message may stay in its file; otherwise it is copied."""
     return len(held) < message.most_files()
 
 

@@ -109,10 +109,10 @@ class Incoming:
         return message.lock_offset(self.segment.size, self._generation)
 
     def _let_signals_in(self, token: int) -> None:
-        """Copies of gigabytes can be interrupted between their parts.
+        """Let an interrupt end a copy of gigabytes between its parts.
 
-        Who was about to open the message then has its bytes no more: it is lost, as
-        any that is interrupted while it is received, but its memory is not.
+        The message is lost then, like any that is interrupted while it is received,
+        but its memory is not.
         """
         try:
             interrupts.check()
@@ -179,7 +179,7 @@ class Incoming:
                 kept.pop(next(iter(kept))).close()
 
     def is_orphan(self, *, now: bool = False) -> bool:
-        """Whether no further message will come in this file."""
+        """Tell whether no further message will come in this file."""
         words = self.segment.words
         owner = words[trailer.OWNER_WORD]
         if owner == 0 or words[trailer.STATE_WORD] == message.RETIRED:
@@ -202,7 +202,7 @@ class Incoming:
             self.segment.words[trailer.LOOK_WORD] = 1
 
     def is_message_of(self, family: int) -> bool:
-        """Whether it is under way, sent by a process of this family."""
+        """Tell whether it is under way, sent by a process of this family."""
         if not self.segment.anonymous or self.segment.trailer is None:
             return False
         words = self.segment.words

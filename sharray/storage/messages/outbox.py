@@ -32,10 +32,10 @@ _next_look_for_pipes = 0.0
 
 
 def take(nbytes: int, budget: int | None) -> Outgoing | None:
-    """A file with room for `nbytes` that is ours to write; None: use the pipe.
+    """Return a file of this process with room for a message; None: use the pipe.
 
-    Never waits. A sender that waited for a receiver could wait for itself. Call it in
-    `interrupts.deferred`, and there have the file sent or recalled.
+    It never waits: a sender that waited for a receiver could wait for itself. Call it
+    in `interrupts.deferred`, and send or recall the file there.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def trim() -> None:
 
 
 def _free() -> list[Outgoing]:
-    """Those that nobody needs, the one longest unused first."""
+    """Return the files that nobody needs, the one longest unused first."""
     found = [outgoing for outgoing in _outgoing if outgoing.is_free()]
     return sorted(found, key=lambda outgoing: outgoing.used)
 
@@ -138,7 +138,7 @@ def _close_idle(now: float) -> None:
 
 
 def _best_free(nbytes: int) -> Outgoing | None:
-    """The smallest that is free and has room, but not far too much of it."""
+    """Return the smallest free file that has room, but not far too much of it."""
     most = 2 * nbytes + (1 << 20)
     best = None
     for outgoing in list(_outgoing):

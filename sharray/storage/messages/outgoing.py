@@ -17,7 +17,7 @@ from . import privileges
 
 
 def no_room(problem: str) -> StorageError:
-    """What is raised when a message cannot go through shared memory."""
+    """Return the error for a message that cannot go through shared memory."""
     return NoSpaceError(problem, location.anonymous_directory())
 
 
@@ -60,14 +60,14 @@ class Outgoing:
         return self.segment.words[trailer.GENERATION_WORD]
 
     def is_free(self) -> bool:
-        """Whether nobody needs the data of the last message any more."""
+        """Tell whether nobody needs the data of the last message any more."""
         return self._is_returned() or self._is_abandoned()
 
     def _is_returned(self) -> bool:
         return self.segment.words[trailer.STATE_WORD] == message.FREE
 
     def _is_abandoned(self) -> bool:
-        """Whether the receiver is gone without a word."""
+        """Tell whether the receiver has ended without giving the file back."""
         held = self.segment.words[trailer.STATE_WORD] == message.HELD
         return held and not locks.is_byte_locked(self._fd, self._lock_offset())
 
@@ -75,7 +75,7 @@ class Outgoing:
         return message.lock_offset(self.segment.size, self.generation)
 
     def is_lost(self) -> bool:
-        """Whether it is free, but no receiver would find it.
+        """Tell whether it is free, but no receiver would find it.
 
         One that made the data its own has removed the name, and never says ``FREE``.
         """
@@ -96,7 +96,7 @@ class Outgoing:
         self.used = clock.monotonic()
 
     def send(self, *, to_strangers: bool = False) -> int | None:
-        """The data is complete, the message may leave; returns its token.
+        """Let the message leave, whose data is complete, and return its token.
 
         None if nobody could receive it: the process has ended so far, or one of its
         family has become another user.
@@ -125,7 +125,7 @@ class Outgoing:
         return True
 
     def recall(self) -> None:
-        """The message could not be sent, or not even be written.
+        """Take back a message that could not be sent, or not even be written.
 
         Nobody else may have its bytes; `recall_lost` is for those that have left.
         """
@@ -155,7 +155,7 @@ class Outgoing:
         words[trailer.CHANNEL_WORD] = channels.channel_of(fd)
 
     def is_in_flight(self) -> bool:
-        """Whether the message has not been received yet."""
+        """Tell whether the message has not been received yet."""
         return self.segment.words[trailer.STATE_WORD] == message.IN_FLIGHT
 
     def is_in_closed_channel(self, open_channels: OpenChannels) -> bool:
@@ -171,7 +171,7 @@ class Outgoing:
             files.unlink(self.segment.path)
 
     def is_being_written(self) -> bool:
-        """Whether its data is not complete."""
+        """Tell whether its data is not complete."""
         return self.segment.words[trailer.STATE_WORD] == message.WRITING
 
     def close(self) -> None:

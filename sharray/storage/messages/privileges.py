@@ -45,7 +45,7 @@ _note: int | None = None
 
 
 def must_use_pipe() -> bool:
-    """Whether a message of this process may go to one that cannot open its file."""
+    """Tell whether a receiver of this process may be unable to open its files."""
     if os.geteuid() != 0:
         return False  # nobody else can change the user
     path = _note_path()
@@ -73,7 +73,7 @@ def prepare_for_change() -> None:
 
 
 def withdraw() -> None:
-    """The user is the same as before."""
+    """Remove the note: the user is the same as before."""
     global _note
     with interrupts.deferred():
         if _note is not None:
