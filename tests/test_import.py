@@ -57,15 +57,38 @@ def test_import_of_all_names_hides_no_built_in() -> None:
     assert {name for name in hidden if not name.startswith("__")} == set()
 
 
-def test_user_code_type_checks() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "tests/typing_example.py"],
+def check_types(path: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", path],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def test_user_code_type_checks() -> None:
+    done = check_types("tests/typing_example.py")
     assert done.returncode == 0, done.stdout
+
+
+IN_PLACE = """
+from typing import Any
+import numpy as np, sharray as sh
+
+def add(a: {name}[Any, np.dtype[np.int64]]) -> None:
+    a += 1
+"""
+
+
+def test_changes_in_place_type_check_as_those_of_a_memmap(tmp_path: Path) -> None:
+    # The types of NumPy 2.0 refuse them for every subclass of ndarray.
+    answers = []
+    for name in ("sh.SharedArray", "np.memmap"):
+        path = tmp_path / "in_place.py"
+        path.write_text(IN_PLACE.format(name=name))
+        answers.append(check_types(path).stdout)
+    assert answers[0] == answers[1]
 
 
 @needs_sources

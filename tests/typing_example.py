@@ -20,7 +20,7 @@ name: str | None = a.filename
 where: int | None = a[1:].offset
 durable: bool = a.durable
 with sh.array([1, 2, 3]) as d:
-    d += 1
+    d[0] += 1
     d.flush(wait=False)
 
 
