@@ -1,13 +1,14 @@
 """Interrupt a call at each point where CPython looks for signals.
 
-CPython 3.11 to 3.13 look for signals when a Python function starts, when a generator
+CPython 3.11 to 3.14 look for signals when a Python function starts, when a generator
 resumes, when a loop jumps back, and when a call of C code has returned. No interrupt
 can come between two of these points. So a test that interrupts a call at each point
 covers every case.
 
 The interrupts are real. A trace function marks SIGINT as arrived just before an
 instruction. CPython finds it at the next point, even inside a library function that
-the instruction calls.
+the instruction calls. Only where a function starts or resumes, the trace function calls
+the handler itself: since CPython 3.13, it runs after CPython has looked for signals.
 """
 
 from __future__ import annotations
@@ -35,6 +36,19 @@ _LOOKS_AFTER = {"CALL", "CALL_FUNCTION_EX", "CALL_KW", "JUMP_BACKWARD"}
 
 
 @functools.cache
+def _starts_in(code: CodeType) -> frozenset[int]:
+    """Return the offsets at which a call starts or resumes and signals are looked for.
+
+    They are not where a generator resumes within ``yield from`` or ``await``.
+    """
+    return frozenset(
+        instruction.offset
+        for instruction in dis.get_instructions(code)
+        if instruction.opname == "RESUME" and (instruction.arg or 0) & 3 < 2
+    )
+
+
+@functools.cache
 def _points_in(code: CodeType) -> frozenset[int]:
     """Return the offsets of instructions after which CPython checks for signals."""
     return frozenset(
@@ -59,21 +73,26 @@ class _Tracer:
         frame.f_trace = self._within  # CPython 3.13 needs this for the next line
         frame.f_trace_opcodes = True
         frame.f_trace_lines = False
-        self._pass_point(frame)
+        if frame.f_lasti in _starts_in(frame.f_code) and self._is_due(frame):
+            handler: Any = signal.getsignal(signal.SIGINT)
+            handler(signal.SIGINT, frame)  # what it raises, CPython raises in the frame
         return self._within
 
     def _within(self, frame: FrameType, event: str, _: object) -> Any:
-        if event == "opcode" and frame.f_lasti in _points_in(frame.f_code):
-            self._pass_point(frame)
+        is_point = event == "opcode" and frame.f_lasti in _points_in(frame.f_code)
+        if is_point and self._is_due(frame):
+            (_,) = self._arrive
         return self._within
 
-    def _pass_point(self, frame: FrameType) -> None:
+    def _is_due(self, frame: FrameType) -> bool:
+        """Count a point, and tell whether it is the one to interrupt at."""
         self.left -= 1
-        if self.left == 0:
-            code = frame.f_code
-            self.where = f"{code.co_filename}:{frame.f_lineno}, {code.co_qualname}"
-            sys.settrace(None)
-            (_,) = self._arrive
+        if self.left != 0:
+            return False
+        code = frame.f_code
+        self.where = f"{code.co_filename}:{frame.f_lineno}, {code.co_qualname}"
+        sys.settrace(None)
+        return True
 
 
 class Interrupted:
