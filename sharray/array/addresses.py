@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import bisect
 import os
-import threading
 import weakref
 from collections import deque
 from typing import Generic, TypeVar
 
 from ..system import interrupts
+from ..system.thread_locks import Lock
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ class Addresses(Generic[T]):
         self._starts: list[int] = []
         self._at: dict[int, tuple[int, weakref.ref[T]]] = {}  # start: end, root
         self._most = 64  # roots before the next removal of dead ones
-        self._lock = threading.RLock()
+        self._lock = Lock(reentrant=True)
         self._is_busy = False
         os.register_at_fork(
             before=self._lock.acquire,

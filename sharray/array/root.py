@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import functools
 import os
-import threading
 import weakref
 from typing import Any
 
@@ -23,6 +22,7 @@ from ..storage.attaching import attach
 from ..storage.location import Location
 from ..storage.segment import Segment
 from ..system import finalizing, interrupts
+from ..system.thread_locks import Lock
 from .addresses import Addresses
 
 
@@ -75,7 +75,7 @@ def address_of(array: np.ndarray[Any, Any]) -> int:
 _roots: dict[tuple[bytes, str], weakref.ref[Root]] = {}
 _most_roots = 64
 _addresses: Addresses[Root] = Addresses()
-_attaching = threading.RLock()
+_attaching = Lock(reentrant=True)
 
 
 def root_of(segment: Segment) -> Root:
@@ -145,7 +145,7 @@ def attach_root(place: Location, mode: str, identity: bytes) -> Root:
 def _renew_lock_after_fork() -> None:
     # Another thread of the parent may have held it at the fork.
     global _attaching
-    _attaching = threading.RLock()
+    _attaching = Lock(reentrant=True)
 
 
 os.register_at_fork(after_in_child=_renew_lock_after_fork)

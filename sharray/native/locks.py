@@ -7,16 +7,16 @@ child, so the lock would never be released there.
 from __future__ import annotations
 
 import os
-import threading
-from contextlib import AbstractContextManager
+
+from ..system.thread_locks import Lock
 
 # Reentrant: while a thread compiles, garbage collection may run a __del__ in it that
 # calls a kernel for the first time. With a plain lock, it would wait for itself.
-_compiling = threading.RLock()
-_loading = threading.RLock()
+_compiling = Lock(reentrant=True)
+_loading = Lock(reentrant=True)
 
 
-def compiling() -> AbstractContextManager[bool]:
+def compiling() -> Lock:
     """Return the lock to hold while numba compiles a kernel.
 
     One is enough for all kernels, since numba compiles one function at a time.
@@ -24,7 +24,7 @@ def compiling() -> AbstractContextManager[bool]:
     return _compiling
 
 
-def loading() -> AbstractContextManager[bool]:
+def loading() -> Lock:
     """Return the lock to hold while machine code is loaded."""
     return _loading
 
@@ -33,8 +33,8 @@ def _renew_after_fork() -> None:
     # An at-fork handler must drop plain locks only. Dropping compiled code would wait
     # for LLVM's lock, which another thread of the parent may have held.
     global _compiling, _loading
-    _compiling = threading.RLock()
-    _loading = threading.RLock()
+    _compiling = Lock(reentrant=True)
+    _loading = Lock(reentrant=True)
 
 
 os.register_at_fork(after_in_child=_renew_after_fork)

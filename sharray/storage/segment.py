@@ -6,13 +6,13 @@ import errno
 import mmap
 import os
 import struct
-import threading
 from contextlib import suppress
 
 import numpy as np
 
 from ..errors import ArrayGoneError, explain
 from ..system import clock, file_systems, files, interrupts, mappings, memory
+from ..system.thread_locks import Lock
 from . import location, trailer
 from .format import TRAILER_SIZE
 from .header import Header
@@ -25,7 +25,7 @@ _LARGEST_ERRNO = 4095  # errno(3); the word in the file can have any value
 # Names that NFS and FUSE give to a removed file while it is in use.
 _NAMES_OF_REMOVED = (".nfs", ".fuse_hidden")
 # Reentrant: garbage collection may run a __del__ that sends another array.
-_publishing = threading.RLock()
+_publishing = Lock(reentrant=True)
 
 
 class Segment:
@@ -361,7 +361,7 @@ def identity_of(
 def _renew_lock_after_fork() -> None:
     # Another thread of the parent may have held it at the fork.
     global _publishing
-    _publishing = threading.RLock()
+    _publishing = Lock(reentrant=True)
 
 
 os.register_at_fork(after_in_child=_renew_lock_after_fork)

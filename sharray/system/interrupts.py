@@ -6,8 +6,8 @@ between ``fd = os.open(...)`` and the ``try`` that would close it, and at the fi
 instruction of a function that a ``finally`` calls. Three patterns are safe, and every
 state of this package that has to be undone uses one of them:
 
-- ``with lock:`` for a lock of `threading`: nothing is checked between its `acquire`
-  and the start of the block.
+- ``with lock:`` for a `sharray.system.thread_locks.Lock`: nothing is checked between
+  its `acquire` and the start of the block.
 - A store to an attribute just before ``try``, undone by a store: nothing is checked
   between two stores. The next call sees the state that an interrupted call left.
 - `deferred` for everything else: system calls that return a descriptor, locks of

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import threading
 from concurrent.futures import Future
 from typing import Any
 
 from ..kernels.kernel import Kernel
+from ..system.thread_locks import Lock
 from .team import Team
 
 _team: Team | None = None
-_starting = threading.Lock()
+_starting = Lock()
 _left_behind: list[Team | None] = []
 
 
@@ -105,7 +105,7 @@ def _forget_after_fork() -> None:
     # Keep it: dropping it could deadlock, see `sharray.team.team._left_behind`.
     _left_behind.append(_team)
     _team = None
-    _starting = threading.Lock()
+    _starting = Lock()
 
 
 os.register_at_fork(after_in_child=_forget_after_fork)

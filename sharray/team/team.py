@@ -14,6 +14,7 @@ from typing import Any, Self
 from ..errors import KernelError, TeamError
 from ..kernels.kernel import Kernel
 from ..system import clock, interrupts
+from ..system.thread_locks import Lock
 from . import serial
 from .arguments import look_at
 from .copying import Copies
@@ -86,10 +87,10 @@ class Team:
         self._members = count + caller_works
         # An RLock knows its owner, and refuses `release` by any other thread. So after
         # an interrupt, before or after `acquire`, calling `release` is always safe.
-        self._lock = threading.RLock()
+        self._lock = Lock(reentrant=True)
         self._runner = 0  # the thread that holds the lock
         self._running: Kernel | None = None  # the kernel that it runs
-        self._submitting = threading.Lock()
+        self._submitting = Lock()
         self._background: Background | None = None
         self._ended = ""  # why the team cannot be used any more
         self._crew = Crew(count, first=int(caller_works))

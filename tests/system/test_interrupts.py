@@ -16,6 +16,7 @@ import pytest
 from interrupting import Interrupted, count_points, interrupt_everywhere
 
 from sharray.system import interrupts
+from sharray.system.thread_locks import Lock
 
 
 def arrive() -> None:
@@ -202,6 +203,45 @@ def test_a_point_at_the_start_of_each_function_is_found() -> None:
 
     interrupt_everywhere(names["call"], check)
     assert set(found) == {(True, 0), (True, 1)}
+
+
+def is_free(lock: Lock) -> bool:
+    """Whether another thread can acquire it."""
+
+    def acquire() -> None:
+        if lock.acquire(blocking=False):
+            lock.release()
+            found.append(True)
+
+    found: list[bool] = []
+    thread = threading.Thread(target=acquire)
+    thread.start()
+    thread.join()
+    return found == [True]
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_a_lock_is_free_wherever_its_block_is_interrupted(reentrant: bool) -> None:
+    code = compile(
+        "def call():\n    with lock:\n        found.append(is_free(lock))\n",
+        interrupts.__file__,
+        "exec",
+    )
+    lock, found = Lock(reentrant=reentrant), []
+    names: dict[str, Any] = {"lock": lock, "found": found, "is_free": is_free}
+    exec(code, names)
+
+    def check(outcome: Interrupted) -> None:
+        assert outcome.raised
+        assert is_free(lock)
+
+    interrupt_everywhere(names["call"], check)
+    names["call"]()
+    assert found
+    assert set(found) == {False}
+    if reentrant:
+        with lock:
+            names["call"]()
 
 
 # Their loops stand in blocks that undo nothing, or while signals are deferred.
