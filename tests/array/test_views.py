@@ -193,7 +193,9 @@ def test_a_chain_of_views_finds_its_root(chain: list[str]) -> None:
     for how in chain:
         if how in ("a slice of the root", "bytes of a memoryview"):
             continue
-        if view.dtype == "f8" and view.shape == (6, 4) and view.flags.c_contiguous:
+        is_like_a = view.dtype == "f8" and view.shape == (6, 4)
+        # With NumPy 2.0, what comes through DLPack is read-only, and some refuse that.
+        if is_like_a and view.flags.c_contiguous and view.flags.writeable:
             view = SHARED[how](view)
         else:
             view = view[...].view(Units)
