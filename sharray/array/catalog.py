@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 from ..errors import (
     ArrayNotFoundError,
-    FormatError,
     NotSharedError,
     SharrayError,
     explain,
 )
-from ..storage import ending, location
+from ..storage import control_page, ending, location
 from ..storage.attaching import attach, explain_open, read_layout
 from ..storage.location import Location
 from ..storage.messages import inbox, outbox
@@ -227,7 +226,8 @@ def _unlink(place: Location) -> None:
         fd = files.open_existing(place.path, writable=False, follow=not place.in_ram)
         try:
             status = files.status(fd)
-            identity = identity_of(status, *read_layout(fd, status.st_size, place.path))
+            layout = read_layout(fd, status.st_size, place)
+            identity = identity_of(fd, status, *layout)
             interrupts.check()  # the last chance to stop
             files.unlink(place.path)
             if files.status(fd).st_nlink == 0:
@@ -280,7 +280,8 @@ def gc(*, dry_run: bool = False) -> builtins.list[str]:
         outbox.trim()
         inbox.drop_orphans()
     anonymous = ending.sweep(location.anonymous_directory(), dry_run=dry_run)
-    return anonymous + ending.sweep_unfinished(dry_run=dry_run)
+    unused = control_page.sweep(dry_run=dry_run)
+    return anonymous + unused + ending.sweep_unfinished(dry_run=dry_run)
 
 
 def clear_fault(path: Path) -> None:
@@ -292,7 +293,7 @@ def clear_fault(path: Path) -> None:
     Parameters
     ----------
     path : str or PathLike
-        A file made by this library, or ``shm://name``.
+        A ``.npy`` file, or ``shm://name``.
 
     Examples
     --------
@@ -303,10 +304,5 @@ def clear_fault(path: Path) -> None:
     place = location.locate(path)
     with interrupts.deferred():
         segment = attach(place, "r+")
-    if segment.trailer is None:
-        raise FormatError(
-            f"{place.path!r} has no trailer in which a fault could be kept: another "
-            f"program wrote the file; open it again with sharray.open({place.path!r})",
-            place.path,
-        )
-    segment.set_fault(0)
+        segment.set_fault(0)
+        segment.release()

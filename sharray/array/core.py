@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import numpy as np
 
 from ..errors import HandleError, NotSharedError, SharrayError
-from ..storage import flushing
 from . import display, handle, pickling
-from .root import Root, root_below
+from .root import Root, flush_range, root_below
 
 _ShapeT_co = TypeVar("_ShapeT_co", bound=tuple[int, ...], covariant=True)
 _DTypeT_co = TypeVar("_DTypeT_co", bound=np.dtype[Any], covariant=True)
@@ -205,7 +204,7 @@ class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
                 "slice of the shared array instead, as in a[1:3] = values"
             )
         _, low, high = place
-        flushing.flush(root.segment, root.address + low, low, high - low, wait=wait)
+        flush_range(root, low, high, wait=wait)
 
     def __enter__(self) -> SharedArray[_ShapeT_co, _DTypeT_co]:
         return self

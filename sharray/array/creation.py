@@ -214,7 +214,7 @@ def array(obj: ArrayLike, dtype: DTypeLike | None = None, order: str = "K") -> A
     source = np.asarray(obj, dtype)
     fortran = is_fortran(order, source)
     dtype, shape = check_dtype_and_shape(source.dtype, source.shape)
-    new = header.encode(dtype, shape, fortran, as_bytes=True)
+    new = header.encode(dtype, shape, fortran, pages=True, as_bytes=True)
     # A source that is in file order already is written without conversion.
     in_file_order = source.T if fortran else source
     if in_file_order.flags.c_contiguous and source.nbytes:
@@ -230,7 +230,7 @@ def _anonymous(
     """Create an array of zeros, or of the value in the 1-tuple `fill`."""
     dtype, shape = check_dtype_and_shape(dtype, shape)
     fortran = is_fortran(order)
-    new = header.encode(dtype, shape, fortran, as_bytes=True)
+    new = header.encode(dtype, shape, fortran, pages=True, as_bytes=True)
     contents = filling.filled(fill[0], dtype, shape, fortran) if fill else None
     return _map_anonymous(new, contents)
 

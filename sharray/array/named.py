@@ -90,7 +90,7 @@ def create(
     place = locate(path)
     dtype, shape = check_dtype_and_shape(dtype, shape)
     fortran = is_fortran(order)
-    new = header.encode(dtype, shape, fortran)
+    new = header.encode(dtype, shape, fortran, pages=place.in_ram)
     contents = filling.assigned(fill_value, dtype, shape, fortran)
     if has_metadata(dtype):
         warnings.warn(

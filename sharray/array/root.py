@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..storage import ending
+from ..storage import ending, flushing
 from ..storage.attaching import attach
 from ..storage.location import Location
 from ..storage.segment import Segment
@@ -89,16 +89,38 @@ def root_of(segment: Segment) -> Root:
     if segment.mode != "c":
         _remember(root)
     if segment.anonymous:
-        # The weakref callback is on a guard and not on the root. In a cycle, garbage
-        # collection calls weakref callbacks before any __del__, which may still read
-        # the array. It does not track a plain ndarray, so the guard dies only when
-        # nothing can read the array any more.
-        root._guard = np.empty(0, np.uint8)
-        finalizing.at_death(root._guard, functools.partial(ending.release, segment))
-        # This comes last since it reads other files. If it raises an error, the root
-        # dies, and its guard releases the segment.
-        ending.keep(segment, root.address)
+        _look_after(root)
     return root
+
+
+def flush_range(root: Root, start: int, end: int, *, wait: bool) -> None:
+    """Write some bytes of a mapping to the disk, as `flushing.flush` does."""
+    segment = root.segment
+    try:
+        flushing.flush(segment, root.address + start, start, end - start, wait=wait)
+    finally:
+        if segment.has_control_page:  # since a flush has failed
+            with interrupts.deferred():
+                _look_after(root)
+
+
+def _look_after(root: Root) -> None:
+    """Arrange the release of a root's segment; call this with signals deferred.
+
+    It is anonymous, or has a control page: others would find its file afterwards.
+    """
+    if "_guard" in root.__dict__:
+        return
+    segment = root.segment
+    # The weakref callback is on a guard and not on the root. In a cycle, garbage
+    # collection calls weakref callbacks before any __del__, which may still read the
+    # array. It does not track a plain ndarray, so the guard dies only when nothing can
+    # read the array any more.
+    root._guard = np.empty(0, np.uint8)
+    finalizing.at_death(root._guard, functools.partial(ending.release, segment))
+    # This comes last since it reads other files. If it raises an error, the root dies,
+    # and its guard releases the segment.
+    ending.keep(segment, root.address)
 
 
 def _remember(root: Root) -> None:

@@ -135,10 +135,8 @@ def note(found: sh.Inspection) -> str:
         notes.append(f"messages of process {found.owner}")
     elif found.anonymous and not is_anonymous_name(found.name):
         notes.append("anonymous")
-    if found.state not in ("clean", "foreign") and found.owner is None:
+    if found.state != "clean" and found.owner is None:
         notes.append(found.state)
-    if found.state == "foreign":
-        notes.append("from another program")
     if found.fault is not None:
         notes.append(f"fault: {found.fault}")
     return ", ".join(notes) or NOTHING

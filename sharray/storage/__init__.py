@@ -5,11 +5,12 @@ This package deals with bytes, files and mappings, but not with array objects.
 ================  =====================================================
 module            contents
 ================  =====================================================
-`format`          the specification of the file format
+`format`          the specification of both layouts of a file
 `header`          the header block: bytes to dtype and shape, and back
 `literal`         the header's text, a Python literal
 `dtypes`          dtypes that arrays can have, and how they are written
-`trailer`         the trailer page: identity, fault, transit
+`trailer`         the last page of a file in RAM: identity, fault, transit
+`control_page`    what processes share about a file on a disk
 `segment`         one mapped file: its path, state and release
 `flushing`        writing a file to the disk, and errors of that
 `making`          new files, complete before others see them

@@ -127,8 +127,10 @@ def _map_checked(
 ) -> Segment:
     path = place.path
     check_regular(status, path)
-    header, found_trailer = read_layout(fd, status.st_size, path)
-    if identity is not None and identity != identity_of(status, header, found_trailer):
+    header, found_trailer = read_layout(fd, status.st_size, place)
+    if identity is not None and identity != identity_of(
+        fd, status, header, found_trailer
+    ):
         raise ArrayGoneError(
             f"the file {path!r} is not the one that the handle was made for: it "
             "was replaced meanwhile; send the new array",
@@ -151,12 +153,15 @@ def check_regular(status: os.stat_result, path: str) -> None:
         )
 
 
-def read_layout(fd: int, size: int, path: str) -> tuple[Header, Trailer | None]:
+def read_layout(
+    fd: int, size: int, place: location.Location
+) -> tuple[Header, Trailer | None]:
     """Read and check header and trailer against the size of the file.
 
     Everything is read once, into private bytes. So the checked bytes are the ones that
     are used, even if another process writes to the file meanwhile.
     """
+    path = place.path
     start = files.read_at(fd, BLOCK, 0)
     header = header_block.recall(start) or _read_header(fd, start, path)
     end = header.data_offset + header.nbytes
@@ -167,7 +172,8 @@ def read_layout(fd: int, size: int, path: str) -> tuple[Header, Trailer | None]:
             "backup",
             path,
         )
-    if size - end < TRAILER_SIZE:
+    # A file on a disk has none: what is behind its data is another program's.
+    if not place.in_ram or size - end < TRAILER_SIZE:
         return header, None
     constant = files.read_at(fd, trailer.CONSTANT_SIZE, size - TRAILER_SIZE)
     found = trailer.decode(constant, size, path)

@@ -69,7 +69,7 @@ from importlib import import_module
 
 from ..errors import SharrayError
 from ..system import clock, finalizing, interrupts, memory, processes
-from . import location, naming
+from . import control_page, location, naming
 from .lifetime import lease, lost
 from .segment import Segment
 
@@ -87,12 +87,16 @@ _told_of_forks: set[str] = set()  # multiprocessing's modules
 
 
 def keep(segment: Segment, address: int | None) -> None:
-    """Look after an anonymous segment until `release`, or the end.
+    """Look after a segment until `release`, or the end.
 
-    Without an address, who keeps it has said `at_end` what is to be done then.
+    It is anonymous, or has a control page. Without an address, the caller has said
+    `at_end` what is to be done then.
     """
     _held[id(segment)] = segment, address
-    watch(os.path.dirname(segment.path))
+    if segment.anonymous:
+        watch(os.path.dirname(segment.path))
+    else:
+        _watch_end()
 
 
 def watch(directory: str) -> None:
@@ -114,6 +118,7 @@ def sweep_if_due(directory: str) -> None:
     if now >= _next_sweep:
         _next_sweep = now + _SWEEP_INTERVAL
         sweep(directory)
+        control_page.sweep()
 
 
 def at_end(act: Callable[[], None]) -> None:

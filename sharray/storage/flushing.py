@@ -1,8 +1,9 @@
 """Flushing: write changed pages to the disk, and remember failures.
 
 The system reports a loss to one caller of msync(2), once. So a segment keeps the first
-fault in its trailer, where all processes see it. Each later flush raises it until
-`clear_fault`. If a flush returns, all data written before it is on the disk.
+fault in the control page of its file, or in its trailer, where all processes see it.
+Each later flush raises it until `clear_fault`. If a flush returns, all data written
+before it is on the disk.
 """
 
 from __future__ import annotations

@@ -1,19 +1,27 @@
-r"""The file format, version 1.
+r"""The two layouts of an array file: on a disk, and in RAM.
 
-An array file is a valid ``.npy`` file, followed by padding and one more page::
+A file on a disk
+----------------
+It has the bytes that `numpy.save` writes for the same values: the header of NEP 1,
+padded with spaces to a multiple of 64 bytes, and the data. Programs that read ``.npy``
+files may demand both, so nothing follows the data. `sharray.storage.control_page` keeps
+what processes share about it.
+
+A file in RAM, version 1
+------------------------
+It is below the RAM directory, where nobody else reads it. It is a ``.npy`` file, too,
+but its header fills pages, and one more page follows::
 
     +--------------+---------------------------+------------+
     | header block | data, zero padding        | trailer    |
     | 4096 or more | a multiple of 4096        | 4096       |
     +--------------+---------------------------+------------+
 
-NumPy opens it, since it ignores bytes after the data. Readers that expect a file to end
-with its data, or a header of 128 bytes, do not. All numbers outside the data are
-little-endian.
+All numbers outside the data are little-endian.
 
-Header block
-------------
-The header of NumPy's NEP 1, version 1.0: the magic ``\x93NUMPY``, two version
+Header block in RAM
+-------------------
+The header of NEP 1, version 1.0: the magic ``\x93NUMPY``, two version
 bytes, the length of the rest (u16), then a Python dictionary literal with the
 keys ``descr``, ``fortran_order`` and ``shape`` in this order, spaces, and a
 newline. The spaces make the block end at byte 4096, so that the data begins on a page.
@@ -28,8 +36,8 @@ The header is never pickled, and object dtypes are refused. If the header of an
 anonymous array cannot describe the dtype, it describes bytes (``|V8``). The handles of
 the array have the dtype.
 
-Data
-----
+Data in RAM
+-----------
 The elements in C or Fortran order, then zeros to a multiple of 4096. The region may be
 longer than the shape needs. Its length is the capacity.
 
@@ -73,9 +81,9 @@ file. Owner, sender and family are processes: the process number, shifted left b
 bits, plus the low half of the start time in clock ticks. The family of a process is the
 topmost of its ancestors by fork or `multiprocessing`, or the process itself.
 
-A file has a trailer if at least 4096 bytes follow the data and the last 4096 begin with
-the magic. A ``.npy`` file without one is foreign. It opens, but nothing that is kept in
-a trailer is available.
+A file in RAM has a trailer if at least 4096 bytes follow the data and the last 4096
+begin with the magic. A ``.npy`` file that another program has put there has none. It
+opens as a file on a disk does.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from ..errors import DtypeError, FormatError, ShapeError
 from .dtypes import describe, read_descr
 from .format import (
     BLOCK,
+    DATA_ALIGNMENT,
     LONGEST_BLOCK_FOR_NUMPY,
     LONGEST_HEADER,
     round_up,
@@ -33,6 +34,7 @@ _VERSIONS: dict[tuple[int, ...], tuple[str, str]] = {
 }
 _KEYS = {"descr", "fortran_order", "shape"}
 _LONGEST_VERSION_1 = 65_535
+_MOST_DIGITS = 21  # numpy.lib.format.GROWTH_AXIS_MAX_DIGITS
 _MAX_DIMS = 64 if np.lib.NumpyVersion(np.__version__) >= "2.0.0" else 32
 _MAX_INTP = int(np.iinfo(np.intp).max)
 
@@ -80,6 +82,7 @@ def encode(
     shape: tuple[int, ...],
     fortran_order: bool,
     *,
+    pages: bool = False,
     as_bytes: bool = False,
 ) -> NewHeader:
     """Make the header of a new array from a checked dtype and shape.
@@ -93,6 +96,9 @@ def encode(
         Shape of the array.
     fortran_order : bool
         True if the array is column-major.
+    pages : bool, default False
+        Fill whole pages, for files in RAM. Otherwise the block is the one that
+        `numpy.save` writes.
     as_bytes : bool, default False
         If the block cannot describe the dtype, let it describe bytes (``|V8``). This is
         for files that others open by handle, since a handle has the dtype.
@@ -107,49 +113,101 @@ def encode(
     --------
     >>> block, _ = encode(np.dtype("f4"), (2, 3), False)
     >>> len(block), block[10:69].decode()
-    (4096, "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }")
+    (128, "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }")
     """
+    # As NumPy: an array whose elements are in C order as well is not in Fortran order.
+    fortran_order = fortran_order and not _is_in_c_order_too(shape)
+    compose = _compose_pages if pages else _compose
     try:
-        block = _compose(describe(dtype), shape, fortran_order)
+        block = compose(describe(dtype), shape, fortran_order)
     except DtypeError:
         if not as_bytes:
             raise
-        block = _compose(f"|V{dtype.itemsize}", shape, fortran_order)
+        block = compose(f"|V{dtype.itemsize}", shape, fortran_order)
     nbytes = math.prod(shape) * dtype.itemsize
-    # The trailer of a new file identifies it, so it needs no checksum.
-    return NewHeader(block, Header(dtype, fortran_order, shape, len(block), nbytes, 0))
+    checksum = zlib.crc32(block)
+    return NewHeader(
+        block, Header(dtype, fortran_order, shape, len(block), nbytes, checksum)
+    )
 
 
 def _compose(descr: Any, shape: tuple[int, ...], fortran_order: bool) -> bytes:
-    # Written exactly as NumPy does, trailing comma included.
-    text = f"{{'descr': {descr!r}, 'fortran_order': {fortran_order}, "
-    text += f"'shape': {shape}, }}"
-    try:
-        version, body = (1, 0), text.encode("latin-1")
-    except UnicodeEncodeError:
-        version, body = (3, 0), text.encode("utf-8")
-    size = _block_size(len(body))
+    """Return the bytes that `numpy.save` writes: NEP 1, and numpy/lib/_format_impl.py.
+
+    NumPy leaves room for more digits of the axis along which an array may grow.
+    """
+    text = _text(descr, shape, fortran_order)
+    if shape:
+        digits = len(str(shape[-1 if fortran_order else 0]))
+        text += " " * (_MOST_DIGITS - digits)
+    version, body = _version_for(text)
+    size = _padded(version, len(body))
+    if version == (1, 0) and size - _prefix_size(version) > _LONGEST_VERSION_1:
+        version = (2, 0)
+        size = _padded(version, len(body))
+    _check_length(size)
+    return _block(version, body, size)
+
+
+def _padded(version: tuple[int, int], text_length: int) -> int:
+    """Return the size of a block that ends at a multiple of 64, and a space or more."""
+    needed = _prefix_size(version) + text_length + 1
+    return (needed // DATA_ALIGNMENT + 1) * DATA_ALIGNMENT
+
+
+def _is_in_c_order_too(shape: tuple[int, ...]) -> bool:
+    """Tell whether an array in Fortran order has its elements in C order as well."""
+    return 0 in shape or sum(n != 1 for n in shape) < 2
+
+
+def _compose_pages(descr: Any, shape: tuple[int, ...], fortran_order: bool) -> bytes:
+    version, body = _version_for(_text(descr, shape, fortran_order))
+    size = _whole_pages(len(body))
     if size > _LONGEST_VERSION_1 and version == (1, 0):
         version = (2, 0)
-    length_struct = _VERSIONS[version][0]
-    prefix = len(_MAGIC) + 2 + struct.calcsize(length_struct)
-    length = struct.pack(length_struct, size - prefix)
+    return _block(version, body, size)
+
+
+def _text(descr: Any, shape: tuple[int, ...], fortran_order: bool) -> str:
+    # Written exactly as NumPy does, trailing comma included.
+    return (
+        f"{{'descr': {descr!r}, 'fortran_order': {fortran_order}, 'shape': {shape}, }}"
+    )
+
+
+def _version_for(text: str) -> tuple[tuple[int, int], bytes]:
+    try:
+        return (1, 0), text.encode("latin-1")
+    except UnicodeEncodeError:
+        return (3, 0), text.encode("utf-8")
+
+
+def _prefix_size(version: tuple[int, int]) -> int:
+    return len(_MAGIC) + 2 + struct.calcsize(_VERSIONS[version][0])
+
+
+def _block(version: tuple[int, int], body: bytes, size: int) -> bytes:
+    length = struct.pack(_VERSIONS[version][0], size - _prefix_size(version))
     return (_MAGIC + bytes(version) + length + body).ljust(size - 1) + b"\n"
 
 
-def _block_size(text_length: int) -> int:
+def _whole_pages(text_length: int) -> int:
     """Return the block size for a text, a prefix of up to 12 bytes and the newline."""
     needed = text_length + 13
     for size in (BLOCK, 2 * BLOCK, LONGEST_BLOCK_FOR_NUMPY):
         if needed <= size:
             return size
-    if needed > LONGEST_HEADER:
+    _check_length(needed)
+    return round_up(needed)
+
+
+def _check_length(size: int) -> None:
+    if size > LONGEST_HEADER:
         raise DtypeError(
-            f"cannot describe the dtype in a .npy file: its header would be {needed} "
+            f"cannot describe the dtype in a .npy file: its header would be {size} "
             f"bytes long, but the limit is {LONGEST_HEADER}; use fewer fields, or one "
             "subarray such as ('values', 'f8', (1000,)) instead of many fields"
         )
-    return round_up(needed)
 
 
 def full_length(start: bytes, path: str) -> int:

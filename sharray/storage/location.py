@@ -29,6 +29,7 @@ SCHEME = "shm://"
 ENVIRONMENT_VARIABLE = "SHARRAY_RAM_DIR"
 _LIKE_A_SCHEME = re.compile(r"[a-z]+://|shm:", re.IGNORECASE)
 ANONYMOUS = ".anonymous"
+CONTROL = ".control"
 _ATTEMPTS = 1000  # for a directory that others keep removing; 50 us each
 _OURS = f"sharray-{os.getuid()}"
 
@@ -130,6 +131,11 @@ def anonymous_directory() -> str:
 def anonymous_path(uuid: bytes) -> str:
     """Return the path of the anonymous array with this uuid."""
     return os.path.join(anonymous_directory(), uuid.hex() + ".npy")
+
+
+def control_directory() -> str:
+    """Return the directory of the control pages of files on disks."""
+    return os.path.join(ram_directory(), CONTROL)
 
 
 def is_anonymous(path: str) -> bool:

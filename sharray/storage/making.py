@@ -75,7 +75,7 @@ def create(
     ArrayExistsError, NoSpaceError, AccessError, StorageError
         The file cannot be made. No file is left behind or replaced.
     """
-    layout = _Layout(new, anonymous=False)
+    layout = _Layout(new, in_ram=place.in_ram, anonymous=False)
     file = None
     try:
         target, old = replacing.target(place, overwrite=overwrite)
@@ -202,7 +202,8 @@ def create_anonymous(
     Its file gets a name when it is published. It gets one at once if the process has
     too many files without names already, of which there are `unnamed_so_far`.
     """
-    layout = _Layout(new, anonymous=True)
+    layout = _Layout(new, in_ram=True, anonymous=True)
+    assert layout.trailer is not None
     path = location.anonymous_path(layout.trailer.uuid)
     fd = None
     named = True
@@ -235,13 +236,16 @@ def create_anonymous(
 class _Layout:
     """The positions of header, data and trailer in a new file."""
 
-    def __init__(self, new: NewHeader, *, anonymous: bool) -> None:
+    def __init__(self, new: NewHeader, *, in_ram: bool, anonymous: bool) -> None:
         self.block, self.header = new
-        self.trailer = trailer.new_trailer(
-            len(self.block), self.header.nbytes, anonymous=anonymous
-        )
         self.trailer_offset = len(self.block) + round_up(self.header.nbytes)
-        self.size = self.trailer_offset + TRAILER_SIZE
+        self.trailer: trailer.Trailer | None = None
+        self.size = len(self.block) + self.header.nbytes
+        if in_ram:
+            self.trailer = trailer.new_trailer(
+                len(self.block), self.header.nbytes, anonymous=anonymous
+            )
+            self.size = self.trailer_offset + TRAILER_SIZE
 
     def map(self, fd: int, place: location.Location) -> Segment:
         """Map the finished file."""
@@ -264,8 +268,9 @@ def _write(fd: int, layout: _Layout, contents: Blocks | None, path: str) -> None
         with interrupts.allowed():
             files.allocate(fd, layout.size)
     files.write_at(fd, layout.block, 0)  # after the zeros that allocate may write
-    page = trailer.encode(layout.trailer).ljust(TRAILER_SIZE, b"\0")
-    files.write_at(fd, page, layout.trailer_offset)
+    if layout.trailer is not None:
+        page = trailer.encode(layout.trailer).ljust(TRAILER_SIZE, b"\0")
+        files.write_at(fd, page, layout.trailer_offset)
 
 
 def _write_contents(fd: int, layout: _Layout, contents: Blocks) -> None:
@@ -274,7 +279,8 @@ def _write_contents(fd: int, layout: _Layout, contents: Blocks) -> None:
         # write(2) to new pages is twice as fast as page faults on them.
         files.write_at(fd, part, position)
         position += part.nbytes
-    files.write_at(fd, bytes(layout.trailer_offset - position), position)
+    if layout.trailer is not None:
+        files.write_at(fd, bytes(layout.trailer_offset - position), position)
 
 
 def _explain(error: OSError, size: int, path: str) -> StorageError:

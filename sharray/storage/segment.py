@@ -10,10 +10,19 @@ from contextlib import suppress
 
 import numpy as np
 
-from ..errors import ArrayGoneError, explain
-from ..system import clock, file_systems, files, interrupts, mappings, memory
+from ..errors import ArrayGoneError, SharrayError, explain
+from ..system import (
+    clock,
+    file_identity,
+    file_systems,
+    files,
+    interrupts,
+    mappings,
+    memory,
+)
 from ..system.thread_locks import Lock
-from . import location, trailer
+from . import control_page, location, trailer
+from .control_page import ControlPage
 from .format import TRAILER_SIZE
 from .header import Header
 from .lifetime import lease, transit
@@ -43,7 +52,7 @@ class Segment:
     header : Header
         Header at the time of mapping.
     trailer : Trailer or None
-        None for a foreign ``.npy`` file.
+        None for a file on a disk.
     identity : bytes
         Device, inode and uuid. Two segments with equal identities are the same file.
     volatile : bool
@@ -53,6 +62,7 @@ class Segment:
     """
 
     __slots__ = (
+        "_control",
         "_local_fault",
         "_pin",
         "_reachable_until",
@@ -91,7 +101,7 @@ class Segment:
         # Position of the first byte of the data, and of the byte after the last.
         self.data_range = header.data_offset, header.data_offset + header.nbytes
         self.device, self.inode = status.st_dev, status.st_ino
-        self.identity = identity_of(status, header, trailer)
+        self.identity = identity_of(fd, status, header, trailer)
         self.volatile = file_systems.is_volatile(fd, status.st_dev, is_known=in_ram)
         # A user's copy of such a file elsewhere is not anonymous, and never removed.
         self.anonymous = (
@@ -101,6 +111,7 @@ class Segment:
         self._unnamed_fd: int | None = None
         self._words: memoryview[int] | None = None
         self._local_fault = 0
+        self._control: ControlPage | None = None
         self._reachable_until = 0.0
         self.mapping: mmap.mmap = memory.map_file(
             fd, self.size, writable=mode != "r", private=mode == "c"
@@ -180,17 +191,45 @@ class Segment:
     @property
     def fault(self) -> int:
         """The errno of the first flush that failed since the last `clear_fault`."""
-        if self.trailer is None:
-            return self._local_fault
-        code = self.words[trailer.FAULT_WORD]
+        if self.trailer is not None:
+            code = self.words[trailer.FAULT_WORD]
+        else:
+            code = self._fault_on_page()
         return code if code <= _LARGEST_ERRNO else errno.EIO
 
     def set_fault(self, code: int) -> None:
         """Record for all processes that data was lost; 0 clears the record."""
-        if self.trailer is None:
-            self._local_fault = code
-        else:
+        if self.trailer is not None:
             self.words[trailer.FAULT_WORD] = code
+            return
+        self._local_fault = code
+        with interrupts.deferred():
+            page = self._find_control()
+            if page is None and code:
+                # Without room in RAM, at least this process remembers it.
+                with suppress(OSError, SharrayError):
+                    page = self._control = control_page.make(self.identity, self.path)
+            if page is not None:
+                page.fault = code
+
+    @property
+    def has_control_page(self) -> bool:
+        """True if this segment holds the control page of its file."""
+        return self._control is not None
+
+    def _fault_on_page(self) -> int:
+        if self.volatile:
+            return 0
+        if self.mode != "r+":  # its end could not let go of the page
+            return control_page.fault_of(self.identity)
+        with interrupts.deferred():
+            page = self._find_control()
+            return self._local_fault if page is None else page.fault
+
+    def _find_control(self) -> ControlPage | None:
+        if self._control is None:
+            self._control = control_page.find(self.identity)
+        return self._control
 
     # -- anonymous arrays ----------------------------------------------------
 
@@ -293,7 +332,15 @@ class Segment:
             self.mapping.close()
         except BufferError:
             return False
+        self._drop_control()
         return True
+
+    def _drop_control(self) -> None:
+        """Let go of the control page, which ends with the file's last holder."""
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+            control_page.drop(self.identity)
 
     def let_go(
         self, address: int, *, ending: int, descriptors: memory.Descriptors
@@ -301,7 +348,8 @@ class Segment:
         """Give up the lease while arrays on the mapping still exist.
 
         This is for the end of a process. Its arrays continue to show the same memory.
-        The file of an anonymous array is removed if this process was its last holder.
+        The file of an anonymous array is removed if this process was its last holder,
+        and so is the control page of a file on a disk.
 
         Parameters
         ----------
@@ -322,11 +370,16 @@ class Segment:
             return  # it is unmapped
         with pin:
             self._let_go(address, descriptors)
-        lease.reap(self.path, ending=ending)
+        if self.anonymous:
+            lease.reap(self.path, ending=ending)
+        else:
+            self._drop_control()
 
     def _let_go(self, address: int, descriptors: memory.Descriptors) -> None:
         try:
-            fd = files.open_existing(self.path, writable=True, follow=False)
+            fd = files.open_existing(
+                self.path, writable=True, follow=not self.anonymous
+            )
         except OSError:
             return  # it has no name, so it ends with the process
         try:
@@ -343,15 +396,19 @@ class Segment:
 
 
 def identity_of(
-    status: os.stat_result, header: Header, trailer: Trailer | None
+    fd: int, status: os.stat_result, header: Header, trailer: Trailer | None
 ) -> bytes:
     """Return 32 bytes that are equal only for the same file.
 
-    The uuid alone is not enough, since a copy of a file has the same uuid. Nor is the
-    inode alone, since inodes are reused. A foreign file has no uuid: its size and the
-    checksum of its header take that place.
+    The uuid of a file in RAM alone is not enough, since a copy of a file has the same
+    uuid. Nor is the inode alone, since inodes are reused. A file on a disk has a time
+    of birth. Where the file system does not know it, the size and the checksum of the
+    header take that place.
     """
     if trailer is None:
+        found = file_identity.identity_of(fd)
+        if found is not None:
+            return found
         uuid = struct.pack("<QQ", status.st_size, header.checksum)
     else:
         uuid = trailer.uuid

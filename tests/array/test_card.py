@@ -57,7 +57,7 @@ def test_it_tells_what_the_array_is_and_shows_its_values() -> None:
     a = sh.create("a.npy", (300, 4096), "u1")
     a[:150] = 7
     a.flush()
-    a[0] = 8
+    a[0, 0] = 8
     found = rows(a._repr_html_())
     assert found == {
         "dtype": "uint8",

@@ -55,7 +55,7 @@ def info(
 ) -> None:
     """Show all facts about one array.
 
-    These are its header and trailer, its size in memory, and its addresses in the
+    These are its header, its sharing, its size in memory, and its addresses in the
     processes that hold it. The command does not read the data.
     """
     found = sh.inspect(describing.locate(file))
@@ -66,7 +66,7 @@ def info(
             | {"page": page, "views": [view._asdict() for view in views]}
         )
         return
-    say(escape(found.name), *_header(found), *_trailer(found), *_memory(found))
+    say(escape(found.name), *_header(found), *_sharing(found), *_memory(found))
     _print_holders(found)
     if found.nbytes and found.holders:
         _print_page(page, views)
@@ -109,26 +109,24 @@ def _where(found: sh.Inspection) -> str:
     return "on a disk" if found.durable else "in RAM"
 
 
-def _trailer(found: sh.Inspection) -> list[str]:
-    if found.uuid is None:
-        return ["", "Trailer", "  none: the file was written by another program"]
+def _sharing(found: sh.Inspection) -> list[str]:
     facts = {
-        "uuid": found.uuid,
         "created": NOTHING
         if found.created is None
         else f"{found.created.astimezone():%Y-%m-%d %H:%M:%S}",
         "kind": "anonymous: goes away with its last holder"
         if found.anonymous
         else "named: stays until you remove it",
-        "state": found.state,
         "fault": found.fault or "none",
     }
+    if found.uuid is not None:
+        facts |= {"uuid": found.uuid, "state": found.state}
     if found.anonymous:
         facts["in transit"] = f"handles: {found.in_transit}"
         facts["generation"] = str(found.generation)
     if found.owner is not None:
         facts["owner"] = f"process {found.owner}, for its messages"
-    return _section("Trailer", facts)
+    return _section("Sharing", facts)
 
 
 def _memory(found: sh.Inspection) -> list[str]:

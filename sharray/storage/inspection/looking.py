@@ -11,9 +11,17 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from ...errors import FormatError, SharrayError, StorageError, explain
-from ...system import file_systems, files, interrupts, locks, mappings, pages
+from ...system import (
+    file_identity,
+    file_systems,
+    files,
+    interrupts,
+    locks,
+    mappings,
+    pages,
+)
 from ...system.mappings import FileKey
-from .. import attaching, location, trailer
+from .. import attaching, control_page, location, trailer
 from .. import message_states as message
 from ..format import TRAILER_SIZE
 from ..header import Header
@@ -147,7 +155,8 @@ def _look(fd: int, path: str, mapped: _Mapped) -> _Look:
     attaching.check_regular(status, path)
     files.do_not_read_ahead(fd)
     size = status.st_size
-    header, found_trailer = attaching.read_layout(fd, size, path)
+    place = location.Location(path, location.is_in_ram(path))
+    header, found_trailer = attaching.read_layout(fd, size, place)
     page = None
     if found_trailer is not None:
         page = files.read_at(fd, TRAILER_SIZE, size - TRAILER_SIZE)
@@ -155,7 +164,9 @@ def _look(fd: int, path: str, mapped: _Mapped) -> _Look:
     address, resident, shown = _look_at_pages(fd, path, status, volatile, mapped)
     found = describe(path, header, found_trailer, size, page)._replace(
         durable=not volatile,
+        created=_created(fd, found_trailer),
         modified=_time(status.st_mtime_ns),
+        fault=_fault(_fault_word(fd, page, volatile)),
         allocated=files.allocated_bytes(status),
         resident=resident,
         # At last, since who opens the file waits for as long as this one is locked.
@@ -215,7 +226,7 @@ def describe(
         modified=None,
         uuid=None if found is None else found.uuid.hex(),
         generation=0 if words is None else words[trailer.GENERATION_WORD],
-        state="foreign" if words is None else _state(words[trailer.STATE_WORD]),
+        state="clean" if words is None else _state(words[trailer.STATE_WORD]),
         owner=None if words is None else words[trailer.OWNER_WORD] >> 32 or None,
         in_transit=0 if page is None else transit.count(page),
         fault=None if words is None else _fault(words[trailer.FAULT_WORD]),
@@ -224,6 +235,20 @@ def describe(
         dirty=None,
         in_use=True,
     )
+
+
+def _created(fd: int, found: Trailer | None) -> datetime | None:
+    """Return when the file was made, as its trailer or the file system says."""
+    if found is not None:
+        return _time(found.created_ns)
+    birth, _ = file_identity.birth_of(fd)
+    return _time(birth) if birth else None
+
+
+def _fault_word(fd: int, page: bytes | None, volatile: bool) -> int:
+    if page is not None:
+        return int(_WORDS.unpack(page)[trailer.FAULT_WORD])
+    return 0 if volatile else control_page.fault_of(file_identity.identity_of(fd))
 
 
 def _time(nanoseconds: int) -> datetime | None:

@@ -74,17 +74,17 @@ class Inspection(NamedTuple):
     anonymous : bool
         Whether it ends with its last holder.
     created : datetime or None
-        None for a file of another program.
+        None if the file system does not know it.
     modified : datetime or None
         What the file system says; None if the file has no name, or a time that no
         calendar has.
     uuid : str or None
-        None for a file of another program.
+        Of an array in RAM; None for a file on a disk.
     generation : int
         How often the file was used anew.
     state : str
         ``clean`` or ``updating``; of one that carries messages also ``in flight``,
-        ``held``, ``retired``; ``foreign`` for a file of another program.
+        ``held``, ``retired``.
     owner : int or None
         Number of the process that carries messages in it.
     in_transit : int
@@ -133,18 +133,19 @@ class Inspection(NamedTuple):
     holders: tuple[Holder, ...] = ()
 
     def page(self, index: int = 0) -> list[PageView]:
-        """Where one page of the data is, in all processes that have it mapped.
+        """Return where a page of the data is in each process that has it mapped.
 
         Parameters
         ----------
         index : int, default 0
-            Of the page: element 0 is in page 0, which has 4096 bytes.
+            Number of the page, of 4096 bytes. Page 0 has the first element. In a file
+            on a disk, it begins with the header.
 
         Returns
         -------
         list of PageView
-            The virtual address in each process, and, for root only, the number of
-            the physical page, which is the same for all.
+            The virtual address of the page in each process, and, for root only, the
+            number of the physical page, which is the same for all.
 
         Raises
         ------
@@ -160,10 +161,12 @@ class Inspection(NamedTuple):
         >>> view.pid == os.getpid(), view.address == a.ctypes.data + 4096
         (True, True)
         """
-        count = -(-self.nbytes // PAGE_SIZE)
+        first = self.data_offset // PAGE_SIZE
+        end = self.data_offset + self.nbytes
+        count = -(-end // PAGE_SIZE) - first if self.nbytes else 0
         if not 0 <= index < count:
             raise IndexError(f"expected a page from 0 to {count - 1}, got {index}")
-        position = self.data_offset + index * PAGE_SIZE
+        position = (first + index) * PAGE_SIZE
         return [
             PageView(one.pid, address, pages.frame(one.pid, address))
             for holder in self.holders

@@ -158,7 +158,7 @@ def _create(nbytes: int, budget: int | None) -> Outgoing | None:
         capacity = nbytes
     if not _make_room(capacity, budget):
         return None
-    new = header.encode(dtypes.spelled("|u1"), (capacity,), False)
+    new = header.encode(dtypes.spelled("|u1"), (capacity,), False, pages=True)
     # A receiver opens it by its name, so it gets one at once. Killed before it is the
     # owner, this process leaves a file that anybody sweeps.
     segment = making.create_anonymous(new, None, unnamed_so_far=0)

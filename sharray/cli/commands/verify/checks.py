@@ -17,7 +17,7 @@ import numpy as np
 
 import sharray as sh
 
-from ....storage import header, location, trailer
+from ....storage import control_page, header, location, trailer
 from ....storage import message_states as message
 from ....storage.attaching import explain_open
 from ....storage.format import (
@@ -30,7 +30,7 @@ from ....storage.format import (
 from ....storage.header import Header
 from ....storage.lifetime import lease, transit
 from ....storage.trailer import Trailer
-from ....system import files
+from ....system import file_identity, files
 
 GOOD, WARNING, DAMAGED = "good", "warning", "damaged"
 
@@ -106,8 +106,12 @@ def _check_open(fd: int, path: str) -> Iterator[Check]:
         yield Check("size", DAMAGED, detail, _RESTORE)
         return
     yield Check("size", GOOD, f"{found.nbytes} bytes of data")
-    check, file = _check_trailer(_File(fd, path, status, found, None, b""))
-    yield check
+    file = _File(fd, path, status, found, None, b"")
+    if location.is_in_ram(path):
+        check, file = _check_trailer(file)
+        yield check
+    else:
+        yield _check_end(file)
     for act in _CHECKS if file.trailer is None else _CHECKS_WITH_TRAILER:
         yield act(file)
 
@@ -142,6 +146,15 @@ def _check_trailer(file: _File) -> tuple[Check, _File]:
     kind = "anonymous" if found.anonymous else "named"
     detail = f"valid checksum, {kind}, uuid {found.uuid.hex()}"
     return Check("trailer", GOOD, detail), file._replace(trailer=found, page=page)
+
+
+def _check_end(file: _File) -> Check:
+    """Some programs refuse or misread a file on a disk with bytes behind its data."""
+    more = file.status.st_size - file.header.data_offset - file.header.nbytes
+    if more == 0:
+        return Check("end", GOOD, "nothing follows the data")
+    detail = f"{more} bytes follow the data; some programs cannot read such files"
+    return Check("end", WARNING, detail, _REWRITE)
 
 
 def _no_trailer(more: int) -> Check:
@@ -263,7 +276,10 @@ def _is_in_use(fd: int) -> bool:
 
 
 def _check_fault(file: _File) -> Check:
-    code = file.word(trailer.FAULT_WORD)
+    if file.trailer is not None:
+        code = file.word(trailer.FAULT_WORD)
+    else:
+        code = control_page.fault_of(file_identity.identity_of(file.fd))
     if code == 0:
         return Check("fault", GOOD, "no flush has failed")
     detail = f"a flush failed: {os.strerror(code) if code < 4096 else code}"
@@ -283,6 +299,7 @@ def _check_transit(file: _File) -> Check:
 
 
 _CHECKS: tuple[Callable[[_File], Check], ...] = (
+    _check_fault,
     _check_numpy,
     _check_access,
     _check_room,
@@ -291,7 +308,6 @@ _CHECKS_WITH_TRAILER: tuple[Callable[[_File], Check], ...] = (
     _check_agreement,
     _check_padding,
     _check_state,
-    _check_fault,
     _check_transit,
     *_CHECKS,
 )

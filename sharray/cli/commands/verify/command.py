@@ -36,9 +36,9 @@ def verify(
 ) -> None:
     """Check files for damage.
 
-    It checks header, size and trailer, failed flushes, space on the disk and
-    permissions. It cannot tell whether the values are correct. The exit status is 1 if
-    a file is damaged or cannot be read, and 0 if there are only warnings.
+    It checks header and size, failed flushes, space on the disk and permissions. It
+    cannot tell whether the values are correct. The exit status is 1 if a file is
+    damaged or cannot be read, and 0 if there are only warnings.
     """
     found = {name: _check(name) for name in names}
     if json:
