@@ -10,13 +10,14 @@ import numpy as np
 
 from ..errors import HandleError, NotSharedError, SharrayError
 from . import display, handle, pickling
+from .growing import Growing
 from .root import Root, flush_range, root_below
 
 _ShapeT_co = TypeVar("_ShapeT_co", bound=tuple[int, ...], covariant=True)
 _DTypeT_co = TypeVar("_DTypeT_co", bound=np.dtype[Any], covariant=True)
 
 
-class SharedArray(np.ndarray[_ShapeT_co, _DTypeT_co]):
+class SharedArray(Growing, np.ndarray[_ShapeT_co, _DTypeT_co]):
     """An ndarray whose memory is a mapped ``.npy`` file.
 
     Do not call the class. Get arrays from `sharray.create`, `open`, `zeros` and the

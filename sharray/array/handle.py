@@ -17,7 +17,7 @@ from ..storage import location
 from ..storage.dtypes import check_dtype, spell, spelled
 from ..storage.header import check_shape
 from ..storage.segment import IDENTITY_SIZE
-from .root import Root, attach_root, find_root
+from .root import Root, attach_root, find_root, refresh
 
 _INTEGERS = {int}
 
@@ -177,6 +177,8 @@ def check_view(
         ):
             raise TypeError("expected an integer stride for each dimension")
         low, high = extent(offset, shape, strides, found.itemsize)
+    if high > root.segment.data_range[1]:
+        refresh(root)  # the sender has seen more rows
     first, end = root.segment.data_range
     if not first <= low <= high <= end:
         raise ValueError(f"expected bytes within {first} to {end}")

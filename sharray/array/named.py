@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..storage import header, making
 from ..storage.attaching import attach
 from ..storage.dtypes import has_metadata
+from ..storage.growable import check_growable, make_growable
 from ..storage.location import locate
 from ..system import interrupts
 from . import filling
@@ -32,6 +33,7 @@ def create(
     fill_value: Any = None,
     overwrite: bool = False,
     permissions: int | None = None,
+    growable: bool = False,
 ) -> AnyArray:
     """Create a named array on a disk or in RAM.
 
@@ -61,6 +63,9 @@ def create(
     permissions : int, optional
         Mode bits of the file, regardless of the umask. By default, a new file has
         0600, and a file that replaces another keeps the mode of that one.
+    growable : bool, default False
+        Let processes append rows: see `SharedArray.append`. Rows are along the first
+        axis, or the last in Fortran order.
 
     Returns
     -------
@@ -90,7 +95,9 @@ def create(
     place = locate(path)
     dtype, shape = check_dtype_and_shape(dtype, shape)
     fortran = is_fortran(order)
-    new = header.encode(dtype, shape, fortran, pages=place.in_ram)
+    if growable:
+        check_growable(dtype, shape, fortran)
+    new = header.encode(dtype, shape, fortran, pages=place.in_ram, growable=growable)
     contents = filling.assigned(fill_value, dtype, shape, fortran)
     if has_metadata(dtype):
         warnings.warn(
@@ -112,7 +119,7 @@ def create(
         raise
 
 
-def open(path: Path, mode: str = "r+") -> AnyArray:
+def open(path: Path, mode: str = "r+", *, growable: bool = False) -> AnyArray:
     """Open an existing array file, written by this library or by another.
 
     Parameters
@@ -122,6 +129,10 @@ def open(path: Path, mode: str = "r+") -> AnyArray:
     mode : {'r+', 'r', 'c'}
         Read and write, read only, or copy on write with private changes, as in
         `numpy.memmap`.
+    growable : bool, default False
+        Let processes append rows to a file of `numpy.save`, which must have mode
+        ``r+``. It rewrites the header in place, so no program should read the file at
+        that moment. Growable files need no such word.
 
     Returns
     -------
@@ -150,6 +161,13 @@ def open(path: Path, mode: str = "r+") -> AnyArray:
             f"mode must be 'r', 'r+' or 'c', got {mode!r}; to make a new array, call "
             "sharray.create"
         )
+    if growable and mode != "r+":
+        raise ValueError(
+            f"expected mode 'r+' with growable=True, got {mode!r}; a growable file can "
+            "be opened with any mode, without growable=True"
+        )
     place = locate(path)
     with interrupts.deferred():
+        if growable:
+            make_growable(place)
         return all_of(root_of(attach(place, mode)))

@@ -89,7 +89,7 @@ def root_of(segment: Segment) -> Root:
     if segment.mode != "c":
         _remember(root)
     if segment.anonymous:
-        _look_after(root)
+        look_after(root)
     return root
 
 
@@ -101,10 +101,23 @@ def flush_range(root: Root, start: int, end: int, *, wait: bool) -> None:
     finally:
         if segment.has_control_page:  # since a flush has failed
             with interrupts.deferred():
-                _look_after(root)
+                look_after(root)
 
 
-def _look_after(root: Root) -> None:
+def refresh(root: Root) -> None:
+    """Let the segment of a growable array have the rows that are complete by now."""
+    segment = root.segment
+    if segment.header.growing is None:
+        return
+    try:
+        segment.refresh()
+    finally:
+        if segment.has_control_page and "_guard" not in root.__dict__:
+            with interrupts.deferred():
+                look_after(root)
+
+
+def look_after(root: Root) -> None:
     """Arrange the release of a root's segment; call this with signals deferred.
 
     It is anonymous, or has a control page: others would find its file afterwards.

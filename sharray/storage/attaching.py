@@ -13,8 +13,8 @@ from ..errors import (
     explain,
 )
 from ..system import files
+from . import control_page, location, trailer
 from . import header as header_block
-from . import location, trailer
 from .format import BLOCK, TRAILER_SIZE
 from .header import Header
 from .lifetime import lease
@@ -136,11 +136,27 @@ def _map_checked(
             "was replaced meanwhile; send the new array",
             path,
         )
+    if header.growing is not None:
+        found = identity_of(fd, status, header, found_trailer)
+        header = with_live_rows(header, found, status.st_size)
     try:
         return Segment(fd, status, place, mode, header, found_trailer)
     except OSError as error:
         doing = "map a private copy of" if mode == "c" else "map the array"
         raise explain(error, doing, path) from error
+
+
+def with_live_rows(header: Header, identity: bytes, size: int) -> Header:
+    """Return the header of a growable file with the rows that are complete by now.
+
+    The header in the file has those of the last flush.
+    """
+    rows = control_page.rows_of(identity)
+    if rows is None or rows < header.rows:
+        return header
+    if header.data_offset + rows * header.row_size > size:
+        return header
+    return header.with_rows(rows)
 
 
 def check_regular(status: os.stat_result, path: str) -> None:
@@ -173,6 +189,8 @@ def read_layout(
             path,
         )
     # A file on a disk has none: what is behind its data is another program's.
+    if header.growing is not None:
+        return header, None  # its rows may look like a trailer
     if not place.in_ram or size - end < TRAILER_SIZE:
         return header, None
     constant = files.read_at(fd, trailer.CONSTANT_SIZE, size - TRAILER_SIZE)

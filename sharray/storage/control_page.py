@@ -29,17 +29,28 @@ import os
 import struct
 from contextlib import suppress
 
+from ..errors import BusyError, StorageError
 from ..system import file_identity, files, locks, memory
-from . import location, naming
+from . import header_rows, location, naming, room
 from .lifetime import lease
 
 _MAGIC = b"\x93SHARCTL"
 _START = struct.Struct("<8sQ32s")  # magic, version, identity of the file
 _VERSION = 1
 _SIZE = 8192
+# Positions of 64-bit words. Each process reads and writes them with single stores.
 _FAULT_WORD = 192 // 8
+# Of growable arrays; written with the file's lock for appending only: `growing`.
+GROWS_WORD = 256 // 8  # 1: the words below hold
+ROWS_WORD = 264 // 8  # rows that are complete
+PENDING_WORD = 272 // 8  # where the file may end while rows are written; 0: nowhere
+OFFSET_WORD = 280 // 8  # where row 0 begins in the file
+ROW_SIZE_WORD = 288 // 8
+BELL_WORD = 320 // 8  # changes with each append
+WAITING_WORD = 328 // 8  # 1: somebody sleeps on the bell; anybody writes it
 _PATH = 4096  # where the path of the file begins, to look whether it is still used
 _LONGEST_PATH = _SIZE - _PATH - 1
+_ATTEMPTS = 100
 
 
 class ControlPage:
@@ -51,24 +62,25 @@ class ControlPage:
         Its open file, leased; may be closed after.
     """
 
-    __slots__ = ("_mapping", "_words")
+    __slots__ = ("_mapping", "bell", "words")
 
     def __init__(self, fd: int) -> None:
         self._mapping = memory.map_file(fd, _SIZE, writable=True, private=False)
-        self._words = memoryview(self._mapping).cast("Q")
+        self.words = memoryview(self._mapping).cast("Q")
+        self.bell = memory.address_of(self._mapping) + BELL_WORD * 8
 
     @property
     def fault(self) -> int:
         """The errno of the first flush that failed since the last `clear_fault`."""
-        return self._words[_FAULT_WORD]
+        return self.words[_FAULT_WORD]
 
     @fault.setter
     def fault(self, code: int) -> None:
-        self._words[_FAULT_WORD] = code
+        self.words[_FAULT_WORD] = code
 
     def close(self) -> None:
         """Unmap it; the lease ends with that."""
-        self._words.release()
+        self.words.release()
         self._mapping.close()
 
 
@@ -105,12 +117,26 @@ def make(identity: bytes, path: str) -> ControlPage:
     path : str
         Where the file is, for `sweep`.
     """
-    while True:
+    for _ in range(_ATTEMPTS):
         found = find(identity)
         if found is not None:
             return found
-        with suppress(FileExistsError):  # another process was faster
+        try:
             return _make_new(identity, path)
+        except FileExistsError:  # another process was faster, or it is no page
+            drop(identity)
+        except OSError as error:
+            if isinstance(error, StorageError):
+                raise
+            raise room.explain_no_room(
+                *(error, "make the control page", _path_of(identity), _SIZE),
+                location.ENVIRONMENT_VARIABLE,
+            ) from error
+    raise BusyError(
+        f"cannot use {path!r}: another program keeps a file in place of its control "
+        f"page, {_path_of(identity)!r}; remove that",
+        path,
+    )
 
 
 def fault_of(identity: bytes | None) -> int:
@@ -129,12 +155,27 @@ def fault_of(identity: bytes | None) -> int:
         files.close(fd)
 
 
-def drop(identity: bytes) -> None:
+def forget_rows(identity: bytes) -> None:
+    """Forget how a file has grown, since another program has rewritten it."""
+    page = find(identity)
+    if page is not None:
+        page.words[GROWS_WORD] = 0
+        page.close()
+
+
+def drop(identity: bytes, path: str | None = None) -> None:
     """Remove the control page of a file that nobody has mapped any more.
 
     Call it with signals deferred.
+
+    Parameters
+    ----------
+    identity : bytes
+        See `make`.
+    path : str, optional
+        Where the file is now, if that is known.
     """
-    _reap(_path_of(identity), dry_run=False)
+    _reap(_path_of(identity), dry_run=False, path=path)
 
 
 def sweep(*, dry_run: bool = False) -> list[str]:
@@ -184,9 +225,9 @@ def _is_complete(fd: int, identity: bytes) -> bool:
     )
 
 
-def _reap(path: str, *, dry_run: bool) -> bool:
+def _reap(page: str, *, dry_run: bool, path: str | None = None) -> bool:
     try:
-        fd = files.open_existing(path, writable=True, follow=False)
+        fd = files.open_existing(page, writable=True, follow=False)
     except OSError:
         return False
     try:
@@ -194,13 +235,13 @@ def _reap(path: str, *, dry_run: bool) -> bool:
         if not locks.lock_exclusive(fd):
             return False
         status = files.status(fd)
-        if not files.names_same_file(path, status.st_dev, status.st_ino, follow=False):
+        if not files.names_same_file(page, status.st_dev, status.st_ino, follow=False):
             return False
-        if _is_used(fd):
+        if not _settle(fd, path, dry_run=dry_run):
             return False
         if not dry_run:
-            files.unlink(path)
-            location.tidy_ram_directories(os.path.dirname(path))
+            files.unlink(page)
+            location.tidy_ram_directories(os.path.dirname(page))
         return True
     except OSError:
         return False
@@ -208,19 +249,69 @@ def _reap(path: str, *, dry_run: bool) -> bool:
         files.close(fd)
 
 
-def _is_used(page: int) -> bool:
-    """Tell whether somebody has the file mapped to which a control page belongs."""
+def _settle(page: int, path: str | None, *, dry_run: bool) -> bool:
+    """Write what the file of a control page still needs; False if somebody uses it.
+
+    Who opens the file from now on waits for the page, which is locked, and then finds
+    that it has no name any more.
+    """
     content = files.read_at(page, _SIZE, 0)
-    name = content[_PATH:].rstrip(b"\0")
-    if not name:
-        return False
+    if len(content) != _SIZE:
+        return True  # no page
     _, _, identity = _START.unpack_from(content)
+    fd = _open_file(path or os.fsdecode(content[_PATH:].rstrip(b"\0")), identity)
+    if fd is None:
+        return True
     try:
-        fd = files.open_existing(os.fsdecode(name), writable=False)
+        words = memoryview(content[:_PATH]).cast("Q")
+        # Whoever has the file mapped without the page only looks at it.
+        if words[GROWS_WORD] == 1 and not dry_run:
+            layout = words[OFFSET_WORD], words[ROW_SIZE_WORD]
+            header_rows.settle(fd, words[ROWS_WORD], layout, words[PENDING_WORD])
+        return lease.is_held(fd) is False
+    finally:
+        files.close(fd)
+
+
+def _open_file(path: str, identity: bytes) -> int | None:
+    """Open the file that a page belongs to; None if it is gone."""
+    if not path:
+        return None
+    fd = _open_if_it_is(path, identity)
+    return _search(os.path.dirname(path), identity) if fd is None else fd
+
+
+def _open_if_it_is(path: str, identity: bytes) -> int | None:
+    for writable in (True, False):
+        with suppress(OSError):
+            fd = files.open_existing(path, writable=writable)
+            if file_identity.identity_of(fd) == identity:
+                return fd
+            files.close(fd)
+            return None
+    return None
+
+
+def _search(directory: str, identity: bytes) -> int | None:
+    """Open a file that was renamed in its directory, as logs are."""
+    inode = file_identity.inode_of(identity)
+    with suppress(OSError), os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.inode() == inode:
+                return _open_if_it_is(entry.path, identity)
+    return None
+
+
+def rows_of(identity: bytes) -> int | None:
+    """Return the complete rows of a growable array; None without a control page."""
+    try:
+        fd = files.open_existing(_path_of(identity), writable=False, follow=False)
     except OSError:
-        return False
+        return None
     try:
-        same = file_identity.identity_of(fd) == identity
-        return same and lease.is_held(fd) is not False
+        if not _is_complete(fd, identity):
+            return None
+        words = memoryview(files.read_at(fd, _PATH, 0)).cast("Q")
+        return words[ROWS_WORD] if words[GROWS_WORD] == 1 else None
     finally:
         files.close(fd)

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 
-from ..errors import ArrayGoneError, FlushError
+from ..errors import ArrayGoneError, FlushError, StorageError
 from ..system import files, interrupts, memory
 from ..system.optional import is_unsupported
 from .segment import Segment
@@ -44,18 +45,24 @@ def flush(
     if segment.mode == "c":
         return
     _raise_fault(segment)
-    if segment.mode == "r" or segment.volatile or segment.anonymous or nbytes == 0:
+    if segment.mode == "r" or segment.anonymous:
+        return
+    is_growable = segment.header.growing is not None
+    if not is_growable and (segment.volatile or nbytes == 0):
         return
     if segment.unlinked and segment.find_path() is None:
         return
-    if not wait:
+    if not wait and not segment.volatile:
         with interrupts.deferred():
             if _start_writeback(segment, start, nbytes):
                 return
     # Ctrl-C must not come between msync and recording its error, since the system
     # reports it only once. It would not interrupt msync in any case.
     with interrupts.deferred():
-        _sync(segment, address, nbytes)
+        if is_growable:  # all of it: the header counts all rows
+            _sync(segment, segment.grow().flush)
+        else:
+            _sync(segment, lambda: memory.sync(address, nbytes))
     # The system may have reported a loss to another process, and not to this one.
     _raise_fault(segment)
     # Checked last: the file can be replaced while this process waits for the disk.
@@ -68,9 +75,11 @@ def flush(
         )
 
 
-def _sync(segment: Segment, address: int, nbytes: int) -> None:
+def _sync(segment: Segment, act: Callable[[], None]) -> None:
     try:
-        memory.sync(address, nbytes)
+        act()
+    except StorageError:  # not of the disk
+        raise
     except OSError as error:
         if is_unsupported(error):  # nothing was lost, so record no fault
             raise FlushError(

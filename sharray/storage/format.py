@@ -101,12 +101,12 @@ KIND_NAMED = 0
 KIND_ANONYMOUS = 1
 
 
-def round_up(nbytes: int) -> int:
-    """Round a number of bytes up to a multiple of the block size.
+def round_up(nbytes: int, step: int = BLOCK) -> int:
+    """Round a number of bytes up to a multiple of `step`, the block size by default.
 
     Examples
     --------
     >>> round_up(0), round_up(1), round_up(4096), round_up(4097)
     (0, 4096, 4096, 8192)
     """
-    return -(-nbytes // BLOCK) * BLOCK
+    return -(-nbytes // step) * step

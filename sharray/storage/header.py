@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import DtypeError, FormatError, ShapeError
+from . import rows_field
 from .dtypes import describe, read_descr
 from .format import (
     BLOCK,
@@ -49,6 +50,24 @@ class Header(NamedTuple):
     data_offset: int
     nbytes: int
     checksum: int
+    # Of a growable array: the position of its number of rows.
+    growing: int | None = None
+
+    @property
+    def row_size(self) -> int:
+        """Size of a row in bytes: of all that has one index of the growing axis."""
+        before, _, after = rows_field.split(self.shape, self.fortran_order)
+        return math.prod(before + after) * self.dtype.itemsize
+
+    @property
+    def rows(self) -> int:
+        """Length of the axis that grows."""
+        return rows_field.split(self.shape, self.fortran_order)[1]
+
+    def with_rows(self, rows: int) -> Header:
+        """Return the header of the same array with another number of rows."""
+        before, _, after = rows_field.split(self.shape, self.fortran_order)
+        return self._replace(shape=(*before, rows, *after), nbytes=rows * self.row_size)
 
 
 def check_shape(shape: tuple[int, ...], itemsize: int) -> int:
@@ -84,6 +103,7 @@ def encode(
     *,
     pages: bool = False,
     as_bytes: bool = False,
+    growable: bool = False,
 ) -> NewHeader:
     """Make the header of a new array from a checked dtype and shape.
 
@@ -99,6 +119,8 @@ def encode(
     pages : bool, default False
         Fill whole pages, for files in RAM. Otherwise the block is the one that
         `numpy.save` writes.
+    growable : bool, default False
+        Write the length of the axis that grows into a field: see `rows_field`.
     as_bytes : bool, default False
         If the block cannot describe the dtype, let it describe bytes (``|V8``). This is
         for files that others open by handle, since a handle has the dtype.
@@ -116,8 +138,12 @@ def encode(
     (128, "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }")
     """
     # As NumPy: an array whose elements are in C order as well is not in Fortran order.
-    fortran_order = fortran_order and not _is_in_c_order_too(shape)
-    compose = _compose_pages if pages else _compose
+    if growable:
+        fortran_order = fortran_order and len(shape) > 1
+        compose = _compose_growable
+    else:
+        fortran_order = fortran_order and not _is_in_c_order_too(shape)
+        compose = _compose_pages if pages else _compose
     try:
         block = compose(describe(dtype), shape, fortran_order)
     except DtypeError:
@@ -125,10 +151,18 @@ def encode(
             raise
         block = compose(f"|V{dtype.itemsize}", shape, fortran_order)
     nbytes = math.prod(shape) * dtype.itemsize
-    checksum = zlib.crc32(block)
+    checked = _checked(block)
     return NewHeader(
-        block, Header(dtype, fortran_order, shape, len(block), nbytes, checksum)
+        block, Header(dtype, fortran_order, shape, len(block), nbytes, *checked)
     )
+
+
+def _checked(block: bytes) -> tuple[int, int | None]:
+    """Return the checksum of a header without its number of rows, and where that is."""
+    position = rows_field.find(block)
+    if position is not None:
+        block = rows_field.replaced(block, position, 0)
+    return zlib.crc32(block), position
 
 
 def _compose(descr: Any, shape: tuple[int, ...], fortran_order: bool) -> bytes:
@@ -147,6 +181,34 @@ def _compose(descr: Any, shape: tuple[int, ...], fortran_order: bool) -> bytes:
         size = _padded(version, len(body))
     _check_length(size)
     return _block(version, body, size)
+
+
+def _compose_growable(descr: Any, shape: tuple[int, ...], fortran_order: bool) -> bytes:
+    """Return a header whose growing axis has a field, right-justified with spaces."""
+    before, rows, after = rows_field.split(shape, fortran_order)
+    head = f"{{'descr': {descr!r}, 'fortran_order': {fortran_order}, 'shape': ("
+    head += "".join(f"{n}, " for n in before)
+    tail = "".join(f", {n}" for n in after) or ("" if before else ",")
+    version, encoded = _version_for(head)
+    head += " " * (-(_prefix_size(version) + len(encoded)) % rows_field.SIZE)
+    version, body = _version_for(f"{head}{rows_field.text(rows)}{tail}), }}")
+    size = round_up(_prefix_size(version) + len(body) + 1, DATA_ALIGNMENT)
+    _check_length(size)
+    return _block(version, body, size)
+
+
+def made_growable(header: Header) -> bytes | None:
+    """Return a header of the same length that can grow; None if it has no room."""
+    descr = describe(header.dtype)
+    block = _compose_growable(descr, header.shape, header.fortran_order)
+    spare = header.data_offset - len(block)
+    if spare < 0:
+        return None
+    text = block[:-1] + b" " * spare + b"\n"
+    version: tuple[int, int] = (block[6], block[7])
+    start = _prefix_size(version)
+    length = struct.pack(_VERSIONS[version][0], len(text) - start)
+    return text[:8] + length + text[start:]
 
 
 def _padded(version: tuple[int, int], text_length: int) -> int:
@@ -321,6 +383,29 @@ def _decode(block: bytes) -> tuple[Header, Any]:
         if math.prod(inner) != 1 and 0 not in shape:
             raise ValueError("expected a subarray as part of the shape")
     nbytes = check_shape(shape, dtype.itemsize)
-    checksum = zlib.crc32(block)
-    header = Header(dtype, fortran_order, shape, len(block), nbytes, checksum)
+    header = Header(dtype, fortran_order, shape, len(block), nbytes, *_checked(block))
+    if header.growing is not None and not _can_grow(header, block, text):
+        header = header._replace(growing=None, checksum=zlib.crc32(block))
     return header, literal["descr"]
+
+
+def _can_grow(header: Header, block: bytes, text: str) -> bool:
+    """Tell whether a field is the length of the axis that grows, and not other text.
+
+    Another number in the field must change this axis, and nothing else.
+    """
+    assert header.growing is not None
+    if not header.shape or header.row_size == 0:
+        return False
+    rows = header.rows + 1
+    changed = rows_field.replaced(block, header.growing, rows)
+    _, encoding = _VERSIONS[tuple(block[6:8])]
+    try:
+        literal = read_literal(
+            changed[len(block) - len(text.encode(encoding)) :].decode(encoding),
+            of_python_2=tuple(block[6:8]) <= (2, 0),
+        )
+    except ValueError:
+        return False
+    expected = header.with_rows(rows).shape
+    return isinstance(literal, dict) and literal["shape"] == expected

@@ -241,7 +241,7 @@ class _Layout:
         self.trailer_offset = len(self.block) + round_up(self.header.nbytes)
         self.trailer: trailer.Trailer | None = None
         self.size = len(self.block) + self.header.nbytes
-        if in_ram:
+        if in_ram and self.header.growing is None:
             self.trailer = trailer.new_trailer(
                 len(self.block), self.header.nbytes, anonymous=anonymous
             )

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from ..errors import ArrayGoneError, SharrayError, explain
+from ..errors import ArrayGoneError, SharrayError, StorageError, explain
 from ..system import (
     clock,
     file_identity,
@@ -23,18 +23,22 @@ from ..system import (
 from ..system.thread_locks import Lock
 from . import control_page, location, trailer
 from .control_page import ControlPage
-from .format import TRAILER_SIZE
+from .format import TRAILER_SIZE, round_up
+from .growing import Growth
 from .header import Header
 from .lifetime import lease, transit
 from .trailer import Trailer
 
 _LOOK_INTERVAL = 0.01
 IDENTITY_SIZE = 32  # bytes that `identity_of` returns
+# Addresses for a growable array: 64 GiB cost nothing, and 1,000 of them fit.
+_ROOM = 1 << 36
 _LARGEST_ERRNO = 4095  # errno(3); the word in the file can have any value
 # Names that NFS and FUSE give to a removed file while it is in use.
 _NAMES_OF_REMOVED = (".nfs", ".fuse_hidden")
 # Reentrant: garbage collection may run a __del__ that sends another array.
 _publishing = Lock(reentrant=True)
+_refreshing = Lock(reentrant=True)
 
 
 class Segment:
@@ -63,6 +67,7 @@ class Segment:
 
     __slots__ = (
         "_control",
+        "_growth",
         "_local_fault",
         "_pin",
         "_reachable_until",
@@ -112,12 +117,18 @@ class Segment:
         self._words: memoryview[int] | None = None
         self._local_fault = 0
         self._control: ControlPage | None = None
+        self._growth: Growth | None = None
         self._reachable_until = 0.0
-        self.mapping: mmap.mmap = memory.map_file(
-            fd, self.size, writable=mode != "r", private=mode == "c"
-        )
+        self.mapping: mmap.mmap = self._map(fd)
+        self.size = len(self.mapping)
         # While this exists, mapping.close() raises an error instead of crashing.
         self._pin = memoryview(self.mapping)
+
+    def _map(self, fd: int) -> mmap.mmap:
+        access = {"writable": self.mode != "r", "private": self.mode == "c"}
+        if self.header.growing is None:
+            return memory.map_file(fd, self.size, **access)
+        return memory.map_beyond(fd, self.size, max(_ROOM, 16 * self.size), **access)
 
     @property
     def words(self) -> memoryview[int]:
@@ -215,7 +226,7 @@ class Segment:
     @property
     def has_control_page(self) -> bool:
         """True if this segment holds the control page of its file."""
-        return self._control is not None
+        return self._control is not None or self._growth is not None
 
     def _fault_on_page(self) -> int:
         if self.volatile:
@@ -227,9 +238,70 @@ class Segment:
             return self._local_fault if page is None else page.fault
 
     def _find_control(self) -> ControlPage | None:
+        if self._growth is not None and self._growth.page is not None:
+            return self._growth.page
         if self._control is None:
             self._control = control_page.find(self.identity)
         return self._control
+
+    # -- growable arrays -----------------------------------------------------
+
+    @property
+    def growth(self) -> Growth | None:
+        """What `grow` has returned; None before."""
+        return self._growth
+
+    def grow(self) -> Growth:
+        """Return what appends to this file; call it with signals deferred."""
+        if self._growth is None:
+            path = self.find_path()
+            if path is None:
+                raise ArrayGoneError(
+                    f"the file {self.path!r} was removed or replaced, so it cannot "
+                    "grow any more; save the data with numpy.save(path, array)",
+                    self.path,
+                )
+            self._growth = Growth(
+                *(path, self.device, self.inode, self.identity, self.header),
+                writable=self.mode == "r+",
+            )
+            page, self._control = self._control, None
+            if page is not None:  # the growth holds the same one
+                page.close()
+        return self._growth
+
+    def refresh(self) -> None:
+        """Let `header` and `data_range` have the rows that are complete by now."""
+        growth = self._growth
+        if growth is None:
+            with interrupts.deferred():
+                growth = self.grow()
+        rows = growth.rows
+        if rows > self.header.rows:
+            # Under a lock: of two threads, the one that has looked first might store
+            # last, and views with more rows would lie outside of the file.
+            with _refreshing:
+                self._show(growth, rows)
+
+    def _show(self, growth: Growth, rows: int) -> None:
+        if rows <= self.header.rows:
+            return
+        header = self.header.with_rows(rows)
+        end = header.data_offset + header.nbytes
+        if end > self.size:
+            raise StorageError(
+                f"{self.path!r} has outgrown the {self.size} addresses that this "
+                "process has for it; open it again",
+                self.path,
+            )
+        if self.mode == "c":
+            # A store has made the page of the last row private: appends to the file
+            # do not reach it any more.
+            first = self.data_range[1]
+            last = min(end, round_up(first, memory.PAGE_SIZE))
+            self._pin[first:last] = growth.read(first, last)
+        self.header = header
+        self.data_range = header.data_offset, end
 
     # -- anonymous arrays ----------------------------------------------------
 
@@ -327,20 +399,27 @@ class Segment:
         """Unmap and do nothing else; return False if the buffer is still in use."""
         if self._words is not None:
             self._words.release()
+        # Before the mapping ends, which knows where the file is.
+        path = self.find_path() if self.has_control_page else None
         self._pin.release()
         try:
             self.mapping.close()
         except BufferError:
             return False
-        self._drop_control()
+        self._drop_control(path)
         return True
 
-    def _drop_control(self) -> None:
+    def _drop_control(self, path: str | None) -> None:
         """Let go of the control page, which ends with the file's last holder."""
+        if not self.has_control_page:
+            return
+        if self._growth is not None:
+            self._growth.close()
+            self._growth = None
         if self._control is not None:
             self._control.close()
             self._control = None
-            control_page.drop(self.identity)
+        control_page.drop(self.identity, path)
 
     def let_go(
         self, address: int, *, ending: int, descriptors: memory.Descriptors
@@ -360,7 +439,7 @@ class Segment:
         descriptors : Descriptors
             From `sharray.system.memory.descriptors_of_mappings`.
         """
-        if self.mode != "r+":
+        if self.mode == "c" or (self.anonymous and self.mode == "r"):
             return  # opened by its path; the next process removes it
         try:
             # Without a view of it, another thread could unmap the file meanwhile, and
@@ -373,12 +452,12 @@ class Segment:
         if self.anonymous:
             lease.reap(self.path, ending=ending)
         else:
-            self._drop_control()
+            self._drop_control(self.find_path())
 
     def _let_go(self, address: int, descriptors: memory.Descriptors) -> None:
         try:
             fd = files.open_existing(
-                self.path, writable=True, follow=not self.anonymous
+                self.path, writable=self.mode == "r+", follow=not self.anonymous
             )
         except OSError:
             return  # it has no name, so it ends with the process
@@ -387,7 +466,10 @@ class Segment:
             status = files.status(fd)
             if (status.st_dev, status.st_ino) == same:
                 kept = descriptors.get(same, ())
-                memory.replace_mapping(address, self.size, same, fd, kept)
+                writable = self.mode == "r+"
+                memory.replace_mapping(
+                    address, self.size, same, fd, kept, writable=writable
+                )
                 if self._unnamed_fd is not None:  # a forked child has published it
                     files.close(self._unnamed_fd)
                     self._unnamed_fd = None
@@ -409,7 +491,8 @@ def identity_of(
         found = file_identity.identity_of(fd)
         if found is not None:
             return found
-        uuid = struct.pack("<QQ", status.st_size, header.checksum)
+        size = 0 if header.growing is not None else status.st_size
+        uuid = struct.pack("<QQ", size, header.checksum)
     else:
         uuid = trailer.uuid
     return struct.pack("<QQ16s", status.st_dev, status.st_ino, uuid)
@@ -417,8 +500,9 @@ def identity_of(
 
 def _renew_lock_after_fork() -> None:
     # Another thread of the parent may have held it at the fork.
-    global _publishing
+    global _publishing, _refreshing
     _publishing = Lock(reentrant=True)
+    _refreshing = Lock(reentrant=True)
 
 
 os.register_at_fork(after_in_child=_renew_lock_after_fork)

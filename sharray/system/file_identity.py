@@ -41,6 +41,11 @@ def identity_of(fd: int) -> bytes | None:
     return _IDENTITY.pack(status.st_dev, status.st_ino, birth, generation)
 
 
+def inode_of(identity: bytes) -> int:
+    """Return the inode in what `identity_of` has returned."""
+    return int(_IDENTITY.unpack(identity)[1])
+
+
 def birth_of(fd: int) -> tuple[int, int]:
     """Return the birth time of an open file in ns, and the generation of its inode.
 

@@ -12,6 +12,7 @@ import fcntl
 import os
 import struct
 from contextlib import suppress
+from functools import partial
 
 from . import clock, interrupts
 from .optional import is_unsupported
@@ -85,21 +86,56 @@ def has_byte_locks() -> bool:
     return hasattr(fcntl, "F_OFD_SETLK")
 
 
-def lock_byte(fd: int, offset: int) -> bool:
+def lock_byte(fd: int, offset: int, *, shared: bool = False) -> bool:
     """Lock one byte, without waiting, for as long as this open file lasts.
+
+    An exclusive lock needs a file that is open for writing. A lock that this open file
+    has on the byte changes its kind.
 
     Returns
     -------
     bool
-        False if somebody has locked it through another open file.
+        False if somebody has locked it through another open file. A lock that this one
+        has stays as it is.
     """
     try:
-        _set_lock(fd, fcntl.F_WRLCK, offset)
+        _set_lock(fd, fcntl.F_RDLCK if shared else fcntl.F_WRLCK, offset)
     except OSError as error:
         if error.errno in (errno.EAGAIN, errno.EACCES):
             return False
         raise
     return True
+
+
+class ByteLock:
+    """An exclusive lock on one byte of an open file, for calls that must be fast.
+
+    Parameters
+    ----------
+    fd : int
+        The file, open for writing.
+    offset : int
+        The byte, which need not be there.
+
+    Attributes
+    ----------
+    fd : int
+        The file.
+    acquire_now, acquire, release : callable
+        Take the lock, or raise an OSError with EAGAIN; wait for it; let go of it. They
+        are C code: ``finally: lock.release()`` is done even if Ctrl-C arrives there.
+        To let go of a lock that is not held is a no-op.
+    """
+
+    __slots__ = ("acquire", "acquire_now", "fd", "release")
+
+    def __init__(self, fd: int, offset: int) -> None:
+        self.fd = fd
+        lock = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, offset, 1, 0)
+        unlock = _FLOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, offset, 1, 0)
+        self.acquire_now = partial(fcntl.fcntl, fd, fcntl.F_OFD_SETLK, lock)
+        self.acquire = partial(fcntl.fcntl, fd, fcntl.F_OFD_SETLKW, lock)
+        self.release = partial(fcntl.fcntl, fd, fcntl.F_OFD_SETLK, unlock)
 
 
 def unlock_byte(fd: int, offset: int) -> None:

@@ -10,6 +10,8 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 
+import numpy as np
+
 from . import files
 from .c_library import c_function, raise_errno
 
@@ -20,6 +22,7 @@ Descriptors = dict[tuple[int, int], list[int]]
 
 _MS_SYNC = 4  # asm-generic/mman-common.h; the same on every Linux
 _MAP_FIXED = 0x10
+_MAP_NORESERVE = 0x4000
 _SYNC_FILE_RANGE_WRITE = 2
 # Since Python 3.13, a mapping need not keep a descriptor.
 _UNTRACKED = {"trackfd": False} if sys.version_info >= (3, 13) else {}
@@ -67,6 +70,56 @@ def map_file(fd: int, nbytes: int, *, writable: bool, private: bool) -> mmap.mma
         return mmap.mmap(fd, nbytes, flags, prot, **_UNTRACKED)
     except ValueError as error:
         raise OSError(errno.ENODATA, f"it was truncated meanwhile ({error})") from None
+
+
+def map_beyond(
+    fd: int, least: int, most: int, *, writable: bool, private: bool
+) -> mmap.mmap:
+    """Map a file and addresses behind its end, where it may grow.
+
+    Memory behind the end of the file raises SIGBUS until the file has grown. Nobody
+    has to map the file again then.
+
+    Parameters
+    ----------
+    fd : int
+        The file; the mapping keeps its locks.
+    least, most : int
+        Number of bytes: `most`, or fewer if there are too few addresses.
+    writable, private : bool
+        See `map_file`.
+    """
+    if raw_mmap is None:
+        raise NotImplementedError("this platform's C library has no mmap")
+    # The module mmap refuses a mapping that is longer than its file. So it maps
+    # addresses without memory first, and the file takes their place.
+    found = _map_nothing(least, most, writable=writable)
+    # Without the flag, the kernel counts all private addresses as memory to come.
+    flags = mmap.MAP_PRIVATE | _MAP_NORESERVE if private else mmap.MAP_SHARED
+    try:
+        _map_at(_address_of_any(found), len(found), flags, fd, writable=writable)
+    except BaseException:
+        found.close()
+        raise
+    return found
+
+
+def _map_nothing(least: int, most: int, *, writable: bool) -> mmap.mmap:
+    prot = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
+    while True:
+        try:
+            return mmap.mmap(-1, most, flags, prot)
+        except OSError:
+            if most <= least:
+                raise
+        most = max(most // 2, least)
+
+
+def _address_of_any(mapping: mmap.mmap) -> int:
+    """Return the address of a mapping, which may be read-only."""
+    # ctypes takes writable buffers only.
+    return int(np.frombuffer(mapping, np.uint8).__array_interface__["data"][0])
 
 
 def address_of(mapping: mmap.mmap) -> int:
@@ -180,7 +233,7 @@ def make_private(address: int, nbytes: int, fd: int) -> None:
     _map_at(address, nbytes, mmap.MAP_PRIVATE, fd)
 
 
-def map_over(address: int, nbytes: int, fd: int) -> None:
+def map_over(address: int, nbytes: int, fd: int, *, writable: bool = True) -> None:
     """Replace a mapping by a mapping of `fd`, at the same addresses.
 
     This is a no-op where the call is missing.
@@ -188,17 +241,21 @@ def map_over(address: int, nbytes: int, fd: int) -> None:
     Parameters
     ----------
     address, nbytes : int
-        The mapping, made by `map_file` with writable=True, private=False.
+        The mapping, made by `map_file` or `map_beyond` with private=False.
     fd : int
         The same file; the mapping keeps its locks.
+    writable : bool, default True
+        As for the old mapping.
     """
     if raw_mmap is not None:
-        _map_at(address, nbytes, mmap.MAP_SHARED, fd)
+        _map_at(address, nbytes, mmap.MAP_SHARED, fd, writable=writable)
 
 
-def _map_at(address: int, nbytes: int, flags: int, fd: int) -> None:
+def _map_at(
+    address: int, nbytes: int, flags: int, fd: int, *, writable: bool = True
+) -> None:
     assert raw_mmap is not None
-    prot = mmap.PROT_READ | mmap.PROT_WRITE
+    prot = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
     if raw_mmap(address, nbytes, prot, flags | _MAP_FIXED, fd, 0) != address:
         raise_errno()
 
@@ -221,7 +278,13 @@ def descriptors_of_mappings() -> Descriptors:
 
 
 def replace_mapping(
-    address: int, nbytes: int, old: tuple[int, int], fd: int, kept: Iterable[int]
+    address: int,
+    nbytes: int,
+    old: tuple[int, int],
+    fd: int,
+    kept: Iterable[int],
+    *,
+    writable: bool = True,
 ) -> None:
     """Replace a mapping by a mapping of `fd`, and release the old one's lock.
 
@@ -231,15 +294,17 @@ def replace_mapping(
     Parameters
     ----------
     address, nbytes : int
-        The mapping, made by `map_file` with writable=True, private=False.
+        The mapping, made by `map_file` or `map_beyond` with private=False.
     old : (int, int)
         st_dev and st_ino of the file.
     fd : int
         The same file, opened again and not locked.
     kept : iterable of int
         The file's descriptors, from `descriptors_of_mappings`.
+    writable : bool, default True
+        As for the old mapping.
     """
-    map_over(address, nbytes, fd)
+    map_over(address, nbytes, fd, writable=writable)
     # Up to Python 3.12 the mmap object keeps a descriptor, and with it the lock. `dup2`
     # replaces the descriptor. If it were closed, the number could get another owner,
     # and the mmap object would close that one later.

@@ -27,6 +27,7 @@ from ..format import TRAILER_SIZE
 from ..header import Header
 from ..lifetime import lease, transit
 from ..location import Location
+from ..segment import identity_of
 from ..trailer import Trailer
 from .result import Inspection
 
@@ -157,6 +158,9 @@ def _look(fd: int, path: str, mapped: _Mapped) -> _Look:
     size = status.st_size
     place = location.Location(path, location.is_in_ram(path))
     header, found_trailer = attaching.read_layout(fd, size, place)
+    if header.growing is not None:
+        identity = identity_of(fd, status, header, found_trailer)
+        header = attaching.with_live_rows(header, identity, size)
     page = None
     if found_trailer is not None:
         page = files.read_at(fd, TRAILER_SIZE, size - TRAILER_SIZE)

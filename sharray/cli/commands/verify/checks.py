@@ -149,7 +149,7 @@ def _check_trailer(file: _File) -> tuple[Check, _File]:
 
 
 def _check_end(file: _File) -> Check:
-    """Some programs refuse or misread a file on a disk with bytes behind its data."""
+    """Look for bytes behind the data, with which some programs misread a file."""
     more = file.status.st_size - file.header.data_offset - file.header.nbytes
     if more == 0:
         return Check("end", GOOD, "nothing follows the data")
