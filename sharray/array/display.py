@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..storage import location
+from ..storage import location, rows_field
 
 if TYPE_CHECKING:
     from ..storage.inspection.result import Holder, Inspection
@@ -74,6 +74,12 @@ def size(nbytes: int) -> str:
     return f"{number:.1f} {_UNITS[unit]}" if unit else f"{nbytes} B"
 
 
+def growth(found: Inspection) -> str:
+    """Return a phrase for people about a growable array: how many rows it has."""
+    _, rows, _ = rows_field.split(found.shape, found.order == "F")
+    return f"{rows} row{'s' if rows != 1 else ''} now, more can be appended"
+
+
 def line(card: Card) -> str:
     """Return the card as one line."""
     durable = "durable" if card.durable else "not durable"
@@ -99,6 +105,8 @@ def html(card: Card, values: str, found: Inspection | None) -> str:
 
     rows = [(name, escape(value)) for name, value in _facts(card)]
     if found is not None:
+        if found.growable:
+            rows.append(("can grow", growth(found)))
         rows.append(("held by", "<br>".join(map(escape, _holders(found)))))
         rows += _memory(found)
     table = "".join(

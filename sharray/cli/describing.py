@@ -135,6 +135,8 @@ def note(found: sh.Inspection) -> str:
         notes.append(f"messages of process {found.owner}")
     elif found.anonymous and not is_anonymous_name(found.name):
         notes.append("anonymous")
+    if found.growable:
+        notes.append("growable")
     if found.state != "clean" and found.owner is None:
         notes.append(found.state)
     if found.fault is not None:

@@ -74,6 +74,15 @@ def test_it_tells_what_the_array_is_and_shows_its_values() -> None:
     assert Reader(a._repr_html_()).text["pre"] == repr(np.asarray(a))
 
 
+def test_of_an_array_that_can_grow_it_tells_the_present_rows() -> None:
+    a = sh.create("log.npy", (0, 3), "f4", growable=True)
+    a.append([[1, 2, 3], [4, 5, 6]])
+    found = rows(a._repr_html_())
+    assert found["shape"] == "(0, 3)"  # of this view
+    assert found["can grow"] == "2 rows now, more can be appended"
+    assert rows(a.latest()._repr_html_())["shape"] == "(2, 3)"
+
+
 def test_the_bar_is_as_long_as_what_is_in_memory() -> None:
     a = sh.zeros((98, 4096), "u1")  # and a page each for header and trailer
     widths = []

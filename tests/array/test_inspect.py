@@ -92,6 +92,17 @@ def test_a_file_of_numpy_is_told_as_our_own_is() -> None:
     assert (found.uuid, found.in_use, found.holders) == (None, False, ())
 
 
+def test_an_array_that_can_grow_is_told_with_its_present_rows(name: str) -> None:
+    a = sh.create(name, (0, 3), "f4", growable=True)
+    assert (sh.inspect(name).growable, sh.inspect(name).shape) == (True, (0, 3))
+    a.append([1, 2, 3])
+    for found in (sh.inspect(name), sh.inspect(a)):
+        assert (found.growable, found.shape, found.nbytes) == (True, (1, 3), 12)
+    del a  # the last holder
+    assert sh.inspect(name).shape == (1, 3)
+    assert not sh.inspect(sh.create("fixed.npy", 3)).growable
+
+
 def test_a_time_that_no_calendar_has_is_left_out() -> None:
     sh.create("shm://a", 3)
     path = sh.inspect("shm://a").path

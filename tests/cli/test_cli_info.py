@@ -42,6 +42,26 @@ def test_header_trailer_and_memory_are_what_numpy_and_the_system_say() -> None:
     assert "#" not in shown
 
 
+@pytest.mark.parametrize(("count", "expected"), [(1, "1 row now"), (2, "2 rows now")])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_an_array_that_can_grow_is_shown_with_its_rows(
+    order: str, count: int, expected: str
+) -> None:
+    shape = (0, 3) if order == "C" else (3, 0)
+    a = sh.create("log.npy", shape, order=order, growable=True)
+    assert "can grow   0 rows now" in call("info", "log.npy").out
+    for _ in range(count):
+        a.append([1, 2, 3])
+    assert f"can grow   {expected}, more can be" in call("info", "log.npy").out
+    assert call("info", "--json", "log.npy").json["growable"] is True
+
+
+def test_an_array_of_fixed_size_is_not_called_growable() -> None:
+    sh.create("field.npy", 3)
+    assert "can grow" not in call("info", "field.npy").out
+    assert call("info", "--json", "field.npy").json["growable"] is False
+
+
 def test_what_is_written_is_dirty_until_it_is_flushed() -> None:
     a = sh.create("field.npy", 100_000)
     a.flush()

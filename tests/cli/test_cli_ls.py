@@ -59,6 +59,19 @@ def test_the_table_has_a_line_for_each_array_that_programs_can_split() -> None:
     sh.unlink("shm://a")
 
 
+@pytest.mark.parametrize("name", ["log.npy", "shm://log"])
+def test_an_array_that_can_grow_is_listed_with_its_present_length(name: str) -> None:
+    a = sh.create(name, (0, 3), "f4", growable=True)
+    a.append(np.ones((5, 3), "f4"))  # not flushed: the header still says 0
+    place = "shm://" if name.startswith("shm://") else "."
+    _, line = call("ls", place).out.splitlines()
+    assert line.split()[1:5] == ["float32", "5", "x", "3"]
+    assert line.endswith("growable")
+    [found] = call("ls", place, "--json").json
+    assert (found["shape"], found["growable"]) == ([5, 3], True)
+    sh.unlink(name)
+
+
 def test_a_process_that_holds_an_array_is_shown_until_it_ends(tmp_ram: str) -> None:
     path = os.path.join(tmp_ram, "a.npy")
     sh.create(path, 1000)

@@ -9,6 +9,7 @@ import typer
 
 import sharray as sh
 
+from ...array import display
 from .. import describing
 from ..completion import complete_name
 from ..output import NOTHING, Column, Json, console, escape, print_json, print_table
@@ -98,6 +99,8 @@ def _header(found: sh.Inspection) -> list[str]:
         "data": f"{_size(found.nbytes)} starting at byte {found.data_offset}",
         "file": f"{_size(found.file_size)}, {_where(found)}",
     }
+    if found.growable:
+        facts["can grow"] = display.growth(found)
     if found.path not in (None, found.name):
         facts["path"] = str(found.path)
     if found.modified is not None:

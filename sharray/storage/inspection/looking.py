@@ -221,6 +221,7 @@ def describe(
         dtype=header.dtype,
         shape=header.shape,
         order="F" if header.fortran_order else "C",
+        growable=header.growing is not None,
         nbytes=header.nbytes,
         file_size=size,
         data_offset=header.data_offset,

@@ -63,6 +63,8 @@ class Inspection(NamedTuple):
     shape : tuple of int
     order : {'C', 'F'}
         Of the elements in the file.
+    growable : bool
+        Whether rows can be appended. Then `shape` has those that are complete now.
     nbytes : int
         Size of the data.
     file_size : int
@@ -113,6 +115,7 @@ class Inspection(NamedTuple):
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
     order: str
+    growable: bool
     nbytes: int
     file_size: int
     data_offset: int
