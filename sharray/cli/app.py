@@ -20,6 +20,7 @@ _COMMANDS = {
     "rm": "rm",
     "gc": "gc",
     "top": "top",
+    "tail": "tail",
     "doctor": "doctor.command",
     "demo": "demo.command",
 }

@@ -15,7 +15,7 @@ from cli_tools import TIMEOUT, call, refusal, run
 import sharray as sh
 from sharray.cli.output import age, escape, size
 
-COMMANDS = ["ls", "info", "verify", "rm", "gc", "top", "doctor", "demo"]
+COMMANDS = ["ls", "info", "verify", "rm", "gc", "top", "tail", "doctor", "demo"]
 
 
 def test_the_help_lists_all_commands() -> None:
@@ -55,6 +55,7 @@ def test_an_unknown_command_is_a_usage_error() -> None:
         ("info", "nowhere"),
         ("info", "--json", "shm:x"),
         ("rm", "nowhere"),
+        ("tail", "nowhere"),
         ("rm", "nowhere*"),
     ],
 )

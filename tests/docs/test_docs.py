@@ -147,7 +147,7 @@ def test_commands_of_the_page_do_as_it_says() -> None:
     ran = set()
     for words, _ in docs_pages.commands(text_of(DOCS / "how-to" / "command-line.md")):
         command, *arguments = words[1:]
-        if command in ("--help", "demo", "doctor") or words[1:] == ["top"]:
+        if command in ("--help", "demo", "doctor", "tail") or words[1:] == ["top"]:
             # They take long, or do not end by themselves.
             explained = run_command(command, "--help")
             options = [word for word in arguments if word.startswith("-")]
