@@ -337,7 +337,7 @@ def open_handle(
     path : str
         Absolute path of the file.
     identity : bytes
-        Device, inode and uuid of the file, 32 bytes.
+        Identity of the file, 32 bytes; see `sharray.storage.segment.identity_of`.
     mode : {'r', 'r+'}
         How to map it.
     offset : int

@@ -113,7 +113,7 @@ def make(identity: bytes, path: str) -> ControlPage:
     Parameters
     ----------
     identity : bytes
-        From `sharray.storage.segment.identity_of`.
+        From `sharray.storage.segment.identity_of`, or `file_identity`.
     path : str
         Where the file is, for `sweep`.
     """
@@ -190,7 +190,9 @@ def sweep(*, dry_run: bool = False) -> list[str]:
 
 
 def _path_of(identity: bytes) -> str:
-    return os.path.join(location.control_directory(), identity.hex())
+    """Return the path of a page: it is the file's, whatever the header says now."""
+    name = file_identity.without_rest(identity).hex()
+    return os.path.join(location.control_directory(), name)
 
 
 def _make_new(identity: bytes, path: str) -> ControlPage:
@@ -201,7 +203,7 @@ def _make_new(identity: bytes, path: str) -> ControlPage:
     if fd is None:
         fd = naming.new_file_in_ram(own_path)
     try:
-        content = _START.pack(_MAGIC, _VERSION, identity).ljust(_PATH, b"\0")
+        content = _start(identity).ljust(_PATH, b"\0")
         name = os.fsencode(path)
         content += name if len(name) <= _LONGEST_PATH else b""
         files.write_at(fd, content.ljust(_SIZE, b"\0"), 0)
@@ -217,9 +219,13 @@ def _make_new(identity: bytes, path: str) -> ControlPage:
         files.close(fd)
 
 
+def _start(identity: bytes) -> bytes:
+    return _START.pack(_MAGIC, _VERSION, file_identity.without_rest(identity))
+
+
 def _is_complete(fd: int, identity: bytes) -> bool:
     """Tell whether this is a whole control page of a file."""
-    start = _START.pack(_MAGIC, _VERSION, identity)
+    start = _start(identity)
     return (
         files.read_at(fd, len(start), 0) == start and files.status(fd).st_size == _SIZE
     )
@@ -285,7 +291,7 @@ def _open_if_it_is(path: str, identity: bytes) -> int | None:
     for writable in (True, False):
         with suppress(OSError):
             fd = files.open_existing(path, writable=writable)
-            if file_identity.identity_of(fd) == identity:
+            if file_identity.is_of(identity, fd):
                 return fd
             files.close(fd)
             return None

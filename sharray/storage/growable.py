@@ -64,7 +64,7 @@ def make_growable(place: Location) -> None:
                 "it again",
                 path,
             )
-        found = file_identity.identity_of(fd)
+        found = file_identity.identity_of(fd, status)
         if found is not None:
             control_page.forget_rows(found)
         files.write_at(fd, block, 0)

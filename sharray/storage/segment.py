@@ -58,7 +58,7 @@ class Segment:
     trailer : Trailer or None
         None for a file on a disk.
     identity : bytes
-        Device, inode and uuid. Two segments with equal identities are the same file.
+        See `identity_of`. Two segments with equal identities are the same file.
     volatile : bool
         True if the file is in memory, so that flushing has no effect.
     unlinked : bool
@@ -484,13 +484,15 @@ def identity_of(
 
     The uuid of a file in RAM alone is not enough, since a copy of a file has the same
     uuid. Nor is the inode alone, since inodes are reused. A file on a disk has a time
-    of birth. Where the file system does not know it, the size and the checksum of the
-    header take that place.
+    of birth and a generation. It also has the checksum of its header: a program that
+    writes another array into the same file changes neither inode nor time. Where the
+    file system knows neither time nor generation, the size takes that place.
     """
     if trailer is None:
-        found = file_identity.identity_of(fd)
+        found = file_identity.identity_of(fd, status)
         if found is not None:
-            return found
+            checksum = header.checksum.to_bytes(file_identity.REST, "little")
+            return found[: -file_identity.REST] + checksum
         size = 0 if header.growing is not None else status.st_size
         uuid = struct.pack("<QQ", size, header.checksum)
     else:

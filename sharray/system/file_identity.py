@@ -16,7 +16,8 @@ _Answer = ctypes.c_char * 256  # struct statx; a type made at each call is garba
 _MASK = struct.Struct("I")
 _BIRTH = struct.Struct("qI")
 _BIRTH_OFFSET = 80
-_IDENTITY = struct.Struct("<QQqQ")
+_IDENTITY = struct.Struct("<QQqI4x")
+REST = 4  # bytes at the end of an identity that are zero
 _FS_IOC_GETVERSION = 0x80087601  # linux/fs.h, where a long has 64 bits
 _statx = c_function(
     "statx",
@@ -28,21 +29,34 @@ _statx = c_function(
 )
 
 
-def identity_of(fd: int) -> bytes | None:
-    """Return 32 bytes that are equal for the same file only.
+def identity_of(fd: int, status: os.stat_result) -> bytes | None:
+    """Return 32 bytes that are equal for the same file only. The last four are zero.
 
     None where the file system knows neither when a file was made nor a generation of
     its inode: an inode comes back once its file was removed.
     """
-    status = os.fstat(fd)
     birth, generation = birth_of(fd)
     if not birth and not generation:
         return None
     return _IDENTITY.pack(status.st_dev, status.st_ino, birth, generation)
 
 
+def without_rest(identity: bytes) -> bytes:
+    """Return an identity without what a caller has put into its last bytes."""
+    return identity[:-REST] + bytes(REST)
+
+
+def is_of(identity: bytes, fd: int) -> bool:
+    """Tell whether an identity is that of an open file."""
+    status = os.fstat(fd)
+    found = identity_of(fd, status)
+    if found is None:  # the caller has made the identity from device, inode and more
+        return _IDENTITY.unpack(identity)[:2] == (status.st_dev, status.st_ino)
+    return found == without_rest(identity)
+
+
 def inode_of(identity: bytes) -> int:
-    """Return the inode in what `identity_of` has returned."""
+    """Return the inode in an identity."""
     return int(_IDENTITY.unpack(identity)[1])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import tempfile
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cli_tools import call, process, refusal
+from faults import failing_flush
 from workers import start_python
 
 import sharray as sh
@@ -20,24 +22,22 @@ pytestmark = pytest.mark.slow
 PAGE = 4096
 
 
-def test_header_trailer_and_memory_are_what_numpy_and_the_system_say() -> None:
+def test_header_and_memory_are_what_numpy_and_the_system_say() -> None:
     a = sh.create("field.npy", (500, 1000), order="F")
     a[:] = 1
     a.flush()
     found = call("info", "--json", "field.npy").json
     assert np.load("field.npy").flags.f_contiguous
     assert (found["shape"], found["order"]) == ([500, 1000], "F")
-    assert found["data_offset"] == os.path.getsize("field.npy") - PAGE - 4_001_792
-    assert (
-        bytes.fromhex(found["uuid"])
-        == Path("field.npy").read_bytes()[-PAGE + 16 :][:16]
-    )
+    assert found["data_offset"] == os.path.getsize("field.npy") - 4_000_000
+    assert found["uuid"] is None
     assert found["allocated"] == os.stat("field.npy").st_blocks * 512
     assert (found["dirty"], found["state"], found["fault"]) == (0, "clean", None)
     assert a.nbytes <= found["resident"] <= found["file_size"]
     shown = call("info", "field.npy").out
-    for text in ("float64", "500 x 1000, F order", "4,000,000 bytes", found["uuid"]):
+    for text in ("float64", "500 x 1000, F order", "4,000,000 bytes", "created"):
         assert text in shown
+    assert "uuid" not in shown
     assert "#" in call("info", "field.npy", columns=80).out
     assert "#" not in shown
 
@@ -60,6 +60,14 @@ def test_an_array_of_fixed_size_is_not_called_growable() -> None:
     sh.create("field.npy", 3)
     assert "can grow" not in call("info", "field.npy").out
     assert call("info", "--json", "field.npy").json["growable"] is False
+
+
+def test_an_array_in_ram_has_an_identity() -> None:
+    path = Path(str(sh.create("shm://a", 3).filename))
+    found = call("info", "--json", "shm://a").json
+    assert bytes.fromhex(found["uuid"]) == path.read_bytes()[-PAGE + 16 :][:16]
+    assert found["uuid"] in call("info", "shm://a").out
+    sh.unlink("shm://a")
 
 
 def test_what_is_written_is_dirty_until_it_is_flushed() -> None:
@@ -105,25 +113,39 @@ def test_a_page_that_the_data_has_not_is_refused() -> None:
     assert call("info", "a.npy", "--page", "-1").code == 2
 
 
-def test_a_file_of_another_program_has_no_trailer() -> None:
+def test_a_file_of_numpy_is_shown_as_one_of_sharray() -> None:
     np.save("a.npy", np.zeros(3))
-    found = call("info", "--json", "a.npy").json
-    assert (found["uuid"], found["state"], found["created"]) == (None, "foreign", None)
-    shown = call("info", "a.npy").out
-    assert "written by another program" in shown
-    assert "no process" in shown
+    sh.create("b.npy", 3)
+    os.chmod("a.npy", 0o600)
+    theirs, ours = (call("info", "--json", name).json for name in ("a.npy", "b.npy"))
+    differ = {"name", "path", "created", "modified", "dirty"}
+    assert [key for key in ours if ours[key] != theirs[key] and key not in differ] == []
+    assert "no process" in call("info", "a.npy").out
 
 
-def test_a_fault_and_an_unfinished_change_are_shown() -> None:
-    sh.create("a.npy", 3)
-    with open("a.npy", "r+b") as file:
+def test_a_fault_is_shown_while_the_file_is_mapped() -> None:
+    a = sh.create("a.npy", 3)
+    assert "none" in _shown_fault("a.npy")
+    failing_flush(a, errno.ENOSPC)
+    assert "No space left on device" in _shown_fault("a.npy")
+
+
+def test_a_fault_and_an_unfinished_change_in_ram_are_shown() -> None:
+    a = sh.create("shm://a", 3)
+    with open(str(a.filename), "r+b") as file:
         file.seek(-PAGE + 128, os.SEEK_END)
         file.write(struct.pack("<Q", 1))
         file.seek(-PAGE + 192, os.SEEK_END)
         file.write(struct.pack("<Q", 28))
-    shown = call("info", "a.npy").out
-    assert "No space left on device" in shown
-    assert "updating" in shown
+    assert "No space left on device" in _shown_fault("shm://a")
+    assert "updating" in call("info", "shm://a").out
+    sh.unlink("shm://a")
+
+
+def _shown_fault(name: str) -> str:
+    lines = [line.split() for line in call("info", name).out.splitlines()]
+    [words] = [words for words in lines if words[:1] == ["fault"]]
+    return " ".join(words)
 
 
 def test_what_is_no_array_is_refused_in_one_line(tmp_ram: str) -> None:

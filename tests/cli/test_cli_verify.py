@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import pickle
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from cli_tools import call
+from faults import failing_flush
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sharray as sh
+from sharray.storage import location
 from sharray.system import files
 
 pytestmark = pytest.mark.slow
 
 PAGE = 4096
+DATA = 128  # where the data of a file on a disk begins
+ON_DISK, IN_RAM = "x.npy", "shm://x"
 STATE, FAULT, TRANSIT = 128, 192, 256
 
 
@@ -46,19 +52,28 @@ def wrong(name: str | Path) -> dict[str, str]:
     }
 
 
-def changed(at: int, value: bytes, *, signed: bool = False) -> str:
+@pytest.fixture(autouse=True)
+def _remove_the_file_in_ram() -> Iterator[None]:
+    yield
+    Path(location.locate(IN_RAM).path).unlink(missing_ok=True)
+
+
+def path_of(name: str) -> Path:
+    return Path(location.locate(name).path)
+
+
+def changed(name: str, at: int, value: bytes, *, signed: bool = False) -> str:
     """Return a valid file with some bytes changed; `at` may count from its end."""
-    sh.create("x.npy", (3, 4), overwrite=True, fill_value=7)
-    content = bytearray(Path("x.npy").read_bytes())
+    sh.create(name, (3, 4), overwrite=True, fill_value=7)
+    content = bytearray(path_of(name).read_bytes())
     start = at % len(content)
     content[start : start + len(value)] = value
     if signed:
         content[-PAGE + 56 : -PAGE + 60] = struct.pack(
             "<I", zlib.crc32(content[-PAGE : -PAGE + 56])
         )
-    Path("x.npy").write_bytes(content)
-    os.chmod("x.npy", 0o600)
-    return "x.npy"
+    path_of(name).write_bytes(content)
+    return name
 
 
 def word(value: int) -> bytes:
@@ -84,13 +99,14 @@ def word(value: int) -> bytes:
 @pytest.mark.filterwarnings("ignore:Stored array in format 3.0")
 def test_sound_files_of_this_library_and_of_numpy_are_good(array: np.ndarray) -> None:
     order = "F" if array.flags.fnc else "C"
-    a = sh.create("own.npy", array.shape, array.dtype, order=order)
-    a[...] = array
+    for name in (ON_DISK, IN_RAM):
+        sh.create(name, array.shape, array.dtype, order=order)[...] = array
     np.save("foreign.npy", array)
     os.chmod("foreign.npy", 0o600)
-    assert set(verdicts("own.npy").values()) == {"good"}
-    assert set(verdicts("foreign.npy").values()) == {"good"}
-    assert len(verdicts("own.npy")) == 12
+    for name, count in ((ON_DISK, 8), ("foreign.npy", 8), (IN_RAM, 12)):
+        found = verdicts(name)
+        assert set(found.values()) == {"good"}
+        assert len(found) == count
 
 
 def test_arrays_in_ram_are_checked_by_name_too() -> None:
@@ -126,13 +142,40 @@ def test_messages_under_way_are_no_damage() -> None:
 # -- damage --------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", [ON_DISK, IN_RAM])
+@pytest.mark.parametrize(
+    ("at", "value"),
+    [(0, b"\0"), (6, b"\7"), (8, b"\xff\xff"), (10, b"["), (60, b"x")],
+)
+def test_a_damaged_header_is_found(name: str, at: int, value: bytes) -> None:
+    assert wrong(changed(name, at, value)) == {"header": "damaged"}
+
+
+def test_a_damaged_end_of_the_header_is_found() -> None:
+    assert wrong(changed(ON_DISK, DATA - 1, b"x")) == {"header": "damaged"}
+
+
+@pytest.mark.parametrize("behind", [b"\0", b"\x93SHARRAY", bytes(PAGE), bytes(9000)])
+def test_bytes_behind_the_data_on_a_disk_are_a_warning(behind: bytes) -> None:
+    changed(ON_DISK, 0, b"")
+    with open(ON_DISK, "ab") as file:
+        file.write(behind)
+    assert wrong(ON_DISK) == {"end": "warning"}
+    assert f"{len(behind)} bytes follow the data" in call("verify", ON_DISK).out
+    np.save("x.npy", np.load("x.npy"))  # as the advice says
+    assert wrong(ON_DISK) == {}
+
+
+def test_a_file_of_ram_on_a_disk_has_bytes_behind_its_data() -> None:
+    content = path_of(changed(IN_RAM, -PAGE + FAULT, word(5))).read_bytes()
+    Path(ON_DISK).write_bytes(content)
+    os.chmod(ON_DISK, 0o600)
+    assert wrong(ON_DISK) == {"end": "warning"}
+
+
 @pytest.mark.parametrize(
     ("at", "value", "expected"),
     [
-        (0, b"\0", {"header": "damaged"}),
-        (6, b"\7", {"header": "damaged"}),
-        (8, b"\xff\xff", {"header": "damaged"}),
-        (10, b"[", {"header": "damaged"}),
         (PAGE - 1, b"x", {"header": "damaged"}),
         (PAGE + 96, b"\1", {"padding": "damaged"}),
         (2 * PAGE - 1, b"\1", {"padding": "damaged"}),
@@ -147,10 +190,19 @@ def test_messages_under_way_are_no_damage() -> None:
         (-PAGE + TRANSIT, word(1) + word(0) * 4, {"transit": "warning"}),
     ],
 )
-def test_each_kind_of_damage_is_found(
+def test_each_kind_of_damage_in_ram_is_found(
     at: int, value: bytes, expected: dict[str, str]
 ) -> None:
-    assert wrong(changed(at, value)) == expected
+    assert wrong(changed(IN_RAM, at, value)) == expected
+
+
+def test_a_failed_flush_is_found_while_the_file_is_mapped() -> None:
+    a = sh.create(ON_DISK, 3)
+    assert wrong(ON_DISK) == {}
+    failing_flush(a, errno.EIO)
+    assert wrong(ON_DISK) == {"fault": "damaged"}
+    sh.clear_fault(ON_DISK)
+    assert wrong(ON_DISK) == {}
 
 
 @pytest.mark.parametrize(
@@ -159,16 +211,22 @@ def test_each_kind_of_damage_is_found(
 def test_a_trailer_that_contradicts_the_header_is_damage(
     offset: int, capacity: int
 ) -> None:
-    name = changed(-PAGE + 32, word(offset) + word(capacity), signed=True)
+    name = changed(IN_RAM, -PAGE + 32, word(offset) + word(capacity), signed=True)
     assert wrong(name) == {"agreement": "damaged"}
 
 
-@pytest.mark.parametrize("kept", [0, 5, 100, PAGE - 1, PAGE, PAGE + 95])
-def test_a_truncated_file_is_damaged(kept: int) -> None:
-    sh.create("x.npy", (3, 4))
-    os.truncate("x.npy", kept)
-    assert set(wrong("x.npy")) <= {"header", "size"}
-    assert "damaged" in wrong("x.npy").values()
+@pytest.mark.parametrize(
+    ("name", "kept", "expected"),
+    [
+        *((ON_DISK, kept, "header") for kept in (0, 5, 100, DATA - 1)),
+        *((ON_DISK, kept, "size") for kept in (DATA, DATA + 95)),
+        *((IN_RAM, kept, "header") for kept in (0, 5, 100, PAGE - 1)),
+        *((IN_RAM, kept, "size") for kept in (PAGE, PAGE + 95)),
+    ],
+)
+def test_a_truncated_file_is_damaged(name: str, kept: int, expected: str) -> None:
+    os.truncate(path_of(changed(name, 0, b"")), kept)
+    assert wrong(name) == {expected: "damaged"}
 
 
 def test_a_header_that_has_lost_only_blanks_is_damaged_even_without_data() -> None:
@@ -178,9 +236,12 @@ def test_a_header_that_has_lost_only_blanks_is_damaged_even_without_data() -> No
 
 
 def test_a_file_that_has_lost_its_trailer_is_told_from_one_that_never_had_one() -> None:
-    sh.create("x.npy", (3, 4))
-    os.truncate("x.npy", 3 * PAGE - 1)
-    assert wrong("x.npy") == {"trailer": "warning"}
+    path = path_of(changed(IN_RAM, 0, b""))
+    os.truncate(path, 3 * PAGE - 1)
+    assert wrong(IN_RAM) == {"trailer": "warning"}
+    os.truncate(path, PAGE + 96)
+    assert "trailer" in verdicts(IN_RAM)
+    assert wrong(IN_RAM) == {}
 
 
 @settings(deadline=None, max_examples=60)
@@ -188,16 +249,18 @@ def test_a_file_that_has_lost_its_trailer_is_told_from_one_that_never_had_one() 
 def test_what_cannot_be_opened_is_damaged_and_nothing_else_than_a_verdict_is_given(
     data: Any,
 ) -> None:
-    places = st.integers(0, 160) | st.integers(-PAGE, -PAGE + 300)
-    at = data.draw(places)
-    name = changed(at, data.draw(st.binary(min_size=1, max_size=8)))
+    name = data.draw(st.sampled_from([ON_DISK, IN_RAM]))
+    places = st.integers(0, 160)
+    if name == IN_RAM:
+        places |= st.integers(-PAGE, -PAGE + 300)
+    changed(name, data.draw(places), data.draw(st.binary(min_size=1, max_size=8)))
     found = verdicts(name)
     try:
         sh.open(name, "r")
     except sh.SharrayError:
         assert "damaged" in found.values()
     try:
-        np.load(name)
+        np.load(path_of(name))
     except Exception:  # of tokenize, too
         assert "damaged" in found.values()
 
@@ -231,10 +294,10 @@ def test_what_is_no_file_is_damaged_and_nothing_waits_for_a_fifo(tmp_ram: str) -
 
 
 def test_what_somebody_is_rewriting_is_only_a_warning() -> None:
-    a = sh.open(changed(-PAGE + STATE, word(1)))
-    assert wrong("x.npy") == {"state": "warning"}
+    a = sh.open(changed(IN_RAM, -PAGE + STATE, word(1)))
+    assert wrong(IN_RAM) == {"state": "warning"}
     del a
-    assert wrong("x.npy") == {"state": "damaged"}
+    assert wrong(IN_RAM) == {"state": "damaged"}
 
 
 @pytest.mark.parametrize(
@@ -268,7 +331,8 @@ def test_a_file_with_holes_is_a_warning() -> None:
 
 def test_each_of_several_files_ends_with_what_to_do() -> None:
     np.save("good.npy", np.zeros(3))
-    changed(-PAGE + FAULT, word(28))
+    a = sh.create("x.npy", 3)
+    failing_flush(a, errno.ENOSPC)
     done = call("verify", "good.npy", "x.npy")
     assert (done.code, done.err) == (1, "")
     first, second = done.out.split("\n\n")

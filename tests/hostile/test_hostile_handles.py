@@ -24,6 +24,7 @@ pytestmark = pytest.mark.slow
 
 PARTS = list(inspect.signature(open_handle).parameters)
 ARRAY_BYTES = 24
+DATA = 128  # where the data of a file on a disk begins
 # Python reads and pickles it, but refuses to print it.
 GIANT = 16**6000
 
@@ -56,23 +57,23 @@ def _nested(depth: int) -> Any:
     return descr
 
 
-# What is set instead of the parts of a handle to three float64 at byte 4096.
+# What is set instead of the parts of a handle to three float64 at byte 128.
 DAMAGED: dict[str, Handle] = {
     # Offsets, bytes.
     "before the file": {"offset": -8},
     "in the header": {"offset": 0},
-    "a byte before the data": {"offset": 4095},
-    "a byte too far": {"offset": 4097},
-    "behind the data": {"offset": 4096 + ARRAY_BYTES},
-    "in the trailer": {"offset": 8192},
+    "a byte before the data": {"offset": DATA - 1},
+    "a byte too far": {"offset": DATA + 1},
+    "behind the data": {"offset": DATA + ARRAY_BYTES},
+    "in the next page": {"offset": 4096},
     "behind the file": {"offset": 1 << 40},
     "offset 2**63": {"offset": 1 << 63},
-    "offset 2**64 wraps": {"offset": (1 << 64) + 4096},
+    "offset 2**64 wraps": {"offset": (1 << 64) + DATA},
     "offset giant": {"offset": GIANT},
-    "offset float": {"offset": 4096.0},
+    "offset float": {"offset": float(DATA)},
     "offset nan": {"offset": float("nan")},
     "offset None": {"offset": None},
-    "empty view outside": {"offset": 4096 + ARRAY_BYTES + 1, "shape": (0,)},
+    "empty view outside": {"offset": DATA + ARRAY_BYTES + 1, "shape": (0,)},
     # Shapes.
     "too long": {"shape": (4,)},
     "too long in two dimensions": {"shape": (2, 2)},
@@ -169,6 +170,18 @@ def test_a_damaged_handle_is_refused(handle: Handle, change: Handle) -> None:
     assert os.listdir() == ["a.npy"]
 
 
+@pytest.mark.parametrize(
+    "offset", [-8, 0, DATA, 4095, 4097, 4096 + ARRAY_BYTES, 8192, 8192 + 64, 1 << 40]
+)
+def test_a_handle_into_header_or_trailer_in_ram_is_refused(offset: int) -> None:
+    damaged = handle_of(sh.create("shm://a", 3)) | {"offset": offset}
+    refused(sh.HandleError, lambda: open_handle(**damaged), "handle")
+    mapped = sh.open("shm://a")  # now it need not be opened
+    refused(sh.HandleError, lambda: open_handle(**damaged), "handle")
+    assert mapped.offset == 4096
+    sh.unlink("shm://a")
+
+
 @pytest.mark.parametrize("token", ["x", 1.5, None, [1], b"1"])
 def test_a_token_that_is_no_integer_is_refused(token: Any) -> None:
     array = sh.zeros(3)
@@ -216,7 +229,7 @@ def _replace_by_overwriting() -> None:
 
 
 def _replace_by_copying() -> None:
-    # Its uuid is copied too, so that only the inode tells them apart.
+    # Its bytes are the same, so that only inode and time of birth tell them apart.
     shutil.copy("a.npy", "copy.npy")
     os.rename("copy.npy", "a.npy")
 
@@ -233,12 +246,12 @@ def _replace_by_a_link() -> None:
 
 
 def _write_another_into_it() -> None:
-    sh.create("b.npy", 3)
-    shutil.copyfile("b.npy", "a.npy")  # the inode stays, the uuid does not
+    sh.create("b.npy", 3, "i8")
+    shutil.copyfile("b.npy", "a.npy")  # the inode stays, the header does not
 
 
-def _write_a_foreign_one_into_it() -> None:
-    Path("a.npy").write_bytes(npy(header_text()))
+def _write_another_header_into_it() -> None:
+    Path("a.npy").write_bytes(npy(header_text()))  # the dtype and shape stay
 
 
 def _remove() -> None:
@@ -253,7 +266,7 @@ def _remove() -> None:
         _replace_by_another,
         _replace_by_a_link,
         _write_another_into_it,
-        _write_a_foreign_one_into_it,
+        _write_another_header_into_it,
         _remove,
     ],
 )
@@ -264,7 +277,25 @@ def test_a_file_that_is_another_now_is_gone(
     refused(sh.ArrayGoneError, lambda: pickle.loads(message), "handle", "a.npy")
 
 
-@pytest.mark.parametrize("size", [0, 100, 4096 + ARRAY_BYTES - 1])
+def test_other_values_in_the_same_file_are_the_values_of_its_array(
+    message: bytes,
+) -> None:
+    sh.create("b.npy", 3, fill_value=5)
+    shutil.copyfile("b.npy", "a.npy")
+    assert pickle.loads(message).tolist() == [5, 5, 5]
+
+
+def test_another_array_written_into_a_file_in_ram_is_gone() -> None:
+    message = pickle.dumps(sh.create("shm://a", 3))
+    other = sh.create("shm://b", 3)
+    path = Path(ram_directory(), "a")
+    path.write_bytes(Path(str(other.filename)).read_bytes())  # the uuid is another
+    refused(sh.ArrayGoneError, lambda: pickle.loads(message), "handle", path)
+    for name in ("shm://a", "shm://b"):
+        sh.unlink(name)
+
+
+@pytest.mark.parametrize("size", [0, 100, DATA + ARRAY_BYTES - 1])
 def test_a_file_that_was_truncated_is_refused(message: bytes, size: int) -> None:
     os.truncate("a.npy", size)
     refused(sh.FormatError, lambda: pickle.loads(message), "truncated|begin")

@@ -208,7 +208,7 @@ def test_a_full_disk_is_an_error_that_leaves_nothing(
         lambda: sh.create(
             path, 2**18, "f8", fill_value=fill_value, overwrite=overwrite
         ),
-        rf"needs {2**21 + 8192} bytes, \d+ are free",
+        rf"needs {2**21 + 128} bytes, \d+ are free",
         path,
     )
     assert isinstance(error, OSError)

@@ -9,32 +9,16 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from faults import failing_flush
 
 import sharray as sh
 from sharray.storage import control_page, location
-from sharray.system import file_identity, memory
-
-
-@pytest.fixture
-def fail(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
-    """Make the next flush of an array fail."""
-
-    def sync(address: int, nbytes: int) -> None:
-        raise OSError(errno.EIO, "made up")
-
-    def act(array: Any) -> None:
-        with monkeypatch.context() as patch:
-            patch.setattr(memory, "sync", sync)
-            with pytest.raises(sh.FlushError):
-                array.flush()
-
-    return act
+from sharray.system import file_identity
 
 
 def pages() -> list[Path]:
@@ -50,7 +34,7 @@ def pages() -> list[Path]:
 def identity(path: str) -> bytes:
     fd = os.open(path, os.O_RDONLY)
     try:
-        found = file_identity.identity_of(fd)
+        found = file_identity.identity_of(fd, os.fstat(fd))
     finally:
         os.close(fd)
     assert found is not None
@@ -96,19 +80,19 @@ def test_no_page_without_a_fault() -> None:
     assert pages() == []
 
 
-def test_the_page_is_private(fail: Callable[[Any], None]) -> None:
+def test_the_page_is_private() -> None:
     a = sh.create("a.npy", 3)
-    fail(a)
+    failing_flush(a)
     [page] = pages()
     assert page.name == identity("a.npy").hex()
     assert page.stat().st_mode & 0o777 == 0o600
     assert page.parent.stat().st_mode & 0o777 == 0o700
 
 
-def test_the_page_ends_with_the_last_array(fail: Callable[[Any], None]) -> None:
+def test_the_page_ends_with_the_last_array() -> None:
     a = sh.create("a.npy", 3)
     view, other = a[1:], sh.open("a.npy")
-    fail(a)
+    failing_flush(a)
     del a
     assert len(pages()) == 1
     del view
@@ -120,12 +104,10 @@ def test_the_page_ends_with_the_last_array(fail: Callable[[Any], None]) -> None:
     sh.open("a.npy").flush()
 
 
-def test_a_holder_that_never_looked_still_learns_of_a_fault(
-    fail: Callable[[Any], None],
-) -> None:
+def test_a_holder_that_never_looked_still_learns_of_a_fault() -> None:
     a = sh.create("a.npy", 3)
     other = Holder("a.npy")
-    fail(a)
+    failing_flush(a)
     del a
     assert len(pages()) == 1
     assert other.flush() == "failed"
@@ -156,10 +138,10 @@ except sh.FlushError:
     sh.open("a.npy").flush()
 
 
-def test_the_page_of_killed_holders_is_swept(fail: Callable[[Any], None]) -> None:
+def test_the_page_of_killed_holders_is_swept() -> None:
     a = sh.create("a.npy", 3)
     other = Holder("a.npy")
-    fail(a)
+    failing_flush(a)
     assert other.flush() == "failed"
     del a
     assert other.process.pid is not None
@@ -172,9 +154,9 @@ def test_the_page_of_killed_holders_is_swept(fail: Callable[[Any], None]) -> Non
     assert not page.exists()
 
 
-def test_a_fork_holds_the_page(fail: Callable[[Any], None]) -> None:
+def test_a_fork_holds_the_page() -> None:
     a = sh.create("a.npy", 3)
-    fail(a)
+    failing_flush(a)
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -195,9 +177,9 @@ def test_a_fork_holds_the_page(fail: Callable[[Any], None]) -> None:
 
 
 @pytest.mark.parametrize("how", ["copied", "replaced", "restored"])
-def test_another_file_has_another_fault(fail: Callable[[Any], None], how: str) -> None:
+def test_another_file_has_another_fault(how: str) -> None:
     a = sh.create("a.npy", 3)
-    fail(a)
+    failing_flush(a)
     if how == "copied":
         shutil.copy2("a.npy", "b.npy")
         sh.open("b.npy").flush()
@@ -246,14 +228,14 @@ def test_a_link_in_place_of_the_page_is_not_followed(tmp_path: Path) -> None:
 
 
 def test_without_room_for_a_page_this_process_remembers(
-    fail: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def make(identity: bytes, path: str) -> Any:
         raise OSError(errno.ENOSPC, "made up")
 
     monkeypatch.setattr(control_page, "make", make)
     a = sh.create("a.npy", 3)
-    fail(a)
+    failing_flush(a)
     with pytest.raises(sh.FlushError):
         a.flush()
     sh.clear_fault("a.npy")

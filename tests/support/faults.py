@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import sharray as sh
 from sharray.storage import naming
 from sharray.system import file_systems, files, memory, pages
 
@@ -126,3 +127,15 @@ def _failing_c_function(code: int) -> Any:
         return -1
 
     return call
+
+
+def failing_flush(array: Any, code: int = errno.EIO) -> None:
+    """Flush an array while the system says that it could not write."""
+
+    def sync(address: int, nbytes: int) -> None:
+        raise OSError(code, "made up")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(memory, "sync", sync)
+        with pytest.raises(sh.FlushError):
+            array.flush()

@@ -24,16 +24,23 @@ from hypothesis import strategies as st
 import sharray as sh
 from sharray.array import handle as handle_module
 from sharray.array.core import open_handle
+from sharray.storage import location
 
 outcomes: collections.Counter[str] = collections.Counter()
 
 
-def try_file(content: bytes, mode: str) -> None:
-    case = Path("case")
-    case.unlink(missing_ok=True)  # do not overwrite a mapped file
-    case.write_bytes(content)
+PLACES = ["case", "shm://case"]
+
+
+def try_file(content: bytes, place: str, mode: str) -> None:
+    for name in PLACES:  # the first is the record of the case, too
+        case = Path(location.locate(name).path)
+        case.unlink(missing_ok=True)  # do not overwrite a mapped file
+        case.write_bytes(content)
+        if name == place:
+            break
     try:
-        array = sh.open("case", mode)
+        array = sh.open(place, mode)
     except sh.SharrayError as error:
         outcomes["errors"] += 1
         assert_is_a_good_error(error)
@@ -109,14 +116,14 @@ def run(kind: str, count: int, seed: int, phases: list[hypothesis.Phase]) -> Non
     )
     whole = sh.create("whole", (4, 3), "<f8", overwrite=True)
     if kind == "files":
-        modes = st.sampled_from(["r", "r+", "c"])
-        test = hypothesis.given(damaged_files(valid_files()), modes)(try_file)
+        valid = [content for name in PLACES for content in valid_files(name)]
+        places, modes = st.sampled_from(PLACES), st.sampled_from(["r", "r+", "c"])
+        test = hypothesis.given(damaged_files(valid), places, modes)(try_file)
     else:
-        valid = st.just(whole)
-        test = hypothesis.given(damaged_handles(valid_handles(whole)), valid)(
-            try_handle
-        )
+        handles = damaged_handles(valid_handles(whole))
+        test = hypothesis.given(handles, st.just(whole))(try_handle)
     settings(hypothesis.seed(seed)(test))()
+    Path(location.locate(PLACES[1]).path).unlink(missing_ok=True)
 
 
 def take_any_view(root: Any, offset: Any, dtype: Any, *layout: Any) -> Any:

@@ -8,7 +8,6 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from hypothesis import strategies as st
 
 import sharray as sh
@@ -46,16 +45,13 @@ class Content(bytes):
         return f"{len(self)} bytes, {self[:256]!r} ... {self[-PAGE:][:64]!r}"
 
 
-def valid_files() -> list[bytes]:
-    """Return files of sharray and of NumPy, of several dtypes and orders."""
+def valid_files(name: str) -> list[bytes]:
+    """Return files of sharray with this name, of several dtypes and orders."""
     found = []
     for dtype in DTYPES:
         for order in ("C", "F"):
-            sh.create("made", (3, 2), dtype, order=order, overwrite=True)
-            found.append(Path("made").read_bytes())
-        with open("made", "wb") as file:
-            np.save(file, np.zeros((2, 3), dtype))
-        found.append(Path("made").read_bytes())
+            made = sh.create(name, (3, 2), dtype, order=order, overwrite=True)
+            found.append(Path(str(made.filename)).read_bytes())
     return found
 
 

@@ -253,7 +253,9 @@ def _created(fd: int, found: Trailer | None) -> datetime | None:
 def _fault_word(fd: int, page: bytes | None, volatile: bool) -> int:
     if page is not None:
         return int(_WORDS.unpack(page)[trailer.FAULT_WORD])
-    return 0 if volatile else control_page.fault_of(file_identity.identity_of(fd))
+    if volatile:
+        return 0
+    return control_page.fault_of(file_identity.identity_of(fd, files.status(fd)))
 
 
 def _time(nanoseconds: int) -> datetime | None:

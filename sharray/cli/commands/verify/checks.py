@@ -149,7 +149,7 @@ def _check_trailer(file: _File) -> tuple[Check, _File]:
 
 
 def _check_end(file: _File) -> Check:
-    """Look for bytes behind the data, with which some programs misread a file."""
+    """Warn of bytes behind the data on a disk, which some programs misread."""
     more = file.status.st_size - file.header.data_offset - file.header.nbytes
     if more == 0:
         return Check("end", GOOD, "nothing follows the data")
@@ -279,7 +279,7 @@ def _check_fault(file: _File) -> Check:
     if file.trailer is not None:
         code = file.word(trailer.FAULT_WORD)
     else:
-        code = control_page.fault_of(file_identity.identity_of(file.fd))
+        code = control_page.fault_of(file_identity.identity_of(file.fd, file.status))
     if code == 0:
         return Check("fault", GOOD, "no flush has failed")
     detail = f"a flush failed: {os.strerror(code) if code < 4096 else code}"
