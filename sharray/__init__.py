@@ -36,6 +36,7 @@ from .array.creation import (
 )
 from .array.named import create
 from .array.named import open as open
+from .array.publishing import publish
 from .errors import (
     AccessError,
     ArrayExistsError,
@@ -130,6 +131,7 @@ __all__ = [
     "ones",
     "ones_like",
     "prange",
+    "publish",
     "run",
     "share",
     "submit",

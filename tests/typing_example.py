@@ -22,6 +22,9 @@ durable: bool = a.durable
 with sh.array([1, 2, 3]) as d:
     d[0] += 1
     d.flush(wait=False)
+with sh.publish(Path("field.npy"), 3, "f4", permissions=0o640) as new:
+    new[:] = 1
+current: bool = new.is_current()
 
 
 @sh.kernel

@@ -155,6 +155,41 @@ class SharedArray(Growing, np.ndarray[_ShapeT_co, _DTypeT_co]):
         root = self._root
         return root is not None and self._place() is not None and root.segment.durable
 
+    def is_current(self) -> bool:
+        """Return whether the file of this array still has a name.
+
+        False after the file was removed or replaced, by any process: open its name
+        again to see the new array. It takes about as long as stat(2). As with
+        `filename`, a renamed file counts as the same file. Anonymous arrays cannot be
+        replaced and are always current.
+
+        Raises
+        ------
+        NotSharedError
+            This is a private copy.
+
+        See Also
+        --------
+        sharray.publish : replace a file in one step
+
+        Examples
+        --------
+        >>> import sharray as sh
+        >>> a = sh.create("field.npy", 3)
+        >>> b = sh.create("field.npy", 4, overwrite=True)
+        >>> a.is_current(), b.is_current()
+        (False, True)
+        """
+        root = self._root
+        if root is None:
+            raise NotSharedError(
+                "cannot tell whether an array that is not shared is current: it is a "
+                "private copy (as from a[[1, 2]]) and has no file; check the "
+                "shared array that it was made from"
+            )
+        segment = root.segment
+        return segment.anonymous or segment.find_path() is not None
+
     def _home(self) -> str:
         """Return a phrase for people that says where the memory is."""
         root = self._root

@@ -251,7 +251,7 @@ def _like(
     )
 
 
-def _map_anonymous(new: header.NewHeader, contents: making.Blocks | None) -> AnyArray:
+def _map_anonymous(new: header.NewHeader, contents: filling.Contents) -> AnyArray:
     with interrupts.deferred():
         held = ending.count_held()
         segment = making.create_anonymous(new, contents, unnamed_so_far=held)

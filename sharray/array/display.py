@@ -56,7 +56,10 @@ def home(segment: Segment) -> str:
         return f"{place}, anonymous"
     named = segment.find_path() is not None  # may update the path
     path = location.display_name(segment.path) if segment.volatile else segment.path
-    return path if named else f"a file without a name (was {path})"
+    if named:
+        return path
+    tense = "will be" if segment.awaits_name else "was"
+    return f"a file without a name ({tense} {path})"
 
 
 def size(nbytes: int) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..storage import header, making
 from ..storage.attaching import attach
 from ..storage.dtypes import has_metadata
 from ..storage.growable import check_growable, make_growable
-from ..storage.location import locate
+from ..storage.location import Location, locate
 from ..system import interrupts
 from . import filling
 from .core import AnyArray
@@ -22,6 +22,42 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
 Path = str | os.PathLike[str]
+
+
+class New(NamedTuple):
+    """A checked new array with a name."""
+
+    place: Location
+    header: header.NewHeader
+    contents: filling.Contents
+
+
+def encode(
+    path: Path,
+    shape: Shape,
+    dtype: DTypeLike,
+    order: str,
+    fill_value: Any,
+    *,
+    growable: bool = False,
+    stacklevel: int = 3,
+) -> New:
+    """Check the arguments of `create`, and return what its file will have."""
+    place = locate(path)
+    dtype, shape = check_dtype_and_shape(dtype, shape)
+    fortran = is_fortran(order)
+    if growable:
+        check_growable(dtype, shape, fortran)
+    new = header.encode(dtype, shape, fortran, pages=place.in_ram, growable=growable)
+    contents = filling.assigned(fill_value, dtype, shape, fortran)
+    if has_metadata(dtype):
+        warnings.warn(
+            "a .npy file does not keep the metadata of a dtype: sharray.open(path) "
+            "will return an array without it",
+            UserWarning,
+            stacklevel=stacklevel,
+        )
+    return New(place, new, contents)
 
 
 def create(
@@ -92,26 +128,11 @@ def create(
     array([[1, 7, 7],
            [7, 7, 7]], dtype=int32)
     """
-    place = locate(path)
-    dtype, shape = check_dtype_and_shape(dtype, shape)
-    fortran = is_fortran(order)
-    if growable:
-        check_growable(dtype, shape, fortran)
-    new = header.encode(dtype, shape, fortran, pages=place.in_ram, growable=growable)
-    contents = filling.assigned(fill_value, dtype, shape, fortran)
-    if has_metadata(dtype):
-        warnings.warn(
-            "a .npy file does not keep the metadata of a dtype: sharray.open(path) "
-            "will return an array without it",
-            UserWarning,
-            stacklevel=2,
-        )
+    new = encode(path, shape, dtype, order, fill_value, growable=growable)
     made = None
     try:
         with interrupts.deferred():
-            made = making.create(
-                place, new, contents, overwrite=overwrite, permissions=permissions
-            )
+            made = making.create(*new, overwrite=overwrite, permissions=permissions)
             return all_of(root_of(made.segment))
     except BaseException:  # from a signal, after the file got its name
         if made is not None:

@@ -14,6 +14,8 @@ module            contents
 `segment`         one mapped file: its path, state and release
 `flushing`        writing a file to the disk, and errors of that
 `making`          new files, complete before others see them
+`new_file`        writing a new file, and bringing it to the disk
+`publishing`      files that are filled before they get their name
 `naming`          giving a new file its name
 `replacing`       the file that a new one replaces, and access rights
 `room`            room for a new file, and errors without it

@@ -44,7 +44,7 @@ def flush(
     """
     if segment.mode == "c":
         return
-    _raise_fault(segment)
+    raise_fault(segment)
     if segment.mode == "r" or segment.anonymous:
         return
     is_growable = segment.header.growing is not None
@@ -64,9 +64,9 @@ def flush(
         else:
             _sync(segment, lambda: memory.sync(address, nbytes))
     # The system may have reported a loss to another process, and not to this one.
-    _raise_fault(segment)
+    raise_fault(segment)
     # Checked last: the file can be replaced while this process waits for the disk.
-    if segment.find_path() is None:
+    if segment.find_path() is None and not segment.awaits_name:
         raise ArrayGoneError(
             f"cannot flush the array {segment.path!r}: its file was removed or "
             "replaced, so no file name leads to this array's data; save the data with "
@@ -90,10 +90,11 @@ def _sync(segment: Segment, act: Callable[[], None]) -> None:
                 error.errno,
             ) from error
         segment.set_fault(error.errno or errno.EIO)
-        _raise_fault(segment)
+        raise_fault(segment)
 
 
-def _raise_fault(segment: Segment) -> None:
+def raise_fault(segment: Segment) -> None:
+    """Raise the error of an earlier flush that lost data, if there was one."""
     code = segment.fault
     if code:
         raise FlushError(

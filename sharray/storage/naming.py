@@ -41,16 +41,21 @@ T = TypeVar("T")
 _can_name: dict[str, bool] = {}
 
 
-def new_file(place: location.Location) -> tuple[int, str | None]:
-    """Open a leased file without a name, or else with a temporary name."""
-    directory = os.path.dirname(place.path)
+def new_file(
+    place: location.Location, *, mapped_first: bool = False
+) -> tuple[int, str | None]:
+    """Open a leased file without a name, or else with a temporary name.
+
+    If it is `mapped_first`, it cannot be copied later: see `new_nameable_file`.
+    """
+    path, in_ram = place
+    directory = os.path.dirname(path)
     fd = None
-    if _can_name.get(directory, True):
-        fd = _open_unnamed(directory, place.in_ram)
-    if fd is None:
-        return new_visible_file(place.path)
-    hold_or_close(fd, place.path)
-    return fd, None
+    if mapped_first:
+        fd = new_nameable_file(directory, path, in_ram=in_ram)
+    elif _can_name.get(directory, True):
+        fd = _new_unnamed(directory, path, in_ram=in_ram)
+    return new_visible_file(path) if fd is None else (fd, None)
 
 
 def new_visible_file(path: str) -> tuple[int, str]:
@@ -59,21 +64,18 @@ def new_visible_file(path: str) -> tuple[int, str]:
     return fd, temporary
 
 
-def new_nameable_file(directory: str, path: str) -> int | None:
-    """Open a leased file in RAM without a name, if it can get a name later.
+def new_nameable_file(directory: str, path: str, *, in_ram: bool = True) -> int | None:
+    """Open a leased file without a name, if it can get a name later.
 
     Return None if the file system cannot do that. This is tried once per directory. It
     must be known in advance, since the fallback, a copy, is impossible once processes
     have mapped the array.
     """
     if directory not in _can_name:
-        _can_name[directory] = _try_to_name(directory)
+        _can_name[directory] = _try_to_name(directory, path, in_ram=in_ram)
     if not _can_name[directory]:
         return None
-    fd = _open_unnamed(directory, in_ram=True)
-    if fd is not None:
-        hold_or_close(fd, path)
-    return fd
+    return _new_unnamed(directory, path, in_ram=in_ram)
 
 
 def new_file_in_ram(path: str) -> int:
@@ -81,28 +83,25 @@ def new_file_in_ram(path: str) -> int:
     return location.in_ram_directory(os.path.dirname(path), lambda: open_visible(path))
 
 
-def _open_unnamed(directory: str, in_ram: bool) -> int | None:
+def _new_unnamed(directory: str, path: str, *, in_ram: bool) -> int | None:
     if in_ram:
-        return location.in_ram_directory(
-            directory, lambda: files.open_unnamed(directory)
-        )
-    return files.open_unnamed(directory)
+        fd = location.in_ram_directory(directory, lambda: files.open_unnamed(directory))
+    else:
+        fd = files.open_unnamed(directory)
+    if fd is not None:
+        hold_or_close(fd, path)
+    return fd
 
 
-def _try_to_name(directory: str) -> bool:
-    fd = _open_unnamed(directory, in_ram=True)
+def _try_to_name(directory: str, path: str, *, in_ram: bool) -> bool:
+    fd = _new_unnamed(directory, directory, in_ram=in_ram)
     if fd is None:
         return False
-    hold_or_close(fd, directory)
     try:
-        # Not in `directory`, where every visible file must be a complete array.
-        root = location.ram_directory()
-        _claim_beside(
-            os.path.join(root, "trial"),
-            lambda name: location.in_ram_directory(
-                root, lambda: files.try_link_unnamed(fd, name)
-            ),
-        )
+        if in_ram:
+            _try_in_ram(fd)
+        else:
+            _claim_beside(path, lambda name: files.try_link_unnamed(fd, name))
     except OSError as error:
         if files.cannot_link(error):
             return False
@@ -110,6 +109,17 @@ def _try_to_name(directory: str) -> bool:
     finally:
         files.close(fd)
     return True
+
+
+def _try_in_ram(fd: int) -> None:
+    # Not in `directory`, where every visible file must be a complete array.
+    root = location.ram_directory()
+    _claim_beside(
+        os.path.join(root, "trial"),
+        lambda name: location.in_ram_directory(
+            root, lambda: files.try_link_unnamed(fd, name)
+        ),
+    )
 
 
 def hold_or_close(fd: int, path: str) -> None:

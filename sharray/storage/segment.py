@@ -63,6 +63,8 @@ class Segment:
         True if the file is in memory, so that flushing has no effect.
     unlinked : bool
         True if this process has removed the file by `sharray.unlink`.
+    awaits_name : bool
+        True while `sharray.publish` fills the file: `path` is its future name.
     """
 
     __slots__ = (
@@ -74,6 +76,7 @@ class Segment:
         "_unnamed_fd",
         "_words",
         "anonymous",
+        "awaits_name",
         "data_range",
         "device",
         "header",
@@ -113,6 +116,7 @@ class Segment:
             trailer is not None and trailer.anonymous and location.is_anonymous(path)
         )
         self.unlinked = False
+        self.awaits_name = False
         self._unnamed_fd: int | None = None
         self._words: memoryview[int] | None = None
         self._local_fault = 0
@@ -146,7 +150,9 @@ class Segment:
     # -- where the file is ---------------------------------------------------
 
     def find_path(self) -> str | None:
-        """Return the file's present path; None if it was removed or replaced.
+        """Return the file's present path; None if it has none.
+
+        It was removed or replaced, or does not have its name yet.
 
         An array follows its file. The file or a directory of its path may have been
         renamed, or a symbolic link in the path changed. Then `path` becomes the present
@@ -155,7 +161,7 @@ class Segment:
         same = self.device, self.inode
         if files.names_same_file(self.path, *same):
             return self.path
-        if self.anonymous or self.unlinked:
+        if self.anonymous or self.unlinked or self.awaits_name:
             return None
         # The system has the name after a rename; this reads the table of all mappings.
         found = mappings.path_at(self._address())
@@ -339,6 +345,8 @@ class Segment:
         ------
         ArrayGoneError
             The file was removed or replaced. Processes that have it mapped keep it.
+        StorageError
+            The file has no name yet.
         """
         # A look-up takes 2 us, so its result is reused for a short time. If a file is
         # removed in that time, it could as well be removed while the handle is sent,
@@ -346,6 +354,14 @@ class Segment:
         now = clock.monotonic()
         if now < self._reachable_until:
             return
+        if self.awaits_name:
+            raise StorageError(
+                f"cannot send the array that will be {self.path!r}: until the block of "
+                "sharray.publish ends, its file has no name by which other processes "
+                "could open it; send it after the block, or let them fill an array of "
+                "sharray.empty and copy that within the block",
+                self.path,
+            )
         self._reachable_until = now + _LOOK_INTERVAL
         if self.find_path() is None:
             self._reachable_until = 0.0

@@ -136,6 +136,29 @@ def test_overwrite_leaves_the_old_file_or_the_new(name: str, step: int) -> None:
     sh.unlink(name)
 
 
+@on_disk_and_in_ram
+def test_publish_leaves_the_old_file_or_the_new(name: str, step: int) -> None:
+    def call() -> Any:
+        with sh.publish(name, 3) as new:
+            new[:] = 2
+        return new
+
+    def check(outcome: Interrupted) -> None:
+        found = sh.open(name).tolist()
+        assert found in ([1.0] * 3, [2.0] * 3)
+        assert outcome.value is None or found == [2.0] * 3
+        outcome.value = None
+        assert os.listdir() == (["a.npy"] if name == "a.npy" else [])
+        sh.create(name, 3, fill_value=1, overwrite=True)
+        assert belongings() == before
+
+    sh.create(name, 3, fill_value=1)
+    call()
+    before = belongings()
+    interrupt_everywhere(call, check, step=step)
+    sh.unlink(name)
+
+
 def test_overwrite_of_nothing_leaves_nothing() -> None:
     def call() -> Any:
         return sh.create("shm://a", 3, overwrite=True)

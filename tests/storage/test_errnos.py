@@ -21,6 +21,13 @@ from sharray.storage.messages import inbox
 from sharray.system import directories, file_systems, files, locks, memory
 
 CODES = sorted(set(errno.errorcode) - {errno.EINTR})
+
+
+def _publish(name: str) -> None:
+    with sh.publish(name, 3) as new:
+        new[:] = 1
+
+
 _OPEN: dict[str, Callable[[], Any]] = {
     "open": lambda: sh.open("there.npy"),
     "open r": lambda: sh.open("there.npy", mode="r"),
@@ -33,8 +40,10 @@ _CREATE: dict[str, Callable[[], Any]] = {
     "create full": lambda: sh.create("new.npy", 3, fill_value=1),
     "overwrite": lambda: sh.create("there.npy", 3, fill_value=1, overwrite=True),
     "create ram": lambda: sh.create("shm://a/new", 3),
+    "publish over": lambda: _publish("there.npy"),
+    "publish ram": lambda: _publish("shm://a/new"),
     "zeros": lambda: sh.zeros(3),
-    "publish": lambda: pickle.loads(pickle.dumps(sh.ones(3))),
+    "send": lambda: pickle.loads(pickle.dumps(sh.ones(3))),
 }
 _OTHER: dict[str, Callable[[], Any]] = {
     "unlink": lambda: sh.unlink("old.npy"),
@@ -101,14 +110,19 @@ def _is_endless(name: str, call: str, code: int) -> bool:
     if code == errno.EEXIST and call in ("open_new", "link", "link_unnamed"):
         return True  # the next name is tried
     # The directory is made again, for some seconds.
-    return code == errno.ENOENT and name in ("create ram", "zeros", "publish")
+    return code == errno.ENOENT and name in (
+        "create ram",
+        "zeros",
+        "send",
+        "publish ram",
+    )
 
 
 @pytest.mark.parametrize("name", ACTS)
 def test_each_error_at_each_call_is_an_error_of_this_library(name: str) -> None:
     before, descriptors = _files(), len(os.listdir("/proc/self/fd"))
     for module, call in CALLS:
-        if name == "publish" and call in ("open_existing", "read_at"):
+        if name == "send" and call in ("open_existing", "read_at"):
             continue  # the array stays: nobody can look whether it may go
         for code in CODES:
             if _is_endless(name, call, code):

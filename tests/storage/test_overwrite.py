@@ -333,6 +333,14 @@ def _create(*, overwrite: bool) -> None:
     sh.create(name, N, fill_value=NEW, overwrite=overwrite)
 
 
+def _publish(*, overwrite: bool) -> None:
+    with sh.publish("link.npy" if overwrite else "field.npy", N) as new:
+        new[:] = NEW
+
+
+ways = pytest.mark.parametrize("make", [_create, _publish])
+
+
 def _check(*, overwrite: bool) -> None:
     if overwrite or os.path.exists("field.npy"):
         found = np.load("field.npy")
@@ -342,12 +350,12 @@ def _check(*, overwrite: bool) -> None:
         assert os.readlink("link.npy") == "field.npy"
 
 
-def _killed(moment: str, n: int, *, overwrite: bool) -> bool:
+def _killed(make: Callable[..., None], moment: str, n: int, *, overwrite: bool) -> bool:
     pid = os.fork()
     if pid == 0:
         try:
             die_at(moment, n)
-            _create(overwrite=overwrite)
+            make(overwrite=overwrite)
         finally:
             os._exit(0)
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -357,12 +365,15 @@ def _killed(moment: str, n: int, *, overwrite: bool) -> bool:
 
 @pytest.mark.usefixtures("_lacking")
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_killed_at_any_call_the_file_is_old_or_new(moment: str) -> None:
+@ways
+def test_killed_at_any_call_the_file_is_old_or_new(
+    make: Callable[..., None], moment: str
+) -> None:
     n, died = 0, True
     while died:
         n += 1
         _start(overwrite=True)
-        died = _killed(moment, n, overwrite=True)
+        died = _killed(make, moment, n, overwrite=True)
         _check(overwrite=True)
         _create(overwrite=True)  # as the next process does, which tidies up
         assert sorted(os.listdir()) == ["field.npy", "link.npy"]
@@ -372,14 +383,15 @@ def test_killed_at_any_call_the_file_is_old_or_new(moment: str) -> None:
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("missing", [[], ["tmpfile"], ["tmpfile", "link"]])
+@ways
 def test_killed_at_any_call_a_new_file_is_complete_or_not_there(
-    moment: str, missing: list[str]
+    make: Callable[..., None], moment: str, missing: list[str]
 ) -> None:
     with faults.failing(dict.fromkeys(missing, 95), os.getcwd()):
         n, died = 0, True
         while died:
             n += 1
-            died = _killed(moment, n, overwrite=False)
+            died = _killed(make, moment, n, overwrite=False)
             _check(overwrite=False)
             sh.create("field.npy", N, overwrite=True)
             assert os.listdir() == ["field.npy"]
@@ -433,8 +445,9 @@ class _Failing:
 @pytest.mark.usefixtures("_lacking")
 @pytest.mark.parametrize("overwrite", [False, True])
 @pytest.mark.parametrize("kind", [OSError, KeyboardInterrupt, MemoryError])
+@ways
 def test_an_exception_at_any_call_leaves_old_or_new_and_nothing_else(
-    kind: type[BaseException], overwrite: bool
+    make: Callable[..., None], kind: type[BaseException], overwrite: bool
 ) -> None:
     n, failed = 0, True
     while failed:
@@ -446,7 +459,7 @@ def test_an_exception_at_any_call_leaves_old_or_new_and_nothing_else(
             failing.install(patch)
             raised = True
             with suppress(sh.StorageError, kind):
-                _create(overwrite=overwrite)
+                make(overwrite=overwrite)
                 raised = False
         failed = failing.left <= 0
         _check(overwrite=overwrite)

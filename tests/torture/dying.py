@@ -23,6 +23,8 @@ _CHANGING = {
         "storage.lifetime.lease",
         "storage.making",
         "storage.naming",
+        "storage.new_file",
+        "storage.publishing",
         "storage.replacing",
         "storage.segment",
         "storage.lifetime.transit",

@@ -83,6 +83,24 @@ def _name(path: str) -> None:
     sh.unlink(path)
 
 
+def _publish(path: str) -> None:
+    for value in OLD, NEW:
+        with sh.publish(path, N) as array:
+            array[:] = value
+        check(array, value)
+    sh.unlink(path)
+
+
+def publish_in_ram(_: bytes) -> None:
+    """Publish under a name in RAM, and replace that."""
+    _publish(RAM_NAME)
+
+
+def publish_on_disk(_: bytes) -> None:
+    """Publish under a name on a disk, and replace that."""
+    _publish(DISK_NAME)
+
+
 def name_in_ram(_: bytes) -> None:
     """Create, open, overwrite and unlink under a name in RAM."""
     _name(RAM_NAME)
