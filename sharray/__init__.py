@@ -37,6 +37,7 @@ from .array.creation import (
 from .array.named import create
 from .array.named import open as open
 from .array.publishing import publish
+from .array.snapshots import snapshot
 from .errors import (
     AccessError,
     ArrayExistsError,
@@ -134,6 +135,7 @@ __all__ = [
     "publish",
     "run",
     "share",
+    "snapshot",
     "submit",
     "teams",
     "to_dask",

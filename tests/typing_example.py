@@ -25,6 +25,7 @@ with sh.array([1, 2, 3]) as d:
 with sh.publish(Path("field.npy"), 3, "f4", permissions=0o640) as new:
     new[:] = 1
 current: bool = new.is_current()
+is_cut: bool = sh.snapshot(new, "copy.npy", overwrite=True)
 
 
 @sh.kernel

@@ -16,6 +16,8 @@ module            contents
 `making`          new files, complete before others see them
 `new_file`        writing a new file, and bringing it to the disk
 `publishing`      files that are filled before they get their name
+`snapshots`       all data of a mapped file in a new file
+`cloning`         files that share the blocks of another
 `naming`          giving a new file its name
 `replacing`       the file that a new one replaces, and access rights
 `room`            room for a new file, and errors without it

@@ -64,8 +64,8 @@ def create(
         Location of the file.
     new : NewHeader
         From `sharray.storage.header.encode`.
-    contents : iterable of memoryview, optional
-        All data in file order; zeros by default.
+    contents : iterable of memoryview or Clone, optional
+        All data in file order, or a file to clone; zeros by default.
     overwrite : bool
         Replace an existing file atomically. Processes that have it mapped keep it.
     permissions : int, optional

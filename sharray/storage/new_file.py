@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from ..errors import ArrayNotFoundError, StorageError, UnsafePathError, explain
 from ..system import file_systems, files, interrupts
 from . import location, naming, replacing, room, trailer
+from .cloning import Clone
 from .format import TRAILER_SIZE, round_up
 from .header import NewHeader
 from .segment import Segment
@@ -20,7 +21,7 @@ from .segment import Segment
 _SOON_ALLOCATED = 1 << 20
 
 Blocks = Iterable[memoryview]
-Contents = Blocks | None
+Contents = Blocks | Clone | None
 
 
 class NewFile:
@@ -187,7 +188,10 @@ def explaining(place: location.Location, layout: Layout) -> Iterator[None]:
 def write(fd: int, layout: Layout, contents: Contents, path: str) -> None:
     """Write header, data and trailer, all of which has room from now on."""
     room.check_room(fd, layout.size, path)
-    if contents is not None:
+    if isinstance(contents, Clone):
+        with interrupts.allowed():
+            contents.into(fd, layout.size)
+    elif contents is not None:
         with interrupts.allowed():
             _write_contents(fd, layout, contents)
     elif layout.size < _SOON_ALLOCATED:

@@ -13,11 +13,15 @@ from .optional import is_unsupported
 _fstatfs = c_function("fstatfs", ctypes.c_int, ctypes.c_void_p)
 # statfs(2): file systems whose files live in memory.
 _VOLATILE_MAGIC = {0x01021994: "tmpfs", 0x858458F6: "ramfs", 0x958458F6: "hugetlbfs"}
+# Those whose clones are a cut: they hold back stores while they clone.
+_CUTTING_MAGIC = {0x58465342: "xfs", 0x9123683E: "btrfs"}
 _volatile_by_device: dict[int, bool] = {}
 
 
-def free_bytes(directory: str) -> int:
-    """Return the bytes that this user may still write in `directory`'s file system.
+def free_bytes(directory: str | int) -> int:
+    """Return the bytes that this user may still write in a file system.
+
+    `directory` is in it, or is the descriptor of a file there.
 
     Return `sys.maxsize` if the file system has no limit or does not report one.
     """
@@ -68,6 +72,11 @@ def is_volatile(fd: int, device: int, *, is_known: bool = False) -> bool:
     if known is None or (known and not is_known):
         known = _volatile_by_device[device] = _file_system_type(fd) in _VOLATILE_MAGIC
     return known
+
+
+def clones_are_cuts(fd: int) -> bool:
+    """Return whether a clone of a file has all stores up to a moment, and no later."""
+    return _file_system_type(fd) in _CUTTING_MAGIC
 
 
 def _file_system_type(fd: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import fcntl
 import os
 import stat
 
@@ -16,6 +17,7 @@ _O_NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
 _ZEROS_AT_ONCE = 1 << 20
+_FICLONE = 0x40049409  # linux/fs.h
 _renameat2 = c_function(
     "renameat2",
     ctypes.c_int,
@@ -245,6 +247,20 @@ def copy_contents(source: int, target: int) -> None:
     while part := os.pread(source, _ZEROS_AT_ONCE, offset):
         write_at(target, part, offset)
         offset += len(part)
+
+
+def clone_contents(source: int, target: int) -> bool:
+    """Let an empty file share the blocks of another one: ioctl_ficlone(2).
+
+    Return False where the file system has no such call, or not for these two files.
+    """
+    try:
+        fcntl.ioctl(target, _FICLONE, source)
+    except OSError as error:
+        if is_unsupported(error, errno.EXDEV, errno.ETXTBSY):
+            return False
+        raise
+    return True
 
 
 def is_unlinked(fd: int) -> bool:

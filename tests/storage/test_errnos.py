@@ -42,6 +42,7 @@ _CREATE: dict[str, Callable[[], Any]] = {
     "create ram": lambda: sh.create("shm://a/new", 3),
     "publish over": lambda: _publish("there.npy"),
     "publish ram": lambda: _publish("shm://a/new"),
+    "snapshot": lambda: sh.snapshot(sh.open("there.npy"), "new.npy"),
     "zeros": lambda: sh.zeros(3),
     "send": lambda: pickle.loads(pickle.dumps(sh.ones(3))),
 }
@@ -57,6 +58,7 @@ CALLS: list[tuple[ModuleType, str]] = [
     *((files, name) for name in ("open_unnamed", "open_new", "link_unnamed", "link")),
     *((files, name) for name in ("rename", "unlink", "set_permissions", "allocate")),
     *((files, name) for name in ("sync_file", "sync_directory", "open_directory")),
+    (files, "clone_contents"),
     (file_systems, "free_bytes"),
     (directories, "make_private_directory"),
     *((locks, name) for name in ("lock_shared", "lock_exclusive")),

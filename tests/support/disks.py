@@ -26,8 +26,18 @@ def can_mount() -> bool:
     )
 
 
+def _knows(kind: str) -> bool:
+    """Return whether the kernel has a file system."""
+    return f"\t{kind}\n" in Path("/proc/filesystems").read_text()
+
+
 needs_disks = pytest.mark.skipif(
     not can_mount(), reason="needs root, loop devices and mkfs.ext4"
+)
+
+needs_xfs = pytest.mark.skipif(
+    not can_mount() or shutil.which("mkfs.xfs") is None or not _knows("xfs"),
+    reason="needs root, loop devices, mkfs.xfs and a kernel with XFS",
 )
 
 
@@ -38,11 +48,12 @@ def run(*command: str) -> str:
 
 
 class Disk:
-    """An ext4 file system in an image file, mounted at `path`."""
+    """A file system in an image file, mounted at `path`."""
 
-    def __init__(self, image: Path, path: Path) -> None:
+    def __init__(self, image: Path, path: Path, kind: str = "ext4") -> None:
         self.path = path
         self._image = image
+        self._kind = kind
         self._device: str | None = None
         path.mkdir()
 
@@ -50,15 +61,15 @@ class Disk:
         """Make the file system."""
         with self._image.open("wb") as file:
             file.truncate(megabytes << 20)
-        run("mkfs.ext4", "-q", "-F", *options, str(self._image))
+        force = {"ext4": "-F", "xfs": "-f"}[self._kind]
+        run(f"mkfs.{self._kind}", "-q", force, *options, str(self._image))
 
     def mount(self) -> None:
         """Mount it, again after a power cut."""
         if self._device is None:
             self._device = run("losetup", "-f", "--show", str(self._image))
-        run(
-            "mount", "-t", "ext4", "-o", "errors=continue", self._device, str(self.path)
-        )
+        options = ["-o", "errors=continue"] if self._kind == "ext4" else []
+        run("mount", "-t", self._kind, *options, self._device, str(self.path))
 
     def cut_power(self) -> None:
         """Let nothing more reach the disk, and mount it again as it is."""
@@ -83,6 +94,18 @@ def disk(directory: Path) -> Iterator[Disk]:
     made = Disk(directory / "image", directory / "disk")
     try:
         made.make(64)
+        made.mount()
+        yield made
+    finally:
+        made.remove()
+
+
+@contextmanager
+def xfs(directory: Path) -> Iterator[Disk]:
+    """Yield a disk of 300 MB, the least for XFS, that can clone files."""
+    made = Disk(directory / "image", directory / "disk", "xfs")
+    try:
+        made.make(300, "-m", "reflink=1")
         made.mount()
         yield made
     finally:
