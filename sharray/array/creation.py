@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..storage import ending, header, making
+from ..storage import ending, making, new_header
 from ..system import interrupts
 from . import filling
 from .core import AnyArray
@@ -214,7 +214,7 @@ def array(obj: ArrayLike, dtype: DTypeLike | None = None, order: str = "K") -> A
     source = np.asarray(obj, dtype)
     fortran = is_fortran(order, source)
     dtype, shape = check_dtype_and_shape(source.dtype, source.shape)
-    new = header.encode(dtype, shape, fortran, pages=True, as_bytes=True)
+    new = new_header.encode(dtype, shape, fortran, pages=True, as_bytes=True)
     # A source that is in file order already is written without conversion.
     in_file_order = source.T if fortran else source
     if in_file_order.flags.c_contiguous and source.nbytes:
@@ -230,7 +230,7 @@ def _anonymous(
     """Create an array of zeros, or of the value in the 1-tuple `fill`."""
     dtype, shape = check_dtype_and_shape(dtype, shape)
     fortran = is_fortran(order)
-    new = header.encode(dtype, shape, fortran, pages=True, as_bytes=True)
+    new = new_header.encode(dtype, shape, fortran, pages=True, as_bytes=True)
     contents = filling.filled(fill[0], dtype, shape, fortran) if fill else None
     return _map_anonymous(new, contents)
 
@@ -251,7 +251,7 @@ def _like(
     )
 
 
-def _map_anonymous(new: header.NewHeader, contents: filling.Contents) -> AnyArray:
+def _map_anonymous(new: new_header.NewHeader, contents: filling.Contents) -> AnyArray:
     with interrupts.deferred():
         held = ending.count_held()
         segment = making.create_anonymous(new, contents, unnamed_so_far=held)

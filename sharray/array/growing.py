@@ -10,8 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from ..errors import NotSharedError, ShapeError
-from ..storage import header as header_block
-from ..storage import making
+from ..storage import making, new_header
 from ..storage.growing import Growth
 from ..storage.header import Header
 from ..system import interrupts
@@ -271,7 +270,7 @@ def _bytes(values: np.ndarray[Any, Any], header: Header) -> memoryview:
 def _new_rows(cls: type[Any], header: Header, count: int) -> Any:
     """Return an array of zeros in RAM, for rows that are filled before they count."""
     found = header.with_rows(count)
-    new = header_block.encode(
+    new = new_header.encode(
         found.dtype, found.shape, found.fortran_order, pages=True, as_bytes=True
     )
     with interrupts.deferred():

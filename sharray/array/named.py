@@ -6,7 +6,7 @@ import os
 import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..storage import header, making
+from ..storage import making, new_header
 from ..storage.attaching import attach
 from ..storage.dtypes import has_metadata
 from ..storage.growable import check_growable, make_growable
@@ -28,7 +28,7 @@ class New(NamedTuple):
     """A checked new array with a name."""
 
     place: Location
-    header: header.NewHeader
+    header: new_header.NewHeader
     contents: filling.Contents
 
 
@@ -48,7 +48,9 @@ def encode(
     fortran = is_fortran(order)
     if growable:
         check_growable(dtype, shape, fortran)
-    new = header.encode(dtype, shape, fortran, pages=place.in_ram, growable=growable)
+    new = new_header.encode(
+        dtype, shape, fortran, pages=place.in_ram, growable=growable
+    )
     contents = filling.assigned(fill_value, dtype, shape, fortran)
     if has_metadata(dtype):
         warnings.warn(

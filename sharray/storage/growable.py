@@ -8,8 +8,7 @@ import numpy as np
 
 from ..errors import BusyError, FormatError, ShapeError
 from ..system import file_identity, files, locks
-from . import attaching, control_page, header_rows, rows_field
-from . import header as header_block
+from . import attaching, control_page, header_rows, new_header, rows_field
 from .header import Header
 from .location import Location
 
@@ -50,7 +49,7 @@ def make_growable(place: Location) -> None:
         if header.growing is not None:
             return
         _check(header, status.st_size, path, has_trailer=trailer is not None)
-        block = header_block.made_growable(header)
+        block = new_header.made_growable(header)
         if block is None:
             raise FormatError(
                 f"{path!r} has no room in its header for a growing number of rows; "

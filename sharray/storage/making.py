@@ -13,7 +13,6 @@ from typing import NamedTuple
 from ..errors import StorageError
 from ..system import files
 from . import location, naming, replacing
-from .header import NewHeader
 from .new_file import (
     Blocks,
     Contents,
@@ -23,6 +22,7 @@ from .new_file import (
     explaining,
     write,
 )
+from .new_header import NewHeader
 from .segment import Segment
 
 # Each array without a name keeps a file descriptor open until it gets a name. The usual
@@ -63,7 +63,7 @@ def create(
     place : Location
         Location of the file.
     new : NewHeader
-        From `sharray.storage.header.encode`.
+        From `sharray.storage.new_header.encode`.
     contents : iterable of memoryview or Clone, optional
         All data in file order, or a file to clone; zeros by default.
     overwrite : bool

@@ -14,7 +14,7 @@ from ..system import file_systems, files, interrupts
 from . import location, naming, replacing, room, trailer
 from .cloning import Clone
 from .format import TRAILER_SIZE, round_up
-from .header import NewHeader
+from .new_header import NewHeader
 from .segment import Segment
 
 # Smaller files are allocated faster than signals can be allowed and deferred again.

@@ -30,8 +30,8 @@ import os
 from ..errors import StorageError
 from ..system import interrupts
 from . import flushing, location, naming, replacing
-from .header import NewHeader
 from .new_file import Blocks, Layout, NewFile, explaining
+from .new_header import NewHeader
 
 
 class Unpublished:
@@ -42,7 +42,7 @@ class Unpublished:
     place : Location
         Where it will be.
     new : NewHeader
-        From `sharray.storage.header.encode`.
+        From `sharray.storage.new_header.encode`.
     contents : iterable of memoryview, optional
         Initial data; zeros by default.
 

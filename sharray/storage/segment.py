@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import mmap
 import os
 import struct
@@ -10,7 +9,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from ..errors import ArrayGoneError, SharrayError, StorageError, explain
+from ..errors import ArrayGoneError, StorageError, explain
 from ..system import (
     clock,
     file_identity,
@@ -21,10 +20,8 @@ from ..system import (
     memory,
 )
 from ..system.thread_locks import Lock
-from . import control_page, location, trailer
-from .control_page import ControlPage
-from .format import TRAILER_SIZE, round_up
-from .growing import Growth
+from . import location
+from .file_sharing import FileSharing
 from .header import Header
 from .lifetime import lease, transit
 from .trailer import Trailer
@@ -33,15 +30,13 @@ _LOOK_INTERVAL = 0.01
 IDENTITY_SIZE = 32  # bytes that `identity_of` returns
 # Addresses for a growable array: 64 GiB cost nothing, and 1,000 of them fit.
 _ROOM = 1 << 36
-_LARGEST_ERRNO = 4095  # errno(3); the word in the file can have any value
 # Names that NFS and FUSE give to a removed file while it is in use.
 _NAMES_OF_REMOVED = (".nfs", ".fuse_hidden")
 # Reentrant: garbage collection may run a __del__ that sends another array.
 _publishing = Lock(reentrant=True)
-_refreshing = Lock(reentrant=True)
 
 
-class Segment:
+class Segment(FileSharing):
     """One array file, mapped as a whole.
 
     Attributes
@@ -68,27 +63,12 @@ class Segment:
     """
 
     __slots__ = (
-        "_control",
-        "_growth",
-        "_local_fault",
-        "_pin",
         "_reachable_until",
         "_unnamed_fd",
-        "_words",
         "anonymous",
         "awaits_name",
-        "data_range",
-        "device",
-        "header",
-        "identity",
-        "inode",
         "mapping",
-        "mode",
-        "path",
-        "size",
-        "trailer",
         "unlinked",
-        "volatile",
     )
 
     def __init__(
@@ -119,9 +99,7 @@ class Segment:
         self.awaits_name = False
         self._unnamed_fd: int | None = None
         self._words: memoryview[int] | None = None
-        self._local_fault = 0
-        self._control: ControlPage | None = None
-        self._growth: Growth | None = None
+        self._share_nothing()
         self._reachable_until = 0.0
         self.mapping: mmap.mmap = self._map(fd)
         self.size = len(self.mapping)
@@ -133,13 +111,6 @@ class Segment:
         if self.header.growing is None:
             return memory.map_file(fd, self.size, **access)
         return memory.map_beyond(fd, self.size, max(_ROOM, 16 * self.size), **access)
-
-    @property
-    def words(self) -> memoryview[int]:
-        """The trailer page as 64-bit words, for segments with a trailer only."""
-        if self._words is None:
-            self._words = self._pin[self.size - TRAILER_SIZE :].cast("Q")
-        return self._words
 
     @property
     def data(self) -> memoryview:
@@ -204,110 +175,6 @@ class Segment:
         """Return the address of the mapping."""
         view = np.frombuffer(self._pin, np.uint8)
         return int(view.__array_interface__["data"][0])
-
-    @property
-    def fault(self) -> int:
-        """The errno of the first flush that failed since the last `clear_fault`."""
-        if self.trailer is not None:
-            code = self.words[trailer.FAULT_WORD]
-        else:
-            code = self._fault_on_page()
-        return code if code <= _LARGEST_ERRNO else errno.EIO
-
-    def set_fault(self, code: int) -> None:
-        """Record for all processes that data was lost; 0 clears the record."""
-        if self.trailer is not None:
-            self.words[trailer.FAULT_WORD] = code
-            return
-        self._local_fault = code
-        with interrupts.deferred():
-            page = self._find_control()
-            if page is None and code:
-                # Without room in RAM, at least this process remembers it.
-                with suppress(OSError, SharrayError):
-                    page = self._control = control_page.make(self.identity, self.path)
-            if page is not None:
-                page.fault = code
-
-    @property
-    def has_control_page(self) -> bool:
-        """True if this segment holds the control page of its file."""
-        return self._control is not None or self._growth is not None
-
-    def _fault_on_page(self) -> int:
-        if self.volatile:
-            return 0
-        if self.mode != "r+":  # its end could not let go of the page
-            return control_page.fault_of(self.identity)
-        with interrupts.deferred():
-            page = self._find_control()
-            return self._local_fault if page is None else page.fault
-
-    def _find_control(self) -> ControlPage | None:
-        if self._growth is not None and self._growth.page is not None:
-            return self._growth.page
-        if self._control is None:
-            self._control = control_page.find(self.identity)
-        return self._control
-
-    # -- growable arrays -----------------------------------------------------
-
-    @property
-    def growth(self) -> Growth | None:
-        """What `grow` has returned; None before."""
-        return self._growth
-
-    def grow(self) -> Growth:
-        """Return what appends to this file; call it with signals deferred."""
-        if self._growth is None:
-            path = self.find_path()
-            if path is None:
-                raise ArrayGoneError(
-                    f"the file {self.path!r} was removed or replaced, so it cannot "
-                    "grow any more; save the data with numpy.save(path, array)",
-                    self.path,
-                )
-            self._growth = Growth(
-                *(path, self.device, self.inode, self.identity, self.header),
-                writable=self.mode == "r+",
-            )
-            page, self._control = self._control, None
-            if page is not None:  # the growth holds the same one
-                page.close()
-        return self._growth
-
-    def refresh(self) -> None:
-        """Let `header` and `data_range` have the rows that are complete by now."""
-        growth = self._growth
-        if growth is None:
-            with interrupts.deferred():
-                growth = self.grow()
-        rows = growth.rows
-        if rows > self.header.rows:
-            # Under a lock: of two threads, the one that has looked first might store
-            # last, and views with more rows would lie outside of the file.
-            with _refreshing:
-                self._show(growth, rows)
-
-    def _show(self, growth: Growth, rows: int) -> None:
-        if rows <= self.header.rows:
-            return
-        header = self.header.with_rows(rows)
-        end = header.data_offset + header.nbytes
-        if end > self.size:
-            raise StorageError(
-                f"{self.path!r} has outgrown the {self.size} addresses that this "
-                "process has for it; open it again",
-                self.path,
-            )
-        if self.mode == "c":
-            # A store has made the page of the last row private: appends to the file
-            # do not reach it any more.
-            first = self.data_range[1]
-            last = min(end, round_up(first, memory.PAGE_SIZE))
-            self._pin[first:last] = growth.read(first, last)
-        self.header = header
-        self.data_range = header.data_offset, end
 
     # -- anonymous arrays ----------------------------------------------------
 
@@ -425,18 +292,6 @@ class Segment:
         self._drop_control(path)
         return True
 
-    def _drop_control(self, path: str | None) -> None:
-        """Let go of the control page, which ends with the file's last holder."""
-        if not self.has_control_page:
-            return
-        if self._growth is not None:
-            self._growth.close()
-            self._growth = None
-        if self._control is not None:
-            self._control.close()
-            self._control = None
-        control_page.drop(self.identity, path)
-
     def let_go(
         self, address: int, *, ending: int, descriptors: memory.Descriptors
     ) -> None:
@@ -518,9 +373,8 @@ def identity_of(
 
 def _renew_lock_after_fork() -> None:
     # Another thread of the parent may have held it at the fork.
-    global _publishing, _refreshing
+    global _publishing
     _publishing = Lock(reentrant=True)
-    _refreshing = Lock(reentrant=True)
 
 
 os.register_at_fork(after_in_child=_renew_lock_after_fork)

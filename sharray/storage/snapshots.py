@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from ..system import files
-from . import header as header_block
-from . import location, making, rows_field
+from . import location, making, new_header, rows_field
 from .cloning import Clone, NoClonesError, refuse_truncated
-from .header import Header, NewHeader
+from .header import Header
 from .new_file import Contents
+from .new_header import NewHeader
 from .segment import Segment
 
 # Large enough for fast writes, small enough for Ctrl-C in between.
@@ -57,7 +57,7 @@ def snapshot(segment: Segment, place: location.Location, *, overwrite: bool) -> 
         finally:
             files.close(fd)
     found = segment.header
-    new = header_block.encode(
+    new = new_header.encode(
         *(found.dtype, found.shape, found.fortran_order),
         pages=place.in_ram,
         growable=found.growing is not None,

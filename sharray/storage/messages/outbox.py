@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from ...errors import explain
 from ...system import channels, clock, file_systems, forks, interrupts
-from .. import dtypes, ending, header, location, making
+from .. import dtypes, ending, location, making, new_header
 from .. import message_states as message
 from .outgoing import Outgoing, no_room
 
@@ -158,7 +158,7 @@ def _create(nbytes: int, budget: int | None) -> Outgoing | None:
         capacity = nbytes
     if not _make_room(capacity, budget):
         return None
-    new = header.encode(dtypes.spelled("|u1"), (capacity,), False, pages=True)
+    new = new_header.encode(dtypes.spelled("|u1"), (capacity,), False, pages=True)
     # A receiver opens it by its name, so it gets one at once. Killed before it is the
     # owner, this process leaves a file that anybody sweeps.
     segment = making.create_anonymous(new, None, unnamed_so_far=0)
