@@ -11,6 +11,7 @@ from importlib import metadata
 _PACKAGES = (
     *("sharray", "numpy", "numba", "pandas"),
     *("SharedArray", "joblib", "ray", "torch"),
+    *("h5py", "npy-append-array", "tables", "zarr"),
 )
 
 

@@ -14,6 +14,7 @@ TOPICS = {
     "opening": "Open an existing array by its name and read its first element.",
     "handles": "Pickle a view, and unpickle it where the array is already mapped.",
     "elements": "Index and compute with a few elements: the overhead of the subclass.",
+    "growing": "Append rows to a file that other processes may read.",
     "flushing": "Bring a large array to the disk, while other threads run.",
     "creating": "Create a large array in RAM and fill it with one value.",
     "importing": "Import sharray, in addition to NumPy.",
