@@ -11,6 +11,10 @@ module            contents
 `dtypes`          dtypes that arrays can have, and how they are written
 `trailer`         the last page of a file in RAM: identity, fault, transit
 `control_page`    what processes share about a file on a disk
+`growable`        files that can grow, and making others so
+`growing`         appending rows, and waiting for them
+`rows_field`      the number of rows in a growable header: where, how written
+`header_rows`     the same number, read and written in a file
 `segment`         one mapped file: its path, state and release
 `flushing`        writing a file to the disk, and errors of that
 `making`          new files, complete before others see them
