@@ -203,8 +203,8 @@ class Growth(PageHolder):
             except OSError as error:
                 raise self._explain(error, data.nbytes) from error
             finally:
+                self._is_busy = False  # a store first: nothing comes in between
                 lock.release()
-                self._is_busy = False
                 if page.words[WAITING_WORD]:
                     self._ring(page)
 
@@ -284,7 +284,7 @@ class Growth(PageHolder):
                 if changed:
                     header_rows.write(fd, self._field, rows)
             finally:
+                self._is_busy = False  # a store first: nothing comes in between
                 lock.release()
-                self._is_busy = False
             if changed:
                 os.fsync(fd)
