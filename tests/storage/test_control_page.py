@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import pickle
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +194,28 @@ def test_another_file_has_another_fault(how: str) -> None:
     sh.open("a.npy").flush()
     with pytest.raises(sh.FlushError):
         a.flush()
+
+
+def _reuse_the_inode(directory: str) -> bytes:
+    """Return a handle to a file of which a new one has name, header and inode."""
+    path = os.path.join(directory, "reused.npy")
+    message = pickle.dumps(sh.create(path, 3, fill_value=1))
+    inode = os.stat(path).st_ino
+    for _ in range(200):
+        os.unlink(path)
+        sh.create(path, 3, fill_value=2)
+        if os.stat(path).st_ino == inode:
+            return message
+    return b""
+
+
+def test_a_handle_to_a_file_whose_inode_was_reused_is_refused(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as other:
+        message = _reuse_the_inode(str(tmp_path)) or _reuse_the_inode(other)
+        if not message:
+            pytest.skip("NOT TESTED: no disk here reuses inodes")
+        with pytest.raises(sh.ArrayGoneError):
+            pickle.loads(message)
 
 
 @pytest.mark.parametrize("content", [b"", b"x" * 8192, b"\x93SHARCTL" + bytes(8184)])
