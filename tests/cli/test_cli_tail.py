@@ -16,6 +16,7 @@ import pytest
 from cli_tools import TIMEOUT, call, refusal
 
 import sharray as sh
+from sharray.storage import control_page
 
 GONE = "was removed or replaced\n"
 
@@ -104,6 +105,22 @@ def test_a_file_without_an_appender_is_followed_and_lets_one_come(name: str) -> 
         assert tail.document()["shape"] == [0]
         sh.open(name).append(7)
         assert tail.document()["rows"] == [7]
+        sh.unlink(name)
+        assert tail.end()[0] == 0
+
+
+@pytest.mark.slow
+def test_it_maps_the_file_read_only_and_makes_no_control_page(name: str) -> None:
+    a = sh.create(name, 0, "i8", growable=True)
+    with following("--json", name) as tail:
+        tail.document()
+        assert control_page.rows_of(a._root.segment.identity) is None
+        [mapping] = next(
+            one.mappings
+            for one in sh.inspect(name).holders
+            if one.pid == tail.process.pid
+        )
+        assert mapping.permissions == "r--s"
         sh.unlink(name)
         assert tail.end()[0] == 0
 
@@ -216,11 +233,14 @@ def test_values_of_any_dtype_are_strict_json(
 
 @pytest.mark.slow
 def test_a_value_cannot_command_the_terminal() -> None:
-    a = sh.create("log.npy", (0, 2), "U9", growable=True)
-    a.append(["\x1b[2J\n", "\u202e"])
-    [_, line] = seen_once("log.npy")
+    dtype = [("\x1b[31m", "U9", 2), ("\x9b", "S9")]
+    a = sh.create("log.npy", 0, dtype, growable=True)
+    a.append(np.array((["\x1b[2J\n", "\u202e"], b"\x1b[3J"), dtype))
+    [head, line] = seen_once("log.npy")
+    assert head.rstrip("\n").isprintable()
     assert line.isprintable()
-    assert "2J" in line
+    assert "[2J" in line
+    assert "[3J" in line
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ import sharray as sh
 from .. import describing
 from ..completion import complete_name
 from ..ending import ended_by_signals
-from ..output import Json, escape, print_json
+from ..output import Json, print_json
 from ..output import print_text as say
 from ..problem import ProblemError, one_line
 
@@ -127,7 +127,7 @@ def _lines(found: sh.Inspection, seen: _Seen) -> list[str]:
     told = str(found.dtype) if seen.rate is None else f"{seen.rate:.3g} rows/s"
     width = len(str(seen.first + len(seen.rows)))
     return [
-        escape(f"{shape}, {told}"),
+        f"{shape}, {told}",
         *(
             f"  {index:>{width}}  {_text(row)}"
             for index, row in enumerate(seen.rows, seen.first)
@@ -136,11 +136,11 @@ def _lines(found: sh.Inspection, seen: _Seen) -> list[str]:
 
 
 def _text(row: Any) -> str:
-    """Return a row as one line."""
+    """Return a row as one line; NumPy escapes text, as repr does."""
     text = np.array2string(
         np.asarray(row), max_line_width=sys.maxsize, threshold=_MOST_ELEMENTS
     )
-    return escape(" ".join(line.strip() for line in text.splitlines()))
+    return " ".join(line.strip() for line in text.splitlines())
 
 
 # -- as JSON -------------------------------------------------------------------
