@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import signal
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import sharray as sh
+from sharray.storage import replacing
 
 OLD, NEW = 7.0, 8.0
 FORK = multiprocessing.get_context("fork")
@@ -48,6 +50,8 @@ def test_the_name_leads_to_the_old_array_until_the_block_ends(name: str) -> None
     with sh.publish(name, (2, 2), "f4", fill_value=1) as new:
         assert new.tolist() == [[1, 1], [1, 1]]
         new[...] = NEW
+        new.flush()
+        new.flush(wait=False)
         assert sh.open(name).tolist() == [OLD] * 3
         assert files_beside(path) == before
         assert (old.is_current(), new.is_current()) == (True, False)
@@ -102,6 +106,22 @@ def test_an_exception_leaves_the_old_array(
         assert sh.open(name).tolist() == [OLD] * 3
     else:
         assert sh.list() == []
+
+
+def test_an_interrupt_before_the_name_leaves_the_old_array(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sh.create(name, 3, fill_value=OLD)
+    target = replacing.target
+
+    def interrupt(*args: Any, **kwargs: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return target(*args, **kwargs)
+
+    with monkeypatch.context() as patch:  # noqa: SIM117
+        with pytest.raises(KeyboardInterrupt), sh.publish(name, 3):
+            patch.setattr(replacing, "target", interrupt)
+    assert sh.open(name).tolist() == [OLD] * 3
 
 
 def test_the_last_of_two_blocks_for_one_name_wins(name: str) -> None:

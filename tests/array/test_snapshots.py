@@ -207,6 +207,8 @@ def test_a_growable_array_is_whole_with_the_rows_of_any_time(order: str) -> None
     a.append(np.arange(6).reshape((2, 3) if order == "C" else (3, 2)))
     b = a.latest()
     a.append(np.ones(3))
+    sh.snapshot(a, "first.npy")  # before anybody has asked for the latest rows
+    assert np.load("first.npy").tolist() == a.latest().tolist()
     for number, each in enumerate((a, b, a.latest(), sh.open("a.npy", "r"))):
         sh.snapshot(each, f"b{number}.npy")
         assert np.load(f"b{number}.npy").tolist() == a.latest().tolist()

@@ -83,7 +83,9 @@ class Disk:
 
     def remove(self) -> None:
         """Unmount the disk, and remove its device."""
-        subprocess.run(["umount", str(self.path)], check=False, capture_output=True)
+        # Lazily, since a test that has failed may still have files open.
+        command = ["umount", "--lazy", str(self.path)]
+        subprocess.run(command, check=False, capture_output=True)
         if self._device is not None:
             run("losetup", "-d", self._device)
 
