@@ -31,8 +31,8 @@ class Growing:
         ----------
         rows : array_like
             An array of rows, or one row, which has a dimension less. In Fortran order
-            the last dimension grows, so a row is a column. The values are converted
-            as ``casting="same_kind"`` allows.
+            the last dimension grows, so a row is a column. Values are converted if they
+            stay the same, apart from rounding.
 
         Returns
         -------
@@ -215,12 +215,7 @@ def _as_rows(
     else:
         values = np.asarray(rows)
     if values.dtype != header.dtype:
-        if not np.can_cast(values.dtype, header.dtype, "same_kind"):
-            raise TypeError(
-                f"cannot append {values.dtype} to {header.dtype}: values may change; "
-                f"convert them, as in rows.astype({str(header.dtype)!r})"
-            )
-        values = values.astype(header.dtype)
+        values = _converted(values, header.dtype)
     shape = values.shape
     if shape == one:
         return values, 1
@@ -237,22 +232,38 @@ def _as_rows(
 
 
 def _from_objects(rows: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    """Return Python's own objects as an array; refuse numbers that would change."""
-    values = np.asarray(rows, dtype)
-    if dtype.kind not in "biufc":
-        return values
-    found = np.asarray(rows)
-    if found.dtype.kind not in "biufc":
-        return values
-    # NumPy lets integers lose their high bits under "same_kind".
-    are_integers = found.dtype.kind in "iu" and dtype.kind in "iu"
-    is_kept = np.can_cast(found.dtype, dtype, "same_kind") and not are_integers
-    if not is_kept and not (found == values).all():
+    """Return Python's own objects as an array."""
+    if dtype.kind in "biufcSU":
+        found = np.asarray(rows)
+        if found.dtype.kind in "biufcSU":
+            return _converted(found, dtype)
+    return np.asarray(rows, dtype)
+
+
+def _converted(
+    values: np.ndarray[Any, Any], dtype: np.dtype[Any]
+) -> np.ndarray[Any, Any]:
+    """Return values in another dtype; refuse those that would change.
+
+    Floating-point numbers may be rounded. NumPy's "same_kind" would also let integers
+    lose their high bits, strings their end, and times their fractions.
+    """
+    is_rounding = np.can_cast(values.dtype, dtype, "same_kind") and dtype.kind in "fc"
+    to_real = values.dtype.kind == "c" and dtype.kind != "c"
+    # Neither errors nor warnings of NumPy: what changes is refused below.
+    with np.errstate(invalid="ignore"):
+        converted = (values.real if to_real else values).astype(dtype)
+    if is_rounding or np.can_cast(values.dtype, dtype, "safe"):
+        return converted
+    same = converted == values
+    if dtype.kind in "mM":
+        same |= np.isnat(converted) & np.isnat(values)
+    if not np.all(same):
         raise TypeError(
-            f"cannot append these rows to {dtype}: values would change; convert them, "
-            f"as in numpy.asarray(rows).astype({str(dtype)!r})"
+            f"cannot append {values.dtype} to {dtype}: values would change; convert "
+            f"them, as in numpy.asarray(rows).astype({str(dtype)!r})"
         )
-    return values
+    return converted
 
 
 def _bytes(values: np.ndarray[Any, Any], header: Header) -> memoryview:

@@ -96,7 +96,7 @@ class Growth(PageHolder):
         if self._is_busy:
             raise BusyError(
                 f"cannot append to {self.path!r} within another append of this "
-                "thread, as in a signal handler; let the handler note the rows, and "
+                "thread, as in a signal handler; keep the rows in the handler, and "
                 "append them later",
                 self.path,
             )
