@@ -15,6 +15,7 @@ from contextlib import suppress
 from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 import sharray as sh
@@ -31,6 +32,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 for _number in (signal.SIGHUP, signal.SIGTERM):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, signal.SIG_DFL)
+
+
+# Not by time: the first example may compile, and a machine may be busy.
+hypothesis.settings.register_profile("sharray", deadline=None)
+hypothesis.settings.load_profile("sharray")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

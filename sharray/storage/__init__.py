@@ -6,16 +6,19 @@ This package deals with bytes, files and mappings, but not with array objects.
 module            contents
 ================  =====================================================
 `format`          the specification of both layouts of a file
-`header`          the header block: bytes to dtype and shape, and back
+`header`          headers of files: from bytes to dtype and shape
+`new_header`      headers of new files
 `literal`         the header's text, a Python literal
 `dtypes`          dtypes that arrays can have, and how they are written
 `trailer`         the last page of a file in RAM: identity, fault, transit
 `control_page`    what processes share about a file on a disk
 `growable`        files that can grow, and making others so
 `growing`         appending rows, and waiting for them
+`page_holding`    holding a control page, and refusing other containers
 `rows_field`      the number of rows in a growable header: where, how written
 `header_rows`     the same number, read and written in a file
 `segment`         one mapped file: its path, state and release
+`file_sharing`    what a segment shares: a fault, and appended rows
 `flushing`        writing a file to the disk, and errors of that
 `making`          new files, complete before others see them
 `new_file`        writing a new file, and bringing it to the disk
