@@ -7,7 +7,7 @@ import os
 import shutil
 import struct
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -71,13 +71,17 @@ class Disk:
         options = ["-o", "errors=continue"] if self._kind == "ext4" else []
         run("mount", "-t", self._kind, *options, self._device, str(self.path))
 
-    def cut_power(self) -> None:
-        """Let nothing more reach the disk, and mount it again as it is."""
+    def cut_power(self, then: Callable[[], None] = lambda: None) -> None:
+        """Let nothing more reach the disk, and mount it again as it is.
+
+        `then` is called in between, to end processes that use the disk.
+        """
         fd = os.open(self.path, os.O_RDONLY)
         try:
             fcntl.ioctl(fd, _SHUTDOWN, struct.pack("I", _WITHOUT_FLUSHING_THE_LOG))
         finally:
             os.close(fd)
+        then()
         run("umount", str(self.path))
         self.mount()
 
