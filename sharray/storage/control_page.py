@@ -302,9 +302,9 @@ def _search(directory: str, identity: bytes) -> int | None:
     """Open a file that was renamed in its directory, as logs are."""
     inode = file_identity.inode_of(identity)
     with suppress(OSError), os.scandir(directory) as entries:
-        for entry in entries:
-            if entry.inode() == inode:
-                return _open_if_it_is(entry.path, identity)
+        found = {entry.inode(): entry.path for entry in entries}
+        if inode in found:
+            return _open_if_it_is(found[inode], identity)
     return None
 
 

@@ -200,6 +200,8 @@ class Growth(PageHolder):
                 except OSError:
                     lock.acquire()
                 return self._append(fd, page.words, data, count)
+            except StorageError:
+                raise
             except OSError as error:
                 raise self._explain(error, data.nbytes) from error
             finally:
@@ -231,8 +233,6 @@ class Growth(PageHolder):
         return rows
 
     def _explain(self, error: OSError, nbytes: int) -> OSError:
-        if isinstance(error, StorageError):
-            return error
         variable = ""
         if location.is_in_ram(self.path):
             variable = location.ENVIRONMENT_VARIABLE

@@ -138,11 +138,15 @@ def keep_messages_of(family: int, directory: str) -> None:
         # the word that we have set.
         fences.fence_everywhere()
         for incoming in _all_in(directory):
-            identity = incoming.segment.identity
-            if not incoming.is_message_of(family) or (
-                kept.setdefault(identity, incoming) is not incoming
-            ):
-                incoming.drop()
+            _keep_if_of(family, incoming)
+
+
+def _keep_if_of(family: int, incoming: Incoming) -> None:
+    identity = incoming.segment.identity
+    if not incoming.is_message_of(family) or (
+        kept.setdefault(identity, incoming) is not incoming
+    ):
+        incoming.drop()
 
 
 def _all_in(directory: str) -> Iterator[Incoming]:
