@@ -105,8 +105,7 @@ class Growing:
     def latest(self) -> Self:
         """Return the array with all rows that are complete now.
 
-        It is a view of the same memory, without a copy. An array without room to grow
-        is refused, so that nobody waits in vain.
+        It is a view of the same memory, without a copy.
 
         Raises
         ------
@@ -129,6 +128,7 @@ class Growing:
         refresh(root)
         found = segment.header
         order: Any = "F" if found.fortran_order else "C"
+        # Self is an ndarray only together with `SharedArray`, which mypy cannot see.
         view: Self = np.ndarray.__new__(  # type: ignore[type-var]
             *(type(self), found.shape, found.dtype, root, found.data_offset),
             None,
@@ -233,10 +233,17 @@ def _as_rows(
 
 def _from_objects(rows: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     """Return Python's own objects as an array."""
-    if dtype.kind in "biufcSU":
-        found = np.asarray(rows)
-        if found.dtype.kind in "biufcSU":
-            return _converted(found, dtype)
+    if dtype.names is not None:
+        objects = [(name, "O", dtype[name].shape) for name in dtype.names]
+        loose = np.asarray(rows, objects)
+        for name in dtype.names:  # NumPy would cut off what a field cannot have
+            _from_objects(loose[name].tolist(), dtype[name].base)
+        return np.asarray(rows, dtype)
+    found = np.asarray(rows)
+    numbers = "biufcSU"
+    are_numbers = dtype.kind in numbers and found.dtype.kind in numbers
+    if are_numbers or (found.dtype.kind == dtype.kind and dtype.kind in "mM"):
+        return _converted(found, dtype)
     return np.asarray(rows, dtype)
 
 
@@ -251,11 +258,14 @@ def _converted(
     is_rounding = np.can_cast(values.dtype, dtype, "same_kind") and dtype.kind in "fc"
     to_real = values.dtype.kind == "c" and dtype.kind != "c"
     # Neither errors nor warnings of NumPy: what changes is refused below.
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         converted = (values.real if to_real else values).astype(dtype)
-    if is_rounding or np.can_cast(values.dtype, dtype, "safe"):
+    if np.can_cast(values.dtype, dtype, "safe"):
         return converted
-    same = converted == values
+    if is_rounding:  # to infinity is none
+        same = np.isfinite(converted) == np.isfinite(values)
+    else:
+        same = converted == values
     if dtype.kind in "mM":
         same |= np.isnat(converted) & np.isnat(values)
     if not np.all(same):

@@ -65,7 +65,7 @@ class FileSharing:
 
     def find_path(self) -> str | None:
         """Return the file's present path; None if it was removed or replaced."""
-        raise NotImplementedError
+        raise NotImplementedError  # `Segment` has it
 
     @property
     def words(self) -> memoryview[int]:

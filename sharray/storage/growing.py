@@ -45,7 +45,7 @@ from typing import Any
 
 from ..errors import AccessError, BusyError, StorageError
 from ..system import clock, files, futex, interrupts, locks
-from . import header_rows, location, room, rows_field
+from . import header_rows, location, room
 from .control_page import (
     BELL_WORD,
     PENDING_WORD,
@@ -53,7 +53,6 @@ from .control_page import (
     WAITING_WORD,
     ControlPage,
 )
-from .header import Header
 from .header_rows import HOLD
 from .page_holding import PageHolder
 
@@ -69,20 +68,7 @@ class Growth(PageHolder):
     See `PageHolder` for the parameters.
     """
 
-    def __init__(
-        self,
-        path: str,
-        device: int,
-        inode: int,
-        identity: bytes,
-        header: Header,
-        *,
-        writable: bool,
-    ) -> None:
-        super().__init__(path, device, inode, identity, header, writable=writable)
-        before, _, after = rows_field.split(header.shape, header.fortran_order)
-        self.row_shape = before + after
-        self._appending: locks.ByteLock | None = None
+    _appending: locks.ByteLock | None = None
 
     def _ready(self) -> tuple[int, ControlPage, locks.ByteLock]:
         """Return what an append needs; call it with the lock of this process."""

@@ -28,7 +28,7 @@ import weakref
 from ..errors import ArrayGoneError, BusyError, explain
 from ..system import clock, files, forks, interrupts, locks
 from ..system.thread_locks import Lock
-from . import control_page, header_rows
+from . import control_page, header_rows, rows_field
 from .control_page import (
     GROWS_WORD,
     OFFSET_WORD,
@@ -66,6 +66,8 @@ class PageHolder:
         The file; None after `close`, and in a forked child that could not open it.
     page : ControlPage or None
         None for a reader while nobody appends.
+    row_shape : tuple of int
+        Shape of one row.
     """
 
     def __init__(
@@ -88,6 +90,8 @@ class PageHolder:
         self._identity = identity
         self._offset, self._row_size = header.data_offset, header.row_size
         self._field = header.growing
+        before, _, after = rows_field.split(header.shape, header.fortran_order)
+        self.row_shape = before + after
         self._lock = Lock(reentrant=True)
         self.open()
         _holders.add(self)

@@ -561,6 +561,8 @@ def test_a_waiter_in_another_process_is_woken() -> None:
         ("i8", [np.nan]),
         ("i4", [2**40]),
         ("f8", [1j]),
+        ("f4", [1e300]),
+        ("f2", [70_000]),
         ("b1", [2]),
         ("U3", ["abcdef"]),
         ("S3", [b"abcdef"]),
@@ -592,3 +594,21 @@ def test_values_that_stay_the_same_are_converted(dtype: str, values: Any) -> Non
     a.append(np.array(values))
     wanted = np.array(values).astype(dtype)
     np.testing.assert_array_equal(a.latest(), np.concatenate([wanted, wanted]))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "rows"),
+    [
+        ([("a", "i4"), ("b", "f4")], (1.5, 2)),
+        ([("a", "i4"), ("b", "f4")], [(1, 2), (1, 1e300)]),
+        ([("a", "U2")], [("abc",)]),
+        ([("p", [("x", "u1")])], [((1.5,),)]),
+        ([("m", "i2", (2,))], [([1, 2.5],)]),
+        ("M8[s]", [np.datetime64("2020-01-01T00:00:00.5")]),
+    ],
+)
+def test_objects_that_would_change_are_refused(dtype: Any, rows: Any) -> None:
+    a = sh.create("a.npy", 0, dtype, growable=True)
+    with pytest.raises(TypeError, match="values would change"):
+        a.append(rows)
+    assert len(a.latest()) == 0
