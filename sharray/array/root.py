@@ -122,18 +122,25 @@ def look_after(root: Root) -> None:
 
     It is anonymous, or has a control page: others would find its file afterwards.
     """
-    if "_guard" in root.__dict__:
-        return
     segment = root.segment
+    # Under a lock: a second guard of another thread would take the place of the first,
+    # whose death releases the segment.
+    with _attaching:
+        if "_guard" in root.__dict__:
+            return
+        _add_guard(root)
+    # This comes last since it reads other files. If it raises an error, the root dies,
+    # and its guard releases the segment.
+    ending.keep(segment, root.address)
+
+
+def _add_guard(root: Root) -> None:
     # The weakref callback is on a guard and not on the root. In a cycle, garbage
     # collection calls weakref callbacks before any __del__, which may still read the
     # array. It does not track a plain ndarray, so the guard dies only when nothing can
     # read the array any more.
     root._guard = np.empty(0, np.uint8)
-    finalizing.at_death(root._guard, functools.partial(ending.release, segment))
-    # This comes last since it reads other files. If it raises an error, the root dies,
-    # and its guard releases the segment.
-    ending.keep(segment, root.address)
+    finalizing.at_death(root._guard, functools.partial(ending.release, root.segment))
 
 
 def _remember(root: Root) -> None:

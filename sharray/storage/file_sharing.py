@@ -20,7 +20,7 @@ from .header import Header
 from .trailer import Trailer
 
 _LARGEST_ERRNO = 4095  # errno(3); the word in the file can have any value
-_refreshing = Lock(reentrant=True)
+_changing = Lock(reentrant=True)  # what segments share: one thread at a time
 
 
 class FileSharing:
@@ -130,22 +130,27 @@ class FileSharing:
 
     def grow(self) -> Growth:
         """Return what appends to this file; call it with signals deferred."""
-        if self._growth is None:
-            path = self.find_path()
-            if path is None:
-                raise ArrayGoneError(
-                    f"the file {self.path!r} was removed or replaced, so it cannot "
-                    "grow any more; save the data with numpy.save(path, array)",
-                    self.path,
-                )
-            self._growth = Growth(
-                *(path, self.device, self.inode, self.identity, self.header),
-                writable=self.mode == "r+",
+        # Under a lock: of two growths of two threads, nobody would close one.
+        with _changing:
+            if self._growth is None:
+                self._growth = self._new_growth()
+                page, self._control = self._control, None
+                if page is not None:  # the growth holds the same one
+                    page.close()
+            return self._growth
+
+    def _new_growth(self) -> Growth:
+        path = self.find_path()
+        if path is None:
+            raise ArrayGoneError(
+                f"the file {self.path!r} was removed or replaced, so it cannot "
+                "grow any more; save the data with numpy.save(path, array)",
+                self.path,
             )
-            page, self._control = self._control, None
-            if page is not None:  # the growth holds the same one
-                page.close()
-        return self._growth
+        return Growth(
+            *(path, self.device, self.inode, self.identity, self.header),
+            writable=self.mode == "r+",
+        )
 
     def refresh(self) -> None:
         """Let `header` and `data_range` have the rows that are complete by now."""
@@ -157,7 +162,7 @@ class FileSharing:
         if rows > self.header.rows:
             # Under a lock: of two threads, the one that has looked first might store
             # last, and views with more rows would lie outside of the file.
-            with _refreshing:
+            with _changing:
                 self._show(growth, rows)
 
     def _show(self, growth: Growth, rows: int) -> None:
@@ -195,8 +200,8 @@ class FileSharing:
 
 def _renew_lock_after_fork() -> None:
     # Another thread of the parent may have held it at the fork.
-    global _refreshing
-    _refreshing = Lock(reentrant=True)
+    global _changing
+    _changing = Lock(reentrant=True)
 
 
 os.register_at_fork(after_in_child=_renew_lock_after_fork)

@@ -9,6 +9,7 @@ import os
 import pickle
 import resource
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -230,6 +231,32 @@ def test_appends_of_threads_are_whole() -> None:
     rows = np.asarray(a.latest()).reshape(800, 6)
     assert (rows == rows[:, :1]).all()
     assert np.bincount(rows[:, 0]).tolist() == [200] * 4
+
+
+def test_threads_that_begin_to_append_at_once_share_one_open_file() -> None:
+    before = set(os.listdir("/proc/self/fd"))
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for number in range(50):
+            a = sh.create(f"{number}.npy", 0, "i8", growable=True)
+            barrier = threading.Barrier(4)
+
+            def work(a: Any = a, barrier: threading.Barrier = barrier) -> None:
+                barrier.wait()
+                a.append(1)
+
+            threads = [threading.Thread(target=work) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert a.latest().tolist() == [1] * 4
+            del a, work
+    finally:
+        sys.setswitchinterval(interval)
+    gc.collect()
+    assert set(os.listdir("/proc/self/fd")) == before
 
 
 def test_two_arrays_of_one_file_append_in_turn() -> None:
