@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..notebook import html as cards
 from ..storage import location, rows_field
 
 if TYPE_CHECKING:
@@ -14,27 +15,6 @@ if TYPE_CHECKING:
 _MOST_HOLDERS = 5
 _LONGEST_COMMAND = 60
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
-
-# The styles set no colour of text or background: the page's own suit light and dark
-# themes. The greys and the blue are visible on both. The card can be read without any
-# style, too, as on sites that strip styles.
-_FRAME = (
-    "display:inline-block;border:1px solid rgba(127,127,127,.5);border-radius:4px;"
-    "padding:.4em .8em;max-width:100%;overflow-x:auto"
-)
-_TABLE = "border:none;border-collapse:collapse;background:transparent;margin:.3em 0"
-_ROW = "background:transparent"
-_NAME = (
-    "text-align:left;vertical-align:top;font-weight:normal;opacity:.7;border:none;"
-    "padding:.1em 1em .1em 0;white-space:nowrap"
-)
-_VALUE = "text-align:left;vertical-align:top;border:none;padding:.1em 0"
-_BAR = (
-    "display:inline-block;width:10em;height:.7em;margin-right:.6em;overflow:hidden;"
-    "border-radius:2px;background:rgba(127,127,127,.35)"
-)
-_FILL = "display:block;height:100%;background:#2f81f7"
-_VALUES = "background:transparent;margin:.4em 0 0 0;padding:0;line-height:1.3"
 
 
 class Card(NamedTuple):
@@ -112,17 +92,8 @@ def html(card: Card, values: str, found: Inspection | None) -> str:
             rows.append(("can grow", growth(found)))
         rows.append(("held by", "<br>".join(map(escape, _holders(found)))))
         rows += _memory(found)
-    table = "".join(
-        f"<tr style='{_ROW}'><th style='{_NAME}'>{name}</th>"
-        f"<td style='{_VALUE}'>{value}</td></tr>"
-        for name, value in rows
-    )
     title = "SharedArray" if card.mode is not None else "SharedArray, a private copy"
-    return (
-        f"<div class='sharray-card' style='{_FRAME}'><strong>{title}</strong>"
-        f"<table style='{_TABLE}'>{table}</table>"
-        f"<pre style='{_VALUES}'>{escape(values)}</pre></div>"
-    )
+    return cards.card(title, rows, escape(values))
 
 
 def _facts(card: Card) -> list[tuple[str, str]]:
@@ -162,8 +133,7 @@ def _memory(found: Inspection) -> list[tuple[str, str]]:
     if found.resident is not None:
         part = found.resident / found.file_size
         told = f"{size(found.resident)} of the file's {size(found.file_size)}"
-        fill = f"<span style='{_FILL};width:{100 * part:.0f}%'></span>"
-        rows.append(("in memory", f"<span style='{_BAR}'>{fill}</span>{told}"))
+        rows.append(("in memory", f"{cards.bar(part)}{told}"))
     if found.dirty is not None:
         rows.append(("not on the disk yet", size(found.dirty)))
     if found.fault is not None:
