@@ -9,6 +9,7 @@ module           contents
 `decorator`      `sharray.kernel`
 `kernel`         `Kernel`: calls, compiles and pickles a function
 `source`         the Python function, present or pickled
+`background`     compilations that Ctrl-C does not wait for
 `jit`            the check for ``NUMBA_DISABLE_JIT``
 `argument_keys`  types of arguments, and arguments as 64-bit words
 `tuples`         named tuples

@@ -17,6 +17,7 @@ from ..errors import KernelError
 from ..native import locks
 from ..native.machine_code import MachineCode, why_not_loadable
 from ..system import interrupts
+from . import background
 from .argument_keys import Keys, absolute, key_of, slots_of
 from .compiled import Compiled
 from .failures import Failure, describe, rebuild
@@ -280,11 +281,16 @@ class Kernel:
     def compiled_for(self, keys: Keys, reducer: str | Kernel | None = None) -> Compiled:
         """Return the code for arguments of some types; compile it if needed."""
         identity = reducer.identity if isinstance(reducer, Kernel) else reducer
-        found = self._compiled.get((keys, identity))
+        found: Compiled | None = self._compiled.get((keys, identity))
         if found is not None:
             return found
+        work = functools.partial(self._compile, keys, reducer, identity)
+        return background.call((self.identity, keys, identity), work, self.__name__)
+
+    def _compile(
+        self, keys: Keys, reducer: str | Kernel | None, identity: str | None
+    ) -> Compiled:
         compiler = _compiler()
-        # LLVM calls back into Python, where a KeyboardInterrupt would be dropped.
         with locks.compiling(), interrupts.deferred():
             found = self._compiled.get((keys, identity))
             if found is None:
