@@ -1,42 +1,121 @@
-"""Futures of runs in the background."""
+"""Futures of runs in the background, and the thread that executes them.
+
+::
+
+    pending  -- the thread takes it -->  running  -- it ends -->  done
+       |                                   |                        ^
+       | cancel                            | cancel                 | the members have
+       v                                   v                        | left the run
+    cancelled                          cancelling  -----------------+
+
+`cancel` of a running run returns at once. The run looks for that wish every 50 ms, and
+ends as Ctrl-C ends one. Only then is the future done: before, members still write to
+the arrays.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 from ..system import interrupts
+from ..system.thread_locks import Lock
 
 
 class RunFuture(Future[Any]):
-    """A future that raises an error instead of waiting for itself.
+    """The future of a submitted run, which can be cancelled while it runs.
 
     Runs of a team happen one after the other. A thread inside a run, for example in a
-    progress function, would wait for a run that can only begin after this one.
+    progress function, would wait for a run that can only begin after this one. So
+    `result` raises an error there.
 
     Parameters
     ----------
+    kernel : str
+        Name of the kernel.
     refuse : callable
         Raise the error if the calling thread is inside a run of the team.
     """
 
-    def __init__(self, refuse: Callable[[], None]) -> None:
+    def __init__(self, kernel: str, refuse: Callable[[], None]) -> None:
         super().__init__()
+        self._kernel = kernel
         self._refuse = refuse
+        self._deciding = Lock()
+        self._is_decided = False
+        self._wish = False
+
+    def cancel(self) -> bool:
+        """Cancel the run, also while it is running.
+
+        Returns
+        -------
+        bool
+            False if the run is over. Otherwise it ends, and `result` raises
+            `concurrent.futures.CancelledError`. Results written before stay in the
+            arrays. The future is done when no member of the team works any more.
+        """
+        if super().cancel():
+            return True
+        with self._deciding:
+            if not self._is_decided:
+                self._wish = True
+        return self._wish
+
+    def cancelled(self) -> bool:
+        """Return whether the run was cancelled, and has ended."""
+        return super().cancelled() or (self._wish and self.done())
+
+    @property
+    def is_cancelling(self) -> bool:
+        """Return whether the run is to end."""
+        return self._wish
 
     def result(self, timeout: float | None = None) -> Any:
         """Return the value of the run, or raise its error."""
-        if not self.done():
-            self._refuse()
-        return super().result(timeout)
+        with self._waiting():
+            return super().result(timeout)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return the error of the run; None if it succeeded."""
+        with self._waiting():
+            error = super().exception(timeout)
+        if self.cancelled():
+            raise CancelledError
+        return error
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
         if not self.done():
             self._refuse()
-        return super().exception(timeout)
+        try:
+            yield
+        except KeyboardInterrupt as error:
+            if not self.done():
+                error.add_note(
+                    f"the submitted run of kernel {self._kernel!r} goes on; call "
+                    "cancel() of its future to end it, or result() to wait again"
+                )
+            raise
+
+    def fulfil(self, act: Callable[[], Any]) -> None:
+        """Call a function, and take its value or error."""
+        value, error = None, None
+        try:
+            value = act()
+        except BaseException as raised:
+            error = raised
+        with self._deciding:
+            self._is_decided = True
+        if self._wish:
+            self.set_exception(CancelledError())
+        elif error is not None:
+            self.set_exception(error)
+        else:
+            self.set_result(value)
 
 
 class Background:
@@ -51,6 +130,7 @@ class Background:
     def __init__(self, refuse: Callable[[], None]) -> None:
         self._refuse = refuse
         self._thread = 0
+        self._current: RunFuture | None = None
         self._executor = ThreadPoolExecutor(
             1, "sharray-team", initializer=self._note_thread
         )
@@ -63,18 +143,29 @@ class Background:
         """Return whether the calling thread is this one."""
         return self._thread == threading.get_ident()
 
-    def submit(
-        self, function: Callable[..., Any], /, *args: Any, **kwargs: Any
-    ) -> RunFuture:
-        """Call a function in the background."""
-        future = RunFuture(self._refuse)
+    def is_cancelling(self) -> bool:
+        """Return whether this thread executes a run that is to end."""
+        current = self._current
+        return self.is_this_thread and current is not None and current.is_cancelling
+
+    def submit(self, kernel: str, act: Callable[[], Any]) -> RunFuture:
+        """Execute the run of a kernel in the background."""
+        future = RunFuture(kernel, self._refuse)
         try:
             with interrupts.deferred():  # both the task and its thread
-                self._executor.submit(_fulfil, future, function, args, kwargs)
+                self._executor.submit(self._fulfil, future, act)
         except BaseException:
             future.cancel()  # nobody has it; a run that has not begun never does
             raise
         return future
+
+    def _fulfil(self, future: RunFuture, act: Callable[[], Any]) -> None:
+        if future.set_running_or_notify_cancel():
+            self._current = future
+            try:
+                future.fulfil(act)
+            finally:
+                self._current = None
 
     def wait(self) -> None:
         """Wait for all runs submitted before; others can be submitted meanwhile."""
@@ -94,16 +185,3 @@ class Background:
     def join(self) -> None:
         """Wait until the thread has ended."""
         self._executor.shutdown(wait=True)
-
-
-def _fulfil(
-    future: RunFuture, function: Callable[..., Any], args: Any, kwargs: Any
-) -> None:
-    if not future.set_running_or_notify_cancel():
-        return
-    try:
-        value = function(*args, **kwargs)
-    except BaseException as error:
-        future.set_exception(error)
-    else:
-        future.set_result(value)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import threading
+from collections.abc import Callable
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import Any
 
@@ -63,6 +65,8 @@ class Run:
         self._under_way: Plan | None = None
         self._number = 0  # number of its run; 0 if its gate was not opened
         self._aside: threading.Thread | None = None
+        # Whether the future of the run was cancelled; None if none was ever submitted.
+        self.is_cancelling: Callable[[], bool] | None = None
 
     def execute(
         self, plan: Plan, deadline: float | None, show: ShowProgress | None
@@ -70,6 +74,7 @@ class Run:
         """Execute a plan, and return the value of the kernel."""
         if self._under_way is not None:
             self.clean_up()
+        self._check_cancelled()  # while it waited for another run, or for the compiler
         # Two stores right before `try`: see `sharray.system.interrupts`.
         self._number, self._under_way = 0, plan
         try:
@@ -190,6 +195,10 @@ class Run:
             show(self._chunks_done(), chunking.chunks)
         return failure
 
+    def _check_cancelled(self) -> None:
+        if self.is_cancelling is not None and self.is_cancelling():
+            raise CancelledError
+
     def _release_barriers(self, plan: Plan) -> None:
         """Break the barriers, so that nobody waits for a member that has stopped."""
         for barrier in plan.barriers:
@@ -219,9 +228,10 @@ class Run:
     def _look_around(
         self, plan: Plan, chunking: Chunking, run: int, deadline: float | None
     ) -> None:
-        """Check for a death, an error of a kernel, and the deadline."""
+        """Check for a death, an error of a kernel, a cancellation, and the deadline."""
         if self._words[at.CANCEL]:
             self._release_barriers(plan)
+        self._check_cancelled()
         if deadline is not None and clock.monotonic() > deadline:
             raise TimeoutError(
                 f"kernel {plan.kernel.__name__!r} did not finish in time; results "

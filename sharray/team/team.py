@@ -13,9 +13,10 @@ from typing import Any, Self
 
 from ..errors import KernelError, TeamError
 from ..kernels.kernel import Kernel
+from ..notebook import ipython
 from ..system import clock, interrupts
 from ..system.thread_locks import Lock
-from . import serial
+from . import forgotten, serial
 from .arguments import look_at
 from .copying import Copies
 from .futures import Background
@@ -38,16 +39,17 @@ class Team:
     Parameters
     ----------
     workers : int, optional
-        Number of worker processes; by default one less than there are cores, since the
-        calling process works too.
+        Number of worker processes; by default as many as there are cores, one less if
+        the calling process works too.
     start_method : {'spawn'}
         The way worker processes start. They are new interpreters and do not run the
         main module, so no ``if __name__ == "__main__"`` is needed. A fork could hang
         if the process has threads.
-    caller_works : bool, default True
-        Whether the calling process does its part of each run. If False, it only waits.
-        Ctrl-C then stops even a kernel that never finishes a chunk, and a kernel that
-        crashes ends a worker instead of this process.
+    caller_works : bool, optional
+        Whether the calling process does its part of each run; by default it does,
+        except in IPython. If False, it only waits. Ctrl-C then stops even a kernel that
+        never finishes a chunk, and a kernel that crashes ends a worker instead of this
+        process.
 
     Raises
     ------
@@ -75,15 +77,18 @@ class Team:
         workers: int | None = None,
         *,
         start_method: str = "spawn",
-        caller_works: bool = True,
+        caller_works: bool | None = None,
     ) -> None:
         if start_method not in START_METHODS:
             raise ValueError(
                 f"expected start_method='spawn', got {start_method!r}: workers are "
                 "new interpreters, since a fork of a process with threads may hang"
             )
+        if caller_works is None:
+            # In IPython, a run must end when people interrupt it, and a crash must not
+            # take the variables with it. Without workers there is nobody else.
+            caller_works = workers == 0 or ipython.shell() is None
         count = worker_count(workers, caller_works)
-        self._caller_works = caller_works
         self._members = count + caller_works
         # An RLock knows its owner, and refuses `release` by any other thread. So after
         # an interrupt, before or after `acquire`, calling `release` is always safe.
@@ -104,6 +109,7 @@ class Team:
             self._crew.start()
             self._run = Run(self._crew, self._members, caller_works)
             _teams.add(self)
+            self._is_new = forgotten.watch(self, Team._end_as_forgotten)
         except BaseException:
             self._crew.end()
             raise
@@ -222,7 +228,7 @@ class Team:
         -------
         concurrent.futures.Future
             The future value or error of `run`. Submitted runs happen one after the
-            other.
+            other. Its ``cancel()`` also ends a run that has begun, as Ctrl-C ends one.
 
         Examples
         --------
@@ -242,8 +248,11 @@ class Team:
         with self._submitting:  # a run may hold `_lock` for long
             if self._background is None:
                 refuse = functools.partial(_refuse_to_wait, weakref.ref(self))
-                self._background = Background(refuse)
-        return self._background.submit(self.run, kernel, *args, **kwargs)
+                self._background = background = Background(refuse)
+                self._run.is_cancelling = background.is_cancelling
+        name = getattr(kernel, "__name__", "")
+        act = functools.partial(self.run, kernel, *args, **kwargs)
+        return self._background.submit(name, act)
 
     def _check_open(self) -> None:
         if self._ended:
@@ -290,6 +299,9 @@ class Team:
                 )
             self._runner, self._running = me, kernel
             self._check_open()  # it may have been closed while this waited
+            if self._is_new:
+                self._is_new = False
+                forgotten.end_forgotten()
             plan = self._plans.find(kernel, arguments, options)
             if plan is None:
                 return self._run_here(kernel, arguments, options)
@@ -331,7 +343,7 @@ class Team:
         if background is not None:
             background.join()
 
-    def _end(self) -> None:
+    def _end(self, reason: str = "is closed") -> None:
         """End the worker processes; the calling thread holds the lock."""
         with interrupts.deferred():
             if self._ended:
@@ -339,7 +351,7 @@ class Team:
             self._runner, self._running = _this_thread(), None
             try:
                 self._run.clean_up()
-                self._ended = "is closed"
+                self._ended = reason
                 self._plans.clear()
                 if self._background is not None:
                     self._background.end()
@@ -362,11 +374,17 @@ class Team:
             self._end_if_idle()  # nobody calls `close` again
             raise
 
-    def _end_if_idle(self) -> None:
+    def _end_as_forgotten(self) -> None:
+        self._end_if_idle(
+            "has ended, since only the history of the notebook held it, and another "
+            "team was used"
+        )
+
+    def _end_if_idle(self, reason: str = "is closed") -> None:
         with interrupts.deferred():
             if self._runner != _this_thread() and self._lock.acquire(blocking=False):
                 try:
-                    self._end()
+                    self._end(reason)
                 finally:
                     self._lock.release()
 
