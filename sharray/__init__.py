@@ -15,6 +15,7 @@ A map of the package; each layer imports only from those below it:
 - ``sharray.system``: the operating system's calls
 - ``sharray.errors``: the errors of this library
 - ``sharray.hints``: meanings and remedies of the system's errors
+- ``sharray.names``: names of arrays as users write them
 """
 
 from importlib import import_module

@@ -3,7 +3,8 @@
 Each is also a subclass of the standard library's error for the same problem. So code
 that catches ``FileNotFoundError`` or ``ValueError`` keeps working. Each has the path of
 its file, and can be pickled to cross processes. The message says what was expected,
-what was found, and the remedy.
+what was found, and the remedy. It names an array in RAM as it was written,
+``shm://name``; the attributes `path` and `filename` have the path of its file.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import errno as _errno
 from typing import Any
 
 from .hints import hint
+from .names import quote
 
 __all__ = [
     "AccessError",
@@ -45,7 +47,7 @@ class SharrayError(Exception):
     message : str
         The problem, the expected and the actual value, and the remedy.
     path : str, optional
-        The file of the problem.
+        Path of the file of the problem, also for an array in RAM.
     code : int, optional
         The ``errno`` of an error that is an `OSError`; each class has a default.
 
@@ -226,4 +228,4 @@ def explain(error: OSError, doing: str, path: str) -> StorageError:
     if said is None:
         said = f"{error.strerror or error}; check its file system (dmesg)"
     kind = _KINDS.get(code, StorageError)
-    return kind(f"cannot {doing} {path!r}: {said}", path, code)
+    return kind(f"cannot {doing} {quote(path)}: {said}", path, code)

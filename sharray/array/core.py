@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import numpy as np
 
 from ..errors import HandleError, NotSharedError, SharrayError
+from ..names import quote
 from . import display, handle, pickling
 from .growing import Growing
 from .root import Root, flush_range, root_below
@@ -405,7 +406,7 @@ def open_handle(
             array.flags.writeable = False
     except (TypeError, ValueError, OverflowError) as error:
         raise HandleError(
-            f"a handle does not fit the array {root.segment.path!r}: {error}; the "
+            f"a handle does not fit the array {quote(root.segment.path)}: {error}; the "
             "handle is damaged, or the file has changed since: send the array again",
             root.segment.path,
         ) from error

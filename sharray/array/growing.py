@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from ..errors import NotSharedError, ShapeError
+from ..names import quote
 from ..storage import making, new_header
 from ..storage.growing import Growth
 from ..storage.header import Header
@@ -187,7 +188,7 @@ def _growth_of(array: Any, doing: str, *, write: bool = False) -> tuple[Growth, 
     if write and segment.mode != "r+":
         raise NotSharedError(
             f"cannot {doing} an array of mode {segment.mode!r}: open it with "
-            f"sharray.open({segment.path!r}, growable=True)"
+            f"sharray.open({quote(segment.path)}, growable=True)"
         )
     return segment.growth or _make_growth(root), segment.header
 

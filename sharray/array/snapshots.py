@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import NotSharedError
+from ..names import quote
 from ..storage import rows_field, snapshots
 from ..storage.location import locate
 from ..system import interrupts
@@ -95,7 +96,7 @@ def _check_whole(array: AnyArray, whole: AnyArray, root: Root) -> None:
     ):
         raise NotSharedError(
             "cannot save a snapshot of a view: expected the whole array of "
-            f"{root.segment.path!r}, {whole.dtype} of shape {whole.shape}, got "
+            f"{quote(root.segment.path)}, {whole.dtype} of shape {whole.shape}, got "
             f"{array.dtype} of shape {array.shape}; save the whole array, or the view "
             "as a copy, with sharray.create(path, view.shape, view.dtype, "
             "fill_value=view)",

@@ -12,6 +12,7 @@ from ..errors import (
     StorageError,
     explain,
 )
+from ..names import quote
 from ..system import files
 from . import control_page, location, trailer
 from . import header as header_block
@@ -79,8 +80,8 @@ def attach_open(
                 raise
             raise explain(error, "open the array", path) from error
     raise StorageError(
-        f"cannot open {path!r}: it was replaced {_OVERWRITES} times meanwhile; try "
-        "again",
+        f"cannot open {quote(path)}: it was replaced {_OVERWRITES} times meanwhile; "
+        "try again",
         path,
     )
 
@@ -90,10 +91,10 @@ def explain_open(
 ) -> StorageError:
     """Return the library's error for an OSError from opening an array."""
     if isinstance(error, FileNotFoundError):
-        name = location.display_name(path)
+        name = quote(path)
         if by_handle:
             return ArrayGoneError(
-                f"the array {name!r} is gone: it was removed or moved after the "
+                f"the array {name} is gone: it was removed or moved after the "
                 "handle was made; keep the array (or its file) until every "
                 "process has opened it",
                 path,
@@ -101,16 +102,16 @@ def explain_open(
         leads_to = location.dangling_target(path)
         if leads_to is not None:
             return ArrayNotFoundError(
-                f"there is no array {name!r}: it is a symbolic link to {leads_to!r}, "
+                f"there is no array {name}: it is a symbolic link to {leads_to!r}, "
                 "which does not exist; remove the link, or create the array there",
                 path,
             )
         return ArrayNotFoundError(
-            f"there is no array {name!r}; check the name, or create the array", path
+            f"there is no array {name}; check the name, or create the array", path
         )
     if isinstance(error, PermissionError) and mode == "r+":
         return AccessError(
-            f"cannot open {path!r} for writing: permission denied; open it with "
+            f"cannot open {quote(path)} for writing: permission denied; open it with "
             "mode='r', or check its owner, mode and attributes (ls -lZ, lsattr)",
             path,
             error.errno,
@@ -132,7 +133,7 @@ def _map_checked(
         fd, status, header, found_trailer
     ):
         raise ArrayGoneError(
-            f"the file {path!r} is not the one that the handle was made for: it "
+            f"the file {quote(path)} is not the one that the handle was made for: it "
             "was replaced meanwhile; send the new array",
             path,
         )
@@ -163,7 +164,7 @@ def check_regular(status: os.stat_result, path: str) -> None:
     """Refuse a file that cannot be an array."""
     if not files.is_regular(status):
         raise FormatError(
-            f"{path!r} is not an array file: expected a regular file, got a "
+            f"{quote(path)} is not an array file: expected a regular file, got a "
             "directory, device or pipe; name a .npy file",
             path,
         )
@@ -183,7 +184,7 @@ def read_layout(
     end = header.data_offset + header.nbytes
     if end > size:
         raise FormatError(
-            f"{path!r} is too short: shape {header.shape} of {header.dtype} needs "
+            f"{quote(path)} is too short: shape {header.shape} of {header.dtype} needs "
             f"{end} bytes, got {size}; the file was truncated: restore it from a "
             "backup",
             path,
@@ -199,7 +200,7 @@ def read_layout(
         found.data_offset != header.data_offset or header.nbytes > found.capacity
     ):
         raise FormatError(
-            f"{path!r}: header and trailer contradict each other: the header has "
+            f"{quote(path)}: header and trailer contradict each other: the header has "
             f"{header.nbytes} bytes of data at {header.data_offset}, the trailer "
             f"{found.capacity} at {found.data_offset}; restore the file from a backup, "
             "or write it again with numpy.save",
@@ -214,7 +215,7 @@ def _read_header(fd: int, start: bytes, path: str) -> Header:
         start = files.read_at(fd, length, 0)
     if length > len(start):
         raise FormatError(
-            f"{path!r} ends within its header: expected {length} bytes, got "
+            f"{quote(path)} ends within its header: expected {length} bytes, got "
             f"{len(start)}; the file was truncated: restore it from a backup",
             path,
         )

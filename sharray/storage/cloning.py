@@ -11,6 +11,7 @@ import errno
 import os
 
 from ..errors import StorageError
+from ..names import quote
 from ..system import file_systems, files
 
 
@@ -66,7 +67,7 @@ def refuse_truncated(fd: int, nbytes: int, path: str) -> None:
     size = files.status(fd).st_size
     if size < nbytes:
         raise StorageError(
-            f"{path!r} was truncated: expected {nbytes} bytes, got {size}; restore it "
-            "from a backup",
+            f"{quote(path)} was truncated: expected {nbytes} bytes, got {size}; "
+            "restore it from a backup",
             path,
         )

@@ -30,6 +30,7 @@ import struct
 from contextlib import suppress
 
 from ..errors import BusyError, StorageError
+from ..names import quote
 from ..system import file_identity, files, locks, memory
 from . import header_rows, location, naming, room
 from .lifetime import lease
@@ -133,8 +134,8 @@ def make(identity: bytes, path: str) -> ControlPage:
                 location.ENVIRONMENT_VARIABLE,
             ) from error
     raise BusyError(
-        f"cannot use {path!r}: another program keeps a file in place of its control "
-        f"page, {_path_of(identity)!r}; remove that",
+        f"cannot use {quote(path)}: another program keeps a file in place of its "
+        f"control page, {_path_of(identity)!r}; remove that",
         path,
     )
 

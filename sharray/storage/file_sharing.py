@@ -10,6 +10,7 @@ import os
 from contextlib import suppress
 
 from ..errors import ArrayGoneError, SharrayError, StorageError
+from ..names import quote
 from ..system import interrupts, memory
 from ..system.thread_locks import Lock
 from . import control_page, trailer
@@ -143,7 +144,7 @@ class FileSharing:
         path = self.find_path()
         if path is None:
             raise ArrayGoneError(
-                f"the file {self.path!r} was removed or replaced, so it cannot "
+                f"the file {quote(self.path)} was removed or replaced, so it cannot "
                 "grow any more; save the data with numpy.save(path, array)",
                 self.path,
             )
@@ -172,7 +173,7 @@ class FileSharing:
         end = header.data_offset + header.nbytes
         if end > self.size:
             raise StorageError(
-                f"{self.path!r} has outgrown the {self.size} addresses that this "
+                f"{quote(self.path)} has outgrown the {self.size} addresses that this "
                 "process has for it; open it again",
                 self.path,
             )

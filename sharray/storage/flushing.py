@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable
 
 from ..errors import ArrayGoneError, FlushError, StorageError
+from ..names import quote
 from ..system import files, interrupts, memory
 from ..system.optional import is_unsupported
 from .segment import Segment
@@ -68,7 +69,7 @@ def flush(
     # Checked last: the file can be replaced while this process waits for the disk.
     if segment.find_path() is None and not segment.awaits_name:
         raise ArrayGoneError(
-            f"cannot flush the array {segment.path!r}: its file was removed or "
+            f"cannot flush the array {quote(segment.path)}: its file was removed or "
             "replaced, so no file name leads to this array's data; save the data with "
             "numpy.save(path, array), or open the new file and assign to it",
             segment.path,
@@ -83,9 +84,9 @@ def _sync(segment: Segment, act: Callable[[], None]) -> None:
     except OSError as error:
         if is_unsupported(error):  # nothing was lost, so record no fault
             raise FlushError(
-                f"{segment.path!r}: its file system cannot flush ({error.strerror}), "
-                "so a power cut may lose data that is not on the disk yet; keep the "
-                "array on another disk",
+                f"{quote(segment.path)}: its file system cannot flush "
+                f"({error.strerror}), so a power cut may lose data that is not on the "
+                "disk yet; keep the array on another disk",
                 segment.path,
                 error.errno,
             ) from error
@@ -98,10 +99,10 @@ def raise_fault(segment: Segment) -> None:
     code = segment.fault
     if code:
         raise FlushError(
-            f"{segment.path!r}: data did not reach the disk "
+            f"{quote(segment.path)}: data did not reach the disk "
             f"({os.strerror(code)}), so memory may not match the disk after a reboot; "
             "save the array elsewhere, repair the disk, then call "
-            f"sharray.clear_fault({segment.path!r})",
+            f"sharray.clear_fault({quote(segment.path)})",
             segment.path,
             code,
         )

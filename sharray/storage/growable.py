@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import BusyError, FormatError, ShapeError
+from ..names import quote
 from ..system import file_identity, files, locks
 from . import attaching, control_page, header_rows, new_header, rows_field
 from .header import Header
@@ -52,15 +53,15 @@ def make_growable(place: Location) -> None:
         block = new_header.made_growable(header)
         if block is None:
             raise FormatError(
-                f"{path!r} has no room in its header for a growing number of rows; "
-                "make a new file with sharray.create(..., growable=True), and append "
-                "the old array to it",
+                f"{quote(path)} has no room in its header for a growing number of "
+                "rows; make a new file with sharray.create(..., growable=True), and "
+                "append the old array to it",
                 path,
             )
         if not locks.lock_byte(fd, header_rows.HOLD):
             raise BusyError(
-                f"cannot make {path!r} growable: another process does the same; open "
-                "it again",
+                f"cannot make {quote(path)} growable: another process does the same; "
+                "open it again",
                 path,
             )
         found = file_identity.identity_of(fd, status)
@@ -76,14 +77,14 @@ def _check(header: Header, size: int, path: str, *, has_trailer: bool) -> None:
     check_growable(header.dtype, header.shape, header.fortran_order)
     if has_trailer:
         raise FormatError(
-            f"{path!r} is an array in RAM of fixed size; make a new one with "
+            f"{quote(path)} is an array in RAM of fixed size; make a new one with "
             "sharray.create(..., growable=True), and append the old one to it",
             path,
         )
     more = size - header.data_offset - header.nbytes
     if more:
         raise FormatError(
-            f"cannot make {path!r} growable: {more} bytes follow its data, which new "
-            "rows would replace; write it again with numpy.save",
+            f"cannot make {quote(path)} growable: {more} bytes follow its data, which "
+            "new rows would replace; write it again with numpy.save",
             path,
         )

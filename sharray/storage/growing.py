@@ -44,6 +44,7 @@ from contextlib import suppress
 from typing import Any
 
 from ..errors import AccessError, BusyError, StorageError
+from ..names import quote
 from ..system import clock, files, futex, interrupts, locks
 from . import header_rows, location, room
 from .control_page import (
@@ -81,7 +82,7 @@ class Growth(PageHolder):
         assert page is not None
         if self._is_busy:
             raise BusyError(
-                f"cannot append to {self.path!r} within another append of this "
+                f"cannot append to {quote(self.path)} within another append of this "
                 "thread, as in a signal handler; keep the rows in the handler, and "
                 "append them later",
                 self.path,
@@ -122,9 +123,9 @@ class Growth(PageHolder):
     def _check_length(self, size: int, rows: int) -> None:
         if size < self._end(rows):
             raise StorageError(
-                f"{self.path!r} was truncated: expected {self._end(rows)} bytes for "
-                f"its {rows} rows, got {size}; close it everywhere, restore it from a "
-                "backup, and call sharray.gc()",
+                f"{quote(self.path)} was truncated: expected {self._end(rows)} bytes "
+                f"for its {rows} rows, got {size}; close it everywhere, restore it "
+                "from a backup, and call sharray.gc()",
                 self.path,
             )
 
@@ -162,7 +163,7 @@ class Growth(PageHolder):
             self.become_writable()
         except AccessError as error:
             raise AccessError(
-                f"cannot wait for {self.path!r} to grow: nobody has it open for "
+                f"cannot wait for {quote(self.path)} to grow: nobody has it open for "
                 "appending, and this user may not write to it; wait again when the "
                 "appender has opened it",
                 self.path,
@@ -231,7 +232,7 @@ class Growth(PageHolder):
         self._check_length(size, rows)
         if size > words[PENDING_WORD]:
             raise StorageError(
-                f"cannot append to {self.path!r}: another program has written "
+                f"cannot append to {quote(self.path)}: another program has written "
                 f"{size - end} bytes behind its {rows} rows; append with sharray only, "
                 "or close the array everywhere and open it again",
                 self.path,

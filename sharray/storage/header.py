@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import DtypeError, FormatError, ShapeError
+from ..names import quote
 from . import rows_field
 from .dtypes import read_descr
 from .format import (
@@ -102,14 +103,14 @@ def full_length(start: bytes, path: str) -> int:
     """
     if start[:6] != MAGIC:
         raise FormatError(
-            f"{path!r} is not an array file: expected it to begin with {MAGIC!r}, "
+            f"{quote(path)} is not an array file: expected it to begin with {MAGIC!r}, "
             f"got {start[:6]!r}; only .npy files can be opened",
             path,
         )
     version = tuple(start[6:8])
     if version not in VERSIONS:
         raise FormatError(
-            f"{path!r} has an unknown .npy version: expected one of "
+            f"{quote(path)} has an unknown .npy version: expected one of "
             f"{sorted(VERSIONS)}, got {version}; write it again with numpy.save",
             path,
         )
@@ -117,15 +118,15 @@ def full_length(start: bytes, path: str) -> int:
     prefix = 8 + struct.calcsize(length_struct)
     if len(start) < prefix:
         raise FormatError(
-            f"{path!r} ends within its header; the file was truncated: restore it from "
-            "a backup",
+            f"{quote(path)} ends within its header; the file was truncated: restore it "
+            "from a backup",
             path,
         )
     (length,) = struct.unpack(length_struct, start[8:prefix])
     if prefix + length > LONGEST_HEADER:
         raise FormatError(
-            f"{path!r} has too long a header: expected at most {LONGEST_HEADER} bytes, "
-            f"got {prefix + length}; write it with fewer or shorter field names",
+            f"{quote(path)} has too long a header: expected at most {LONGEST_HEADER} "
+            f"bytes, got {prefix + length}; write it with fewer or shorter field names",
             path,
         )
     return prefix + int(length)
@@ -163,14 +164,14 @@ def decode(block: bytes, path: str) -> Header:
         header, descr = _decode(block)
     except DtypeError as error:
         raise FormatError(
-            f"{path!r} has a bad header for a shared array: {error}; if you trust the "
-            "file, read it with numpy.load(path, allow_pickle=True)",
+            f"{quote(path)} has a bad header for a shared array: {error}; if you trust "
+            "the file, read it with numpy.load(path, allow_pickle=True)",
             path,
         ) from None
     except ValueError as error:
         raise FormatError(
-            f"{path!r} has a bad header: {error}; if numpy.load reads it, write it "
-            "again with numpy.save, else restore it from a backup",
+            f"{quote(path)} has a bad header: {error}; if numpy.load reads it, write "
+            "it again with numpy.save, else restore it from a backup",
             path,
         ) from None
     if len(_known) >= _MOST_KNOWN:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
+from .. import names
 from ..errors import (
     ArrayNameError,
     ArrayNotFoundError,
@@ -20,18 +21,21 @@ from ..errors import (
     StorageError,
     UnsafePathError,
 )
+from ..names import quote
 from ..system import directories, files
 from . import room
 
 T = TypeVar("T")
 
-SCHEME = "shm://"
-ENVIRONMENT_VARIABLE = "SHARRAY_RAM_DIR"
+SCHEME = names.SCHEME
+ENVIRONMENT_VARIABLE = names.ENVIRONMENT_VARIABLE
 _LIKE_A_SCHEME = re.compile(r"[a-z]+://|shm:", re.IGNORECASE)
-ANONYMOUS = ".anonymous"
+ANONYMOUS = names.ANONYMOUS
 CONTROL = ".control"
 _ATTEMPTS = 1000  # for a directory that others keep removing; 50 us each
-_OURS = f"sharray-{os.getuid()}"
+
+is_in_ram = names.is_in_ram
+display_name = names.display_name
 
 
 class Location(NamedTuple):
@@ -96,31 +100,26 @@ def _is_encodable(text: str) -> bool:
         return False
 
 
-def is_in_ram(path: str) -> bool:
-    """Tell whether an absolute path is in our RAM directory."""
-    # For most paths, the first test saves reading the environment.
-    return _OURS in path and path.startswith(ram_directory() + os.sep)
-
-
 def ram_directory() -> str:
-    """Return the path of our RAM directory, which need not exist."""
+    """Return the path of our RAM directory, which need not exist.
+
+    Raises
+    ------
+    ArrayNotFoundError
+        The environment variable names no directory.
+    """
     return _ram_directory(os.environ.get(ENVIRONMENT_VARIABLE, ""))
 
 
 @functools.lru_cache(maxsize=16)
 def _ram_directory(chosen: str) -> str:
-    parent = chosen or "/dev/shm"
-    if not os.path.isdir(parent):
-        if chosen:
-            raise ArrayNotFoundError(
-                f"{ENVIRONMENT_VARIABLE} names {parent!r}, which is not a directory; "
-                "create it, or name another directory",
-                parent,
-            )
-        import tempfile  # costs 5 ms, and few machines have no /dev/shm
-
-        parent = tempfile.gettempdir()
-    return os.path.join(os.path.abspath(parent), _OURS)
+    if chosen and not os.path.isdir(chosen):
+        raise ArrayNotFoundError(
+            f"{ENVIRONMENT_VARIABLE} names {chosen!r}, which is not a directory; "
+            "create it, or name another directory",
+            chosen,
+        )
+    return names.ram_directory(chosen)
 
 
 def anonymous_directory() -> str:
@@ -141,13 +140,6 @@ def control_directory() -> str:
 def is_anonymous(path: str) -> bool:
     """Tell whether a path is in the directory of anonymous arrays."""
     return os.path.dirname(path) == anonymous_directory()
-
-
-def display_name(path: str) -> str:
-    """Return a path as the user would write it: ``shm://...`` if it is in RAM."""
-    if not is_in_ram(path):
-        return path
-    return SCHEME + path.removeprefix(ram_directory() + os.sep)
 
 
 def dangling_target(path: str) -> str | None:
@@ -210,9 +202,9 @@ def check_ram_directories(path: str) -> None:
             return  # opening the file will raise a better error
         if fault:
             raise UnsafePathError(
-                f"cannot trust {path!r}: its directory {directory!r} is not private "
-                f"({fault}); remove that directory, or name another parent directory "
-                f"in {ENVIRONMENT_VARIABLE}",
+                f"cannot trust {quote(path)}: its directory {directory!r} is not "
+                f"private ({fault}); remove that directory, or name another parent "
+                f"directory in {ENVIRONMENT_VARIABLE}",
                 path,
             )
         if directory == root or len(directory) <= len(root):

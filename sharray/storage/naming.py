@@ -26,6 +26,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from ..errors import StorageError
+from ..names import quote
 from ..system import files
 from . import location
 from .lifetime import lease
@@ -196,8 +197,8 @@ def _rename(fd: int, temporary: str, path: str, overwrite: bool) -> None:
     if not _is_named(fd, temporary):
         # On some network file systems, a lock is valid on one machine only.
         raise StorageError(
-            f"cannot create the array {path!r}: another program, or one on another "
-            f"machine, has removed {temporary!r}; create the array again",
+            f"cannot create the array {quote(path)}: another program, or one on "
+            f"another machine, has removed {quote(temporary)}; create the array again",
             path,
         )
     if overwrite:

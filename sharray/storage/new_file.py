@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from ..errors import ArrayNotFoundError, StorageError, UnsafePathError, explain
+from ..names import quote
 from ..system import file_systems, files, interrupts
 from . import location, naming, replacing, room, trailer
 from .cloning import Clone
@@ -222,7 +223,7 @@ def explain_failure(error: OSError, size: int, path: str) -> StorageError:
     directory = os.path.dirname(path)
     if isinstance(error, FileNotFoundError) and not os.path.isdir(directory):
         return ArrayNotFoundError(
-            f"cannot create {path!r}: there is no directory {directory!r}; call "
+            f"cannot create {quote(path)}: there is no directory {directory!r}; call "
             f"os.makedirs({directory!r}) first ('~' is not expanded; "
             "os.path.expanduser does that)",
             path,

@@ -26,6 +26,7 @@ import os
 import weakref
 
 from ..errors import ArrayGoneError, BusyError, explain
+from ..names import quote
 from ..system import clock, files, forks, interrupts, locks
 from ..system.thread_locks import Lock
 from . import control_page, header_rows, rows_field
@@ -129,8 +130,8 @@ class PageHolder:
 
     def _is_gone(self) -> ArrayGoneError:
         return ArrayGoneError(
-            f"the file {self.path!r} was removed, renamed or replaced meanwhile; open "
-            "it again by its present name",
+            f"the file {quote(self.path)} was removed, renamed or replaced meanwhile; "
+            "open it again by its present name",
             self.path,
         )
 
@@ -142,8 +143,8 @@ class PageHolder:
         while not self._try_to_join(fd):
             if waited > _TIMEOUT:
                 raise BusyError(
-                    f"cannot append to {self.path!r}: another user, or a process in "
-                    "another container, has it open for appending; let one of them "
+                    f"cannot append to {quote(self.path)}: another user, or a process "
+                    "in another container, has it open for appending; let one of them "
                     "append, and others send it their rows",
                     self.path,
                 )

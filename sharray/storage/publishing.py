@@ -28,6 +28,7 @@ from __future__ import annotations
 import os
 
 from ..errors import StorageError
+from ..names import quote
 from ..system import interrupts
 from . import flushing, location, naming, replacing
 from .new_file import Blocks, Layout, NewFile, explaining
@@ -93,7 +94,7 @@ class Unpublished:
         place = self._file.place
         if os.getpid() != self._pid:
             raise StorageError(
-                f"cannot publish {place.path!r} in a forked child: the process "
+                f"cannot publish {quote(place.path)} in a forked child: the process "
                 f"{self._pid} began the block and publishes at its end; let the child "
                 "end within the block, by os._exit",
                 place.path,
@@ -106,8 +107,9 @@ class Unpublished:
                 self._file.finish(self.segment, permissions)
             except naming.NoLinksError as error:
                 raise StorageError(
-                    f"cannot publish {place.path!r}: its file system has refused to "
-                    "name a file without a name, which it did before; publish it again",
+                    f"cannot publish {quote(place.path)}: its file system has refused "
+                    "to name a file without a name, which it did before; publish it "
+                    "again",
                     place.path,
                     getattr(error.__cause__, "errno", None),
                 ) from error
@@ -118,8 +120,8 @@ class Unpublished:
         found, self._file.old = replacing.target(place, overwrite=True)
         if found.path != place.path:
             raise StorageError(
-                f"cannot publish {place.path!r}: it has become a symbolic link to "
-                f"{found.path!r} meanwhile; publish it again",
+                f"cannot publish {quote(place.path)}: it has become a symbolic link to "
+                f"{quote(found.path)} meanwhile; publish it again",
                 place.path,
             )
 

@@ -18,6 +18,7 @@ from ..errors import (
     UnsafePathError,
     explain,
 )
+from ..names import quote
 from ..system import files
 from .location import Location, dangling_target, is_in_ram
 
@@ -51,8 +52,8 @@ def target(
         raise explain(OSError(errno.EEXIST, ""), "create the array", path)
     if not files.is_regular(found):
         raise ArrayExistsError(
-            f"cannot create the array {path!r}: expected a regular file to replace, "
-            "got a device, pipe or socket; choose another name",
+            f"cannot create the array {quote(path)}: expected a regular file to "
+            "replace, got a device, pipe or socket; choose another name",
             path,
         )
     return place, found
@@ -64,8 +65,8 @@ def _taken_by_link(path: str) -> StorageError:
         code = errno.EISDIR if os.path.isdir(path) else errno.EEXIST
         return explain(OSError(code, ""), "create the array", path)
     return ArrayExistsError(
-        f"cannot create the array {path!r}: the name is taken by a symbolic link to "
-        f"{leads_to!r}, which does not exist; remove the link, or create the array "
+        f"cannot create the array {quote(path)}: the name is taken by a symbolic link "
+        f"to {leads_to!r}, which does not exist; remove the link, or create the array "
         "there",
         path,
     )
@@ -82,21 +83,21 @@ def _follow(place: Location) -> tuple[str, os.stat_result]:
         status = os.lstat(found)
     except FileNotFoundError as error:
         raise ArrayNotFoundError(
-            f"cannot create the array {path!r}: it is a symbolic link to "
+            f"cannot create the array {quote(path)}: it is a symbolic link to "
             f"{dangling_target(path)!r}, which does not exist; remove the link, or "
             "create the array there",
             path,
         ) from error
     except PermissionError as error:
         raise UnsafePathError(
-            f"cannot create the array {path!r}: it is a symbolic link that this user "
-            "may not follow; name the target of the link instead",
+            f"cannot create the array {quote(path)}: it is a symbolic link that this "
+            "user may not follow; name the target of the link instead",
             path,
         ) from error
     if not os.path.samestat(meant, status):
         raise UnsafePathError(
-            f"cannot create the array {path!r}: another process has just changed this "
-            "symbolic link; check it, and name the target of the link instead",
+            f"cannot create the array {quote(path)}: another process has just changed "
+            "this symbolic link; check it, and name the target of the link instead",
             path,
         )
     return found, status

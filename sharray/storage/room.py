@@ -7,6 +7,7 @@ import os
 import sys
 
 from ..errors import NoSpaceError, StorageError, explain
+from ..names import current_ram_directory, is_in_ram, quote
 from ..system import file_systems, files
 
 # To ask for the available memory takes 50 us, too long for small arrays.
@@ -33,7 +34,7 @@ def check_room(fd: int, size: int, path: str) -> None:
     available = limits.available_memory()
     if available is not None and size > available:
         raise NoSpaceError(
-            f"cannot create the array {path!r}: it needs {size} bytes, but this "
+            f"cannot create the array {quote(path)}: it needs {size} bytes, but this "
             f"machine or container has only {available} bytes of memory free; end "
             "programs that use much memory, or create the array on a disk",
             path,
@@ -62,10 +63,12 @@ def explain_no_room(
     if not isinstance(explained, NoSpaceError):
         return explained
     directory = os.path.dirname(path)
+    if is_in_ram(path):  # show the RAM disk, which the user knows
+        directory = os.path.dirname(current_ram_directory())
     problem, remedy = _missing(explained.code, size, directory, bool(variable))
     if variable and explained.code != errno.EFBIG:
         remedy += f", or name another directory in {variable}"
-    message = f"cannot {doing} {path!r}: {problem}; {remedy}"
+    message = f"cannot {doing} {quote(path)}: {problem}; {remedy}"
     return NoSpaceError(message, path, explained.code)
 
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 import numpy as np
 
 from ..errors import ArrayGoneError, StorageError, explain
+from ..names import quote
 from ..system import (
     clock,
     file_identity,
@@ -223,17 +224,17 @@ class Segment(FileSharing):
             return
         if self.awaits_name:
             raise StorageError(
-                f"cannot send the array that will be {self.path!r}: until the block of "
-                "sharray.publish ends, its file has no name by which other processes "
-                "could open it; send it after the block, or let them fill an array of "
-                "sharray.empty and copy that within the block",
+                f"cannot send the array that will be {quote(self.path)}: until the "
+                "block of sharray.publish ends, its file has no name by which other "
+                "processes could open it; send it after the block, or let them fill "
+                "an array of sharray.empty and copy that within the block",
                 self.path,
             )
         self._reachable_until = now + _LOOK_INTERVAL
         if self.find_path() is None:
             self._reachable_until = 0.0
             raise ArrayGoneError(
-                f"cannot send the array {self.path!r}: its file was removed or "
+                f"cannot send the array {quote(self.path)}: its file was removed or "
                 "replaced, so other processes cannot open it any more; keep the file "
                 "until all have opened it, or send a copy (array.copy())",
                 self.path,

@@ -8,6 +8,7 @@ import zlib
 from typing import NamedTuple
 
 from ..errors import FormatError
+from ..names import quote
 from ..system import clock
 from .format import KIND_ANONYMOUS, KIND_NAMED, TRAILER_SIZE, VERSION, round_up
 
@@ -76,15 +77,15 @@ def decode(constant: bytes, file_size: int, path: str) -> Trailer | None:
     )
     if version != VERSION:
         raise FormatError(
-            f"{path!r} was written by another version of sharray: expected trailer "
-            f"version {VERSION}, got {version}; read it with numpy.load, and write it "
-            "again with numpy.save",
+            f"{quote(path)} was written by another version of sharray: expected "
+            f"trailer version {VERSION}, got {version}; read it with numpy.load, and "
+            "write it again with numpy.save",
             path,
         )
     found = zlib.crc32(constant[: _CONSTANT.size])
     if crc != found or data_offset + capacity + TRAILER_SIZE != file_size:
         raise FormatError(
-            f"{path!r} has a damaged trailer: expected checksum {crc:#010x} and "
+            f"{quote(path)} has a damaged trailer: expected checksum {crc:#010x} and "
             f"{data_offset + capacity + TRAILER_SIZE} bytes, got {found:#010x} and "
             f"{file_size}; read it with numpy.load, and write it again with numpy.save",
             path,

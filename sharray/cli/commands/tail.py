@@ -84,7 +84,7 @@ def _check_grows(found: sh.Inspection) -> None:
         return
     remedy = "create one with sharray.create(path, shape, dtype, growable=True)"
     if found.durable:
-        remedy += f", or let this one grow: sharray.open({found.path!r}, growable=True)"
+        remedy += f", or let this one grow: sharray.open({found.name!r}, growable=True)"
     raise ProblemError(
         f"cannot follow {found.name!r}: expected an array that grows, got one of fixed "
         f"size; {remedy}"

@@ -68,6 +68,7 @@ third answer: unknown. Nothing unknown is ever reaped.
 from __future__ import annotations
 
 from ...errors import BusyError
+from ...names import quote
 from ...system import files, interrupts, locks
 from ..format import TRAILER_SIZE
 from . import lost, transit
@@ -82,7 +83,7 @@ def hold(fd: int, path: str) -> None:
     """
     if not locks.lock_shared(fd, _TIMEOUT):
         raise BusyError(
-            f"cannot use {path!r}: another program has held an exclusive lock on "
+            f"cannot use {quote(path)}: another program has held an exclusive lock on "
             f"it for {_TIMEOUT:g} s; wait for it or end it (see fuser or lslocks)",
             path,
         )

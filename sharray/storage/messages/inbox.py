@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from ...errors import FormatError, HandleError, MessageError, StorageError
+from ...names import quote
 from ...system import fences, files, finalizing, forks, interrupts
 from .. import ending, location
 from .. import message_states as message
@@ -97,8 +98,8 @@ def _take(path: str, identity: bytes, places: Places) -> Iterator[Incoming]:
 
 def _received_before(path: str) -> MessageError:
     return MessageError(
-        f"the arrays of a message are no longer in {path!r}: it was received before; "
-        "send it again instead of loading it twice",
+        f"the arrays of a message are no longer in {quote(path)}: it was received "
+        "before; send it again instead of loading it twice",
         path,
     )
 
@@ -177,7 +178,7 @@ def _attach(path: str, identity: bytes) -> Incoming:
     if not segment.anonymous or segment.trailer is None:
         files.close(fd)
         segment.release()
-        raise HandleError(f"{path!r} is not a file that carries messages", path)
+        raise HandleError(f"{quote(path)} is not a file that carries messages", path)
     try:
         ending.watch(os.path.dirname(path))
         ending.sweep_if_due(os.path.dirname(path))
