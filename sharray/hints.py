@@ -17,8 +17,8 @@ _DAMAGED = (
 _HINTS: dict[str, str] = {
     "ENOENT": ("there is no such file or directory; check the path"),
     "EEXIST": (
-        "the name is taken; open it with sharray.open, choose another name, "
-        "or pass overwrite=True"
+        "the name is taken; open it with sharray.open (or sharray.create with "
+        "exist_ok=True), choose another name, or pass overwrite=True"
     ),
     "EACCES": (
         "permission denied; check the owner and mode of the file and of its "

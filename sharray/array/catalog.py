@@ -187,7 +187,7 @@ def _locate(path: Path) -> Location | SharrayError:
         return error
 
 
-def unlink(path: Path) -> None:
+def unlink(path: Path, *, missing_ok: bool = False) -> None:
     """Remove an array's name; processes that have it mapped keep the array.
 
     In this process, the array then has no name: it is not durable, and flushing it is
@@ -198,6 +198,8 @@ def unlink(path: Path) -> None:
     ----------
     path : str or PathLike
         A ``.npy`` file, or ``shm://name``.
+    missing_ok : bool, default False
+        Return if there is no such file, as `pathlib.Path.unlink` does.
 
     Raises
     ------
@@ -215,10 +217,15 @@ def unlink(path: Path) -> None:
     >>> sh.unlink("old.npy")
     >>> a.tolist()
     [0.0, 0.0, 0.0]
+    >>> sh.unlink("old.npy", missing_ok=True)
     """
     place = location.locate(path)
     with interrupts.deferred():
-        _unlink(place)
+        try:
+            _unlink(place)
+        except ArrayNotFoundError:
+            if not missing_ok or os.path.islink(place.path):
+                raise
 
 
 def _unlink(place: Location) -> None:

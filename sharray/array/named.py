@@ -6,11 +6,14 @@ import os
 import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..storage import making, new_header
+from ..errors import ArrayExistsError, StorageError
+from ..names import quote
+from ..storage import existing, making, new_header
 from ..storage.attaching import attach
 from ..storage.dtypes import has_metadata
 from ..storage.growable import check_growable, make_growable
-from ..storage.location import Location, locate
+from ..storage.location import Location, dangling_target, locate
+from ..storage.segment import Segment
 from ..system import interrupts
 from . import filling
 from .core import AnyArray
@@ -20,6 +23,8 @@ from .views import all_of
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
+
+_ATTEMPTS = 100  # for a file that others keep creating and removing
 
 Path = str | os.PathLike[str]
 
@@ -70,12 +75,15 @@ def create(
     order: str = "C",
     fill_value: Any = None,
     overwrite: bool = False,
+    exist_ok: bool = False,
     permissions: int | None = None,
     growable: bool = False,
 ) -> AnyArray:
     """Create a named array on a disk or in RAM.
 
-    When this returns, the file has its full size, and its name is on the disk.
+    When this returns, the file has its full size, and its name is on the disk. With
+    ``exist_ok=True``, the call can be repeated, as in a notebook's cell that runs
+    again: then it opens the array that is there.
 
     Parameters
     ----------
@@ -98,6 +106,12 @@ def create(
         Replace an existing file atomically. Processes that have it mapped keep the old
         array. If `path` is a symbolic link, its target is replaced. Owner, group and
         mode stay, as far as this user may set them.
+    exist_ok : bool, default False
+        Open an existing file with mode ``r+`` if it has this shape, dtype and order,
+        and is growable or not as asked for. Its contents and its permissions stay:
+        `fill_value` and `permissions` are only for a new file. A growable file may have
+        any number of rows, and keeps them; the array shows those that are complete. If
+        several processes make this call at once, one creates the file and all get it.
     permissions : int, optional
         Mode bits of the file, regardless of the umask. By default, a new file has
         0600, and a file that replaces another keeps the mode of that one.
@@ -113,7 +127,9 @@ def create(
     Raises
     ------
     ArrayExistsError
-        A file of this name exists.
+        A file of this name exists. With ``exist_ok=True``: and it does not fit.
+    FormatError, BusyError
+        With ``exist_ok=True``: a file exists, but is damaged or cannot be used.
     NoSpaceError
         There is no room. No file is left behind.
     DtypeError, ShapeError, ArrayNameError, AccessError, StorageError
@@ -129,17 +145,55 @@ def create(
     >>> np.load("grid.npy")
     array([[1, 7, 7],
            [7, 7, 7]], dtype=int32)
+    >>> sh.create("grid.npy", (2, 3), "i4", fill_value=7, exist_ok=True)[0, 0]
+    np.int32(1)
     """
+    if exist_ok and overwrite:
+        raise ValueError(
+            "expected exist_ok=True or overwrite=True, got both; pass exist_ok=True to "
+            "use an existing array, or overwrite=True to replace it"
+        )
     new = encode(path, shape, dtype, order, fill_value, growable=growable)
     made = None
     try:
         with interrupts.deferred():
-            made = making.create(*new, overwrite=overwrite, permissions=permissions)
-            return all_of(root_of(made.segment))
+            if exist_ok:
+                segment, made = _attach_or_make(new, fill_value, permissions)
+            else:
+                made = making.create(*new, overwrite=overwrite, permissions=permissions)
+                segment = made.segment
+            return all_of(root_of(segment))
     except BaseException:  # from a signal, after the file got its name
         if made is not None:
             making.undo(made)
         raise
+
+
+def _attach_or_make(
+    new: New, fill_value: Any, permissions: int | None
+) -> tuple[Segment, making.Made | None]:
+    """Map the file that exists, or else make it, whatever others do meanwhile."""
+    path = new.place.path
+    for _ in range(_ATTEMPTS):
+        segment = existing.attach_fitting(new.place, new.header)
+        if segment is not None:
+            return segment, None
+        try:
+            made = making.create(*new, overwrite=False, permissions=permissions)
+            return made.segment, made
+        except ArrayExistsError:
+            if dangling_target(path) is not None:
+                raise
+        # Another process was faster. It may remove its file before the next look, so
+        # this one may have to write all values once more.
+        found = new.header.header
+        values = fill_value, found.dtype, found.shape, found.fortran_order
+        new = new._replace(contents=filling.assigned(*values))
+    raise StorageError(
+        f"cannot create the array {quote(path)}: other processes have created and "
+        f"removed it {_ATTEMPTS} times meanwhile; try again",
+        path,
+    )
 
 
 def open(path: Path, mode: str = "r+", *, growable: bool = False) -> AnyArray:

@@ -77,7 +77,7 @@ def encode(
         fortran_order = fortran_order and len(shape) > 1
         compose = _compose_growable
     else:
-        fortran_order = fortran_order and not _is_in_c_order_too(shape)
+        fortran_order = fortran_order and not is_in_c_order_too(shape)
         compose = _compose_pages if pages else _compose
     try:
         block = compose(describe(dtype), shape, fortran_order)
@@ -144,7 +144,7 @@ def _padded(version: tuple[int, int], text_length: int) -> int:
     return (needed // DATA_ALIGNMENT + 1) * DATA_ALIGNMENT
 
 
-def _is_in_c_order_too(shape: tuple[int, ...]) -> bool:
+def is_in_c_order_too(shape: tuple[int, ...]) -> bool:
     """Tell whether an array in Fortran order has its elements in C order as well."""
     return 0 in shape or sum(n != 1 for n in shape) < 2
 
