@@ -10,6 +10,8 @@ import numpy as np
 
 from ..errors import HandleError, NotSharedError, SharrayError
 from ..names import quote
+from ..storage import staleness
+from ..storage.dtypes import short
 from . import display, handle, pickling
 from .growing import Growing
 from .root import Root, flush_range, root_below
@@ -312,21 +314,45 @@ class SharedArray(Growing, np.ndarray[_ShapeT_co, _DTypeT_co]):
 
     # -- looks ---------------------------------------------------------------
 
-    def _card(self) -> display.Card:
+    def _stale(self) -> staleness.Stale | None:
+        """Return how the file is not this array any more, or None."""
+        root = self._root
+        if root is None or self._place() is None:
+            return None
+        return staleness.look(root.segment, root.address)
+
+    def _card(self, stale: staleness.Stale | None) -> display.Card:
+        root = self._root if self.is_shared and stale is None else None
         return display.Card(
-            str(self.dtype),
+            short(self.dtype),
             self.shape,
             self.nbytes,
             self._home(),
             self.mode,
-            self.durable,
+            display.durable(None if root is None else root.segment),
+            None if stale is None else stale.problem,
         )
 
+    def _is_behind_end(self, stale: staleness.Stale | None) -> bool:
+        """Tell whether reading the values would crash: the file is too short."""
+        if stale is None or stale.readable is None:
+            return False
+        place = self._place()
+        return place is not None and place[2] > stale.readable
+
     def __repr__(self) -> str:
-        values = repr(np.asarray(self))
-        return f"{display.line(self._card())}\n{values}" if self.is_shared else values
+        if not self.is_shared:
+            return repr(np.asarray(self))
+        stale = self._stale()
+        line = display.line(self._card(stale))
+        if self._is_behind_end(stale):
+            return f"{line}\n{display.NO_VALUES}"
+        return f"{line}\n{display.values(np.asarray(self))}"
 
     def __str__(self) -> str:
+        stale = self._stale()
+        if self._is_behind_end(stale):
+            return display.line(self._card(stale))
         return str(np.asarray(self))
 
     def _repr_html_(self) -> str:
@@ -337,7 +363,11 @@ class SharedArray(Growing, np.ndarray[_ShapeT_co, _DTypeT_co]):
             # If inspection fails, the card still shows the array itself.
             with suppress(OSError, SharrayError, NotImplementedError):
                 found = inspect_segment(root.segment, root.address)
-        return display.html(self._card(), repr(np.asarray(self)), found)
+        stale = self._stale()
+        values = display.NO_VALUES
+        if not self._is_behind_end(stale):
+            values = display.values(np.asarray(self))
+        return display.html(self._card(stale), values, found)
 
 
 AnyArray = SharedArray[Any, Any]

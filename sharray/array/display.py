@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from ..notebook import html as cards
 from ..storage import location, rows_field
@@ -14,18 +16,48 @@ if TYPE_CHECKING:
 
 _MOST_HOLDERS = 5
 _LONGEST_COMMAND = 60
+_WORTH_A_BAR = 1 << 16  # bytes; the header takes a large part of smaller files
+_EDGE_ROWS = 3  # of elements with fields
+_MOST_ROWS = 6
+_LONGEST_VALUES = 20_000  # characters
+NO_VALUES = (
+    "(its values are not shown: to read them behind the end of the file would end this "
+    "process; restore the file, and open it again)"
+)
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 
 class Card(NamedTuple):
-    """Facts about an array that are shown with its values."""
+    """Facts about an array that are shown with its values.
+
+    Attributes
+    ----------
+    stale : str or None
+        How the array differs from the file of its name; shown first.
+    durable : str
+        What makes it durable, or why it is not.
+    """
 
     dtype: str
     shape: tuple[int, ...]
     nbytes: int
     home: str
     mode: str | None
-    durable: bool
+    durable: str
+    stale: str | None = None
+
+
+def durable(segment: Segment | None) -> str:
+    """Return a phrase for people that says how an array gets to the disk, if it can."""
+    if segment is None:
+        return "not durable"
+    if segment.mode == "c":
+        return "not durable: changes stay in this process"
+    if not segment.durable:
+        return "not durable"
+    if segment.mode == "r":
+        return "flush() of a process that writes makes it durable"
+    return "flush() makes it durable"
 
 
 def home(segment: Segment) -> str:
@@ -65,11 +97,20 @@ def growth(found: Inspection) -> str:
 
 def line(card: Card) -> str:
     """Return the card as one line."""
-    durable = "durable" if card.durable else "not durable"
+    warning = f" STALE, {card.stale}:" if card.stale else ""
     return (
-        f"<SharedArray {card.dtype} {card.shape}, {size(card.nbytes)} in {card.home}, "
-        f"mode {card.mode}, {durable}>"
+        f"<SharedArray{warning} {card.dtype} {card.shape}, {size(card.nbytes)} in "
+        f"{card.home}, mode {card.mode}, {card.durable}>"
     )
+
+
+def values(array: np.ndarray[Any, Any]) -> str:
+    """Return the values of an array as text: of one with fields, few elements."""
+    if array.dtype.names is None:
+        return repr(array)
+    edges = _EDGE_ROWS if array.ndim == 1 else 1
+    most = min(np.get_printoptions()["threshold"], _MOST_ROWS)
+    return np.array2string(array, threshold=most, edgeitems=edges)
 
 
 def html(card: Card, values: str, found: Inspection | None) -> str:
@@ -86,17 +127,21 @@ def html(card: Card, values: str, found: Inspection | None) -> str:
     """
     from html import escape  # 2 ms that only notebooks need
 
-    rows = [(name, escape(value)) for name, value in _facts(card)]
+    rows = [(name, escape(value)) for name, value in _facts(card, found)]
+    if card.stale is not None:
+        rows.insert(0, ("stale", f"<strong>{escape(card.stale)}</strong>"))
     if found is not None:
         if found.growable:
             rows.append(("can grow", growth(found)))
         rows.append(("held by", "<br>".join(map(escape, _holders(found)))))
         rows += _memory(found)
+    if len(values) > _LONGEST_VALUES:
+        values = values[:_LONGEST_VALUES] + "…"
     title = "SharedArray" if card.mode is not None else "SharedArray, a private copy"
     return cards.card(title, rows, escape(values))
 
 
-def _facts(card: Card) -> list[tuple[str, str]]:
+def _facts(card: Card, found: Inspection | None) -> list[tuple[str, str]]:
     rows = [
         ("dtype", card.dtype),
         ("shape", str(card.shape)),
@@ -105,7 +150,10 @@ def _facts(card: Card) -> list[tuple[str, str]]:
     ]
     if card.mode is not None:
         rows.append(("mode", card.mode))
-    rows.append(("durable", "yes, by flush()" if card.durable else "no"))
+    told = card.durable.replace("not durable", "no")
+    if found is not None and found.dirty is not None and told.startswith("flush()"):
+        told += f"; {size(found.dirty)} not on the disk yet"
+    rows.append(("durable", told))
     return rows
 
 
@@ -130,12 +178,11 @@ def _holder(holder: Holder, own: int) -> str:
 
 def _memory(found: Inspection) -> list[tuple[str, str]]:
     rows = []
-    if found.resident is not None:
+    if found.resident is not None and found.nbytes >= _WORTH_A_BAR:
         part = found.resident / found.file_size
-        told = f"{size(found.resident)} of the file's {size(found.file_size)}"
+        # The file has more than the data, at most some pages.
+        told = f"{size(round(part * found.nbytes))} of {size(found.nbytes)}"
         rows.append(("in memory", f"{cards.bar(part)}{told}"))
-    if found.dirty is not None:
-        rows.append(("not on the disk yet", size(found.dirty)))
     if found.fault is not None:
         rows.append(("fault", f"a flush has failed: {found.fault}"))
     return rows

@@ -32,6 +32,10 @@ _SPELLED = {
 # divisor of a datetime's unit: "s/0" kills the process, as does 2**32.
 _TEXT = re.compile(r"[\w<>|=?,. ()\[\]/]{0,10000}")
 _BAD_DIVISOR = re.compile(r"/(?!0*[1-9][0-9]{0,5}(?![0-9]))|\[0+[a-zA-Zμ]")
+# What `short` prints of a dtype with fields.
+_LONGEST_SHOWN = 100
+_LONGEST_NAME = 30
+_MOST_NAMES = 5
 
 
 def check_dtype(dtype: np.dtype[Any]) -> None:
@@ -208,3 +212,22 @@ def spelled(text: str) -> np.dtype[Any]:
     dtype('<M8[ns]')
     """
     return read_descr(text)
+
+
+def short(dtype: np.dtype[Any]) -> str:
+    """Return a dtype for people, on one line: of many fields only some names.
+
+    Examples
+    --------
+    >>> short(np.dtype([("x", "f4"), ("y", "i8")]))
+    "[('x', '<f4'), ('y', '<i8')]"
+    >>> short(np.dtype([(f"x{i}", "f4") for i in range(30)]))
+    '30 fields: x0, x1, x2, x3, x4 and 25 more'
+    """
+    text = str(dtype)
+    if dtype.names is None or len(text) <= _LONGEST_SHOWN:
+        return text
+    names = [name[:_LONGEST_NAME] for name in dtype.names[:_MOST_NAMES]]
+    more = len(dtype.names) - len(names)
+    rest = f" and {more} more" if more else ""
+    return f"{len(dtype.names)} fields: {', '.join(names)}{rest}"

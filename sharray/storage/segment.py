@@ -183,6 +183,11 @@ class Segment(FileSharing):
         """Keep the file unnamed; take over `fd`, which `publish` needs."""
         self._unnamed_fd = fd
 
+    @property
+    def is_unnamed(self) -> bool:
+        """True if the file never had a name: only this process and its forks have it."""
+        return self._unnamed_fd is not None
+
     def publish(self) -> None:
         """Give an anonymous array's file its name, so that others can map it.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import os
 import re
 import struct
 from collections.abc import Collection, Iterable, Iterator
@@ -163,3 +164,21 @@ def frame(pid: int, address: int) -> int | None:
     except (OSError, struct.error):
         return None
     return (entry & _FRAME or None) if entry & _PRESENT else None
+
+
+def is_readable(address: int) -> bool:
+    """Tell whether this process can read a byte without a crash.
+
+    A page of a mapping behind the end of its file cannot be read: SIGBUS. Without
+    /proc, return True.
+    """
+    try:
+        fd = os.open("/proc/self/mem", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return True
+    try:
+        return len(os.pread(fd, 1, address)) == 1
+    except OSError:
+        return False
+    finally:
+        os.close(fd)

@@ -65,12 +65,11 @@ def test_it_tells_what_the_array_is_and_shows_its_values() -> None:
         "size": "1.2 MiB",
         "lives in": str(a.filename),
         "mode": "r+",
-        "durable": "yes, by flush()",
+        "durable": "flush() makes it durable; 4.0 KiB not on the disk yet",
         "held by": f"{os.getpid()}, this process",
         "in memory": found["in memory"],
-        "not on the disk yet": "4.0 KiB",
     }
-    assert re.fullmatch(r"[\d.]+ [KM]iB of the file's 1.2 MiB", found["in memory"])
+    assert re.fullmatch(r"[\d.]+ [KM]iB of 1.2 MiB", found["in memory"])
     assert Reader(a._repr_html_()).text["pre"] == repr(np.asarray(a))
 
 
@@ -154,8 +153,69 @@ def test_names_and_values_are_no_markup() -> None:
     assert "<b>&.npy" in unescape(html)
 
 
+@pytest.mark.parametrize(
+    ("mode", "told"),
+    [
+        ("c", "no: changes stay in this process"),
+        ("r", "flush() of a process that writes makes it durable; 0 B not"),
+        ("r+", "flush() makes it durable; 0 B not on the disk yet"),
+    ],
+)
+def test_it_tells_what_makes_it_durable(mode: str, told: str) -> None:
+    np.save("a.npy", np.zeros(3))
+    sh.open("a.npy").flush()
+    a = sh.open("a.npy", mode)
+    assert rows(a._repr_html_())["durable"].startswith(told)
+    assert (
+        repr(a)
+        .partition(">")[0]
+        .endswith(
+            "not durable: changes stay in this process"
+            if mode == "c"
+            else told.partition(";")[0]
+        )
+    )
+
+
+def test_arrays_in_ram_are_not_durable() -> None:
+    for a in (sh.zeros(3), sh.zeros(3)[[0]]):
+        assert rows(a._repr_html_())["durable"] == "no"
+
+
+def test_little_data_has_no_bar() -> None:
+    assert "in memory" not in rows(sh.create("a.npy", 1)._repr_html_())
+    assert "in memory" not in rows(sh.zeros(8191)._repr_html_())
+    assert "in memory" in rows(sh.zeros(8192)._repr_html_())
+
+
+def test_many_fields_are_shown_once_and_short() -> None:
+    fields = [(f"name{index}", "f4") for index in range(30)]
+    a = sh.zeros(10_000, fields)
+    text = Reader(a._repr_html_()).text
+    assert text["td"].startswith(
+        "30 fields: name0, name1, name2, name3, name4 and 25 more\n"
+    )
+    assert "name" not in text["pre"]
+    assert text["pre"].count("\n") == 6  # three elements at each end
+    assert repr(a).count("name5") == 0
+    assert repr(a).splitlines()[1:] == text["pre"].splitlines()
+    assert Reader(sh.zeros((9, 9), fields)._repr_html_()).text["pre"].count("(0.") == 4
+
+
+def test_few_fields_and_few_elements_are_shown_whole() -> None:
+    a = sh.array(np.array([(1, 2.5)] * 6, [("x", "i4"), ("y", "f8")]))
+    found = Reader(a._repr_html_()).text
+    assert "[('x', '<i4'), ('y', '<f8')]" in found["td"]
+    assert found["pre"].count("(1, 2.5)") == 6
+
+
+def test_long_values_are_cut() -> None:
+    a = sh.array(np.array(["x" * 1_000_000]))
+    assert len(a._repr_html_()) < 30_000
+
+
 def test_colours_of_text_are_left_to_the_page() -> None:
-    styles = re.findall(r"style='([^']*)'", sh.ones(3)._repr_html_())
+    styles = re.findall(r"style='([^']*)'", sh.ones(10_000)._repr_html_())
     rules = [rule.split(":") for style in styles for rule in style.split(";")]
     colours = {value for name, value in rules if name in ("background", "color")}
     assert colours == {"transparent", "rgba(127,127,127,.35)", "#2f81f7"}

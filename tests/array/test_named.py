@@ -175,7 +175,7 @@ def test_symbolic_link_on_a_disk_is_followed() -> None:
 def test_looks_tell_where_it_lives(name: str) -> None:
     a = sh.create(name, (2, 3), "f4")
     home = a.filename if name == "a.npy" else name
-    durable = "durable" if name == "a.npy" else "not durable"
+    durable = "flush() makes it durable" if name == "a.npy" else "not durable"
     assert repr(a).splitlines()[0] == (
         f"<SharedArray float32 (2, 3), 24 B in {home}, mode r+, {durable}>"
     )

@@ -291,7 +291,7 @@ def test_an_anonymous_array_is_durable_nowhere(
     # A name on a disk stays, wherever that is.
     assert b.durable
     b.flush()
-    assert f"24 B in {b.filename}, mode r+, durable" in repr(b)
+    assert f"24 B in {b.filename}, mode r+, flush() makes it durable" in repr(b)
 
 
 # -- the end of a mapping ----------------------------------------------------------

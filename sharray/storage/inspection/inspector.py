@@ -14,7 +14,7 @@ from contextlib import suppress
 from ...errors import SharrayError, StorageError
 from ...system import files, mappings, pages
 from ...system.mappings import Mapping
-from .. import location
+from .. import location, staleness
 from ..location import Location
 from ..segment import Segment
 from .looking import Found, describe, keys_at, look_at_next
@@ -70,21 +70,28 @@ def inspect_each(places: Iterable[Location]) -> list[Inspection | SharrayError]:
 
 def inspect_segment(segment: Segment, address: int) -> Inspection:
     """Inspect what this process has mapped at an address, even if it has no name."""
+    stale = staleness.look(segment, address)
     path = segment.find_path()
-    if path is not None:
+    if path is not None and stale is None:
         return inspect_file(Location(path, location.is_in_ram(path)))
+    is_whole = stale is None or stale.readable is None
     found = describe(
         segment.path,
         segment.header,
         segment.trailer,
         segment.size,
-        None if segment.trailer is None else bytes(segment.words),
+        bytes(segment.words) if segment.trailer is not None and is_whole else None,
     )
     resident = None
     with suppress(OSError, NotImplementedError):  # without mincore it stays None
         runs = pages.resident_runs(address, segment.size)
         resident = min(sum(length for _, length in runs), segment.size)
-    found = found._replace(path=None, durable=False, resident=resident)
+    found = found._replace(
+        path=path,
+        stale=None if stale is None else stale.problem,
+        durable=False,
+        resident=resident,
+    )
     return _with_holders([(keys_at([address]).get(address), found)])[0]
 
 

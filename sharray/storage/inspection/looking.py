@@ -218,6 +218,7 @@ def describe(
     return Inspection(
         name=location.display_name(path),
         path=path,
+        stale=None,
         dtype=header.dtype,
         shape=header.shape,
         order="F" if header.fortran_order else "C",

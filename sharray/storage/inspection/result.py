@@ -59,6 +59,10 @@ class Inspection(NamedTuple):
     path : str or None
         The file; None if it has no name: an anonymous array that was never sent to
         another process, or a file that was removed.
+    stale : str or None
+        How an array of this process differs from the file of its name, such as "its
+        file was replaced by another". None if it does not, and for files inspected by
+        name.
     dtype : numpy.dtype
     shape : tuple of int
     order : {'C', 'F'}
@@ -112,6 +116,7 @@ class Inspection(NamedTuple):
 
     name: str
     path: str | None
+    stale: str | None
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
     order: str
