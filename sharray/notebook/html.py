@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from .text import printable
+
 _FRAME = (
     "display:inline-block;border:1px solid rgba(127,127,127,.5);border-radius:4px;"
     "padding:.4em .8em;max-width:100%;overflow-x:auto"
@@ -30,6 +32,18 @@ _BELOW = "background:transparent;margin:.4em 0 0 0;padding:0;line-height:1.3"
 BLUE = "#2f81f7"
 RED = "#d9534f"
 GREEN = "#3fa45b"
+
+
+def text(value: str) -> str:
+    """Return text as HTML, with its markup and control characters made visible."""
+    from html import escape  # 2 ms that only notebooks need
+
+    return escape(printable(value))
+
+
+def lines(values: Iterable[str]) -> str:
+    """Return texts as HTML, one below the other."""
+    return "<br>".join(map(text, values))
 
 
 def card(title: str, facts: Iterable[tuple[str, str]], below: str = "") -> str:

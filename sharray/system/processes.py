@@ -92,17 +92,18 @@ def has_relatives(pids: Iterable[int]) -> bool:
     pid = os.getpid()
     while pid not in ours | strangers:
         ours.add(pid)
-        pid = _parent_of(pid)
+        pid = parent_of(pid)
     for pid in pids:
         while pid not in strangers:  # look up each process once: it takes 20 us
             if pid in ours:
                 return True
             strangers.add(pid)
-            pid = _parent_of(pid)
+            pid = parent_of(pid)
     return False
 
 
-def _parent_of(pid: int) -> int:
+def parent_of(pid: int) -> int:
+    """Return the number of the parent of a process; 0 for one that has ended."""
     fields = _stat_fields(pid)
     return 0 if fields is None else int(fields[1])
 
