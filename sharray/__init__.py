@@ -71,7 +71,8 @@ if TYPE_CHECKING:
     from .native import atomic
     from .passing.installing import install, installed, uninstall
     from .passing.sharing import share, unshare
-    from .storage.inspection.result import Holder, Inspection, PageView
+    from .storage.inspection.holder import Holder, PageView
+    from .storage.inspection.result import Inspection
     from .sync.barrier import Barrier
     from .sync.counter import Counter
     from .system.mappings import Mapping
@@ -152,10 +153,10 @@ __all__ = [
 _LATE = {
     "Barrier": ".sync.barrier",
     "Counter": ".sync.counter",
-    "Holder": ".storage.inspection.result",
+    "Holder": ".storage.inspection.holder",
     "Inspection": ".storage.inspection.result",
     "Kernel": ".kernels.kernel",
-    "PageView": ".storage.inspection.result",
+    "PageView": ".storage.inspection.holder",
     "Shipping": ".kernels.kernel",
     "Mapping": ".system.mappings",
     "MemberStatus": ".team.survey",

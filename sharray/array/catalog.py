@@ -25,10 +25,10 @@ from .named import Path
 from .root import find_root
 
 if TYPE_CHECKING:
-    from ..storage.inspection.result import Inspection
+    from ..storage.inspection.result import Inspection, Inspections
 
 
-def list(place: Path = "shm://") -> builtins.list[Inspection]:
+def list(place: Path = "shm://") -> Inspections:
     """List the arrays that other processes can open, with their holders.
 
     Parameters
@@ -42,7 +42,8 @@ def list(place: Path = "shm://") -> builtins.list[Inspection]:
     Returns
     -------
     list of Inspection
-        Sorted by name, without files that are not arrays.
+        Sorted by name, without files that are not arrays. A terminal shows a line for
+        each array, and a notebook a table.
 
     Raises
     ------
@@ -70,8 +71,7 @@ def list(place: Path = "shm://") -> builtins.list[Inspection]:
         directory = os.path.abspath(text)
         names = _names_in(directory)
         paths = [os.path.join(directory, name) for name in names if _is_npy(name)]
-    found = inspect_files(Location(path, location.is_in_ram(path)) for path in paths)
-    return sorted(found, key=lambda inspection: inspection.name)
+    return inspect_files(Location(path, location.is_in_ram(path)) for path in paths)
 
 
 def _names_in(directory: str) -> builtins.list[str]:
@@ -124,7 +124,8 @@ def inspect(array: AnyArray | Path, /) -> Inspection:
     Returns
     -------
     Inspection
-        Its attributes are described there.
+        Its attributes are described there. A terminal shows a line, and a notebook a
+        card; ``_asdict()`` returns all facts.
 
     Raises
     ------

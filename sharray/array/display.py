@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..notebook import html as cards
+from ..notebook.text import size
 from ..storage import location, rows_field
 
 if TYPE_CHECKING:
-    from ..storage.inspection.result import Holder, Inspection
+    from ..storage.inspection.result import Inspection
     from ..storage.segment import Segment
 
 _MOST_HOLDERS = 5
-_LONGEST_COMMAND = 60
 _WORTH_A_BAR = 1 << 16  # bytes; the header takes a large part of smaller files
 _EDGE_ROWS = 3  # of elements with fields
 _MOST_ROWS = 6
@@ -24,7 +24,6 @@ NO_VALUES = (
     "(its values are not shown: to read them behind the end of the file would end this "
     "process; restore the file, and open it again)"
 )
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 
 class Card(NamedTuple):
@@ -72,21 +71,6 @@ def home(segment: Segment) -> str:
         return path
     tense = "will be" if segment.awaits_name else "was"
     return f"a file without a name ({tense} {path})"
-
-
-def size(nbytes: int) -> str:
-    """Format a number of bytes for people.
-
-    Examples
-    --------
-    >>> size(800), size(5 << 20), size(3 << 40)
-    ('800 B', '5.0 MiB', '3.0 TiB')
-    """
-    number, unit = float(nbytes), 0
-    # A number that would round up to 1024.0 gets the next unit.
-    while number >= 1023.95 and unit < len(_UNITS) - 1:
-        number, unit = number / 1024, unit + 1
-    return f"{number:.1f} {_UNITS[unit]}" if unit else f"{nbytes} B"
 
 
 def growth(found: Inspection) -> str:
@@ -161,19 +145,10 @@ def _holders(found: Inspection) -> list[str]:
     """Return a line for each process, this one first."""
     own = os.getpid()
     holders = sorted(found.holders, key=lambda one: (one.pid != own, one.pid))
-    lines = [_holder(one, own) for one in holders[:_MOST_HOLDERS]]
+    lines = [one.name for one in holders[:_MOST_HOLDERS]]
     if len(holders) > _MOST_HOLDERS:
         lines.append(f"and {len(holders) - _MOST_HOLDERS} more processes")
     return lines
-
-
-def _holder(holder: Holder, own: int) -> str:
-    if holder.pid == own:
-        return f"{holder.pid}, this process"
-    command = " ".join(holder.command.split())
-    if len(command) > _LONGEST_COMMAND:
-        command = command[: _LONGEST_COMMAND - 1] + "…"
-    return f"{holder.pid} {command}"
 
 
 def _memory(found: Inspection) -> list[tuple[str, str]]:

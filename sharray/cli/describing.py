@@ -13,16 +13,15 @@ from numpy.lib.format import dtype_to_descr
 import sharray as sh
 
 from ..array import catalog
+from ..notebook.text import cut
 from ..storage import location
+from ..storage.inspection import result
 from .output import NOTHING
 from .problem import ProblemError
 
-_ANONYMOUS = f"{location.SCHEME}{location.ANONYMOUS}/"
 _WHOLE_NAME = re.compile(r"[0-9a-f]{32}\.npy")
 _LONGEST_DTYPE = 24
-_LONGEST_COMMAND = 32
 _MOST_HOLDERS = 3
-_LENGTH_OF_SHORT_NAMES = 8
 
 
 def locate(name: str) -> str:
@@ -31,10 +30,10 @@ def locate(name: str) -> str:
     `name` may be a name that `ls` prints for an anonymous array. In a terminal, `ls`
     shortens such names.
     """
-    if not is_anonymous_name(name):
+    if not result.is_anonymous_name(name):
         return name
     directory = location.anonymous_directory()
-    wanted = name.removeprefix(_ANONYMOUS)
+    wanted = name.removeprefix(result.ANONYMOUS)
     if _WHOLE_NAME.fullmatch(wanted):
         return os.path.join(directory, wanted)  # a whole name is unique
     try:
@@ -64,18 +63,6 @@ def _try_to_locate(name: str) -> str | ProblemError:
         return error
 
 
-def short_name(found: sh.Inspection) -> str:
-    """Return the name, cut for an anonymous array to a few telling characters."""
-    if is_anonymous_name(found.name):
-        return found.name[: len(_ANONYMOUS) + _LENGTH_OF_SHORT_NAMES]
-    return found.name
-
-
-def is_anonymous_name(name: str) -> bool:
-    """Return whether a name belongs to an anonymous array."""
-    return name.startswith(_ANONYMOUS)
-
-
 def document(found: sh.Inspection) -> dict[str, Any]:
     """Return all facts about an array, for JSON."""
     return found._asdict() | {
@@ -85,7 +72,10 @@ def document(found: sh.Inspection) -> dict[str, Any]:
         "modified": _iso(found.modified),
         "holders": [
             holder._asdict()
-            | {"mappings": [mapping._asdict() for mapping in holder.mappings]}
+            | {
+                "mappings": [mapping._asdict() for mapping in holder.mappings],
+                "process": holder.name,
+            }
             for holder in found.holders
         ],
     }
@@ -97,7 +87,7 @@ def _iso(moment: datetime | None) -> str | None:
 
 def dtype(found: sh.Inspection, *, short: bool) -> str:
     """Return the dtype as text, cut if `short`: a dtype with fields can be long."""
-    return _cut(str(found.dtype), _LONGEST_DTYPE) if short else str(found.dtype)
+    return cut(str(found.dtype), _LONGEST_DTYPE) if short else str(found.dtype)
 
 
 def shape(found: sh.Inspection) -> str:
@@ -105,40 +95,13 @@ def shape(found: sh.Inspection) -> str:
     return " x ".join(map(str, found.shape)) or "()"
 
 
-def command(text: str, *, short: bool) -> str:
-    """Return a command line, without directories if `short`."""
-    if not short:
-        return text
-    words = (os.path.basename(word) or word for word in text.split(" "))
-    return _cut(" ".join(words), _LONGEST_COMMAND)
-
-
-def _cut(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"
-
-
 def holders(found: sh.Inspection, *, short: bool) -> str:
-    """Return the process ids and commands of the holders of an array."""
-    shown = found.holders[: _MOST_HOLDERS if short else None]
-    names = [f"{one.pid} {command(one.command, short=short)}" for one in shown]
-    if len(shown) < len(found.holders):
-        names.append(f"{len(found.holders) - len(shown)} more")
-    if not names:
-        return {True: "other users", False: NOTHING, None: "unknown"}[found.in_use]
-    return ", ".join(names)
+    """Return the names of the holders of an array; of some if `short`."""
+    if not found.holders and found.in_use is False:
+        return NOTHING
+    return result.holders(found, _MOST_HOLDERS if short else len(found.holders))
 
 
 def note(found: sh.Inspection) -> str:
     """Return anything unusual about an array; usually there is nothing."""
-    notes = []
-    if found.owner is not None:
-        notes.append(f"messages of process {found.owner}")
-    elif found.anonymous and not is_anonymous_name(found.name):
-        notes.append("anonymous")
-    if found.growable:
-        notes.append("growable")
-    if found.state != "clean" and found.owner is None:
-        notes.append(found.state)
-    if found.fault is not None:
-        notes.append(f"fault: {found.fault}")
-    return ", ".join(notes) or NOTHING
+    return ", ".join(result.notes(found)) or NOTHING

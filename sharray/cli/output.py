@@ -19,7 +19,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..array import display
+from ..notebook import text as people
+from ..notebook.text import printable
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 NOTHING = "-"
@@ -49,15 +50,6 @@ def console() -> Console:
     return Console(highlight=False, markup=False, emoji=False)
 
 
-def escape(text: str) -> str:
-    """Escape characters that move the cursor, colour, reverse or break lines."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() else repr(char).strip("'") for char in text
-    )
-
-
 def size(nbytes: int | None) -> str:
     """Return a size in binary units.
 
@@ -68,7 +60,7 @@ def size(nbytes: int | None) -> str:
     """
     if nbytes is None:
         return NOTHING
-    return display.size(nbytes)
+    return people.size(nbytes)
 
 
 def age(since: datetime | None) -> str:
@@ -111,7 +103,7 @@ def table(columns: Sequence[Column], rows: Sequence[Row], width: int) -> Table:
         if any(row[index] != NOTHING for row in rows) or not rows
     ]
     columns = [columns[index] for index in kept]
-    cells = [[escape(row[index]) for index in kept] for row in rows]
+    cells = [[printable(row[index]) for index in kept] for row in rows]
     found = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False)
     found.header_style = "bold"
     for column, length in zip(columns, _widths(columns, cells, width), strict=True):
@@ -145,7 +137,7 @@ def _natural_widths(columns: Sequence[Column], cells: list[list[str]]) -> list[i
 
 
 def _plain(columns: Sequence[Column], rows: Sequence[Row]) -> list[str]:
-    cells = [[escape(cell) for cell in row] for row in rows]
+    cells = [[printable(cell) for cell in row] for row in rows]
     widths = _natural_widths(columns, cells)
     titles = [column.title for column in columns]
     return [

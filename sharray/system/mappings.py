@@ -118,15 +118,6 @@ def all_processes() -> list[int]:
     return []
 
 
-def command(pid: int) -> str:
-    """Return the command line of a process, or its name if it has none."""
-    with contextlib.suppress(OSError):
-        words = _read(pid, "cmdline").rstrip(b"\0").split(b"\0")
-        line = " ".join(os.fsdecode(word) for word in words)
-        return line or os.fsdecode(_read(pid, "comm").strip())
-    return ""
-
-
 def _mapping(pid: int, line: re.Match[bytes]) -> Mapping:
     start, end, offset = (int(line[group], 16) for group in (1, 2, 4))
     return Mapping(pid, start, end - start, offset, line[3].decode())

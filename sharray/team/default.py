@@ -23,7 +23,7 @@ def default_team() -> Team:
     global _team
     with _starting:
         if _team is None:
-            _team = Team()
+            _team = Team(name="default")
         return _team
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
 from typing import NamedTuple, SupportsIndex
 
@@ -11,6 +12,8 @@ from ..system import clock, processes
 from .schedule import Schedule
 
 Reducer = str | Kernel | None
+
+_numbers = itertools.count(1)  # of the teams of this process without a name
 
 
 def seconds_until(deadline: float | None) -> float:
@@ -35,6 +38,24 @@ def worker_count(workers: int | None, caller_works: bool) -> int:
             "use all cores"
         )
     return workers
+
+
+def team_name(name: str | None) -> str:
+    """Return the name of a team; if it gets none, the next number of this process.
+
+    Raises
+    ------
+    ValueError
+        `name` is no text, or empty.
+    """
+    if name is None:
+        return str(next(_numbers))
+    if not isinstance(name, str) or not name.strip():
+        raise ValueError(
+            f"expected name= with a text that is not empty, got {name!r}; leave it out "
+            "to number the team"
+        )
+    return name
 
 
 class RunOptions(NamedTuple):

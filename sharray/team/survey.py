@@ -1,15 +1,20 @@
-"""The state of all teams, read by any process of the same user."""
+"""`teams`: the state of all teams, read by any process of the same user."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from ..system import files, mappings, memory, processes
+from ..notebook import html
+from ..notebook.text import count, printable
+from ..system import command_lines, files, memory, process_names, processes
+from ..system.process_names import Process
 from .control import layout as at
-from .control.page import LABEL
+from .control.page import LABEL, read_name
 
 _WORD = 8
+_HEADER = ("team", "process", "kernel", "chunks", "members")
 _MOST_WORDS = at.size(1 << 16)
 
 
@@ -35,6 +40,8 @@ class MemberStatus(NamedTuple):
 class TeamStatus(NamedTuple):
     """The state of a team, from `sharray.teams`.
 
+    Its repr has the main facts, and `_asdict` has all.
+
     Attributes
     ----------
     pid : int
@@ -49,6 +56,11 @@ class TeamStatus(NamedTuple):
         Number of chunks done, and of all chunks.
     members : tuple of MemberStatus
         The members of the team.
+    name : str
+        Name of the team: the first 64 bytes of ``Team(name=...)``, ``default``, or a
+        number.
+    process : Process
+        The process that owns the team; `owner` is this in words.
     """
 
     pid: int
@@ -58,9 +70,32 @@ class TeamStatus(NamedTuple):
     chunks_done: int
     chunks: int
     members: tuple[MemberStatus, ...]
+    name: str
+    process: Process
+
+    def __repr__(self) -> str:
+        return f"<TeamStatus {line(self)}; _asdict() has all facts>"
+
+    def _repr_html_(self) -> str:
+        return table([self])
+
+    @property
+    def owner(self) -> str:
+        """Return what people call the process, such as "python train.py (1234)"."""
+        return str(self.process)
 
 
-def teams() -> list[TeamStatus]:
+class TeamStatuses(list[TeamStatus]):
+    """A list of teams that is shown as a table, a line for each team."""
+
+    def __repr__(self) -> str:
+        return lines(self)
+
+    def _repr_html_(self) -> str | None:
+        return table(self) if self else None
+
+
+def teams() -> TeamStatuses:
     """Return the state of the teams of all processes of this user.
 
     This reads the shared memory of each team word by word and does not disturb the
@@ -69,18 +104,20 @@ def teams() -> list[TeamStatus]:
     Returns
     -------
     list of TeamStatus
-        Sorted by process number; for root, the teams of all users.
+        Sorted by process number and name; for root, the teams of all users. A terminal
+        shows a line for each team, and a notebook a table.
 
     Examples
     --------
     >>> import os
     >>> import sharray as sh
-    >>> with sh.Team(1) as team:
-    ...     [found] = [one for one in sh.teams() if one.pid == os.getpid()]
+    >>> with sh.Team(1, name="fields") as team:
+    ...     [found] = [one for one in sh.teams() if one.name == "fields"]
     ...     [member.pid for member in found.members] == [os.getpid(), *team.pids()]
     True
     """
-    found = []
+    found = TeamStatuses()
+    identify = process_names.identifier()
     for fd in memory.find_blocks(LABEL):
         size = files.status(fd).st_size
         # Any program may make a block with this label, so check its size.
@@ -90,29 +127,34 @@ def teams() -> list[TeamStatus]:
             if len(block) >= at.size(1) * _WORD:
                 whole_words = len(block) // _WORD * _WORD
                 words = memoryview(block[:whole_words]).cast("q")
-                found.append(_read_team(words))
-    return sorted(team for team in found if team is not None)
+                found += _read_team(words, identify)
+    found.sort(key=lambda team: (team.pid, team.name))
+    return found
 
 
-def _read_team(words: memoryview[int]) -> TeamStatus | None:
+def _read_team(
+    words: memoryview[int], identify: Callable[[int], Process]
+) -> list[TeamStatus]:
+    """Return the team of a block; none if its owner has ended."""
     caller = words[at.CALLER]
     if not processes.is_alive(caller):
-        return None  # the owner has ended, and the workers are about to
+        return []  # the workers are about to end, too
     pid = caller >> 32
     running = words[at.GATE] & (at.CLOSED | at.COUNT) != at.CLOSED
     status_of = _member_reader(words, pid, running)
     members = tuple(status_of(number) for number in range(at.members(len(words))))
-    start = at.NAME * _WORD
-    name = bytes(words.cast("B")[start : start + at.NAME_SIZE])
-    return TeamStatus(
+    team = TeamStatus(
         pid,
-        mappings.command(pid),
+        command_lines.command(pid),
         running,
-        name.rstrip(b"\0").decode(errors="ignore"),
+        read_name(words, at.KERNEL_NAME),
         sum(member.chunks for member in members),
         words[at.CHUNKS],
         members,
+        read_name(words, at.TEAM_NAME),
+        identify(pid),
     )
+    return [team]
 
 
 def _member_reader(
@@ -133,3 +175,51 @@ def _member_reader(
         return MemberStatus(pid, state, words[mine + at.DONE])
 
     return read
+
+
+# -- for people --------------------------------------------------------------
+
+
+def line(team: TeamStatus) -> str:
+    """Return the main facts about a team on one line."""
+    work = "no run yet"
+    if team.kernel:
+        verb = "running" if team.running else "ran"
+        work = f"{verb} {printable(team.kernel)}, {_chunks(team)}"
+    return f"{printable(team.name)} of {team.owner}: {work}; {members(team)}"
+
+
+def lines(teams: Sequence[TeamStatus]) -> str:
+    """Return a line for each team, as a list."""
+    return "[" + ",\n ".join(f"<{line(team)}>" for team in teams) + "]"
+
+
+def table(teams: Sequence[TeamStatus]) -> str:
+    """Return a table of teams as HTML."""
+    rows = [
+        (
+            html.text(team.name),
+            html.text(team.owner),
+            html.text(team.kernel),
+            f"{_bar(team)}{_chunks(team)}" if team.kernel else "",
+            html.text(members(team)),
+        )
+        for team in teams
+    ]
+    return html.table(count(len(teams), "team"), _HEADER, rows)
+
+
+def members(team: TeamStatus) -> str:
+    """Return how many members are in each state."""
+    states = Counter(member.state for member in team.members)
+    return ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
+
+
+def _chunks(team: TeamStatus) -> str:
+    return f"{team.chunks_done} of {count(team.chunks, 'chunk')}"
+
+
+def _bar(team: TeamStatus) -> str:
+    # A run that was refused early has no chunks, and a block may say anything.
+    part = team.chunks_done / team.chunks if team.chunks > 0 else 0.0
+    return html.bar(part, colour=html.BLUE if team.running else html.GREEN)

@@ -13,14 +13,14 @@ from typing import Any, Self
 
 from ..errors import KernelError, TeamError
 from ..kernels.kernel import Kernel
-from ..notebook import ipython
+from ..notebook import ipython, text
 from ..system import clock, interrupts
 from ..system.thread_locks import Lock
 from . import forgotten, serial
 from .arguments import look_at
 from .copying import Copies
 from .futures import Background
-from .options import check_options, seconds_until, worker_count
+from .options import check_options, seconds_until, team_name, worker_count
 from .plan import Plans
 from .progress import Bar, ShowProgress
 from .run import Run
@@ -50,11 +50,15 @@ class Team:
         except in IPython. If False, it only waits. Ctrl-C then stops even a kernel that
         never finishes a chunk, and a kernel that crashes ends a worker instead of this
         process.
+    name : str, optional
+        Name for people, which `sharray.teams` and ``sharray top`` show; other programs
+        see at most 64 bytes of it. By default, a number that no other team of this
+        process has.
 
     Raises
     ------
     ValueError
-        The number of workers or the start method is not possible.
+        The number of workers, the start method or the name is not possible.
     TeamError
         The workers did not start.
 
@@ -78,6 +82,7 @@ class Team:
         *,
         start_method: str = "spawn",
         caller_works: bool | None = None,
+        name: str | None = None,
     ) -> None:
         if start_method not in START_METHODS:
             raise ValueError(
@@ -89,6 +94,7 @@ class Team:
             # take the variables with it. Without workers there is nobody else.
             caller_works = workers == 0 or ipython.shell() is None
         count = worker_count(workers, caller_works)
+        self._name = team_name(name)
         self._members = count + caller_works
         # An RLock knows its owner, and refuses `release` by any other thread. So after
         # an interrupt, before or after `acquire`, calling `release` is always safe.
@@ -98,7 +104,7 @@ class Team:
         self._submitting = Lock()
         self._background: Background | None = None
         self._ended = ""  # why the team cannot be used any more
-        self._crew = Crew(count, first=int(caller_works))
+        self._crew = Crew(count, int(caller_works), self._name)
         self._plans = Plans(self._crew.segments.number)
         self._crew.segments.when_gone = _forgetter(weakref.ref(self))
         # Twice: an interrupt at the first instruction skips a finalizer for good.
@@ -115,7 +121,13 @@ class Team:
             raise
 
     def __repr__(self) -> str:
-        return f"<sharray team, {self._ended or f'{self._members} members'}>"
+        state = self._ended or text.count(self._members, "member")
+        return f"<sharray team {text.printable(self._name)}, {state}>"
+
+    @property
+    def name(self) -> str:
+        """Return the name of the team."""
+        return self._name
 
     @property
     def size(self) -> int:

@@ -13,7 +13,7 @@ import pytest
 from cli_tools import TIMEOUT, call, refusal, run
 
 import sharray as sh
-from sharray.cli.output import age, escape, size
+from sharray.cli.output import age, size
 
 COMMANDS = ["ls", "info", "verify", "rm", "gc", "top", "tail", "doctor", "demo"]
 
@@ -236,9 +236,3 @@ def test_the_age_of_what_comes_from_the_future_is_nothing() -> None:
     assert age(now - timedelta(minutes=5, seconds=30)) == "5 min"
     assert age(now - timedelta(days=400)) == "400 d"
     assert age(None) == "-"
-
-
-def test_text_without_anything_to_escape_stays_as_it_is() -> None:
-    for text in ("shm://a", "жφ 測", 'it\'s "so" \\x1b', ""):
-        assert escape(text) == text
-    assert escape("a\tb\x00\udcff\u200f'") == "a\\tb\\x00\\udcff\\u200f'"

@@ -97,7 +97,9 @@ def test_what_a_process_holds_is_removed_only_by_force() -> None:
     sh.create("shm://a", 3)
     code = "import sharray; a = sharray.open('shm://a'); a[:] = 7"
     with process(code) as child:
-        assert f"held by {child.pid} " in refusal("rm", "shm://a")
+        refused = refusal("rm", "shm://a")
+        assert "held by python -c import sharray" in refused
+        assert f"({child.pid}); end" in refused
         assert "held by" in call("rm", "--yes", "shm://?").err
         assert left() == ["shm://a"]
         [found] = sh.list()

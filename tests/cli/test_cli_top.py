@@ -129,16 +129,17 @@ def test_what_a_small_terminal_has_no_room_for_is_counted() -> None:
 def test_one_look_as_json_has_arrays_teams_and_totals() -> None:
     a = sh.create("shm://a", 1000)
     a[:] = 1
-    with sh.Team(1) as team:
+    with sh.Team(1, name="fields") as team:
         found = call("top", "--once", "--json").json
         [seen] = [one for one in found["teams"] if one["pid"] == os.getpid()]
         assert [member["pid"] for member in seen["members"]] == [
             os.getpid(),
             *team.pids(),
         ]
+        assert (seen["name"], seen["process"]) == ("fields", "this process")
         shown = call("top").out
-        assert f"\n{os.getpid():>7}  " in shown
-        assert "TEAM OF" in shown
+        assert "TEAM" in shown
+        assert re.search(r"^fields +this process  ", shown, re.MULTILINE)
     assert datetime.fromisoformat(found["time"]).tzinfo is not None
     [array] = found["arrays"]
     status = os.statvfs(os.path.dirname(array["path"]))

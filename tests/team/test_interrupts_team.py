@@ -487,6 +487,6 @@ def test_a_storm_of_interrupts() -> None:
         out, err = process.communicate(timeout=300)
     assert (process.returncode, out, err) == (
         0,
-        "True <sharray team, is closed>\n",
+        "True <sharray team 1, is closed>\n",
         "",
     )

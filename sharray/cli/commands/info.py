@@ -10,9 +10,11 @@ import typer
 import sharray as sh
 
 from ...array import display
+from ...notebook.text import printable
+from ...storage.inspection import result
 from .. import describing
 from ..completion import complete_name
-from ..output import NOTHING, Column, Json, console, escape, print_json, print_table
+from ..output import NOTHING, Column, Json, console, print_json, print_table
 from ..output import print_text as say
 from ..output import size as short_size
 from ..problem import ProblemError
@@ -30,7 +32,7 @@ _MAPPINGS = (
     Column("SIZE", number=True),
     Column("FROM BYTE", number=True),
     Column("ACCESS"),
-    Column("COMMAND", least=10, cut=True),
+    Column("PROCESS", least=10, cut=True),
 )
 _PAGE = (
     Column("PID", number=True),
@@ -67,7 +69,7 @@ def info(
             | {"page": page, "views": [view._asdict() for view in views]}
         )
         return
-    say(escape(found.name), *_header(found), *_sharing(found), *_memory(found))
+    say(printable(found.name), *_header(found), *_sharing(found), *_memory(found))
     _print_holders(found)
     if found.nbytes and found.holders:
         _print_page(page, views)
@@ -83,7 +85,7 @@ def _look_at(found: sh.Inspection, page: int) -> list[sh.PageView]:
 
 
 def _section(title: str, facts: dict[str, str]) -> list[str]:
-    lines = [f"  {name:<11}{escape(text)}" for name, text in facts.items()]
+    lines = [f"  {name:<11}{printable(text)}" for name, text in facts.items()]
     return ["", title, *lines]
 
 
@@ -161,14 +163,8 @@ def _part(nbytes: int, whole: int) -> str:
 def _print_holders(found: sh.Inspection) -> None:
     say("", "Held by")
     if not found.holders:
-        nobody = {
-            True: "processes of other users",
-            False: "no process",
-            None: "unknown: the file system has no locks",
-        }
-        say(f"  {nobody[found.in_use]}")
+        say(f"  {result.holders(found)}")
         return
-    short = console().is_terminal
     print_table(
         _MAPPINGS,
         [
@@ -178,7 +174,7 @@ def _print_holders(found: sh.Inspection) -> None:
                 short_size(mapping.nbytes),
                 str(mapping.offset),
                 mapping.permissions,
-                describing.command(holder.command, short=short),
+                holder.name,
             )
             for holder in found.holders
             for mapping in holder.mappings

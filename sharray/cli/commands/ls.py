@@ -12,6 +12,7 @@ import typer
 
 import sharray as sh
 
+from ...storage.inspection import result
 from .. import describing
 from ..completion import complete_name
 from ..output import Column, Json, Row, age, console, print_json, print_table, size
@@ -101,7 +102,7 @@ def rows(
     """Return the columns and the rows of a table of arrays."""
     return _COLUMNS, [
         (
-            describing.short_name(one) if short else one.name,
+            result.short_name(one) if short else one.name,
             describing.dtype(one, short=short),
             describing.shape(one),
             size(one.nbytes),
@@ -133,6 +134,6 @@ def _find(places: list[str]) -> list[sh.Inspection]:
 def _list(place: str) -> list[sh.Inspection] | None:
     """Return the arrays below a place, or None if the place is one array."""
     if place.startswith(_RAM):
-        found = sh.list(place) if not describing.is_anonymous_name(place) else []
+        found = sh.list(place) if not result.is_anonymous_name(place) else []
         return found if found or place == _RAM else None
     return sh.list(place) if os.path.isdir(place) else None

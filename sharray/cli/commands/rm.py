@@ -13,9 +13,11 @@ import typer
 
 import sharray as sh
 
+from ...notebook.text import printable
+from ...storage.inspection import result
 from .. import describing
 from ..completion import complete_name
-from ..output import Json, escape, print_json, size
+from ..output import Json, print_json, size
 from ..output import print_text as say
 from ..problem import ProblemError, one_line
 
@@ -91,7 +93,7 @@ def tell(found: list[tuple[str, int]], dry_run: bool) -> None:
     """Print the arrays that were removed, or would be."""
     done = "would remove" if dry_run else "removed"
     for name, nbytes in found:
-        say(f"{done} {escape(name)} ({size(nbytes)})")
+        say(f"{done} {printable(name)} ({size(nbytes)})")
     if len(found) > 1:
         total = size(sum(nbytes for _, nbytes in found))
         say(f"{len(found)} arrays, {total}")
@@ -131,7 +133,7 @@ def _match_in_ram(pattern: str) -> list[str]:
     return [
         found.name
         for found in sh.list()
-        if not describing.is_anonymous_name(found.name)
+        if not result.is_anonymous_name(found.name)
         and len(found.name.split("/")) == len(parts)
         and all(
             re.match(translate(part), text)
@@ -163,7 +165,7 @@ def _remove(
             raise found
         nbytes = found.allocated or 0
         unknown = found.in_use is None
-        if describing.is_anonymous_name(found.name) and not (unknown and force):
+        if result.is_anonymous_name(found.name) and not (unknown and force):
             raise ProblemError(
                 f"{name!r} is anonymous, and goes away with its last holder; to remove "
                 "leftovers of killed processes, run 'sharray gc'"

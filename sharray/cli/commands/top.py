@@ -9,7 +9,6 @@ import sys
 import termios
 import time
 import tty
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ from rich.text import Text
 import sharray as sh
 
 from ...storage import location
+from ...team import survey
 from .. import describing
 from ..ending import ended_by_signals
 from ..output import Column, Json, Row, console, print_json, print_table, size, table
@@ -31,12 +31,12 @@ from .ls import rows
 
 _OTHER_LINES = 6  # besides those of arrays and teams
 _TEAMS = (
-    Column("TEAM OF", number=True),
+    Column("TEAM", least=8, cut=True),
+    Column("PROCESS", least=16, cut=True),
     Column("KERNEL", least=8, cut=True),
     Column("RUNNING"),
     Column("CHUNKS", number=True),
     Column("MEMBERS", least=10, cut=True),
-    Column("COMMAND", least=10, cut=True),
 )
 
 
@@ -99,7 +99,11 @@ def _document(seen: _Seen) -> dict[str, Any]:
         "time": seen.time.isoformat(),
         "arrays": [describing.document(one) for one in seen.arrays],
         "teams": [
-            team._asdict() | {"members": [member._asdict() for member in team.members]}
+            team._asdict()
+            | {
+                "members": [member._asdict() for member in team.members],
+                "process": team.owner,
+            }
             for team in seen.teams
         ],
         "totals": {
@@ -120,7 +124,7 @@ def _print(seen: _Seen) -> None:
     print_table(*rows(seen.arrays, short=short))
     if seen.teams:
         say("")
-        print_table(_TEAMS, _team_rows(seen.teams, short=short))
+        print_table(_TEAMS, _team_rows(seen.teams))
 
 
 def _summary(seen: _Seen) -> str:
@@ -136,23 +140,18 @@ def _summary(seen: _Seen) -> str:
     return ", ".join(parts)
 
 
-def _team_rows(teams: list[sh.TeamStatus], *, short: bool) -> list[Row]:
+def _team_rows(teams: list[sh.TeamStatus]) -> list[Row]:
     return [
         (
-            str(team.pid),
+            team.name,
+            team.owner,
             team.kernel or "-",
             "yes" if team.running else "no",
             f"{team.chunks_done} of {team.chunks}",
-            _members(team),
-            describing.command(team.command, short=short),
+            survey.members(team),
         )
         for team in teams
     ]
-
-
-def _members(team: sh.TeamStatus) -> str:
-    states = Counter(member.state for member in team.members)
-    return ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
 
 
 # -- live ----------------------------------------------------------------------
@@ -193,7 +192,7 @@ def _screen(seen: _Seen, screen: Console) -> RenderableType:
         table(*rows(arrays, short=True), width),
     ]
     if teams:
-        parts += [Text(), table(_TEAMS, _team_rows(teams, short=True), width)]
+        parts += [Text(), table(_TEAMS, _team_rows(teams), width)]
     return Group(*parts)
 
 

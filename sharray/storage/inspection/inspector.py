@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from ...errors import SharrayError, StorageError
-from ...system import files, mappings, pages
+from ...system import command_lines, files, mappings, pages, process_names
 from ...system.mappings import Mapping
+from ...system.process_names import Process
 from .. import location, staleness
 from ..location import Location
 from ..segment import Segment
+from .holder import Holder
 from .looking import Found, describe, keys_at, look_at_next
-from .result import Holder, Inspection
+from .result import Inspection, Inspections
 
 
 def inspect_file(place: Location) -> Inspection:
@@ -37,20 +39,21 @@ def inspect_file(place: Location) -> Inspection:
     raise found
 
 
-def inspect_files(places: Iterable[Location]) -> list[Inspection]:
-    """Inspect files, and pass over those that are gone, or no arrays.
+def inspect_files(places: Iterable[Location]) -> Inspections:
+    """Inspect files, sorted by name, without those that are gone, or no arrays.
 
     Raises
     ------
     StorageError
         This process has no descriptor or no memory left to look at them.
     """
-    inspected = []
+    inspected = Inspections()
     for one in inspect_each(places):
         if isinstance(one, Inspection):
             inspected.append(one)
         elif isinstance(one, StorageError) and files.is_exhausted(one):
             raise one
+    inspected.sort(key=lambda found: found.name)
     return inspected
 
 
@@ -100,11 +103,17 @@ def _with_holders(looks: list[Found]) -> list[Inspection]:
     if not looks:
         return []
     found = mappings.find({key for key, _ in looks if key is not None})
-    command = functools.cache(mappings.command)  # one process may hold them all
+    name = _namer()
     return [
-        _with(one, _holders(found.get(key, []) if key else [], command))
+        _with(one, _holders(found.get(key, []) if key else [], name))
         for key, one in looks
     ]
+
+
+def _namer() -> Callable[[int], tuple[str, Process]]:
+    """Return a function that names processes; one may hold many files."""
+    identify = process_names.identifier()
+    return functools.cache(lambda pid: (command_lines.command(pid), identify(pid)))
 
 
 def _with(found: Inspection, holders: tuple[Holder, ...]) -> Inspection:
@@ -114,8 +123,14 @@ def _with(found: Inspection, holders: tuple[Holder, ...]) -> Inspection:
     return found._replace(holders=holders)
 
 
-def _holders(found: list[Mapping], command: Callable[[int], str]) -> tuple[Holder, ...]:
+def _holders(
+    found: list[Mapping], name: Callable[[int], tuple[str, Process]]
+) -> tuple[Holder, ...]:
     by_pid: dict[int, list[Mapping]] = {}
     for mapping in found:
         by_pid.setdefault(mapping.pid, []).append(mapping)
-    return tuple(Holder(pid, command(pid), tuple(ones)) for pid, ones in by_pid.items())
+    holders = []
+    for pid, ones in by_pid.items():
+        command, process = name(pid)
+        holders.append(Holder(pid, command, tuple(ones), process))
+    return tuple(holders)

@@ -1,56 +1,37 @@
-"""What is told of a file: `sharray.storage.inspection.inspector` finds it out."""
+"""`Inspection`: facts about a file, and how people see them.
+
+`sharray.storage.inspection.inspector` finds them out. A terminal shows lines, and a
+notebook shows cards and tables.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...system import pages
-from ...system.mappings import Mapping
+from ...notebook import html
+from ...notebook.text import count, printable, size
+from ...system import pages, process_names
 from ...system.memory import PAGE_SIZE
+from .. import location
+from ..dtypes import short
+from .holder import Holder, PageView
 
-
-class Holder(NamedTuple):
-    """A process that has a file mapped.
-
-    Attributes
-    ----------
-    pid : int
-        Its number.
-    command : str
-        Its command line.
-    mappings : tuple of Mapping
-        Where; more than once if it has opened the file more than once.
-    """
-
-    pid: int
-    command: str
-    mappings: tuple[Mapping, ...]
-
-
-class PageView(NamedTuple):
-    """One page of a file, as one process sees it.
-
-    Attributes
-    ----------
-    pid : int
-        Number of the process.
-    address : int
-        The virtual address.
-    frame : int or None
-        Number of the physical page; None if the process has not touched it yet, or
-        who asks is not root.
-    """
-
-    pid: int
-    address: int
-    frame: int | None
+ANONYMOUS = f"{location.SCHEME}{location.ANONYMOUS}/"
+_LENGTH_OF_SHORT_NAMES = 8
+_MOST_HOLDERS = 3
+_MOST_HOLDERS_OF_ONE = 10
+_MOST_ARRAYS = 100
+_HEADER = ("name", "dtype", "shape", "size", "in memory", "held by", "note")
 
 
 class Inspection(NamedTuple):
     """What `sharray.inspect` and `sharray.list` tell of an array's file.
+
+    Its repr has the main facts, `_asdict` has all, and a notebook shows a card.
 
     Attributes
     ----------
@@ -140,6 +121,12 @@ class Inspection(NamedTuple):
     in_use: bool | None
     holders: tuple[Holder, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"<Inspection {line(self)}; _asdict() has all facts>"
+
+    def _repr_html_(self) -> str:
+        return card(self)
+
     def page(self, index: int = 0) -> list[PageView]:
         """Return where a page of the data is in each process that has it mapped.
 
@@ -182,3 +169,153 @@ class Inspection(NamedTuple):
             if one.offset <= position < one.offset + one.nbytes
             for address in [one.address + position - one.offset]
         ]
+
+
+class Inspections(list[Inspection]):
+    """A list of inspections that is shown as a table, a line for each array."""
+
+    def __repr__(self) -> str:
+        return lines(self)
+
+    def _repr_html_(self) -> str | None:
+        return table(self) if self else None
+
+
+# -- for people --------------------------------------------------------------
+
+
+def is_anonymous_name(name: str) -> bool:
+    """Return whether a name belongs to an anonymous array."""
+    return name.startswith(ANONYMOUS)
+
+
+def short_name(found: Inspection) -> str:
+    """Return the name, cut for an anonymous array to a few telling characters."""
+    end = len(ANONYMOUS) + _LENGTH_OF_SHORT_NAMES
+    return found.name[:end] if is_anonymous_name(found.name) else found.name
+
+
+def line(found: Inspection) -> str:
+    """Return the main facts about an array on one line, trouble first."""
+    facts = [
+        *troubles(found),
+        f"{_dtype(found)} {found.shape}",
+        size(found.nbytes),
+        f"held by {holders(found)}",
+    ]
+    return f"{printable(short_name(found))}: {', '.join(facts)}"
+
+
+def lines(found: Sequence[Inspection]) -> str:
+    """Return a line for each array, as a list."""
+    shown = [f"<{line(one)}>" for one in found[:_MOST_ARRAYS]]
+    return "[" + ",\n ".join([*shown, *_left_out(found)]) + "]"
+
+
+def table(found: Sequence[Inspection]) -> str:
+    """Return a table of arrays as HTML."""
+    rows: list[tuple[str, ...]] = [
+        (
+            html.text(short_name(one)),
+            html.text(_dtype(one)),
+            html.text(str(one.shape)),
+            size(one.nbytes),
+            _resident(one),
+            html.text(holders(one)),
+            html.lines(notes(one)),
+        )
+        for one in found[:_MOST_ARRAYS]
+    ]
+    rows += [(html.text(text), *[""] * 6) for text in _left_out(found)]
+    return html.table(count(len(found), "array"), _HEADER, rows)
+
+
+def _left_out(found: Sequence[Inspection]) -> list[str]:
+    more = len(found) - _MOST_ARRAYS
+    return [f"... and {more} more"] if more > 0 else []
+
+
+def card(found: Inspection) -> str:
+    """Return the facts about an array as HTML, trouble first."""
+    rows = [("trouble", html.text(text)) for text in troubles(found)]
+    rows += [(name, html.text(text)) for name, text in _identity(found)]
+    rows.append(("held by", _holders_of_one(found)))
+    if found.resident is not None:
+        rows.append(("in memory", f"{_resident(found)} of {size(found.file_size)}"))
+    if found.dirty is not None:
+        rows.append(("not on the disk yet", size(found.dirty)))
+    return html.card(html.text(found.name), rows)
+
+
+def _identity(found: Inspection) -> Iterable[tuple[str, str]]:
+    yield "dtype", short(found.dtype)
+    yield "shape", f"{found.shape}, {found.order} order"
+    yield "size", size(found.nbytes)
+    if found.path not in (None, found.name):
+        yield "path", str(found.path)
+    yield "durable", "after flush()" if found.durable else "no"
+    for moment in ("created", "modified"):
+        since: datetime | None = getattr(found, moment)
+        if since is not None:
+            yield moment, f"{since.astimezone():%Y-%m-%d %H:%M:%S}"
+    # `troubles` has told the others.
+    usual = [note for note in notes(found) if note not in troubles(found)]
+    if usual:
+        yield "note", ", ".join(usual)
+
+
+def _dtype(found: Inspection) -> str:
+    return printable(short(found.dtype))
+
+
+def _resident(found: Inspection) -> str:
+    if found.resident is None:
+        return ""
+    part = found.resident / found.file_size
+    return f"{html.bar(part, width='4em')}{size(found.resident)}"
+
+
+# -- phrases -----------------------------------------------------------------
+
+
+def troubles(found: Inspection) -> list[str]:
+    """Return the facts that must be told first; usually there are none."""
+    texts = []
+    if found.stale is not None:
+        texts.append(found.stale)
+    if found.fault is not None:
+        texts.append(f"a flush has failed: {found.fault}")
+    return texts
+
+
+def notes(found: Inspection) -> list[str]:
+    """Return anything unusual about an array, trouble first."""
+    texts = troubles(found)
+    if found.owner is not None:
+        texts.append(f"messages of process {found.owner}")
+    elif found.anonymous and not is_anonymous_name(found.name):
+        texts.append("anonymous")
+    if found.growable:
+        texts.append("growable")
+    if found.state != "clean" and found.owner is None:
+        texts.append(found.state)
+    return texts
+
+
+def holders(found: Inspection, most: int = _MOST_HOLDERS) -> str:
+    """Return the holders on one line, or why none is known."""
+    processes = [holder.process for holder in found.holders]
+    return process_names.summary(processes, most) or _nobody(found)
+
+
+def _holders_of_one(found: Inspection) -> str:
+    texts = process_names.phrases(holder.process for holder in found.holders)
+    more = len(texts) - _MOST_HOLDERS_OF_ONE
+    shown = texts[:_MOST_HOLDERS_OF_ONE] + [f"and {more} more"] * (more > 0)
+    return html.lines(shown or [_nobody(found)])
+
+
+def _nobody(found: Inspection) -> str:
+    if found.in_use is None:
+        return "unknown: the file system has no locks"
+    return "processes of other users" if found.in_use else "no process"

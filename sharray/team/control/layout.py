@@ -108,13 +108,14 @@ STATIC = 45
 MEMBERS = 46
 CALLER_CORE = 47  # the caller's core when it opened the last run
 
-# Only `sharray.teams` reads this.
-NAME = 64  # of the kernel, UTF-8
+# Names for people, UTF-8: only `sharray.teams` and the names of processes use them.
+KERNEL_NAME = 64
+TEAM_NAME = 72
 NAME_SIZE = 64  # bytes
 
 # -- of each member ----------------------------------------------------------
 
-FIRST_MEMBER = 72
+FIRST_MEMBER = 80
 MEMBER_SIZE = 64
 INSIDE = 0  # number of the run that it takes part in, 0 if in none
 CURRENT = 1  # the chunk that it works on

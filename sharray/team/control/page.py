@@ -8,7 +8,9 @@ from ...native import atomic
 from ...system import files, futex, memory, processes
 from . import layout as at
 
-LABEL = "sharray-team"  # the name of the memory in /proc
+# The name of the memory in /proc. Programs of one user may have different versions of
+# sharray: with another layout, it gets another number.
+LABEL = "sharray-team-2"
 _WORD = 8
 
 
@@ -34,10 +36,7 @@ class ControlBlock:
         self.array = np.frombuffer(mapping, np.int64)
         self.address = int(self.array.ctypes.data)
         self.words: memoryview[int] = self.array.data
-        octets = self.words.cast("B")
-        self.slots = octets[at.slots_start(members) * _WORD :]
-        start = at.NAME * _WORD
-        self._name = octets[start : start + at.NAME_SIZE]
+        self.slots = self.words.cast("B")[at.slots_start(members) * _WORD :]
 
     def ring(self, number: int) -> None:
         """Wake all workers; `number` must differ from the last one."""
@@ -49,10 +48,7 @@ class ControlBlock:
 
     def show(self, kernel: str) -> None:
         """Write the kernel's name, for `sharray.teams` in other processes."""
-        name = kernel.encode(errors="replace")[: at.NAME_SIZE].ljust(
-            at.NAME_SIZE, b"\0"
-        )
-        self._name[:] = name
+        _write_name(self.words, at.KERNEL_NAME, kernel)
 
     def cancel(self) -> None:
         """Cancel the run: no chunk begins any more, and no worker joins."""
@@ -69,11 +65,12 @@ class ControlBlock:
         return self.address + (at.member(member) + at.OUTCOME) * _WORD
 
 
-def create(members: int) -> tuple[int, ControlBlock]:
+def create(members: int, team: str) -> tuple[int, ControlBlock]:
     """Return a descriptor for others to map a new control block, and the block."""
     fd = memory.create_block(at.size(members) * _WORD, LABEL)
     try:
         control = ControlBlock(fd, members)
+        _write_name(control.words, at.TEAM_NAME, team)
         # Last: `sharray top` shows every block that has a caller as a team.
         control.words[at.CALLER] = processes.own_stamp()
         return fd, control
@@ -85,3 +82,17 @@ def create(members: int) -> tuple[int, ControlBlock]:
 def own_words() -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Return the words that one process uses alone."""
     return np.zeros(at.OWN_SIZE, np.int64)
+
+
+def _write_name(words: memoryview[int], first: int, name: str) -> None:
+    start = first * _WORD
+    encoded = name.encode(errors="replace")[: at.NAME_SIZE]
+    words.cast("B")[start : start + at.NAME_SIZE] = encoded.ljust(at.NAME_SIZE, b"\0")
+
+
+def read_name(words: memoryview[int], first: int) -> str:
+    """Return a name from a block that any program may have written."""
+    start = first * _WORD
+    found = bytes(words.cast("B")[start : start + at.NAME_SIZE])
+    # A name that was cut may end in the middle of a character.
+    return found.partition(b"\0")[0].decode(errors="ignore")

@@ -31,6 +31,8 @@ class Crew:
         Number of worker processes.
     first : int
         Number of the first worker among the members of the team.
+    name : str
+        Name of the team, for people.
 
     Attributes
     ----------
@@ -40,10 +42,11 @@ class Crew:
         Grows when a worker is replaced: the new one has no programs and segments.
     """
 
-    def __init__(self, count: int, first: int) -> None:
+    def __init__(self, count: int, first: int, name: str) -> None:
         self.state = 0
         self.programs = Programs()
         self.segments = Segments()
+        self._name = name
         self._first = first
         self._members = first + count
         busy = self._members > processes.count_cores()
@@ -57,7 +60,7 @@ class Crew:
     def start(self) -> None:
         """Start all workers."""
         with interrupts.deferred():
-            self._control_fd, self.control = create(max(self._members, 1))
+            self._control_fd, self.control = create(max(self._members, 1), self._name)
             self.control.words[at.GATE] = at.CLOSED
             self.workers = self._start(range(self._first, self._members))
 
@@ -69,7 +72,8 @@ class Crew:
         started: list[Worker] = []
         try:
             for member in members:
-                started.append(Worker(member, self._control_fd, self.control))
+                fd, name = self._control_fd, self._name
+                started.append(Worker(member, fd, self.control, name))
             with interrupts.allowed():
                 for worker in started:
                     worker.greet(self._members, self.spin_ns, serve_code())

@@ -14,6 +14,7 @@ from typing import Any
 
 from ...errors import TeamError
 from ...native import atomic
+from ...system import process_names
 from ..control import layout as at
 from ..control.page import ControlBlock
 from .channel import Channel
@@ -53,9 +54,13 @@ class Worker:
         Descriptor of the control block.
     control : ControlBlock
         The control block.
+    team : str
+        Name of the team, for people.
     """
 
-    def __init__(self, member: int, control_fd: int, control: ControlBlock) -> None:
+    def __init__(
+        self, member: int, control_fd: int, control: ControlBlock, team: str
+    ) -> None:
         self.member = member
         self.programs: set[int] = set()
         self.segments: set[int] = set()
@@ -74,7 +79,8 @@ class Worker:
                 parent=os.getpid(),
             )
             try:
-                self._process = _start(code, (control_fd, there.fileno()))
+                name = process_names.arguments_of_worker(member, team)
+                self._process = _start(code, name, (control_fd, there.fileno()))
             except BaseException:
                 self._channel.close()
                 raise
@@ -235,14 +241,16 @@ def _search_path() -> list[str]:
     ]
 
 
-def _start(code: str, inherited: tuple[int, ...]) -> subprocess.Popen[bytes]:
+def _start(
+    code: str, name: list[bytes], inherited: tuple[int, ...]
+) -> subprocess.Popen[bytes]:
     # -I, -S: the environment, the current directory and site-packages do not affect the
     # worker; its path comes from this process.
     flags = ["-I", "-S"] + ["-B"] * sys.dont_write_bytecode
     # Its own process group: Ctrl-C in a terminal is for the team's process only.
     try:
         return subprocess.Popen(
-            [sys.executable, *flags, "-c", code],
+            [sys.executable, *flags, "-c", code, *name],
             stdin=subprocess.DEVNULL,
             pass_fds=inherited,
             env=_ENVIRONMENT | os.environ,

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from ....notebook.text import printable
 from ... import output
 from ...ending import ended_by_signals
 from . import Finding, Verdict
@@ -58,7 +59,7 @@ def doctor(
     else:
         screen = output.console()
         for title, found in sections.items():
-            lines = [Text(output.escape(title), "bold"), *map(_lines, found)]
+            lines = [Text(printable(title), "bold"), *map(_lines, found)]
             screen.print(*lines, "", sep="\n", soft_wrap=True)
         told = (f"{verdicts.count(each)} {each.label}" for each in sorted({*verdicts}))
         output.print_text(f"{len(findings)} checks: {', '.join(told)}.")
@@ -82,7 +83,7 @@ def _lines(finding: Finding) -> Text:
     screen, verdict = output.console(), finding.verdict
     told = [finding.found] if verdict is Verdict.OK else [finding.found, finding.why]
     lines = textwrap.fill(
-        output.escape(" ".join(told)),
+        printable(" ".join(told)),
         max(60, screen.width) if screen.is_terminal else sys.maxsize,
         initial_indent=f" {verdict.label:<8} {finding.name}".ljust(len(_INDENT)),
         subsequent_indent=_INDENT,
@@ -92,5 +93,5 @@ def _lines(finding: Finding) -> Text:
     shown = Text(lines)
     shown.stylize(_STYLES[verdict], 0, len(" warning "))
     for command in finding.commands:
-        shown.append(f"\n{_INDENT}  {output.escape(command)}", "bold")
+        shown.append(f"\n{_INDENT}  {printable(command)}", "bold")
     return shown

@@ -6,9 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
+from ....notebook.text import printable
 from ... import describing
 from ...completion import complete_name
-from ...output import Column, Json, escape, print_json, print_table
+from ...output import Column, Json, print_json, print_table
 from ...output import print_text as say
 from ...problem import ProblemError
 from .checks import DAMAGED, GOOD, WARNING, Check, check_file
@@ -70,7 +71,7 @@ def _document(name: str, checks: list[Check]) -> dict[str, Any]:
 
 
 def _print(name: str, checks: list[Check], *, first: bool) -> None:
-    say(*([] if first else [""]), escape(name))
+    say(*([] if first else [""]), printable(name))
     print_table(_COLUMNS, [(one.name, one.verdict, one.detail) for one in checks])
     say(f"{_worst(checks).capitalize()}. {_advice(checks)}".rstrip())
 
