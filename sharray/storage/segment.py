@@ -185,7 +185,7 @@ class Segment(FileSharing):
 
     @property
     def is_unnamed(self) -> bool:
-        """True if the file never had a name: only this process and its forks have it."""
+        """Whether the file never had a name: only this process and forks have it."""
         return self._unnamed_fd is not None
 
     def publish(self) -> None:
