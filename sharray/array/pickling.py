@@ -18,8 +18,10 @@ UNKNOWN = 3
 _PASSED_OVER = 0
 
 _MODULES = {
+    "IPython.external.pickleshare": KEPT,  # %store
     "cloudpickle.cloudpickle": _PASSED_OVER,
     "dill._dill": _PASSED_OVER,
+    "dill.session": KEPT,  # dump_module, dump_session
     "joblib.externals.cloudpickle.cloudpickle": _PASSED_OVER,
     "pickle": _PASSED_OVER,
     "sharray.array.core": _PASSED_OVER,
@@ -28,6 +30,7 @@ _MODULES = {
     "numpy.lib._format_impl": KEPT,  # save and savez of object arrays
     "numpy.lib.format": KEPT,  # the same, up to NumPy 2.2
     "pandas.io.pickle": KEPT,  # to_pickle
+    "pickleshare": KEPT,  # %store up to IPython 8
     "shelve": KEPT,
     "torch.serialization": KEPT,  # save
 }

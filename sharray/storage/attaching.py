@@ -92,6 +92,15 @@ def explain_open(
     """Return the library's error for an OSError from opening an array."""
     if isinstance(error, FileNotFoundError):
         name = quote(path)
+        if by_handle and location.is_anonymous(path):
+            return ArrayGoneError(
+                f"the anonymous array {name} is gone: the last process that held it "
+                "has dropped it or ended, and its pickle is a handle without values; "
+                "to keep values, save them with numpy.save(path, array), pickle "
+                "array.copy(), or make the array with sharray.create(path, ...); to "
+                "send it, keep the array until every process has opened it",
+                path,
+            )
         if by_handle:
             return ArrayGoneError(
                 f"the array {name} is gone: it was removed or moved after the "

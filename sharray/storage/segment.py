@@ -185,7 +185,7 @@ class Segment(FileSharing):
 
     @property
     def is_unnamed(self) -> bool:
-        """Whether the file never had a name: only this process and forks have it."""
+        """True if the file never had a name by which others could open it."""
         return self._unnamed_fd is not None
 
     def publish(self) -> None:

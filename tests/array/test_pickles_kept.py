@@ -160,7 +160,10 @@ def test_joblib_memory_finds_results_of_shared_and_plain_arguments() -> None:
     assert calls == [sh.SharedArray]
 
 
-@pytest.mark.parametrize("module", ["torch.serialization", "numpy.lib.format"])
+@pytest.mark.parametrize(
+    "module",
+    ["torch.serialization", "numpy.lib.format", "pickleshare", "dill.session"],
+)
 def test_modules_that_may_not_be_here_keep_values(module: str) -> None:
     code = "def save(obj, file): pickle.Pickler(file).dump(obj)"
     other = types.ModuleType(module)

@@ -56,8 +56,9 @@ def warn() -> None:
     text = (
         f"the process ends, and with it {arrays} of which a pickle was never opened. "
         "A pickle of a shared array is a handle, which cannot be loaded from now on. "
-        "To keep values, pickle np.asarray(a), or sharray.unshare(obj) of an object; "
-        "or make the array in a file, by sharray.create('name.npy', ...)"
+        "To keep values, call numpy.save(path, a), pickle a.copy(), or "
+        "sharray.unshare(obj) of an object; or make the array in a file, with "
+        "sharray.create('name.npy', ...)"
     )
     try:
         warnings.warn(text, RuntimeWarning, stacklevel=2)
