@@ -17,6 +17,8 @@ from .dtypes import short
 from .header import Header
 from .segment import Segment
 
+_OVERWRITTEN = "its file was overwritten, and is no such array any more"
+
 
 class Stale(NamedTuple):
     """How a mapped array differs from the file of its name.
@@ -84,14 +86,18 @@ def _differs(segment: Segment, fd: int) -> Stale | None:
     if (status.st_dev, status.st_ino) != (segment.device, segment.inode):
         return Stale("its file was replaced by another")
     size, end = status.st_size, segment.data_range[1]
+    problem = None
+    if not segment.anonymous:  # else its header may describe bytes
+        block = files.read_at(fd, segment.header.data_offset, 0)
+        problem = _rewritten(segment, block)
     if size < end:
-        return Stale(f"its file was truncated to {size} bytes, expected {end}", size)
-    if segment.anonymous:
-        return None  # its header may describe bytes
-    return _rewritten(segment, files.read_at(fd, segment.header.data_offset, 0))
+        if problem in (None, _OVERWRITTEN):
+            problem = f"its file was truncated to {size} bytes, expected {end}"
+        return Stale(str(problem), size)
+    return None if problem is None else Stale(problem)
 
 
-def _rewritten(segment: Segment, block: bytes) -> Stale | None:
+def _rewritten(segment: Segment, block: bytes) -> str | None:
     """Tell whether a program has written another array into the same file."""
     mapped = segment.header
     if header_block.checked(block)[0] == mapped.checksum:
@@ -100,11 +106,11 @@ def _rewritten(segment: Segment, block: bytes) -> Stale | None:
         length = header_block.full_length(block, segment.path)
         found = header_block.decode(block[:length], segment.path)
     except FormatError:
-        return Stale("its file was overwritten, and is no such array any more")
+        return _OVERWRITTEN
     if _is_same(mapped, found):
         return None
     described = f"{short(found.dtype)} of shape {found.shape}"
-    return Stale(f"another array was written into its file: {described}")
+    return f"another array was written into its file: {described}"
 
 
 def _is_same(mapped: Header, found: Header) -> bool:
