@@ -12,9 +12,11 @@ import ctypes
 import pickle
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from ..native.machine_code import find_symbol
+from .places import Place, Places, place_of, with_first_line
 
 _PYTHON_ERROR = -1  # RETCODE_EXC: CPython's own error indicator is set
 
@@ -40,11 +42,14 @@ class Failure(NamedTuple):
         Arguments that were known only at run time.
     error : BaseException, optional
         The exception of Python code that the kernel called, instead of the above.
+    status : int
+        What the kernel returned: see `sharray.kernels.places`.
     """
 
     pickled: bytes
     values: tuple[Any, ...] | None = None
     error: BaseException | None = None
+    status: int = 0
 
 
 def call_native(
@@ -92,13 +97,13 @@ def capture(status: int, address: int, error: BaseException | None = None) -> Fa
     found = _Description.from_address(address)
     pickled = ctypes.string_at(found.pickled, found.size)
     if found.count <= 0:
-        return Failure(pickled)
+        return Failure(pickled, status=status)
     unwrap = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p)(found.unwrap)
     values = unwrap(found.values)
     release = find_symbol("NRT_Free")
     if release is not None:
         ctypes.CFUNCTYPE(None, ctypes.c_void_p)(release)(address)
-    return Failure(pickled, values)
+    return Failure(pickled, values, status=status)
 
 
 def _take_python_error() -> BaseException:
@@ -110,19 +115,18 @@ def _take_python_error() -> BaseException:
     return SystemError("a kernel failed without saying why")
 
 
-class Place(NamedTuple):
-    """The place in the source where an exception was raised."""
+def rebuild(
+    failure: Failure, places: Places | None = None
+) -> tuple[BaseException, Place | None]:
+    """Rebuild the exception of a failure, and the place that raised it if known.
 
-    function: str
-    filename: str
-    line: int
-
-    def __str__(self) -> str:
-        return f"{self.function}, {self.filename}:{self.line}"
-
-
-def rebuild(failure: Failure) -> tuple[BaseException, Place | None]:
-    """Rebuild the exception of a failure, and the place that raised it if known."""
+    Parameters
+    ----------
+    failure : Failure
+        From `capture`.
+    places : dict, optional
+        The functions that the kernel may call.
+    """
     if failure.error is not None:
         return failure.error, None
     # Safe to unpickle: numba wrote it, in this program or in one of its workers.
@@ -134,7 +138,11 @@ def rebuild(failure: Failure) -> tuple[BaseException, Place | None]:
             for argument in arguments
         )
     error = _known_class(kind)(*(arguments or ()))
-    return error, None if place is None else Place(*place)
+    told = place_of(failure.status, places or {})
+    found = told if place is None else with_first_line(Place(*place), places or {})
+    if found is not None and found.is_in_numba:
+        found = told or found
+    return error, found
 
 
 def _known_class(kind: type[BaseException]) -> type[BaseException]:
@@ -156,13 +164,23 @@ def _is_placeholder(argument: object) -> bool:
     return isinstance(argument, ir.Value)
 
 
-def describe(kernel: str, place: Place | None, where: str = "") -> str:
-    """Return the note for an exception: the kernel, the place in it, the chunk.
+def note(
+    error: BaseException, kernel: str, place: Place | None, where: str = ""
+) -> None:
+    """Add a note to an exception: the kernel, the place in it, the chunk.
+
+    An exception object that is raised again gets the new note instead of the old one.
 
     Examples
     --------
-    >>> describe("scale", Place("scale", "waves.py", 12), "chunk 3")
-    "raised in kernel 'scale' (scale, waves.py:12), chunk 3"
+    >>> error = ValueError("negative")
+    >>> note(error, "scale", Place("scale", "waves.py", 12), "chunk 3")
+    >>> error.__notes__
+    ["raised in kernel 'scale' (scale, waves.py:12), chunk 3"]
     """
+    begin = f"raised in kernel {kernel!r}"
     source = f" ({place})" if place else ""
-    return f"raised in kernel {kernel!r}{source}" + (f", {where}" if where else "")
+    with suppress(Exception):  # its class may refuse notes
+        notes = getattr(error, "__notes__", [])
+        notes[:] = [one for one in notes if not str(one).startswith(begin)]
+        error.add_note(f"{begin}{source}" + (f", {where}" if where else ""))

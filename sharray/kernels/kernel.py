@@ -20,10 +20,12 @@ from ..system import interrupts
 from . import background
 from .argument_keys import Keys, absolute, key_of, slots_of
 from .compiled import Compiled
-from .failures import Failure, describe, rebuild
+from .failures import Failure, note, rebuild
 from .jit import is_disabled
 from .outcome import ValueType
+from .places import Places, places_of
 from .source import Function, Source
+from .tracebacks import ending_at, explained
 from .watching import Watched, replaced, watched_by
 
 _Codes = list[tuple[Keys, MachineCode, ValueType | None]]
@@ -89,6 +91,7 @@ class Kernel:
         self._compiled: dict[Any, Compiled] = {}
         self._made_dispatcher: Any = None
         self._watched: tuple[Watched, ...] = ()
+        self._sent_places: Places = {}
 
     def _take_signature(self, signature: inspect.Signature) -> None:
         self.signature = signature
@@ -136,19 +139,23 @@ class Kernel:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the kernel in this process, on whole arguments."""
-        if self._watched:
-            self.check_watched()
-        if self._received and not is_disabled():
-            arguments = self.bind(args, kwargs)
-            found = self._find_received(arguments)
-            if found is not None:
-                return self._call_machine_code(found, arguments)
-        if kwargs or len(args) != self._arity:
-            # Otherwise numba would compile again for each set of omitted arguments.
-            bound = self._with_defaults(args, kwargs)
-            args, kwargs = bound.args, bound.kwargs
-        plain = {name: _plain(value) for name, value in kwargs.items()}
-        return self._dispatcher(*map(_plain, args), **plain)
+        __tracebackhide__ = True  # in IPython and pytest
+        try:
+            if self._watched:
+                self.check_watched()
+            if self._received and not is_disabled():
+                arguments = self.bind(args, kwargs)
+                found = self._find_received(arguments)
+                if found is not None:
+                    return self._call_machine_code(found, arguments)
+            if kwargs or len(args) != self._arity:
+                # Otherwise numba would compile again for each set of omitted arguments.
+                bound = self._with_defaults(args, kwargs)
+                args, kwargs = bound.args, bound.kwargs
+            plain = {name: _plain(value) for name, value in kwargs.items()}
+            return self._dispatcher(*map(_plain, args), **plain)
+        except BaseException as error:
+            raise self.explain(error)  # noqa: B904 - the same exception
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         """Return all arguments in the order of the parameters, including defaults.
@@ -164,7 +171,11 @@ class Kernel:
     def _with_defaults(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> inspect.BoundArguments:
-        bound = self.signature.bind(*args, **kwargs)
+        try:
+            bound = self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            name = self.__name__
+            raise TypeError(f"{error}; call {name}{self.signature}") from None
         bound.apply_defaults()
         return bound
 
@@ -195,11 +206,24 @@ class Kernel:
             raise self.error_of(failure)
         return value
 
+    def explain(self, error: BaseException) -> BaseException:
+        """Return the exception of a call, ending in the kernel's line if it raised."""
+        return explained(error, self.__name__, self._places)
+
     def error_of(self, failure: Failure, where: str = "") -> BaseException:
-        """Return the exception of a failure, with a note that says where."""
-        error, place = rebuild(failure)
-        error.add_note(describe(self.__name__, place, where))
-        return error
+        """Return the exception of a failure, with a note that says where.
+
+        Its traceback ends in the line that raised it, if known.
+        """
+        error, place = rebuild(failure, self._places())
+        note(error, self.__name__, place, where)
+        return error if place is None else ending_at(error, place)
+
+    def _places(self) -> Places:
+        """Return the functions that may have raised an exception."""
+        if not self.source.is_open:
+            return self._sent_places
+        return places_of(self.source.function)
 
     # -- compiling -----------------------------------------------------------
 
@@ -322,10 +346,10 @@ class Kernel:
             return _receive, (self.identity, self.__name__, self.signature, [], None)
         try:
             being.add(self.identity)  # inside `try`: Ctrl-C may come right after it
-            name, codes = self.__name__, self._codes()
+            name, codes, places = self.__name__, self._codes(), self._places()
             return (
                 _receive,
-                (self.identity, name, self.signature, codes, self.pickled()),
+                (self.identity, name, self.signature, codes, self.pickled(), places),
             )
         finally:
             being.discard(self.identity)
@@ -386,6 +410,7 @@ def _receive(
     signature: inspect.Signature,
     codes: _Codes,
     pickled: bytes | None,
+    places: Places | None = None,
 ) -> Kernel:
     """Return the kernel that another process pickled, the same object each time."""
     found = _known.get(identity)
@@ -394,6 +419,7 @@ def _receive(
         found.__name__ = name
         found._begin(identity, Source(name, None, {}, pickled))
         found._take_signature(signature)
+        found._sent_places = places or {}
         found = _known.setdefault(identity, found)
         _arrived[identity] = found
     if identity in _arrived:

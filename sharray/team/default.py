@@ -68,6 +68,7 @@ def run(kernel: Kernel, /, *args: Any, **kwargs: Any) -> Any:
     >>> x.tolist()
     [1.0, 4.0, 9.0]
     """
+    __tracebackhide__ = True  # in IPython and pytest
     return default_team().run(kernel, *args, **kwargs)
 
 

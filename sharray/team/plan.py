@@ -25,6 +25,7 @@ from .arguments import Arguments, Whole, check_value, look_at
 from .control import layout as at
 from .options import RunOptions, check_options
 from .schedule import DYNAMIC, NOT_REACHED, SINGLE, Chunking
+from .units import ITERATIONS, RUNS, unit_of
 
 _LIMIT = 1 << 63
 _MOST_PLANS = 256
@@ -82,6 +83,9 @@ class Plan:
         self._split_arrays = [
             (weakref.ref(array), axis) for array, axis in found.split_arrays
         ]
+        self.unit = RUNS if found.length is None else unit_of(found.split_arrays)
+        if self.loop is not None:
+            self.unit = ITERATIONS
         # None if each run has to count its iterations.
         self.length = found.length if self.loop is None else None
         self._last_chunking: Chunking | None = None

@@ -50,10 +50,7 @@ def first_error(
             found.append((worker.chunk, worker.failure()))
     errors = []
     for number, one in sorted(found, key=lambda one: one[0]):
-        begin, end = chunking.bounds(number)
-        where = f"chunk {number} of {chunking.chunks}, [{begin}:{end}]"
-        in_chunk = plan.is_split and chunking is not NOT_REACHED
-        errors.append(plan.kernel.error_of(one, where if in_chunk else ""))
+        errors.append(plan.kernel.error_of(one, _where(plan, chunking, number)))
     # The other members waited at a barrier; its end as broken is not the cause.
     causes = [e for e in errors if not isinstance(e, threading.BrokenBarrierError)]
     return (causes or errors)[0]
@@ -63,14 +60,19 @@ def death_of(worker: Worker, plan: Plan, chunking: Chunking | None) -> WorkerDie
     """Return the error for a worker that ended during a run."""
     name = plan.kernel.__name__
     how = worker.how_it_ended()
-    chunk = None
-    if chunking is not None and plan.is_split and worker.chunk >= 0:
-        chunk = chunking.bounds(worker.chunk)
-    where = f", on [{chunk[0]}:{chunk[1]}]" if chunk else ""
+    where = _where(plan, chunking, worker.chunk)
     error = WorkerDied(
-        f"worker process {worker.pid} {how} in a run of kernel {name!r}{where}; "
-        "results written before stay in the arrays, and the next run starts a new "
-        "worker"
+        f"worker process {worker.pid} {how} in a run of kernel {name!r}"
+        f"{where and ', '}{where}; results written before stay in the arrays, and the "
+        "next run starts a new worker"
     )
+    chunk = chunking.bounds(worker.chunk) if where and chunking is not None else None
     error.signal, error.kernel, error.chunk = worker.signal_name(), name, chunk
     return error
+
+
+def _where(plan: Plan, chunking: Chunking | None, number: int) -> str:
+    """Return the part that a chunk is, in words; empty if the run has no parts."""
+    if chunking is None or chunking is NOT_REACHED or not plan.is_split or number < 0:
+        return ""
+    return plan.unit.where(chunking, number)

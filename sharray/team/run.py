@@ -171,6 +171,8 @@ class Run:
         """Lead the run until it is over; return the failure of the kernel here."""
         failure = None
         aside = plan.barriers and self._own[at.TAKES_PART]
+        if show is not None and chunking.length > 0:
+            show(0, chunking.length)
         while True:
             raised = None
             if aside:
@@ -190,9 +192,9 @@ class Run:
                 continue
             self._look_around(plan, chunking, run, deadline)
             if show is not None:
-                show(self._chunks_done(), chunking.chunks)
+                self._show(chunking, show)
         if show is not None:
-            show(self._chunks_done(), chunking.chunks)
+            self._show(chunking, show)
         return failure
 
     def _check_cancelled(self) -> None:
@@ -249,10 +251,15 @@ class Run:
         if not alive and not self._own[at.TAKES_PART]:
             raise results.death_of(self._crew.workers[0], plan, None)
 
-    def _chunks_done(self) -> int:
-        return sum(
+    def _show(self, chunking: Chunking, show: ShowProgress) -> None:
+        """Show how much is done, in rows, elements or iterations."""
+        if chunking.length < 1:
+            return  # nothing to count
+        chunks = sum(
             self._words[at.member(number) + at.DONE] for number in range(self._members)
         )
+        # Chunks are about equal, so it does not matter much which of them are done.
+        show(chunking.edge(chunks), chunking.length)
 
     def _look_for_the_dead(self) -> None:
         self._crew.replace_the_dead()

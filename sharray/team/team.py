@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import os
 import threading
@@ -181,8 +182,10 @@ class Team:
             The operation that combines the values of the chunks: numbers, or tuples of
             numbers. A kernel of two values must be associative.
         progress : bool or callable, default False
-            True shows a bar, which needs tqdm. A callable is called about every 50 ms
-            with the number of chunks done and the number of all chunks.
+            True shows a bar, which needs tqdm. A callable is called at the beginning,
+            about every 50 ms, and at the end. It gets the number of rows done and of
+            all rows; of elements, if the arrays have one dimension; of iterations, if
+            the kernel has a loop over `sharray.prange`.
         timeout : float, optional
             Longest time to wait, in seconds.
         copy : bool, default False
@@ -217,16 +220,20 @@ class Team:
                 f"expected a kernel to run, got {type(kernel).__name__}; decorate "
                 "the function with @sharray.kernel"
             )
-        self._check_open()
-        arguments = kernel.bind(args, kwargs)
-        options = axis, schedule, chunk, reduce
-        deadline = None if timeout is None else clock.monotonic() + timeout
-        if not copy:
-            return self._execute(kernel, arguments, options, deadline, progress)
-        copies = Copies(arguments)
-        value = self._execute(kernel, copies.arguments, options, deadline, progress)
-        copies.copy_back()
-        return value
+        __tracebackhide__ = True  # in IPython and pytest
+        try:
+            self._check_open()
+            arguments = kernel.bind(args, kwargs)
+            options = axis, schedule, chunk, reduce
+            deadline = None if timeout is None else clock.monotonic() + timeout
+            if not copy:
+                return self._execute(kernel, arguments, options, deadline, progress)
+            copies = Copies(arguments)
+            value = self._execute(kernel, copies.arguments, options, deadline, progress)
+            copies.copy_back()
+            return value
+        except BaseException as error:
+            raise kernel.explain(error)  # noqa: B904 - the same exception
 
     def submit(self, kernel: Kernel, /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run a kernel in the background.
@@ -263,7 +270,9 @@ class Team:
                 self._background = background = Background(refuse)
                 self._run.is_cancelling = background.is_cancelling
         name = getattr(kernel, "__name__", "")
-        act = functools.partial(self.run, kernel, *args, **kwargs)
+        # In a notebook, the context says which cell shows the progress.
+        run = contextvars.copy_context().run
+        act = functools.partial(run, self.run, kernel, *args, **kwargs)
         return self._background.submit(name, act)
 
     def _check_open(self) -> None:
@@ -319,7 +328,7 @@ class Team:
                 return self._run_here(kernel, arguments, options)
             if progress is not True:
                 return self._run.execute(plan, deadline, progress or None)
-            with Bar(kernel.__name__) as bar:
+            with Bar(kernel.__name__, plan.unit) as bar:
                 return self._run.execute(plan, deadline, bar.show)
         finally:
             # Call no Python function here: an interrupt at its first instruction would

@@ -87,7 +87,8 @@ def test_an_exception_says_what_and_where(team: Any) -> None:
     line = first + next(n for n, text in enumerate(lines) if "raise" in text)
     assert "kernel 'refuse'" in note
     assert f"team_kernels.py:{line}" in note
-    assert "chunk 5 of 10, [50:60]" in note
+    assert "in elements 50 to 59 of 100 (chunk 5 of 10; index 0 of the chunk is" in note
+    assert "element 50)" in note
     check_usable(team)
     assert team.pids() == pids
 
@@ -116,7 +117,8 @@ def test_every_member_may_fail_the_caller_too(team: Any, member: int) -> None:
     with pytest.raises(IndexError) as found:
         team.run(say_where, x, float(member), schedule="static")
     assert found.value.args == ("bad number", member, 0)
-    assert f"chunk {member} of 3, [{member}:{member + 1}]" in found.value.__notes__[0]
+    note = found.value.__notes__[0]
+    assert f"in element {member} of 3 (chunk {member} of 3; " in note
     check_usable(team)
 
 
@@ -164,7 +166,8 @@ def test_exceptions_before_and_in_a_range(team: Any) -> None:
     n[0], x[600] = 1000, 7
     with pytest.raises(ValueError, match="seven") as found:
         team.run(fail_before_range, x, n, chunk=100)
-    assert "chunk 6 of 10, [600:700]" in found.value.__notes__[0]
+    note = found.value.__notes__[0]
+    assert note.endswith("in iterations 600 to 699 of 1000 (chunk 6 of 10)")
     x[...] = 0
     team.run(fail_before_range, x, n, timeout=500)
     assert x.tolist() == [1] * 1000

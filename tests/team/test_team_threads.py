@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -147,38 +146,3 @@ def test_all_members_on_one_core_get_on() -> None:
         finally:
             os.sched_setaffinity(0, cores)
         assert x.tolist() == [50] * 1000
-
-
-def test_a_bar_counts_all_chunks(team: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("tqdm")
-    x = sh.zeros(100)
-    if team_tools.is_disabled():
-        pytest.skip("plain Python shows no bar")
-    team.run(increment, x, chunk=10, progress=True)
-    shown = capsys.readouterr().err
-    assert "increment" in shown
-    assert "10/10" in shown
-    assert x.tolist() == [1] * 100
-    team.run(increment, x, chunk=10)
-    assert capsys.readouterr().err == ""
-
-
-@team_tools.needs_jit
-def test_a_bar_needs_tqdm(team: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("tqdm", "tqdm.auto"):
-        monkeypatch.setitem(sys.modules, name, None)
-    x = sh.zeros(100)
-    with pytest.raises(sh.TeamError, match=r"tqdm.*sharray\[progress\]"):
-        team.run(increment, x, progress=True)
-    team.run(increment, x)
-    assert x.tolist() == [1] * 100
-
-
-@team_tools.needs_jit
-def test_a_bar_ends_with_a_run_that_fails(
-    team: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    pytest.importorskip("tqdm")
-    with pytest.raises(ValueError, match="refused"):
-        team.run(refuse_all, sh.zeros(100), 0.0, progress=True)
-    assert capsys.readouterr().err.endswith("\n")

@@ -28,6 +28,7 @@ from ..references import is_of_ctypes, reduce_foreign
 from . import entry, extension
 from .argument_types import keys_of_types, numba_type, value_type
 from .entry_values import Reducer, items_of, tuple_like
+from .locating import LocatingCompiler
 from .prange_pass import KEY, RangeCompiler, RangeFound
 
 extension.register()
@@ -54,7 +55,8 @@ def dispatcher_of(function: Callable[..., Any], options: dict[str, Any]) -> Any:
         return function
     if function.__module__ == "__main__" and _uses_objmode(function):
         function = _without_module(function)
-    return numba.njit(**{"nogil": True} | options)(function)
+    defaults = {"nogil": True, "pipeline_class": LocatingCompiler}
+    return numba.njit(**defaults | options)(function)
 
 
 def _uses_objmode(function: Any) -> bool:
@@ -211,7 +213,10 @@ def _machine_code(built: entry.Built) -> tuple[MachineCode, str]:
 def _compile(dispatcher: Any, arguments: tuple[Any, ...]) -> Any:
     if not dispatcher._can_compile:  # numba.njit got a signature
         dispatcher = type(dispatcher)(
-            dispatcher.py_func, dispatcher.locals, dispatcher.targetoptions
+            dispatcher.py_func,
+            dispatcher.locals,
+            dispatcher.targetoptions,
+            LocatingCompiler,
         )
     try:
         dispatcher.compile(arguments)

@@ -11,11 +11,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from numba.core import ir, types
-from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler import CompilerBase
 from numba.core.compiler_machinery import FunctionPass, register_pass
 from numba.core.ir_utils import build_definitions
 from numba.core.typed_passes import InlineOverloads
 
+from .locating import passes_of
 from .prange_bounds import Slice, remaining_labels
 from .prange_effects import Effects, changed_in, first_effect, read_in
 from .prange_loop import Loop, Refused, find_loop
@@ -281,7 +282,7 @@ class RangeCompiler(CompilerBase):
 
     def define_pipelines(self) -> list[Any]:
         """Return numba's passes, with `SplitRange` after the last one that inlines."""
-        passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        passes = passes_of(self.state)
         # Earlier, a `prange` in a helper or a closure would not be found.
         passes.add_pass_after(SplitRange, InlineOverloads)
         passes.finalize()
