@@ -3,8 +3,10 @@
 numba compiles the functions and numbers that a function refers to as constants, and
 keeps the code. Suppose that a user of a notebook redefines a helper function. For types
 compiled earlier, the kernel would still call the old helper, and for other types the
-new one. So each call of a kernel compares the objects by identity. A kernel without
-global or closure variables has nothing to compare.
+new one. So each call of a kernel compares the objects by identity, and arrays of up to
+4 KiB also by their elements. A kernel without global or closure variables has nothing
+to compare. Larger arrays that change in place, and new objects with the names of
+builtins or of modules such as NumPy, are not noticed.
 """
 
 from __future__ import annotations
@@ -16,11 +18,14 @@ from collections.abc import Callable, Iterator
 from types import CellType, CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
+import numpy as np
+
 # Nobody replaces functions of these modules, and checking one costs each call 40 ns.
 _TRUSTED = {"numba", "numpy", "scipy", "sharray", *sys.stdlib_module_names} - {
     "__main__"
 }
 _NOTHING = object()
+_MOST_BYTES = 4096  # comparing the elements of larger arrays would cost each call 1 us
 
 
 class Watched(NamedTuple):
@@ -91,7 +96,7 @@ def _variables(function: FunctionType) -> Iterator[Watched]:
     for name, cell in zip(function.__code__.co_freevars, cells, strict=True):
         value = _content(cell, name, _NOTHING)
         if value is not _NOTHING:
-            yield Watched(functools.partial(_content, cell), name, value, ())
+            yield _watched(functools.partial(_content, cell), name, value)
 
 
 def _followed(
@@ -102,6 +107,7 @@ def _followed(
     while isinstance(value, ModuleType):
         if value.__name__.partition(".")[0] in _TRUSTED or not attributes:
             return
+        yield Watched(space.get, name, value, ())  # another one may get its name
         space, name = vars(value), attributes[0]
         attributes = attributes[1:]
         if name not in space:
@@ -109,7 +115,32 @@ def _followed(
         value = space[name]
     module = getattr(value, "__module__", None) or ""
     if not (callable(value) and module.partition(".")[0] in _TRUSTED):
-        yield Watched(space.get, name, value, ())
+        yield _watched(space.get, name, value)
+
+
+def _watched(get: Callable[[str, Any], Any], name: str, value: Any) -> Watched:
+    if isinstance(value, np.ndarray) and value.nbytes <= _MOST_BYTES:
+        return Watched(_SameElements(get, value), name, value, ())
+    return Watched(get, name, value, ())
+
+
+class _SameElements:
+    """A function that returns an array while its elements are those of now.
+
+    numba compiles the elements of an array as constants.
+    """
+
+    __slots__ = ("_array", "_elements", "_get")
+
+    def __init__(self, get: Callable[[str, Any], Any], array: Any) -> None:
+        self._get, self._array = get, array
+        self._elements = array.tobytes()
+
+    def __call__(self, name: str, default: Any) -> Any:
+        now = self._get(name, default)
+        if now is self._array and now.tobytes() != self._elements:
+            return _NOTHING
+        return now
 
 
 def _content(cell: CellType, _: str, default: Any) -> Any:
