@@ -42,7 +42,7 @@ def test_a_team_has_as_many_members_as_asked_for(
         assert team.size == workers + caller_works
         pids = team.pids()
         assert len(set(pids) - {os.getpid()}) == workers
-        assert f"{team.size} members" in repr(team)
+        assert f", {team.size} member" in repr(team)
         x = sh.zeros(100)
         team.run(increment, x)
         assert x.tolist() == [1] * 100
