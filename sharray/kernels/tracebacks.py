@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dis
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from types import FunctionType, TracebackType
 from typing import Any
@@ -29,16 +29,21 @@ def ending_at(error: BaseException, place: Place) -> BaseException:
     """
     take = [error].pop  # no frame keeps the exception, which would keep the frame
 
-    def raise_it() -> None:
+    def raise_it() -> Iterator[None]:
+        yield
         raise take()
 
+    # On CPython 3.11, the frame of a generator that has ended refers to no caller. Later
+    # versions collect it in a cycle with the callers' frames, which have the exception.
+    raising = _moved(raise_it, place)()
+    next(raising)
     try:
-        _moved(raise_it, place)()
+        next(raising)
     except BaseException as raised:
         if raised is not error:
             raise
-        here = raised.__traceback__
-        _set(raised, None if here is None else here.tb_next)
+        # In no variable: this frame would be in a cycle with the exception.
+        _set(raised, getattr(raised.__traceback__, "tb_next", None))
     return error
 
 

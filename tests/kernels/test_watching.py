@@ -67,7 +67,7 @@ CASES = {
     "a module": (MODULE.format(1) + KERNEL.format("x[i] + m.s"), MODULE.format(5)),
     "a submodule": (
         MODULE.format(1) + KERNEL.format("x[i] + m.n.s"),
-        "m.n = types.SimpleNamespace(s=5)",
+        "m.n = types.ModuleType('q'); m.n.s = 5",
     ),
     "a closure variable": ("cell = 1" + CLOSURE.format("s"), "change(5)"),
     "an array of a closure": (
