@@ -33,8 +33,8 @@ def ending_at(error: BaseException, place: Place) -> BaseException:
         yield
         raise take()
 
-    # On CPython 3.11, the frame of a generator that has ended refers to no caller. Later
-    # versions collect it in a cycle with the callers' frames, which have the exception.
+    # On CPython 3.11, the frame of a generator that has ended refers to no caller. In
+    # later versions it is in a cycle with callers' frames, which have the exception.
     raising = _moved(raise_it, place)()
     next(raising)
     try:
