@@ -27,11 +27,10 @@ def ending_at(error: BaseException, place: Place) -> BaseException:
 
     Nothing changes if its class refuses that.
     """
-    take = [error].pop  # no frame keeps the exception, which would keep the frame
 
     def raise_it() -> Iterator[None]:
         yield
-        raise take()
+        raise _StandInError  # a generator would change a StopIteration
 
     # On CPython 3.11, the frame of a generator that has ended refers to no caller. In
     # later versions it is in a cycle with callers' frames, which have the exception.
@@ -39,12 +38,14 @@ def ending_at(error: BaseException, place: Place) -> BaseException:
     next(raising)
     try:
         next(raising)
-    except BaseException as raised:
-        if raised is not error:
-            raise
+    except _StandInError as raised:
         # In no variable: this frame would be in a cycle with the exception.
-        _set(raised, getattr(raised.__traceback__, "tb_next", None))
+        _set(error, getattr(raised.__traceback__, "tb_next", None))
     return error
+
+
+class _StandInError(Exception):
+    """Raised to get a traceback."""
 
 
 def _moved(function: Any, place: Place) -> FunctionType:
@@ -58,7 +59,7 @@ def _moved(function: Any, place: Place) -> FunctionType:
         co_firstlineno=first,
         co_linetable=_one_line(len(code.co_code) // 2, place.line - first),
     )
-    names = {"__name__": "sharray.kernel"}
+    names = {"__name__": "sharray.kernel", "_StandInError": _StandInError}
     return FunctionType(there, names, closure=function.__closure__)
 
 
