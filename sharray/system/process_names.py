@@ -55,8 +55,8 @@ class Process(NamedTuple):
     name : str
         A program's command, a notebook's path, or the team of a worker. Printable, and
         at most 60 characters.
-    member : int
-        Number of a worker in its team.
+    number : int
+        Number of a worker among those of its team, from 1.
     owner : Process or None
         The process that it works for, or was forked from.
 
@@ -70,14 +70,14 @@ class Process(NamedTuple):
     pid: int
     kind: str
     name: str
-    member: int = 0
+    number: int = 0
     owner: Process | None = None
 
     def __str__(self) -> str:
         if self.pid == os.getpid():
             return "this notebook" if ipython.is_notebook() else "this process"
         if self.kind == TEAM_WORKER:
-            return f"worker {self.member}{self._belonging()}"
+            return f"worker {self.number}{self._belonging()}"
         if self.kind == NOTEBOOK:
             return " ".join(
                 filter(None, ("notebook", self.name, f"(kernel {self.pid})"))
@@ -129,9 +129,9 @@ def _text_of_group(group: list[Process]) -> str:
     return f"{len(group)} {_PLURALS[first.kind]}{first._belonging()}"
 
 
-def arguments_of_worker(member: int, team: str) -> list[bytes]:
+def arguments_of_worker(number: int, team: str) -> list[bytes]:
     """Return the arguments by which `identify` knows a child of this process."""
-    words = (_WORKER_MARK, str(member), str(os.getpid()), _tidy(team))
+    words = (_WORKER_MARK, str(number), str(os.getpid()), _tidy(team))
     return [word.encode(errors="replace") for word in words]
 
 

@@ -88,12 +88,15 @@ def test_others_see_the_first_64_bytes_in_whole_characters(
         assert own_teams()[-1].name == seen
 
 
-def test_a_worker_is_named_after_its_team_here_and_elsewhere() -> None:
+@pytest.mark.parametrize("caller_works", [True, False])
+def test_a_worker_is_named_after_its_team_here_and_elsewhere(
+    caller_works: bool,
+) -> None:
     a = sh.create("a.npy", 10)
     code = "import sharray as sh, os, sys\n"
     code += "print(*sorted(holder.name for holder in sh.inspect('a.npy').holders), "
     code += "sep='\\n')"
-    with sh.Team(2, name="t") as team:
+    with sh.Team(2, caller_works=caller_works, name="t") as team:
         team.run(add_one, a)
         names = sorted(holder.name for holder in sh.inspect(a).holders)
         assert names == ["this process", "worker 1 of team t", "worker 2 of team t"]

@@ -6,7 +6,7 @@ import pickle
 from typing import Any
 
 from ...errors import KernelError
-from ...system import clock, files, interrupts, processes
+from ...system import clock, files, interrupts, process_names, processes
 from ..control import layout as at
 from ..control.page import ControlBlock, create
 from ..control.protocol import lead_here, serve_code
@@ -72,8 +72,9 @@ class Crew:
         started: list[Worker] = []
         try:
             for member in members:
-                fd, name = self._control_fd, self._name
-                started.append(Worker(member, fd, self.control, name))
+                number = member - self._first + 1  # people count workers from 1
+                words = process_names.arguments_of_worker(number, self._name)
+                started.append(Worker(member, self._control_fd, self.control, words))
             with interrupts.allowed():
                 for worker in started:
                     worker.greet(self._members, self.spin_ns, serve_code())

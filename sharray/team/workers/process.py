@@ -14,7 +14,6 @@ from typing import Any
 
 from ...errors import TeamError
 from ...native import atomic
-from ...system import process_names
 from ..control import layout as at
 from ..control.page import ControlBlock
 from .channel import Channel
@@ -54,12 +53,12 @@ class Worker:
         Descriptor of the control block.
     control : ControlBlock
         The control block.
-    team : str
-        Name of the team, for people.
+    words : list of bytes
+        Arguments that tell people which worker it is.
     """
 
     def __init__(
-        self, member: int, control_fd: int, control: ControlBlock, team: str
+        self, member: int, control_fd: int, control: ControlBlock, words: list[bytes]
     ) -> None:
         self.member = member
         self.programs: set[int] = set()
@@ -79,8 +78,7 @@ class Worker:
                 parent=os.getpid(),
             )
             try:
-                name = process_names.arguments_of_worker(member, team)
-                self._process = _start(code, name, (control_fd, there.fileno()))
+                self._process = _start(code, words, (control_fd, there.fileno()))
             except BaseException:
                 self._channel.close()
                 raise
@@ -242,7 +240,7 @@ def _search_path() -> list[str]:
 
 
 def _start(
-    code: str, name: list[bytes], inherited: tuple[int, ...]
+    code: str, words: list[bytes], inherited: tuple[int, ...]
 ) -> subprocess.Popen[bytes]:
     # -I, -S: the environment, the current directory and site-packages do not affect the
     # worker; its path comes from this process.
@@ -250,7 +248,7 @@ def _start(
     # Its own process group: Ctrl-C in a terminal is for the team's process only.
     try:
         return subprocess.Popen(
-            [sys.executable, *flags, "-c", code, *name],
+            [sys.executable, *flags, "-c", code, *words],
             stdin=subprocess.DEVNULL,
             pass_fds=inherited,
             env=_ENVIRONMENT | os.environ,
