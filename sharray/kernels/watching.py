@@ -1,16 +1,16 @@
 """The check for objects that were replaced after a kernel was compiled with them.
 
-numba compiles the functions and numbers that a function refers to as constants, and
-keeps the code. Suppose that a user of a notebook redefines a helper function. For types
-compiled earlier, the kernel would still call the old helper, and for other types the
-new one. So each call of a kernel compares the objects by identity, and arrays of up to
-4 KiB also by their elements. A kernel without global or closure variables has nothing
-to compare. Larger arrays that change in place, and new objects with the names of
-builtins or of modules such as NumPy, are not noticed.
+numba compiles the functions, numbers and arrays that a function refers to as constants,
+and keeps the code. Suppose that a user of a notebook redefines a helper function. For
+types compiled earlier, the kernel would still call the old helper, and for other types
+the new one. So each call of a kernel compares the objects by identity, 50 ns for each
+name. Of small arrays, also within tuples, it compares the elements. A large array must
+be read-only.
 """
 
 from __future__ import annotations
 
+import builtins
 import dis
 import functools
 import sys
@@ -20,12 +20,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-# Nobody replaces functions of these modules, and checking one costs each call 40 ns.
+from ..errors import KernelError
+
+# Nobody replaces functions of these modules.
 _TRUSTED = {"numba", "numpy", "scipy", "sharray", *sys.stdlib_module_names} - {
     "__main__"
 }
 _NOTHING = object()
 _MOST_BYTES = 4096  # comparing the elements of larger arrays would cost each call 1 us
+_BUILTINS = vars(builtins)
 
 
 class Watched(NamedTuple):
@@ -75,7 +78,7 @@ def replaced(watched: tuple[Watched, ...]) -> list[Watched]:
     return [
         one
         for one in watched
-        if (now := one.get(one.key, _NOTHING)) is not one.value
+        if (now := one.get(one.key, None)) is not one.value
         and not _is_same_number(now, one.value)
     ]
 
@@ -92,6 +95,8 @@ def _variables(function: FunctionType) -> Iterator[Watched]:
     for name, *attributes in set(_loaded(function.__code__)):
         if name in space:
             yield from _followed(space, name, attributes)
+        elif name in _BUILTINS:
+            yield Watched(space.get, name, None, ())  # a global may get its name
     cells = function.__closure__ or ()
     for name, cell in zip(function.__code__.co_freevars, cells, strict=True):
         value = _content(cell, name, _NOTHING)
@@ -102,45 +107,73 @@ def _variables(function: FunctionType) -> Iterator[Watched]:
 def _followed(
     space: dict[str, Any], name: str, attributes: list[str]
 ) -> Iterator[Watched]:
-    """Yield a global variable, or the attribute used if the variable is a module."""
+    """Yield a global variable, and the attribute used if the variable is a module."""
     value = space[name]
     while isinstance(value, ModuleType):
+        yield Watched(space.get, name, value, ())
         if value.__name__.partition(".")[0] in _TRUSTED or not attributes:
             return
-        yield Watched(space.get, name, value, ())  # another one may get its name
         space, name = vars(value), attributes[0]
         attributes = attributes[1:]
         if name not in space:
             return
         value = space[name]
-    module = getattr(value, "__module__", None) or ""
-    if not (callable(value) and module.partition(".")[0] in _TRUSTED):
-        yield _watched(space.get, name, value)
+    yield _watched(space.get, name, value)
 
 
 def _watched(get: Callable[[str, Any], Any], name: str, value: Any) -> Watched:
-    if isinstance(value, np.ndarray) and value.nbytes <= _MOST_BYTES:
-        return Watched(_SameElements(get, value), name, value, ())
+    arrays = list(_arrays_in(value))
+    if not arrays:
+        return Watched(get, name, value, ())
+    if sum(array.nbytes for array in arrays) <= _MOST_BYTES:
+        return Watched(_SameElements(get, value, arrays), name, value, ())
+    for array in arrays:
+        if not _is_constant(array):
+            raise KernelError(
+                f"numba would compile the {array.nbytes} bytes of the array {name!r} "
+                "as constants, and not notice when they change; pass it as an "
+                f"argument, or call {name}.setflags(write=False)"
+            )
     return Watched(get, name, value, ())
 
 
+def _arrays_in(value: Any) -> Iterator[np.ndarray[Any, Any]]:
+    if isinstance(value, np.ndarray):
+        yield value
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _arrays_in(item)
+
+
+def _is_constant(array: np.ndarray[Any, Any]) -> bool:
+    """Return whether nobody changes the elements without making them writable."""
+    while isinstance(array.base, np.ndarray):
+        if array.flags.writeable:
+            return False
+        array = array.base
+    return not array.flags.writeable and isinstance(array.base, bytes | None)
+
+
 class _SameElements:
-    """A function that returns an array while its elements are those of now.
+    """A function that returns a value while elements of its arrays are those of now."""
 
-    numba compiles the elements of an array as constants.
-    """
+    __slots__ = ("_arrays", "_elements", "_get", "_value")
 
-    __slots__ = ("_array", "_elements", "_get")
-
-    def __init__(self, get: Callable[[str, Any], Any], array: Any) -> None:
-        self._get, self._array = get, array
-        self._elements = array.tobytes()
+    def __init__(
+        self,
+        get: Callable[[str, Any], Any],
+        value: Any,
+        arrays: list[np.ndarray[Any, Any]],
+    ) -> None:
+        self._get, self._value, self._arrays = get, value, arrays
+        self._elements = [array.tobytes() for array in arrays]
 
     def __call__(self, name: str, default: Any) -> Any:
         now = self._get(name, default)
-        if now is self._array and now.tobytes() != self._elements:
-            return _NOTHING
-        return now
+        if now is not self._value:
+            return now
+        elements = [array.tobytes() for array in self._arrays]
+        return now if elements == self._elements else _NOTHING
 
 
 def _content(cell: CellType, _: str, default: Any) -> Any:

@@ -54,6 +54,19 @@ CASES = {
         "a = np.ones(2)\n" + KERNEL.format("x[i] + a[0]"),
         "a[0] = 5",
     ),
+    "an array in a tuple": (
+        "a = (1, (np.ones(2), 2))\n" + KERNEL.format("x[i] + a[1][0][0]"),
+        "a[1][0][0] = 5",
+    ),
+    "a builtin of Python": (KERNEL.format("abs(x[i] - 1)"), "def abs(v): return v"),
+    "a module that everybody trusts": (
+        KERNEL.format("np.cos(x[i])"),
+        "before = np; np = types.ModuleType('np'); np.cos = before.sin",
+    ),
+    "a function that everybody trusts": (
+        "from math import cos\n" + KERNEL.format("cos(x[i])"),
+        "from math import sin as cos",
+    ),
     "a list": ("s = [1.0, 2.0]\n" + KERNEL.format("x[i] + s[0]"), "s[0] = 5.0"),
     "a dict": ("s = {1: 1.0}\n" + KERNEL.format("x[i] + s[1]"), "s[1] = 5.0"),
     "a class attribute": (
@@ -153,15 +166,29 @@ def test_what_changed_counts_as_in_python_or_is_refused(
             assert found == expected  # a kernel alone is compiled again, not refused
 
 
-def test_elements_of_large_arrays_are_not_compared() -> None:
+def test_large_arrays_are_read_only_or_refused() -> None:
     a = np.ones(1000)
+    both = a, 1.0
 
     @sh.kernel
     def g(x: Any) -> None:
         x[0] = a[0]
 
+    @sh.kernel
+    def h(x: Any) -> None:
+        x[0] = both[0][0]
+
     x = sh.zeros(1)
-    g(x)
-    a[0] = 5
-    g(x)
-    assert x[0] == 1
+    for kernel in g, h:
+        with pytest.raises(sh.KernelError, match=r"setflags\(write=False\)"):
+            kernel(x)
+    view = a[:]
+    view.setflags(write=False)
+    a, a_itself = view, a
+    with pytest.raises(sh.KernelError, match="pass it as an argument"):
+        g(x)
+    a_itself.setflags(write=False)
+    for kernel in g, h:
+        x[0] = 0
+        kernel(x)
+        assert x[0] == 1
