@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from ..notebook import html as cards
 from ..notebook.text import size
 from ..storage import location, rows_field
+from ..system import process_names
 
 if TYPE_CHECKING:
     from ..storage.inspection.result import Inspection
@@ -142,13 +142,10 @@ def _facts(card: Card, found: Inspection | None) -> list[tuple[str, str]]:
 
 
 def _holders(found: Inspection) -> list[str]:
-    """Return a line for each process, this one first."""
-    own = os.getpid()
-    holders = sorted(found.holders, key=lambda one: (one.pid != own, one.pid))
-    lines = [one.name for one in holders[:_MOST_HOLDERS]]
-    if len(holders) > _MOST_HOLDERS:
-        lines.append(f"and {len(holders) - _MOST_HOLDERS} more processes")
-    return lines
+    """Return a line for each process or group of workers, this one first."""
+    lines = process_names.phrases(holder.process for holder in found.holders)
+    more = len(lines) - _MOST_HOLDERS
+    return lines[:_MOST_HOLDERS] + [f"and {more} more"] * (more > 0)
 
 
 def _memory(found: Inspection) -> list[tuple[str, str]]:

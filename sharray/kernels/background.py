@@ -1,8 +1,8 @@
-"""Compiling in a thread of its own, so that Ctrl-C ends the wait for it.
+"""Compiling in a thread of its own, so that the stop button ends the wait for it.
 
 A compilation cannot be interrupted: LLVM calls back into Python, where a
-KeyboardInterrupt would be dropped. So the main thread, to which Python delivers
-signals, leaves the work to another thread, and only waits::
+KeyboardInterrupt would be dropped. So in IPython, the main thread, to which Python
+delivers signals, leaves the work to another thread, and only waits::
 
     main thread                    compiling thread
     `call` ----------------------> works
@@ -20,19 +20,25 @@ Invariants
 - A work is in `_under_way` from before its thread starts until it is done.
 - A fork waits for all works. The child would inherit numba's locks as the thread holds
   them, and nobody would release them there.
+- A main thread that is importing works itself: numba imports the module of the function
+  that it compiles, and would wait for ever for an import that waits for numba.
 """
 
 from __future__ import annotations
 
 import _thread
 import contextvars
+import sys
 import threading
 from collections.abc import Callable, Hashable
+from types import FrameType
 from typing import Any, TypeVar
 
+from ..notebook import ipython
 from ..system import forks, interrupts
 
 _Value = TypeVar("_Value")
+_IMPORTING = "<frozen importlib._bootstrap>"  # the file of frames that import
 _LONGEST_FORK = 60.0  # seconds that a fork waits
 
 
@@ -72,8 +78,8 @@ _under_way: dict[Hashable, _Work] = {}
 def call(key: Hashable, act: Callable[[], _Value], name: str) -> _Value:
     """Call a function that cannot be interrupted, and return its value.
 
-    The main thread can be interrupted while it waits. The next call with the same key
-    waits for the same work. Other threads call the function themselves.
+    In IPython, the main thread can be interrupted while it waits. The next call with
+    the same key waits for the same work. Other threads call the function themselves.
 
     Parameters
     ----------
@@ -84,7 +90,8 @@ def call(key: Hashable, act: Callable[[], _Value], name: str) -> _Value:
     name : str
         Name of the kernel that it compiles, for the note of an interrupt.
     """
-    if threading.get_ident() != threading.main_thread().ident:
+    is_main = threading.get_ident() == threading.main_thread().ident
+    if ipython.shell() is None or not is_main or _is_importing():
         return act()
     work = _under_way.get(key)
     is_older = work is not None
@@ -105,6 +112,16 @@ def call(key: Hashable, act: Callable[[], _Value], name: str) -> _Value:
         return call(key, act, name)
     value: _Value = work.outcome()
     return value
+
+
+def _is_importing() -> bool:
+    """Return whether the calling thread is in the middle of an import."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_code.co_filename == _IMPORTING:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _start(key: Hashable, act: Callable[[], Any]) -> _Work:

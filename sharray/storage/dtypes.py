@@ -15,6 +15,7 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from ..errors import DtypeError
+from ..notebook.text import printable
 
 # Types with smaller numbers are NumPy's own. StringDType and types that other
 # libraries register (bfloat16) have larger ones.
@@ -227,7 +228,7 @@ def short(dtype: np.dtype[Any]) -> str:
     text = str(dtype)
     if dtype.names is None or len(text) <= _LONGEST_SHOWN:
         return text
-    names = [name[:_LONGEST_NAME] for name in dtype.names[:_MOST_NAMES]]
+    names = [printable(name[:_LONGEST_NAME]) for name in dtype.names[:_MOST_NAMES]]
     more = len(dtype.names) - len(names)
     rest = f" and {more} more" if more else ""
     return f"{len(dtype.names)} fields: {', '.join(names)}{rest}"

@@ -107,6 +107,8 @@ def _rewritten(segment: Segment, block: bytes) -> str | None:
         found = header_block.decode(block[:length], segment.path)
     except FormatError:
         return _OVERWRITTEN
+    if len(block) < length:
+        return _OVERWRITTEN  # only a part of a header is left
     if _is_same(mapped, found):
         return None
     described = f"{short(found.dtype)} of shape {found.shape}"

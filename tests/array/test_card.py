@@ -117,7 +117,7 @@ def test_of_many_holders_some_are_counted(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(inspector, "inspect_segment", lambda *_: crowded)
     found = rows(a._repr_html_())["held by"]
     assert found.startswith(f"this processpython x.py ({2**31})python x.py (")
-    assert found.endswith("and 5 more processes")
+    assert found.endswith("and 5 more")
 
 
 @pytest.mark.parametrize("error", [OSError, sh.StorageError, NotImplementedError])

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sharray.kernels import background
+from sharray.notebook import ipython
+
+
+@pytest.fixture(autouse=True)
+def _in_ipython(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ipython, "shell", object)
 
 
 def interrupted(act: Callable[[], object]) -> tuple[threading.Event, KeyboardInterrupt]:
@@ -48,6 +56,44 @@ def test_other_threads_work_themselves() -> None:
     thread.start()
     thread.join()
     assert found[0][0] == found[0][1]
+
+
+def test_outside_of_ipython_the_main_thread_works_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ipython, "shell", lambda: None)
+    worked = background.call("key", threading.get_ident, "scale")
+    assert worked == threading.get_ident()
+
+
+MODULE = """
+import sharray as sh
+
+@sh.kernel
+def half(x):
+    for i in range(x.shape[0]):
+        x[i] /= 2
+
+half.compile(sh.ones(3))
+"""
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["import", "reload"])
+def test_a_module_compiles_while_it_is_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    """In another thread, numba would wait for the end of the import."""
+    monkeypatch.syspath_prepend(tmp_path)
+    name = f"compiles_{again}"
+    text = MODULE.replace("half.compile", "pass; half.py_func") if again else MODULE
+    path = tmp_path / f"{name}.py"
+    path.write_text(text)
+    module = importlib.import_module(name)
+    if again:
+        path.write_text(MODULE + "\n")
+        importlib.invalidate_caches()
+        module = importlib.reload(module)
+    assert len(module.half.shipped) == 1
 
 
 def test_an_error_is_raised_each_time() -> None:
