@@ -47,20 +47,27 @@ class Running:
         self._printed = {"stdout": "", "stderr": ""}
         self._shown: dict[str, Any] = {}
         self._error: tuple[str, ...] = ()
-        self._is_done = False
+        self._has_begun = self._is_done = False
 
-    def finish(self) -> Cell:
-        """Wait for the end of the cell."""
+    def begin(self) -> None:
+        """Wait until the kernel has received the cell."""
+        while not self._has_begun:
+            self._read(LONG)
+
+    def finish(self, seconds: float = LONG) -> Cell:
+        """Wait for the end of the cell, some seconds after each message at most."""
         while not self._is_done:
-            self._read()
+            self._read(seconds)
         return Cell(*self._printed.values(), self._shown, self._error)
 
-    def _read(self) -> None:
-        message = self._client.get_iopub_msg(timeout=LONG)
+    def _read(self, seconds: float) -> None:
+        message = self._client.get_iopub_msg(timeout=seconds)
         if message["parent_header"].get("msg_id") != self._number:
             return
         content = message["content"]
         match message["msg_type"]:
+            case "execute_input":
+                self._has_begun = True
             case "stream":
                 self._printed[content["name"]] += content["text"]
             case "execute_result" | "display_data":
@@ -103,6 +110,11 @@ class Kernel:
         """Return the last value of a cell that shows a literal."""
         return literal_eval(self.run(code).shown["text/plain"])
 
+    def forget_error(self) -> None:
+        """Drop the objects that the frames of the last error keep."""
+        assert self.start("1 / 0").finish().error[0] == "ZeroDivisionError"
+        self.run("import gc; gc.collect()")
+
     def interrupt(self) -> None:
         """Interrupt the kernel like the interrupt button."""
         self._manager.interrupt_kernel()
@@ -116,6 +128,10 @@ class Kernel:
     def kill(self) -> None:
         """Kill its process."""
         self._manager.signal_kernel(9)
+        self.wait_for_end()
+
+    def wait_for_end(self) -> None:
+        """Wait until its process has ended."""
         until = time.monotonic() + LONG
         while self._manager.is_alive():
             assert time.monotonic() < until

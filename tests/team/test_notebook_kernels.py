@@ -62,13 +62,7 @@ def notebook(started: Kernel, tmp_path: Path, _no_leaks: None) -> Iterator[Kerne
     yield started
     started.run("%reset -f")
     started.run("import sharray.team.default as team; team.close_default_team()")
-    forget_error(started)
-
-
-def forget_error(notebook: Kernel) -> None:
-    """Drop the objects that the frames of the last error keep."""
-    assert notebook.start("1 / 0").finish().error[0] == "ZeroDivisionError"
-    notebook.run("import gc; gc.collect()")
+    started.forget_error()
 
 
 @pytest.fixture
@@ -269,7 +263,7 @@ def test_an_error_keeps_the_arrays_of_its_frames_until_the_next(
     cell = notebook.start(failing + "fail(sh.zeros(1000))").finish()
     assert cell.error[0] == "ZeroDivisionError"
     assert len(files_in_ram()) == 1
-    forget_error(notebook)
+    notebook.forget_error()
     assert files_in_ram() == []
 
 
