@@ -37,7 +37,7 @@ for package in "multiprocessing", "joblib.externals.loky.backend":
 """
 
 
-async def execute(path: Path, target: Path) -> None:
+async def execute(path: Path, target: Path, ram: str) -> None:
     """Execute one notebook; what is kept tells neither when nor where it ran."""
     notebook = nbformat.read(path, as_version=4)
     with TemporaryDirectory() as place:
@@ -53,6 +53,7 @@ async def execute(path: Path, target: Path) -> None:
             config=Config({"KernelManager": transport}),
         )
         environment = {
+            "SHARRAY_RAM_DIR": ram,
             "IPYTHONDIR": place,  # without the settings of who runs this
             # joblib leaves its folders to its tracker, which calls them leaked.
             "PYTHONWARNINGS": "ignore:resource_tracker:UserWarning",
@@ -67,10 +68,16 @@ async def execute(path: Path, target: Path) -> None:
 
 
 async def execute_together(paths: list[Path], directory: Path) -> None:
-    """Execute notebooks at the same time, since they work on the same arrays."""
-    async with asyncio.TaskGroup() as tasks:
-        for path in paths:
-            tasks.create_task(execute(path, directory / path.name))
+    """Execute notebooks at the same time, since they work on the same arrays.
+
+    They see no other arrays in RAM: the user may be running these notebooks, too.
+    """
+    parent = os.environ.get("SHARRAY_RAM_DIR", "/dev/shm")
+    # The last workers may still be removing files.
+    with TemporaryDirectory(dir=parent, ignore_cleanup_errors=True) as ram:
+        async with asyncio.TaskGroup() as tasks:
+            for path in paths:
+                tasks.create_task(execute(path, directory / path.name, ram))
 
 
 def main() -> None:
