@@ -8,14 +8,16 @@ VENV ?= .venv
 PYTEST ?=
 # Names of peers; those that CI runs if empty, everything that there is if "all".
 PEERS ?=
+# Folder for the pictures that `make test-notebooks` takes.
+SCREENSHOTS ?= screenshots
 # One more than there are cores: much of the tests' time is waiting for processes.
 WORKERS ?= $(shell expr $$(nproc) + 1)
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check suite test-peers bench notebooks docs dist test-dist \
-	format clean
+.PHONY: help demo test check suite test-peers test-notebooks bench notebooks docs \
+	dist test-dist format clean
 
 help:  ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -38,6 +40,10 @@ suite: $(VENV)/test  ## Run the test suite and the doctests
 test-peers: $(VENV)/test-peers  ## Run peers' own tests with sharray installed
 	cd tests && $(abspath $(BIN))/python -m peers $(PEERS)
 
+test-notebooks: $(VENV)/test-notebooks  ## Test notebooks in JupyterLab and a browser
+	$(BIN)/python -m pytest --override-ini addopts= --strict-markers -ra \
+		tests/notebooks/pages --screenshots $(SCREENSHOTS) $(PYTEST)
+
 bench: $(VENV)/bench  ## Measure against the bare system calls and the peers
 	$(BIN)/python -m benchmarks
 
@@ -59,7 +65,7 @@ format: $(VENV)/test  ## Format the code
 	$(BIN)/ruff format .
 
 clean:  ## Remove what these commands made
-	rm -rf dist site hillshade.png .venv* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf dist site screenshots hillshade.png .venv* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp for each extra, so that set-up runs once, and anew when
