@@ -113,7 +113,7 @@ def html(card: Card, values: str, found: Inspection | None) -> str:
 
     rows = [(name, escape(value)) for name, value in _facts(card, found)]
     if card.stale is not None:
-        rows.insert(0, ("stale", f"<strong>{escape(card.stale)}</strong>"))
+        rows.insert(0, ("problem", f"<strong>{escape(card.stale)}</strong>"))
     if found is not None:
         if found.growable:
             rows.append(("can grow", growth(found)))

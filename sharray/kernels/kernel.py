@@ -115,11 +115,11 @@ class Kernel:
             compiler = _compiler()
             with locks.compiling():
                 if self._made_dispatcher is None:
-                    if not is_disabled():
-                        self._watched = watched_by(self.source.function)
-                    function = self.source.function
-                    made = compiler.dispatcher_of(function, self.source.options)
-                    self._made_dispatcher = made
+                    function, options = self.source.function, self.source.options
+                    if is_disabled():
+                        return compiler.dispatcher_of(function, options)
+                    self._watched = watched_by(function)
+                    self._made_dispatcher = compiler.dispatcher_of(function, options)
         return self._made_dispatcher
 
     @property

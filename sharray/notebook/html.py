@@ -22,7 +22,10 @@ _NAME = (
     "padding:.1em 1em .1em 0;white-space:nowrap"
 )
 _VALUE = "text-align:left;vertical-align:top;border:none;padding:.1em 0"
-_CELL = "text-align:left;vertical-align:top;border:none;padding:.1em 1.2em .1em 0"
+_CELL = (
+    "text-align:left;vertical-align:top;border:none;padding:.1em 1.2em .1em 0;"
+    "white-space:nowrap"
+)
 _BAR = (
     "display:inline-block;width:{width};height:.7em;margin-right:.6em;overflow:hidden;"
     "border-radius:2px;background:rgba(127,127,127,.35)"

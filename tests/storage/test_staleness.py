@@ -108,7 +108,7 @@ def test_repr_card_and_inspect_say_first_what_happened(
     assert told in line.partition(": float64")[0]
     assert "not durable" in line
     html = a._repr_html_()
-    assert html.partition("dtype")[0].count("stale") == 1
+    assert html.partition("dtype")[0].count("problem") == 1
     assert told in html.partition("dtype")[0]
     assert told in str(sh.inspect(a).stale)
     is_short = "truncated" in told or happened == "a smaller array"
@@ -127,7 +127,7 @@ def test_nothing_is_said_of_arrays_that_are_fine(name: str) -> None:
         os.rename(path, path.with_name("b"))  # an array follows its file
     for one in kinds:
         assert "STALE" not in repr(one)
-        assert "stale" not in one._repr_html_()
+        assert "problem" not in one._repr_html_()
         assert sh.inspect(one).stale is None
 
 

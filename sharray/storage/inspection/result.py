@@ -227,7 +227,9 @@ def table(found: Sequence[Inspection]) -> str:
         for one in found[:_MOST_ARRAYS]
     ]
     rows += [(html.text(text), *[""] * 6) for text in _left_out(found)]
-    return html.table(count(len(found), "array"), _HEADER, rows)
+    shown = len(_HEADER) if any(row[-1] for row in rows) else len(_HEADER) - 1
+    title = count(len(found), "array")
+    return html.table(title, _HEADER[:shown], [row[:shown] for row in rows])
 
 
 def _left_out(found: Sequence[Inspection]) -> list[str]:
@@ -237,7 +239,7 @@ def _left_out(found: Sequence[Inspection]) -> list[str]:
 
 def card(found: Inspection) -> str:
     """Return the facts about an array as HTML, trouble first."""
-    rows = [("trouble", html.text(text)) for text in troubles(found)]
+    rows = [("problem", html.text(text)) for text in troubles(found)]
     rows += [(name, html.text(text)) for name, text in _identity(found)]
     rows.append(("held by", _holders_of_one(found)))
     if found.resident is not None:
