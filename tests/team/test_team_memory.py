@@ -213,3 +213,23 @@ def test_garbage_may_be_collected_at_any_time_in_a_run(team: Any) -> None:
         gc.set_threshold(*before)
     assert x[0] == 300
     assert x.sum() == sum(50 + n % 50 for n in range(300))
+
+
+def test_an_array_goes_whose_run_was_interrupted_before_the_answers(
+    team: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The workers have mapped it, although this process does not know."""
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    x = sh.zeros(1000)
+    path = path_of(x)
+    with monkeypatch.context() as patch:
+        patch.setattr(team._crew, "_read_answers", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            team.run(increment, x)
+    team.run(increment, sh.zeros(10))  # a worker that answers has read the commands
+    del x
+    gc.collect()
+    until(lambda: is_forgotten(team, path))

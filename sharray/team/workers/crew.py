@@ -105,6 +105,9 @@ class Crew:
         commands = {}
         for worker in self.workers:
             missing = [n for n in plan.segments if n not in worker.segments]
+            # Before they are sent. An interrupt before the answers leaves a worker that
+            # has mapped them, and that must be told to forget them.
+            worker.offered.update(missing)
             commands[worker] = [self._attaching(n) for n in missing]
             if number not in worker.programs:
                 commands[worker].append(program)
@@ -141,7 +144,7 @@ class Crew:
         gone = self.segments.numbers_gone()
         commands: dict[Worker, list[tuple[Any, ...]]] = {}
         for worker in self.workers:
-            known = worker.segments.intersection(gone)
+            known = worker.offered.intersection(gone)
             commands[worker] = [("forget", number) for number in known]
         if any(commands.values()):
             self._command(commands)  # `answers` skips these answers later
@@ -149,6 +152,7 @@ class Crew:
         # that forgets a segment twice does nothing the second time.
         with interrupts.deferred():
             for worker in self.workers:
+                worker.offered.difference_update(gone)
                 worker.segments.difference_update(gone)
             self.segments.free(len(gone))
 

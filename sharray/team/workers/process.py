@@ -63,6 +63,7 @@ class Worker:
         self.member = member
         self.programs: set[int] = set()
         self.segments: set[int] = set()
+        self.offered: set[int] = set()  # segments that it has, or may have
         self._first_word = at.member(member)
         self._control = control
         self._unread = 0
