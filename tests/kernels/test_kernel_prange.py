@@ -234,3 +234,22 @@ def test_kernels_run_as_plain_python_when_numba_is_off(
 ) -> None:
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
     assert run_python(INTERPRETED) == "interpreted None\n"
+
+
+def test_a_kernel_of_plain_python_is_compiled_when_numba_is_on_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    @sh.kernel
+    def one(x: Any) -> None:
+        for i in sh.prange(x.shape[0]):
+            x[i] += 1
+
+    x = sh.zeros(10)
+    with monkeypatch.context() as patch:
+        patch.setattr(numba.config, "DISABLE_JIT", True)
+        sh.run(one, x)
+        assert one.shipped == {}
+    sh.run(one, x)
+    one(x)
+    assert x.tolist() == [3] * 10
+    assert len(one.shipped) == 1

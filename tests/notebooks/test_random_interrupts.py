@@ -74,7 +74,6 @@ def count(names):
 def left():
     "What can be left behind: counts, since numbers and random names change."
     gc.collect()
-    sh.gc()  # as the next new array does: a worker that was ended cannot remove a file
     opened = []
     for number in os.listdir("/proc/self/fd"):
         try:
