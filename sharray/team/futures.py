@@ -76,6 +76,7 @@ class RunFuture(Future[Any]):
 
     def result(self, timeout: float | None = None) -> Any:
         """Return the value of the run, or raise its error."""
+        __tracebackhide__ = True  # in IPython and pytest
         with self._waiting():
             return super().result(timeout)
 
@@ -89,6 +90,7 @@ class RunFuture(Future[Any]):
 
     @contextmanager
     def _waiting(self) -> Iterator[None]:
+        __tracebackhide__ = True
         if not self.done():
             self._refuse()
         try:

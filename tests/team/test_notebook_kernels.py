@@ -227,6 +227,16 @@ def test_autoreload_runs_the_new_code_of_a_module_of_kernels(
     assert notebook.value(call) == [2.0] * 4
     Path("edited.py").write_text(MODULE.format(10))  # another length: see importlib
     assert notebook.value(call) == [22.0] * 4
+    # As docs/how-to/notebook.md says.
+    notebook.run("from edited import add as imported\nx[:] = 0; imported(x)")
+    assert notebook.value("x.tolist()") == [10.0] * 4
+    Path("edited.py").write_text(MODULE.format(100))
+    notebook.run("x[:] = 0; imported(x); edited.add(x); sh.run(edited.add, x)")
+    assert notebook.value("x.tolist()") == [210.0] * 4
+    notebook.run("from edited import add as imported\nx[:] = 0; imported(x)")
+    assert notebook.value("x.tolist()") == [100.0] * 4
+    Path("edited.py").write_text(MODULE.format(10))
+    notebook.run("x[:] = 22")
     # Arrays, views, handles and what holds them are what they were.
     assert notebook.value("field.is_right(), field.step()") == (True, 10)
     assert notebook.value("isinstance(table, sh.SharedArray), table.is_shared") == (
