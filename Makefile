@@ -10,6 +10,8 @@ PYTEST ?=
 PEERS ?=
 # Folder for the pictures that `make test-notebooks` takes.
 SCREENSHOTS ?= screenshots
+# How often it interrupts, restarts and kills kernels at random moments: 50 and 10 times.
+ROUNDS ?= 5
 # One more than there are cores: much of the tests' time is waiting for processes.
 WORKERS ?= $(shell expr $$(nproc) + 1)
 BIN := $(VENV)/bin
@@ -40,9 +42,10 @@ suite: $(VENV)/test  ## Run the test suite and the doctests
 test-peers: $(VENV)/test-peers  ## Run peers' own tests with sharray installed
 	cd tests && $(abspath $(BIN))/python -m peers $(PEERS)
 
-test-notebooks: $(VENV)/test-notebooks  ## Test notebooks in JupyterLab and a browser
-	$(BIN)/python -m pytest --override-ini addopts= --strict-markers -ra \
-		tests/notebooks/pages --screenshots $(SCREENSHOTS) $(PYTEST)
+test-notebooks: $(VENV)/test-notebooks  ## Test kernels of notebooks, and pages in a browser
+	NOTEBOOK_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest --override-ini addopts= \
+		--strict-markers -ra --screenshots $(SCREENSHOTS) \
+		tests/notebooks tests/notebooks/pages $(PYTEST)
 
 bench: $(VENV)/bench  ## Measure against the bare system calls and the peers
 	$(BIN)/python -m benchmarks

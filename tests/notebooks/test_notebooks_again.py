@@ -13,7 +13,7 @@ from pathlib import Path
 
 import notebook_kernel
 import pytest
-from notebook_kernel import Cell, Kernel, kernel
+from notebook_kernel import ROUNDS, Cell, Kernel, kernel
 from repository import ROOT
 from team_tools import LONG, files_in_ram, needs_jit, until
 
@@ -24,7 +24,7 @@ pytestmark = [needs_jit, pytest.mark.slow]
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SIMULATION, WATCHING = "3a-simulation", "3b-watching"
-INTERRUPTS = 3  # in each notebook, in its slowest cells
+INTERRUPTS = min(ROUNDS, 3)  # in each notebook, in its slowest cells
 PRESSES = 20
 THREADS = (
     "import threading; [t.name for t in threading.enumerate()].count('simulation')"

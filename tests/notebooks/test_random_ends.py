@@ -14,7 +14,7 @@ from typing import Any
 
 import notebook_kernel
 import pytest
-from notebook_kernel import Kernel, Running, kernel
+from notebook_kernel import ROUNDS, Kernel, Running, kernel
 from team_tools import (
     files_in_ram,
     let_go,
@@ -30,7 +30,6 @@ event_loop_of_clients = notebook_kernel.event_loop_of_clients
 pytestmark = [needs_jit, pytest.mark.slow, pytest.mark.torture]
 
 ENDS = 10  # of each test
-TESTS = 5
 
 SETUP = """
 import os, random
@@ -111,7 +110,7 @@ def children_of(pid: int) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("number", range(TESTS))
+@pytest.mark.parametrize("number", range(ROUNDS))
 def test_a_kernel_that_ends_during_a_run_leaves_nothing(
     notebook: Kernel, gate: Any, number: int
 ) -> None:

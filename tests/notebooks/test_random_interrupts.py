@@ -14,7 +14,7 @@ from typing import Any
 
 import notebook_kernel
 import pytest
-from notebook_kernel import Kernel, kernel
+from notebook_kernel import ROUNDS, Kernel, kernel
 from team_tools import LONG, needs_jit, until, until_inside
 
 import sharray as sh
@@ -24,7 +24,6 @@ pytestmark = [needs_jit, pytest.mark.slow]
 
 GATE = "shm://gate"
 INTERRUPTS = 50  # of each test
-TESTS = 4
 
 # The endless cells work on `y`. A run that goes on in the background may change it.
 SETUP = """
@@ -158,7 +157,7 @@ def notebook(_no_leaks: None, gate: Any, tmp_path: Path) -> Iterator[Kernel]:
         yield started
 
 
-@pytest.mark.parametrize("number", range(TESTS))
+@pytest.mark.parametrize("number", range(ROUNDS))
 def test_interrupts_at_random_moments_leave_a_kernel_that_is_right(
     notebook: Kernel, gate: Any, number: int
 ) -> None:

@@ -18,6 +18,9 @@ from jupyter_core.utils import ensure_event_loop
 # Long enough for any machine; a test waits this long only if something is wrong.
 LONG = 500.0
 
+# `make test-notebooks` sets it: how often to repeat what happens at random moments.
+ROUNDS = int(os.environ.get("NOTEBOOK_ROUNDS", "1"))
+
 
 class Cell(NamedTuple):
     """The output of a cell.
