@@ -7,7 +7,7 @@ without any style, too, as on sites that strip styles.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from .text import printable
 
@@ -22,10 +22,8 @@ _NAME = (
     "padding:.1em 1em .1em 0;white-space:nowrap"
 )
 _VALUE = "text-align:left;vertical-align:top;border:none;padding:.1em 0"
-_CELL = (
-    "text-align:left;vertical-align:top;border:none;padding:.1em 1.2em .1em 0;"
-    "white-space:nowrap"
-)
+_CELL = "text-align:left;vertical-align:top;border:none;padding:.1em 1.2em .1em 0"
+_SHORT_CELL = f"{_CELL};white-space:nowrap"
 _BAR = (
     "display:inline-block;width:{width};height:.7em;margin-right:.6em;overflow:hidden;"
     "border-radius:2px;background:rgba(127,127,127,.35)"
@@ -73,12 +71,34 @@ def card(title: str, facts: Iterable[tuple[str, str]], below: str = "") -> str:
     )
 
 
-def table(title: str, header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Return a framed table; all texts are HTML."""
+def table(
+    title: str,
+    header: Sequence[str],
+    rows: Iterable[Iterable[str]],
+    *,
+    long: Collection[str],
+) -> str:
+    """Return a framed table; all texts are HTML.
+
+    Parameters
+    ----------
+    title : str
+        Its first line.
+    header : sequence of str
+        Names of the columns.
+    rows : iterable of iterable of str
+        The cells.
+    long : collection of str
+        Names of the columns whose cells may take several lines.
+    """
     names = "".join(f"<th style='{_NAME}'>{name}</th>" for name in header)
+    styles = [_CELL if name in long else _SHORT_CELL for name in header]
     body = "".join(
         f"<tr style='{_ROW}'>"
-        + "".join(f"<td style='{_CELL}'>{cell}</td>" for cell in row)
+        + "".join(
+            f"<td style='{style}'>{cell}</td>"
+            for style, cell in zip(styles, row, strict=True)
+        )
         + "</tr>"
         for row in rows
     )

@@ -15,6 +15,7 @@ from .control.page import LABEL, read_name
 
 _WORD = 8
 _HEADER = ("team", "process", "kernel", "chunks", "members")
+_LONG = ("team", "process", "kernel", "members")
 _MOST_WORDS = at.size(1 << 16)
 
 
@@ -206,7 +207,7 @@ def table(teams: Sequence[TeamStatus]) -> str:
         )
         for team in teams
     ]
-    return html.table(count(len(teams), "team"), _HEADER, rows)
+    return html.table(count(len(teams), "team"), _HEADER, rows, long=_LONG)
 
 
 def members(team: TeamStatus) -> str:

@@ -26,6 +26,7 @@ _MOST_HOLDERS = 3
 _MOST_HOLDERS_OF_ONE = 10
 _MOST_ARRAYS = 100
 _HEADER = ("name", "dtype", "shape", "size", "in memory", "held by", "note")
+_LONG = ("name", "dtype", "held by", "note")
 
 
 class Inspection(NamedTuple):
@@ -229,7 +230,8 @@ def table(found: Sequence[Inspection]) -> str:
     rows += [(html.text(text), *[""] * 6) for text in _left_out(found)]
     shown = len(_HEADER) if any(row[-1] for row in rows) else len(_HEADER) - 1
     title = count(len(found), "array")
-    return html.table(title, _HEADER[:shown], [row[:shown] for row in rows])
+    shown_rows = [row[:shown] for row in rows]
+    return html.table(title, _HEADER[:shown], shown_rows, long=_LONG)
 
 
 def _left_out(found: Sequence[Inspection]) -> list[str]:
