@@ -227,7 +227,7 @@ def test_bars_and_errors_can_be_read_in_both_themes(
 
 def shows_a_bar(page: Page, number: int) -> bool:
     """Return whether the output of a cell says how far the run is."""
-    return "%" in str(page.output(number).text)
+    return " of " in str(page.output(number).text)
 
 
 # The widths of an output, and of the widest bar in it: that is, of its ground.
