@@ -63,16 +63,16 @@ def watch(team: Any, end: Callable[[Any], None]) -> bool:
 
 
 def _after_cell(_: object) -> None:
-    if _is_any_new:
+    if len(_watched) > 1:
         end_forgotten()
 
 
 def end_forgotten() -> None:
     """End the teams that only the history holds, apart from the newest."""
     global _is_any_new
-    _is_any_new = False
-    if len(_watched) > 1:
+    if _is_any_new:
         gc.collect()  # IPython's errors before the last one are in reference cycles
+    _is_any_new = False
     _watched[:] = [one for one in _watched if one[0]() is not None]
     for reference, end in _watched[:-1]:
         held = [reference()]

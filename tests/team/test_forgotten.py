@@ -52,8 +52,9 @@ def workers_of(notebook: Kernel) -> list[int]:
         "team = sh.Team(1)\n[team][0]",
         "def fail():\n    global team\n    own = team = sh.Team(1)\n    1 / 0\nfail()",
         "team = sh.Team(1)\nteam.run(fail, x)",
+        "new = sh.Team(1)\nnew.run(add, x)\nteam = new\ndel new\nteam",
     ],
-    ids=["variable", "Out", "Out and list", "frame", "frames of the team"],
+    ids=["variable", "Out", "Out and list", "frame", "frames of the team", "later"],
 )
 def test_a_cell_that_runs_again_ends_its_workers(notebook: Kernel, cell: str) -> None:
     notebook.run("@sh.kernel\ndef fail(x):\n    raise ValueError")
