@@ -22,7 +22,7 @@ import gc
 import re
 import sys
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -107,19 +107,11 @@ def _history() -> Iterator[Any]:
 
 def _frames(errors: list[BaseException | None]) -> list[FrameType]:
     """Return the frames of functions that have ended with these errors."""
-    found: dict[int, FrameType] = {}
-    seen: set[int] = set()
-    while errors:
-        error = errors.pop()
-        if error is None or id(error) in seen:
-            continue
-        seen.add(id(error))
-        errors += [error.__cause__, error.__context__]
-        place: TracebackType | None = error.__traceback__
-        while place is not None:
-            found[id(place.tb_frame)] = place.tb_frame
-            place = place.tb_next
-    running = _running()
+    running = {id(frame) for frame in _with_callers(sys._current_frames().values())}
+    ended = [frame for frame in _traced(errors) if id(frame) not in running]
+    # A frame of a traceback keeps the frames of its callers, also those that the
+    # traceback leaves out.
+    found = {id(frame): frame for frame in _with_callers(ended)}
     return [
         frame
         for key, frame in found.items()
@@ -129,11 +121,24 @@ def _frames(errors: list[BaseException | None]) -> list[FrameType]:
     ]
 
 
-def _running() -> set[int]:
-    found = set()
-    for frame in sys._current_frames().values():
-        inner: FrameType | None = frame
-        while inner is not None:
-            found.add(id(inner))
-            inner = inner.f_back
-    return found
+def _traced(errors: list[BaseException | None]) -> Iterator[FrameType]:
+    """Yield the frames in the tracebacks of errors, and of those before them."""
+    seen: set[int] = set()
+    while errors:
+        error = errors.pop()
+        if error is None or id(error) in seen:
+            continue
+        seen.add(id(error))
+        errors += [error.__cause__, error.__context__]
+        place: TracebackType | None = error.__traceback__
+        while place is not None:
+            yield place.tb_frame
+            place = place.tb_next
+
+
+def _with_callers(frames: Iterable[FrameType]) -> Iterator[FrameType]:
+    for first in frames:
+        frame: FrameType | None = first
+        while frame is not None:
+            yield frame
+            frame = frame.f_back
