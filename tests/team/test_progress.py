@@ -139,9 +139,14 @@ def test_a_bar_ends_with_the_way_the_run_ended(
         }
         act = _act_inside(gate, acts[how])
         update = tqdm.update
-        monkeypatch.setattr(tqdm, "update", lambda bar, n: (act(), update(bar, n)))
         kinds = (TimeoutError, sh.WorkerDied, KeyboardInterrupt)
         timeout = 0.2 if how == "timeout" else LONG
-        with pytest.raises(kinds):
-            team.run(hold, sh.zeros(10), sh.whole(gate), progress=True, timeout=timeout)
+        with monkeypatch.context() as patch:  # not longer: it keeps the gate
+            patch.setattr(tqdm, "update", lambda bar, n: (act(), update(bar, n)))
+            with pytest.raises(kinds):
+                team.run(
+                    *(hold, sh.zeros(10), sh.whole(gate)),
+                    progress=True,
+                    timeout=timeout,
+                )
     assert f", {how}]" in capsys.readouterr().err
