@@ -26,7 +26,7 @@ from .outcome import ValueType
 from .places import Places, places_of
 from .source import Function, Source
 from .tracebacks import ending_at, explained
-from .watching import Watched, replaced, watched_by
+from .watching import Watched, replaced, variables_of, watched_by
 
 _Codes = list[tuple[Keys, MachineCode, ValueType | None]]
 
@@ -118,7 +118,9 @@ class Kernel:
                     function, options = self.source.function, self.source.options
                     if is_disabled():
                         return compiler.dispatcher_of(function, options)
-                    self._watched = watched_by(function)
+                    # An array that arrived with the kernel is this kernel's only.
+                    look = variables_of if self.source.has_arrived else watched_by
+                    self._watched = look(function)
                     self._made_dispatcher = compiler.dispatcher_of(function, options)
         return self._made_dispatcher
 

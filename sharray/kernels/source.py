@@ -38,12 +38,15 @@ class Source:
         self._function = function
         self._options = options
         self._pickled = pickled
+        self.has_arrived = function is None  # from another process, by value
         self._may_split: bool | None = None
         self._is_checked = False
 
     def renewed(self) -> Source:
         """Return a new source of the same function, without cached results."""
-        return Source(self._name, self.function, self.options)
+        renewed = Source(self._name, self.function, self.options)
+        renewed.has_arrived = self.has_arrived
+        return renewed
 
     @property
     def function(self) -> Function:

@@ -55,7 +55,21 @@ class Watched(NamedTuple):
 
 
 def watched_by(function: Callable[..., Any]) -> tuple[Watched, ...]:
-    """Return all variables of a function, and of the functions that it calls."""
+    """Return all variables of a function, and of the functions that it calls.
+
+    Raises
+    ------
+    KernelError
+        One is a large array, whose elements could change without notice.
+    """
+    found = variables_of(function)
+    for one in found:
+        _check_constant(one)
+    return found
+
+
+def variables_of(function: Callable[..., Any]) -> tuple[Watched, ...]:
+    """Return what `watched_by` does, of a function whose arrays nobody else has."""
     found: list[Watched] = []
     seen: set[int] = set()
     ahead: list[tuple[Any, tuple[Any, ...]]] = [(function, ())]
@@ -127,14 +141,19 @@ def _watched(get: Callable[[str, Any], Any], name: str, value: Any) -> Watched:
         return Watched(get, name, value, ())
     if sum(array.nbytes for array in arrays) <= _MOST_BYTES:
         return Watched(_SameElements(get, value, arrays), name, value, ())
-    for array in arrays:
+    return Watched(get, name, value, ())
+
+
+def _check_constant(one: Watched) -> None:
+    if isinstance(one.get, _SameElements):
+        return
+    for array in _arrays_in(one.value):
         if not _is_constant(array):
             raise KernelError(
-                f"numba would compile the {array.nbytes} bytes of the array {name!r} "
-                "as constants, and not notice when they change; pass it as an "
-                f"argument, or call {name}.setflags(write=False)"
+                f"numba would compile the {array.nbytes} bytes of the array "
+                f"{one.key!r} as constants, and not notice when they change; pass it "
+                f"as an argument, or call {one.key}.setflags(write=False)"
             )
-    return Watched(get, name, value, ())
 
 
 def _arrays_in(value: Any) -> Iterator[np.ndarray[Any, Any]]:

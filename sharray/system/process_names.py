@@ -7,7 +7,6 @@ only: no decision depends on them.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import re
@@ -233,8 +232,11 @@ def _notebook_path(pid: int, parent: int) -> str:
 
 
 def _session(pid: int) -> bytes:
-    with contextlib.suppress(OSError):
-        for variable in command_lines.read(pid, "environ").split(b"\0"):
-            if variable.startswith(_SESSION):
-                return variable.removeprefix(_SESSION)
+    try:
+        content = command_lines.read(pid, "environ")
+    except OSError:
+        return b""
+    for variable in content.split(b"\0"):
+        if variable.startswith(_SESSION):
+            return variable.removeprefix(_SESSION)
     return b""

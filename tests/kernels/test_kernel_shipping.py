@@ -184,6 +184,7 @@ import numba, numpy as np, sharray as sh
 from concurrent.futures import ProcessPoolExecutor
 
 table = np.arange(400_000.0)
+table.setflags(write=False)
 
 @sh.kernel
 def lookup(x):
@@ -268,6 +269,7 @@ def test_machine_code_does_without_source_that_cannot_be_pickled() -> None:
 
 def test_large_array_from_outside_is_right_elsewhere() -> None:
     table = np.arange(400_000.0)
+    table.setflags(write=False)
     kernel = sh.kernel(lambda i: table[i])
     assert kernel(7) == 7
     assert in_fresh_python(kernel, 399_999) == 399_999

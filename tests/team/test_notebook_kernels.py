@@ -106,11 +106,11 @@ def test_a_kernel_calls_what_the_latest_cell_has_defined(notebook: Kernel) -> No
 def test_a_run_shows_its_bar_in_the_cell_and_nothing_else(notebook: Kernel) -> None:
     notebook.run(ADD.format(1))
     cell = notebook.run("sh.run(add, sh.zeros(40), chunk=10, progress=True)")
-    assert "Warning" not in cell.stderr
-    assert "Warning" not in cell.stdout
-    if "application/vnd.jupyter.widget-view+json" not in cell.shown:  # ipywidgets
-        assert "add: 100%" in cell.stderr
-        assert "4/4" in cell.stderr
+    assert (cell.stdout, cell.stderr) == ("", "")
+    assert "class='sharray-progress'" in cell.shown["text/html"]
+    assert "40 of 40 elements" in cell.shown["text/html"]
+    assert "add: 100%" in cell.shown["text/plain"]
+    assert "40/40" in cell.shown["text/plain"]
 
 
 def test_an_array_at_the_end_of_a_cell_shows_a_card_and_its_values(
