@@ -106,7 +106,7 @@ SHIFT = 43
 CHUNKS = 44
 STATIC = 45
 MEMBERS = 46
-CALLER_CORE = 47  # the caller's core when it opened the last run
+CALLER_CORE = 47  # the caller's core when it opened the last run; -1 if it only waits
 
 # Names for people, UTF-8: only `sharray.teams` and the names of processes use them.
 KERNEL_NAME = 64

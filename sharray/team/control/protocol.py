@@ -271,7 +271,10 @@ def _open(control: Any, own: Any) -> None:
         number += 1
     atomic.store(control, at.NEXT, 0)
     atomic.store(control, at.CANCEL, 0)
-    control[at.CALLER_CORE] = current_core()
+    # A caller that only waits leaves its core to a worker.
+    control[at.CALLER_CORE] = -1
+    if own[at.TAKES_PART] != 0:
+        control[at.CALLER_CORE] = current_core()
     # After all words of the run: a worker that joins reads them. Before the bell: a
     # worker that wakes up and finds the gate closed sleeps until the next run.
     atomic.store(control, at.GATE, own[at.RUN] << 32)
