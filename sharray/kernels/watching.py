@@ -13,6 +13,7 @@ from __future__ import annotations
 import builtins
 import dis
 import functools
+import inspect
 import sys
 from collections.abc import Callable, Iterator
 from types import CellType, CodeType, FunctionType, ModuleType
@@ -81,7 +82,10 @@ def variables_of(function: Callable[..., Any]) -> tuple[Watched, ...]:
         if value is function and value is not plain:
             owners = (value,)  # a dispatcher of numba, which keeps its code
         seen.add(id(plain))
-        for one in _variables(plain):
+        variables = list(_variables(plain))
+        if value is not function:  # its own defaults are arguments
+            variables += _defaults(plain)
+        for one in variables:
             found.append(one._replace(owners=owners))
             ahead.append((one.value, (*owners, one.value)))
     return tuple(found)
@@ -118,6 +122,18 @@ def _variables(function: FunctionType) -> Iterator[Watched]:
             yield _watched(functools.partial(_content, cell), name, value)
 
 
+def _defaults(function: FunctionType) -> Iterator[Watched]:
+    """Yield the arrays among the defaults of a function: constants to numba, too."""
+    for name, parameter in inspect.signature(function).parameters.items():
+        value = parameter.default
+        if list(_arrays_in(value)):
+            yield _watched(functools.partial(_constant, value), name, value)
+
+
+def _constant(value: Any, *_: Any) -> Any:
+    return value
+
+
 def _followed(
     space: dict[str, Any], name: str, attributes: list[str]
 ) -> Iterator[Watched]:
@@ -137,23 +153,23 @@ def _followed(
 
 def _watched(get: Callable[[str, Any], Any], name: str, value: Any) -> Watched:
     arrays = list(_arrays_in(value))
-    if not arrays:
-        return Watched(get, name, value, ())
-    if sum(array.nbytes for array in arrays) <= _MOST_BYTES:
+    if arrays and _is_small(arrays):
         return Watched(_SameElements(get, value, arrays), name, value, ())
     return Watched(get, name, value, ())
 
 
 def _check_constant(one: Watched) -> None:
-    if isinstance(one.get, _SameElements):
-        return
-    for array in _arrays_in(one.value):
-        if not _is_constant(array):
-            raise KernelError(
-                f"numba would compile the {array.nbytes} bytes of the array "
-                f"{one.key!r} as constants, and not notice when they change; pass it "
-                f"as an argument, or call {one.key}.setflags(write=False)"
-            )
+    arrays = list(_arrays_in(one.value))
+    if not _is_small(arrays) and not all(map(_is_constant, arrays)):
+        raise KernelError(
+            f"numba would compile the elements of {one.key!r} as constants, and not "
+            "notice when they change; pass that array as an argument, or use a copy "
+            "that is read-only: call its setflags(write=False)"
+        )
+
+
+def _is_small(arrays: list[np.ndarray[Any, Any]]) -> bool:
+    return sum(array.nbytes for array in arrays) <= _MOST_BYTES
 
 
 def _arrays_in(value: Any) -> Iterator[np.ndarray[Any, Any]]:

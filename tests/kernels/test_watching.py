@@ -106,6 +106,10 @@ for made in ("numba.njit", "sh.kernel"):
             "s = 1\n" + helper(made, "h", "v + s") + USE,
             "s = 5",
         ),
+        f"an array that is a default of a helper of {made}": (
+            "a = np.ones(1)\n" + helper(made, "h", "v + d[0]", "v, d=a") + USE,
+            "a[0] = 5",
+        ),
         f"an array of a helper of {made}": (
             "a = np.ones(1)\n" + helper(made, "h", "v + a[0]") + USE,
             "a[0] = 5",
@@ -182,10 +186,15 @@ def test_large_arrays_are_read_only_or_refused() -> None:
     for kernel in g, h:
         with pytest.raises(sh.KernelError, match=r"setflags\(write=False\)"):
             kernel(x)
+    np.save("a.npy", a)
+    a_itself, a = a, np.load("a.npy", mmap_mode="r")  # its file may change
+    with pytest.raises(sh.KernelError, match="a copy that is read-only"):
+        g(x)
+    a = a_itself
     view = a[:]
     view.setflags(write=False)
     a, a_itself = view, a
-    with pytest.raises(sh.KernelError, match="pass it as an argument"):
+    with pytest.raises(sh.KernelError, match="pass that array as an argument"):
         g(x)
     a_itself.setflags(write=False)
     for kernel in g, h:
