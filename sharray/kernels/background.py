@@ -150,12 +150,4 @@ def _wait_before_fork() -> None:
         work.wait(_LONGEST_FORK)
 
 
-def _do_nothing() -> None:
-    pass
-
-
-forks.at_fork(
-    before=_wait_before_fork,
-    after_in_parent=_do_nothing,
-    after_in_child=_under_way.clear,
-)
+forks.at_fork(before=_wait_before_fork, after_in_child=_under_way.clear)

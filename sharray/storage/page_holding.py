@@ -249,15 +249,9 @@ class PageHolder:
             self._close_file()  # the next call raises the error
 
 
-def _do_nothing() -> None:
-    pass
-
-
 def _renew_in_child() -> None:
     for holder in list(_holders):
         holder.renew_in_child()
 
 
-forks.at_fork(
-    before=_do_nothing, after_in_parent=_do_nothing, after_in_child=_renew_in_child
-)
+forks.at_fork(after_in_child=_renew_in_child)

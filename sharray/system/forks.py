@@ -51,11 +51,15 @@ class _Fork:
                 self._after_in_child()
 
 
+def _do_nothing() -> None:
+    pass
+
+
 def at_fork(
     *,
-    before: Callable[[], None],
-    after_in_parent: Callable[[], None],
-    after_in_child: Callable[[], None],
+    before: Callable[[], None] = _do_nothing,
+    after_in_parent: Callable[[], None] = _do_nothing,
+    after_in_child: Callable[[], None] = _do_nothing,
 ) -> None:
     """Call functions at each fork, like `os.register_at_fork`.
 
