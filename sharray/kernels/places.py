@@ -65,7 +65,7 @@ class Place(NamedTuple):
     @property
     def is_in_numba(self) -> bool:
         """Return whether it is in numba's own source."""
-        return f"{os.sep}numba{os.sep}" in self.filename
+        return f"-packages{os.sep}numba{os.sep}" in self.filename
 
 
 def status_of(code: CodeType, line: int) -> int | None:
