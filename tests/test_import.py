@@ -50,6 +50,19 @@ def test_public_names_are_all_there_and_all_documented() -> None:
         assert (getattr(sh, name).__doc__ or "").strip(), name
 
 
+def test_the_tables_of_packages_name_all_their_modules() -> None:
+    import sharray as sh
+
+    for path in Path(sh.__path__[0]).rglob("__init__.py"):
+        found = path.read_text()
+        if "\nmodule " not in found:
+            continue
+        for inside in path.parent.iterdir():
+            is_module = inside.suffix == ".py" and inside.stem != "__init__"
+            if is_module or (inside / "__init__.py").exists():
+                assert f"{inside.stem}`" in found, (path, inside.stem)
+
+
 def test_import_of_all_names_hides_no_built_in() -> None:
     names: dict[str, Any] = {}
     exec("from sharray import *", names)

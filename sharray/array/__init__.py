@@ -13,6 +13,8 @@ module                           contents
 `sharray.array.root`             a mapping as one array of bytes, the base of all views
 `sharray.array.addresses`        look-up of the root array at an address
 `sharray.array.growing`          methods of growable arrays: append rows, see new ones
+`sharray.array.publishing`       `publish`: an array that is named when complete
+`sharray.array.snapshots`        `snapshot`: all data of an array in a new file
 `sharray.array.views`            shared arrays on memory: all data, bytes, a view
 `sharray.array.catalog`          `list`, `inspect`, `unlink`, `gc`, `clear_fault`
 `sharray.array.display`          the repr of an array, and its card in notebooks

@@ -17,6 +17,8 @@ module           contents
 `watching`       the check for referenced objects that were replaced
 `outcome`        the value that a kernel returned, as bytes
 `failures`       the exception that a kernel raised
+`places`         the line that raised, in the status of machine code
+`tracebacks`     tracebacks that end in the kernel's line
 `reductions`     the named reductions ``sum``, ``min`` and ``max``
 `prange`         `sharray.prange`: the loop that a team splits
 `compiled`       machine code of a kernel, ready to be called

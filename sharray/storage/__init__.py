@@ -29,6 +29,8 @@ module            contents
 `replacing`       the file that a new one replaces, and access rights
 `room`            room for a new file, and errors without it
 `attaching`       existing files, checked before they are mapped
+`existing`        an existing file in place of a new one, if it fits
+`staleness`       whether a file still is the array that is mapped
 `location`        paths and ``shm://`` names, the RAM directory
 `inspection`      the holders of a file, and its pages in memory
 `lifetime`        leases, handles in transit, lost arrays

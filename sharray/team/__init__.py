@@ -14,7 +14,9 @@ module       contents
 `results`    its value, or the error to raise
 `futures`    runs in the background
 `serial`     a run while numba is switched off
+`forgotten`  the end of teams that only a notebook's history holds
 `progress`   the progress bar
+`units`      rows, elements or iterations: how people count
 `survey`     the state of all teams of this user
 `workers`    worker processes
 `control`    the shared memory that coordinates them

@@ -4,6 +4,7 @@
 module             contents
 =================  ============================================================
 `compiling`        compile a function to machine code
+`locating`         code that tells the line that raised
 `argument_types`   numba's types of arguments and values
 `extension`        register the types and functions of this package with numba
 `entry`            the function around a kernel that any process can call
