@@ -139,6 +139,7 @@ def _holds_arrays(obj: Any) -> bool:
 def _finder() -> Any:
     import cloudpickle
 
+    # Some versions of cloudpickle have types, and others do not.
     class Finder(cloudpickle.Pickler):  # type: ignore[misc, unused-ignore]
         has_found = False
 

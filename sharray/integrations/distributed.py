@@ -145,6 +145,7 @@ def _in_one_go(dumps: Any) -> Any:
 def _pickler() -> Any:
     import cloudpickle
 
+    # Some versions of cloudpickle have types, and others do not.
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc, unused-ignore]
         def __init__(self, file: io.BytesIO, protocol: int, aside: Any) -> None:
             super().__init__(file, protocol, aside)

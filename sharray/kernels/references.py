@@ -80,6 +80,7 @@ def foreign_function(function: Callable[..., Any]) -> str:
 
 def is_of_ctypes(value: object) -> bool:
     """Return whether this is a function of ctypes."""
+    # The types of ctypes do not have this class, which has no public name.
     return isinstance(value, ctypes._CFuncPtr)  # type: ignore[attr-defined]
 
 

@@ -1,4 +1,4 @@
-"""Arrays whose file others removed, replaced, truncated or wrote anew say so first."""
+"""An array says first if its file was removed, replaced, truncated or overwritten."""
 
 from __future__ import annotations
 
