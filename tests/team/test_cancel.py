@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from team_kernels import hold, increment
 from team_tools import needs_jit, until_inside
 
 import sharray as sh
@@ -18,26 +19,11 @@ pytestmark = needs_jit
 
 
 @sh.kernel
-def hold(x: Any, gate: Any) -> None:
-    sh.atomic.add(gate, 0, 1)
-    while sh.atomic.load(gate, 1) == 0:
-        pass
-    for i in range(x.shape[0]):
-        x[i] += 1
-
-
-@sh.kernel
 def short(x: Any, gate: Any) -> None:
     sh.atomic.add(gate, 0, 1)
     for _ in range(100_000):
         if sh.atomic.load(gate, 1) != 0:
             break
-
-
-@sh.kernel
-def add(x: Any) -> None:
-    for i in range(x.shape[0]):
-        x[i] += 1
 
 
 @pytest.fixture
@@ -53,7 +39,7 @@ def team() -> Iterator[sh.Team]:
 
 def works(team: sh.Team) -> bool:
     x = sh.zeros(100)
-    team.run(add, x, timeout=500)
+    team.run(increment, x, timeout=500)
     return bool((np.asarray(x) == 1).all())
 
 
@@ -97,7 +83,7 @@ def test_the_caller_finishes_its_chunk(gate: Any) -> None:
 def test_runs_that_wait_are_cancelled_at_once(team: sh.Team, gate: Any) -> None:
     first = team.submit(hold, sh.zeros(10), sh.whole(gate))
     x = sh.zeros(10)
-    second, third = team.submit(add, x), team.submit(add, x)
+    second, third = team.submit(increment, x), team.submit(increment, x)
     assert second.cancel()
     assert second.done()
     gate[1] = 1
@@ -113,7 +99,7 @@ def test_a_run_that_waits_for_one_of_another_thread_is_cancelled(
     thread.start()
     until_inside(gate)
     x = sh.zeros(10)
-    future = team.submit(add, x)
+    future = team.submit(increment, x)
     while not future.running():
         pass
     assert future.cancel()
@@ -141,7 +127,7 @@ def test_another_threads_run_is_not_cancelled(team: sh.Team, gate: Any) -> None:
 
 def test_too_late(team: sh.Team) -> None:
     x = sh.zeros(10)
-    future = team.submit(add, x)
+    future = team.submit(increment, x)
     future.result()
     assert not future.cancel()
     assert not future.cancelled()
