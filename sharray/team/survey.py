@@ -187,7 +187,7 @@ def line(team: TeamStatus) -> str:
     if team.kernel:
         verb = "running" if team.running else "ran"
         work = f"{verb} {printable(team.kernel)}, {_chunks(team)}"
-    return f"{printable(team.name)} of {team.owner}: {work}; {members(team)}"
+    return f"team {printable(team.name)} of {team.owner}: {work}; {members(team)}"
 
 
 def lines(teams: Sequence[TeamStatus]) -> str:

@@ -72,7 +72,7 @@ def test_cells_show_tables_and_short_lines(notebook: Kernel) -> None:
     assert "class='sharray-card'" in shown["text/html"]
     assert "this notebook<br>2 workers of team t" in shown["text/html"]
     shown = notebook.run("sh.teams()").shown
-    assert "<t of this notebook: ran add, " in shown["text/plain"]
+    assert "<team t of this notebook: ran add, " in shown["text/plain"]
     assert "class='sharray-table'" in shown["text/html"]
     assert "this notebook" in notebook.run("x").shown["text/html"]
 

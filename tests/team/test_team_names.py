@@ -33,7 +33,7 @@ def test_a_team_has_the_name_that_it_was_given() -> None:
         [found] = own_teams()
         assert (found.name, found.owner) == ("t", "this process")
         assert repr(found) == (
-            "<TeamStatus t of this process: no run yet; "
+            "<TeamStatus team t of this process: no run yet; "
             f"{states(found)}; _asdict() has all facts>"
         )
     assert repr(team) == "<sharray team t, is closed>"
@@ -118,7 +118,7 @@ def test_a_team_of_another_process_is_told_with_its_process() -> None:
         [found] = [one for one in sh.teams() if one.pid == child.pid]
         owner = f"python -c import sharray as sh; team = … ({child.pid})"
         assert (found.name, found.owner) == ("t", owner)
-        assert f"<t of {owner}: no run yet; " in repr(sh.teams())
+        assert f"<team t of {owner}: no run yet; " in repr(sh.teams())
         assert f"<td>{owner}" in without_styles(str(sh.teams()._repr_html_()))
 
 
