@@ -29,8 +29,6 @@ from typing import Any
 from ..notebook import ipython
 
 _HISTORY = re.compile(r"_{1,3}|_\d+")
-# Of code whose frames go on later, although nothing runs them now.
-_SUSPENDABLE = 0x20 | 0x80 | 0x200  # generators, coroutines, and both
 
 _watched: list[tuple[weakref.ref[Any], Callable[[Any], None]]] = []
 _shells: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -112,12 +110,12 @@ def _frames(errors: list[BaseException | None]) -> list[FrameType]:
     # A frame of a traceback keeps the frames of its callers, also those that the
     # traceback leaves out.
     found = {id(frame): frame for frame in _with_callers(ended)}
+    # A frame that a generator owns may go on. CPython does not tell its references, so
+    # they count as references elsewhere.
     return [
         frame
         for key, frame in found.items()
-        if key not in running
-        and frame.f_code.co_name != "<module>"
-        and not frame.f_code.co_flags & _SUSPENDABLE
+        if key not in running and frame.f_code.co_name != "<module>"
     ]
 
 

@@ -89,6 +89,10 @@ def test_the_first_run_of_the_new_team_ends_the_old_one(notebook: Kernel) -> Non
         "held = lambda team=team: team",
         "def hold(team):\n    return lambda: team\nheld = hold(team)",
         "def hold(team):\n    yield\n    team.size\nheld = hold(team)\nnext(held)",
+        # Its frame is in the traceback of the last error, and goes on nevertheless.
+        "def hold(team):\n    try:\n        1 / 0\n"
+        "    except ZeroDivisionError as error:\n        yield error\n    team.size\n"
+        "held = hold(team)\ncause = next(held)",
         "async def hold(team):\n    await event.wait()\n    team.size\n"
         "import asyncio; event = asyncio.Event()\n"
         "held = asyncio.create_task(hold(team))\n"
@@ -107,7 +111,8 @@ def test_a_team_that_is_held_elsewhere_goes_on(notebook: Kernel, hold: str) -> N
     notebook.run("team = sh.Team(1)\nteam")
     before = workers_of(notebook)
     notebook.run(hold)
-    notebook.start("def f(team):\n    1 / 0\nteam\nf(team)").finish()
+    fail = "def f(team):\n    raise ValueError from globals().get('cause')\n"
+    assert notebook.start(f"{fail}team\nf(team)").finish().error[0] == "ValueError"
     notebook.run(f"team = sh.Team(1)\n{ADD_ONE}\nteam")
     notebook.run("0")
     assert [pid for pid in before if os.path.exists(f"/proc/{pid}")] == before
