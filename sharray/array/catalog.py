@@ -13,6 +13,7 @@ from ..errors import (
     SharrayError,
     explain,
 )
+from ..names import ANONYMOUS, SCHEME, is_in_ram
 from ..storage import control_page, ending, location
 from ..storage.attaching import attach, explain_open, read_layout
 from ..storage.location import Location
@@ -65,13 +66,13 @@ def list(place: Path = "shm://") -> Inspections:
 
     finalizing.act_for_the_dead()
     text = os.fspath(place)
-    if text.startswith(location.SCHEME):
+    if text.startswith(SCHEME):
         paths = _paths_in_ram(text)
     else:
         directory = os.path.abspath(text)
         names = _names_in(directory)
         paths = [os.path.join(directory, name) for name in names if _is_npy(name)]
-    return inspect_files(Location(path, location.is_in_ram(path)) for path in paths)
+    return inspect_files(Location(path, is_in_ram(path)) for path in paths)
 
 
 def _names_in(directory: str) -> builtins.list[str]:
@@ -97,11 +98,11 @@ def _is_unfinished(name: str) -> bool:
 
 def _paths_in_ram(name: str) -> builtins.list[str]:
     # `locate` refuses names that lead out of this user's directory.
-    below = name.removeprefix(location.SCHEME).rstrip("/")
-    if below in ("", location.ANONYMOUS):
+    below = name.removeprefix(SCHEME).rstrip("/")
+    if below in ("", ANONYMOUS):
         top = os.path.join(location.ram_directory(), below)
     else:
-        top = location.locate(location.SCHEME + below).path
+        top = location.locate(SCHEME + below).path
     return [
         os.path.join(directory, name)
         for directory, _, names in os.walk(top)

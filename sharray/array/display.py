@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ..names import display_name
 from ..notebook import html as cards
-from ..notebook.text import size
+from ..notebook.text import count, size
 from ..storage import location, rows_field
 from ..system import process_names
 
@@ -66,7 +67,7 @@ def home(segment: Segment) -> str:
         place = "RAM" if segment.volatile else location.ram_directory()
         return f"{place}, anonymous"
     named = segment.find_path() is not None  # may update the path
-    path = location.display_name(segment.path) if segment.volatile else segment.path
+    path = display_name(segment.path) if segment.volatile else segment.path
     if named:
         return path
     tense = "will be" if segment.awaits_name else "was"
@@ -76,7 +77,7 @@ def home(segment: Segment) -> str:
 def growth(found: Inspection) -> str:
     """Return a phrase for people about a growable array: how many rows it has."""
     _, rows, _ = rows_field.split(found.shape, found.order == "F")
-    return f"{rows} row{'s' if rows != 1 else ''} now, more can be appended"
+    return f"{count(rows, 'row')} now, more can be appended"
 
 
 def line(card: Card) -> str:

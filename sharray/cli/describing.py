@@ -33,7 +33,7 @@ def locate(name: str) -> str:
     if not result.is_anonymous_name(name):
         return name
     directory = location.anonymous_directory()
-    wanted = name.removeprefix(result.ANONYMOUS)
+    wanted = name.removeprefix(result.ANONYMOUS_NAMES)
     if _WHOLE_NAME.fullmatch(wanted):
         return os.path.join(directory, wanted)  # a whole name is unique
     try:

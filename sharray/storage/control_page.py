@@ -30,7 +30,7 @@ import struct
 from contextlib import suppress
 
 from ..errors import BusyError, StorageError
-from ..names import quote
+from ..names import ENVIRONMENT_VARIABLE, quote
 from ..system import file_identity, files, locks, memory
 from . import header_rows, location, naming, room
 from .lifetime import lease
@@ -131,7 +131,7 @@ def make(identity: bytes, path: str) -> ControlPage:
                 raise
             raise room.explain_no_room(
                 *(error, "make the control page", _path_of(identity), _SIZE),
-                location.ENVIRONMENT_VARIABLE,
+                ENVIRONMENT_VARIABLE,
             ) from error
     raise BusyError(
         f"cannot use {quote(path)}: another program keeps a file in place of its "

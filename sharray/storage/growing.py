@@ -44,9 +44,9 @@ from contextlib import suppress
 from typing import Any
 
 from ..errors import AccessError, BusyError, StorageError
-from ..names import quote
+from ..names import ENVIRONMENT_VARIABLE, is_in_ram, quote
 from ..system import clock, files, futex, interrupts, locks
-from . import header_rows, location, room
+from . import header_rows, room
 from .control_page import (
     BELL_WORD,
     PENDING_WORD,
@@ -221,8 +221,8 @@ class Growth(PageHolder):
 
     def _explain(self, error: OSError, nbytes: int) -> OSError:
         variable = ""
-        if location.is_in_ram(self.path):
-            variable = location.ENVIRONMENT_VARIABLE
+        if is_in_ram(self.path):
+            variable = ENVIRONMENT_VARIABLE
         doing = "append to the array"
         return room.explain_no_room(error, doing, self.path, nbytes, variable)
 

@@ -13,7 +13,6 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
-from .. import names
 from ..errors import (
     ArrayNameError,
     ArrayNotFoundError,
@@ -21,21 +20,16 @@ from ..errors import (
     StorageError,
     UnsafePathError,
 )
-from ..names import quote
+from ..names import ANONYMOUS, ENVIRONMENT_VARIABLE, SCHEME, is_in_ram, quote
+from ..names import ram_directory as directory_below
 from ..system import directories, files
 from . import room
 
 T = TypeVar("T")
 
-SCHEME = names.SCHEME
-ENVIRONMENT_VARIABLE = names.ENVIRONMENT_VARIABLE
 _LIKE_A_SCHEME = re.compile(r"[a-z]+://|shm:", re.IGNORECASE)
-ANONYMOUS = names.ANONYMOUS
 CONTROL = ".control"
 _ATTEMPTS = 1000  # for a directory that others keep removing; 50 us each
-
-is_in_ram = names.is_in_ram
-display_name = names.display_name
 
 
 class Location(NamedTuple):
@@ -119,7 +113,7 @@ def _ram_directory(chosen: str) -> str:
             "create it, or name another directory",
             chosen,
         )
-    return names.ram_directory(chosen)
+    return directory_below(chosen)
 
 
 def anonymous_directory() -> str:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from ..errors import StorageError
+from ..names import is_in_ram
 from ..system import files
 from . import location, naming, replacing
 from .new_file import (
@@ -96,7 +97,7 @@ def undo(made: Made) -> None:
         if files.names_same_file(path, segment.device, segment.inode, follow=False):
             with suppress(OSError):
                 files.unlink(path)
-        if location.is_in_ram(path):
+        if is_in_ram(path):
             location.tidy_ram_directories(os.path.dirname(path))
     segment.unmap()
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from ..errors import ArrayNotFoundError, StorageError, UnsafePathError, explain
-from ..names import quote
+from ..names import ENVIRONMENT_VARIABLE, is_in_ram, quote
 from ..system import file_systems, files, interrupts
 from . import location, naming, replacing, room, trailer
 from .cloning import Clone
@@ -228,5 +228,5 @@ def explain_failure(error: OSError, size: int, path: str) -> StorageError:
             "os.path.expanduser does that)",
             path,
         )
-    variable = location.ENVIRONMENT_VARIABLE if location.is_in_ram(path) else ""
+    variable = ENVIRONMENT_VARIABLE if is_in_ram(path) else ""
     return room.explain_no_room(error, "create the array", path, size, variable)

@@ -18,9 +18,9 @@ from ..errors import (
     UnsafePathError,
     explain,
 )
-from ..names import quote
+from ..names import is_in_ram, quote
 from ..system import files
-from .location import Location, dangling_target, is_in_ram
+from .location import Location, dangling_target
 
 _PRIVATE = 0o600
 

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from ...errors import SharrayError, StorageError
+from ...names import is_in_ram
 from ...system import command_lines, files, mappings, pages, process_names
 from ...system.mappings import Mapping
 from ...system.process_names import Process
-from .. import location, staleness
+from .. import staleness
 from ..location import Location
 from ..segment import Segment
 from .holder import Holder
@@ -76,7 +77,7 @@ def inspect_segment(segment: Segment, address: int) -> Inspection:
     stale = staleness.look(segment, address)
     path = segment.find_path()
     if path is not None and stale is None:
-        return inspect_file(Location(path, location.is_in_ram(path)))
+        return inspect_file(Location(path, is_in_ram(path)))
     is_whole = stale is None or stale.readable is None
     found = describe(
         segment.path,

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from ...errors import FormatError, SharrayError, StorageError, explain
+from ...names import display_name, is_in_ram
 from ...system import (
     file_identity,
     file_systems,
@@ -156,7 +157,7 @@ def _look(fd: int, path: str, mapped: _Mapped) -> _Look:
     attaching.check_regular(status, path)
     files.do_not_read_ahead(fd)
     size = status.st_size
-    place = location.Location(path, location.is_in_ram(path))
+    place = location.Location(path, is_in_ram(path))
     header, found_trailer = attaching.read_layout(fd, size, place)
     if header.growing is not None:
         identity = identity_of(fd, status, header, found_trailer)
@@ -216,7 +217,7 @@ def describe(
     """Return what header and trailer say."""
     words = None if page is None else _WORDS.unpack(page)
     return Inspection(
-        name=location.display_name(path),
+        name=display_name(path),
         path=path,
         stale=None,
         dtype=header.dtype,

@@ -12,15 +12,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...names import ANONYMOUS, SCHEME
 from ...notebook import html
 from ...notebook.text import count, printable, size
 from ...system import pages, process_names
 from ...system.memory import PAGE_SIZE
-from .. import location
 from ..dtypes import short
 from .holder import Holder, PageView
 
-ANONYMOUS = f"{location.SCHEME}{location.ANONYMOUS}/"
+ANONYMOUS_NAMES = f"{SCHEME}{ANONYMOUS}/"
 _LENGTH_OF_SHORT_NAMES = 8
 _MOST_HOLDERS = 3
 _MOST_HOLDERS_OF_ONE = 10
@@ -187,12 +187,12 @@ class Inspections(list[Inspection]):
 
 def is_anonymous_name(name: str) -> bool:
     """Return whether a name belongs to an anonymous array."""
-    return name.startswith(ANONYMOUS)
+    return name.startswith(ANONYMOUS_NAMES)
 
 
 def short_name(found: Inspection) -> str:
     """Return the name, cut for an anonymous array to a few telling characters."""
-    end = len(ANONYMOUS) + _LENGTH_OF_SHORT_NAMES
+    end = len(ANONYMOUS_NAMES) + _LENGTH_OF_SHORT_NAMES
     return found.name[:end] if is_anonymous_name(found.name) else found.name
 
 

@@ -8,6 +8,7 @@ import stat
 from dataclasses import replace
 
 from ....errors import SharrayError
+from ....names import ENVIRONMENT_VARIABLE
 from ....storage import location
 from ....system import limits, mounts
 from ....system.limits import GroupLimit, HugePages, Memory
@@ -17,7 +18,7 @@ from . import Finding, Verdict, as_root, calls
 from .directory import IN_MEMORY, check_room
 
 _WHY = "Arrays from sh.zeros() and shm:// names have their files there."
-_VARIABLE = location.ENVIRONMENT_VARIABLE
+_VARIABLE = ENVIRONMENT_VARIABLE
 _UNSET = f"unset {_VARIABLE}"
 _SHMEM = "/sys/kernel/mm/transparent_hugepage/shmem_enabled"
 

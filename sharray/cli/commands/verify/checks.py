@@ -17,6 +17,7 @@ import numpy as np
 
 import sharray as sh
 
+from ....names import is_in_ram
 from ....storage import control_page, header, location, trailer
 from ....storage import message_states as message
 from ....storage.attaching import explain_open
@@ -107,7 +108,7 @@ def _check_open(fd: int, path: str) -> Iterator[Check]:
         return
     yield Check("size", GOOD, f"{found.nbytes} bytes of data")
     file = _File(fd, path, status, found, None, b"")
-    if location.is_in_ram(path):
+    if is_in_ram(path):
         check, file = _check_trailer(file)
         yield check
     else:
