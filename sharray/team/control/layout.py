@@ -120,9 +120,10 @@ MEMBER_SIZE = 64
 INSIDE = 0  # number of the run that it takes part in, 0 if in none
 CURRENT = 1  # the chunk that it works on
 DONE = 2  # number of chunks that it has done
-RAISED = 3  # 1 if its kernel raised
+RAISED = 3  # 1 if a chunk raised, SENT_VALUE if a message with a value can be read
 ASLEEP = 4
 PID = 5
+SENT_VALUE = 2
 OUTCOME = 32  # 256 bytes: see sharray.kernels.outcome
 
 # -- arguments of the kernel -------------------------------------------------
@@ -148,6 +149,9 @@ ENTRY = 8  # address of the kernel, for the caller
 TAKES_PART = 9
 RUN = 10
 MOVED = 11  # when the worker last moved to another core
+CALLING = 12  # 1 while Python calls the function for a chunk
+BEGIN = 13  # of the chunk
+END = 14
 OWN_SIZE = 16
 
 # Why native code returns to Python.
@@ -157,6 +161,8 @@ PAUSED = 2
 COMMANDED = 3
 STOPPED = 4
 CROWDED = 5
+CALL = 6  # a chunk is a call of a Python function
+CALLED_ALL = 7  # and no chunk is left
 
 # Phases of a run, for the caller.
 OPENING = 0

@@ -168,11 +168,19 @@ def _edge(control: Any, number: int) -> Any:
 def _take_chunks(
     control: Any, own: Any, bases: Any, entry: int, member: int, until: int
 ) -> int:
-    """Work until no chunk is left, the kernel raises, or the time is over."""
+    """Work until no chunk is left, a chunk raises, or the time is over.
+
+    Without an entry, the chunks are calls of a Python function: return CALL for each,
+    and go on when Python has called it and put 0 or 1 in STATUS.
+    """
     mine = at.member(member)
     members = control[at.MEMBERS]
     slots = address_of(control, at.slots_start(members))
     out = address_of(control, mine + at.OUTCOME)
+    if own[at.CALLING] != 0:
+        own[at.CALLING] = 0
+        if _note_end(control, own, mine) != 0:
+            return at.KERNEL_RAISED
     while atomic.load(control, at.CANCEL) == 0:
         if until != FOREVER and now_ns() > until:
             return at.PAUSED
@@ -186,24 +194,36 @@ def _take_chunks(
             break
         # Before the call, so that an error or a death names its chunk.
         control[mine + at.CURRENT] = number
+        own[at.BEGIN] = _edge(control, number)
+        own[at.END] = _edge(control, number + 1)
+        if entry == 0:
+            own[at.CALLING] = 1
+            return at.CALL
         own[at.STATUS] = call_entry(
             entry,
             slots,
             address_of(bases, 0),
-            _edge(control, number),
-            _edge(control, number + 1),
+            own[at.BEGIN],
+            own[at.END],
             out,
             address_of(own, at.ERROR),
         )
-        if own[at.STATUS] != 0:
-            # RAISED first: a caller that finds CANCEL asks each worker with RAISED for
-            # its error.
-            control[mine + at.RAISED] = 1
-            atomic.store(control, at.CANCEL, 1)
+        if _note_end(control, own, mine) != 0:
             return at.KERNEL_RAISED
-        # Shows progress; in a static run, it also gives the next chunk.
-        control[mine + at.DONE] += 1
     return at.FINISHED_RUN
+
+
+def _note_end(control: Any, own: Any, mine: int) -> int:
+    """Note that a chunk is done; return 1 if it raised."""
+    if own[at.STATUS] != 0:
+        # RAISED first: a caller that finds CANCEL asks each worker with RAISED for
+        # its error.
+        control[mine + at.RAISED] = 1
+        atomic.store(control, at.CANCEL, 1)
+        return 1
+    # Shows progress; in a static run, it also gives the next chunk.
+    control[mine + at.DONE] += 1
+    return 0
 
 
 def serve(control: Any, own: Any, bases: Any, programs: Any) -> int:
@@ -211,9 +231,14 @@ def serve(control: Any, own: Any, bases: Any, programs: Any) -> int:
     member = own[at.MEMBER]
     mine = at.member(member)
     while True:
-        # Leave here, and not right after the chunks. If the kernel has raised, Python
-        # sends the error first, and calls `serve` again. So the caller finds the
-        # message when it finds the run over.
+        if own[at.CALLING] != 0:
+            reason = _take_chunks(control, own, bases, 0, member, FOREVER)
+            if reason == at.FINISHED_RUN:
+                return at.CALLED_ALL
+            return reason
+        # Leave here, and not right after the chunks. If a chunk has raised, or the
+        # calls have a value, Python sends that first, and calls `serve` again. So the
+        # caller finds the message when it finds the run over.
         if own[at.TO_LEAVE] != 0:
             own[at.TO_LEAVE] = 0
             _finish(control)
@@ -236,7 +261,7 @@ def serve(control: Any, own: Any, bases: Any, programs: Any) -> int:
             own[at.TO_LEAVE] = 1
             entry = programs[control[at.PROGRAM]]
             reason = _take_chunks(control, own, bases, entry, member, FOREVER)
-            if reason == at.KERNEL_RAISED:
+            if reason != at.FINISHED_RUN:
                 return reason
 
 
@@ -245,12 +270,15 @@ def lead(control: Any, own: Any, bases: Any) -> int:
     until = now_ns() + _SLICE_NS
     if own[at.PHASE] == at.OPENING:
         _open(control, own)
+        own[at.CALLING] = 0  # 1 after a call that was interrupted
         own[at.PHASE] = at.WORKING
     if own[at.PHASE] == at.WORKING:
         reason = at.FINISHED_RUN
         if own[at.TAKES_PART] != 0:
             reason = _take_chunks(control, own, bases, own[at.ENTRY], 0, until)
             if reason == at.PAUSED:
+                return reason
+            if reason == at.CALL:
                 return reason
             _finish(control)
         own[at.PHASE] = at.WAITING
