@@ -77,7 +77,7 @@ if TYPE_CHECKING:
     from .sync.counter import Counter
     from .system.mappings import Mapping
     from .team.arguments import whole
-    from .team.default import run, submit
+    from .team.default import map, run, submit
     from .team.survey import MemberStatus, TeamStatus, teams
     from .team.team import Team
 
@@ -131,6 +131,7 @@ __all__ = [
     "install",
     "installed",
     "kernel",
+    "map",
     "ones",
     "ones_like",
     "prange",
@@ -166,6 +167,7 @@ _LATE = {
     "install": ".passing.installing",
     "installed": ".passing.installing",
     "prange": ".kernels.prange",
+    "map": ".team.default",
     "run": ".team.default",
     "share": ".passing.sharing",
     "submit": ".team.default",

@@ -103,6 +103,11 @@ class Kernel:
         return f"<sharray kernel {self.__name__}>"
 
     @property
+    def title(self) -> str:
+        """Return what people call the kernel."""
+        return f"kernel {self.__name__!r}"
+
+    @property
     def py_func(self) -> Function:
         """Return the Python function."""
         return self.source.py_func

@@ -122,7 +122,7 @@ class Arguments(NamedTuple):
     def overlap(self, one: int, other: int) -> bool:
         """Return whether the arguments at two positions share memory."""
         return any(
-            _overlap(first, second)
+            overlaps(first, second)
             for first in _arrays_of(self.values[one])
             for second in _arrays_of(self.values[other])
         )
@@ -136,7 +136,8 @@ def _arrays_of(value: Any) -> list[SharedArray[Any, Any]]:
     return []
 
 
-def _overlap(one: SharedArray[Any, Any], other: SharedArray[Any, Any]) -> bool:
+def overlaps(one: SharedArray[Any, Any], other: SharedArray[Any, Any]) -> bool:
+    """Return whether two arrays share memory; True if that is hard to tell."""
     first, second = one._root, other._root
     if first is None or second is None:
         return bool(np.may_share_memory(one, other))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from ..kernels.kernel import Kernel
 from ..system.thread_locks import Lock
+from .functions.call import is_inside
 from .team import Team
 
 _team: Team | None = None
+_inner_team: Team | None = None  # of functions that a team calls
 _starting = Lock()
 _left_behind: list[Team | None] = []
 
@@ -18,10 +20,15 @@ _left_behind: list[Team | None] = []
 def default_team() -> Team:
     """Return the default team; start it if necessary.
 
-    It has a member for each core, and ends with the interpreter.
+    It has a member for each core, and ends with the interpreter. Inside a function that
+    a team calls, it is another one without workers, since all cores are busy.
     """
-    global _team
+    global _team, _inner_team
     with _starting:
+        if is_inside():
+            if _inner_team is None:
+                _inner_team = Team(0, name="default, inner")
+            return _inner_team
         if _team is None:
             _team = Team(name="default")
         return _team
@@ -29,27 +36,29 @@ def default_team() -> Team:
 
 def close_default_team() -> None:
     """End the default team; the next run starts another one."""
-    global _team
+    global _team, _inner_team
     with _starting:
-        team, _team = _team, None
-    if team is not None:
-        team.close()
+        teams = _team, _inner_team
+        _team = _inner_team = None
+    for team in teams:
+        if team is not None:
+            team.close()
 
 
-def run(kernel: Kernel, /, *args: Any, **kwargs: Any) -> Any:
-    """Run a kernel on shared arrays, on all cores: `Team.run` of a default team.
+def run(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    """Run a kernel or a function on all cores: `Team.run` of a default team.
 
     The team starts with the first run and ends with the interpreter.
 
     Parameters
     ----------
-    kernel, *args, **kwargs : object
+    function, *args, **kwargs : object
         See `Team.run`.
 
     Returns
     -------
     object
-        The value of the kernel, combined if it ran in chunks; None without a value.
+        The value of the function, combined if it ran in chunks; None without a value.
 
     Raises
     ------
@@ -69,15 +78,44 @@ def run(kernel: Kernel, /, *args: Any, **kwargs: Any) -> Any:
     [1.0, 4.0, 9.0]
     """
     __tracebackhide__ = True  # in IPython and pytest
-    return default_team().run(kernel, *args, **kwargs)
+    return default_team().run(function, *args, **kwargs)
 
 
-def submit(kernel: Kernel, /, *args: Any, **kwargs: Any) -> Future[Any]:
-    """Run a kernel in the background: `Team.submit` of the default team.
+def map(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    """Return what a function returns for chunks: `Team.map` of the default team.
 
     Parameters
     ----------
-    kernel, *args, **kwargs : object
+    function, *args, **kwargs : object
+        See `Team.map`.
+
+    Returns
+    -------
+    SharedArray or list
+        What the calls return, in the order of the rows.
+
+    Raises
+    ------
+    Exception
+        See `Team.map`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import sharray as sh
+    >>> sh.map(np.square, np.arange(5)).tolist()
+    [0, 1, 4, 9, 16]
+    """
+    __tracebackhide__ = True  # in IPython and pytest
+    return default_team().map(function, *args, **kwargs)
+
+
+def submit(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+    """Run a kernel or function in the background: `Team.submit` of the default team.
+
+    Parameters
+    ----------
+    function, *args, **kwargs : object
         See `Team.run`.
 
     Returns
@@ -97,15 +135,15 @@ def submit(kernel: Kernel, /, *args: Any, **kwargs: Any) -> Future[Any]:
     >>> x.tolist()
     [-1.0, -1.0, -1.0]
     """
-    return default_team().submit(kernel, *args, **kwargs)
+    return default_team().submit(function, *args, **kwargs)
 
 
 def _forget_after_fork() -> None:
     # The workers belong to the parent, whose other threads may hold the lock.
-    global _team, _starting
-    # Keep it: dropping it could deadlock, see `sharray.team.team._left_behind`.
-    _left_behind.append(_team)
-    _team = None
+    global _team, _inner_team, _starting
+    # Keep them: dropping one could deadlock, see `sharray.team.team._left_behind`.
+    _left_behind.extend((_team, _inner_team))
+    _team = _inner_team = None
     _starting = Lock()
 
 

@@ -34,15 +34,15 @@ class RunFuture(Future[Any]):
 
     Parameters
     ----------
-    kernel : str
-        Name of the kernel.
+    title : str
+        What people call the kernel or function.
     refuse : callable
         Raise the error if the calling thread is inside a run of the team.
     """
 
-    def __init__(self, kernel: str, refuse: Callable[[], None]) -> None:
+    def __init__(self, title: str, refuse: Callable[[], None]) -> None:
         super().__init__()
-        self._kernel = kernel
+        self._title = title
         self._refuse = refuse
         self._deciding = Lock()
         self._is_decided = False
@@ -98,7 +98,7 @@ class RunFuture(Future[Any]):
         except KeyboardInterrupt as error:
             if not self.done():
                 error.add_note(
-                    f"the submitted run of kernel {self._kernel!r} goes on; call "
+                    f"the submitted run of {self._title} goes on; call "
                     "cancel() of its future to end it, or result() to wait again"
                 )
             raise
@@ -150,9 +150,9 @@ class Background:
         current = self._current
         return self.is_this_thread and current is not None and current.is_cancelling
 
-    def submit(self, kernel: str, act: Callable[[], Any]) -> RunFuture:
-        """Execute the run of a kernel in the background."""
-        future = RunFuture(kernel, self._refuse)
+    def submit(self, title: str, act: Callable[[], Any]) -> RunFuture:
+        """Execute a run in the background."""
+        future = RunFuture(title, self._refuse)
         try:
             with interrupts.deferred():  # both the task and its thread
                 self._executor.submit(self._fulfil, future, act)

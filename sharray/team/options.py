@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import operator
-from typing import NamedTuple, SupportsIndex
+from typing import Any, NamedTuple, SupportsIndex
 
 from ..kernels.kernel import Kernel
 from ..kernels.reductions import ITEMWISE
@@ -67,19 +67,31 @@ class RunOptions(NamedTuple):
         The axis along which arrays are split.
     schedule : Schedule
         The assignment of chunks to members.
-    reducer : {'sum', 'min', 'max'} or Kernel or None
+    reducer : {'sum', 'min', 'max'}, Kernel, callable or None
         The operation that combines the values of the chunks.
     """
 
     axis: int
     schedule: Schedule
-    reducer: Reducer
+    reducer: Any
 
 
 def check_options(
-    axis: SupportsIndex, schedule: str, chunk: SupportsIndex | None, reduce: Reducer
+    axis: SupportsIndex,
+    schedule: str,
+    chunk: SupportsIndex | None,
+    reduce: Any,
+    *,
+    takes_functions: bool = False,
 ) -> RunOptions:
     """Check the options of `Team.run`, and return them.
+
+    Parameters
+    ----------
+    axis, schedule, chunk, reduce : object
+        The options.
+    takes_functions : bool
+        Whether any function can be the reduction.
 
     Raises
     ------
@@ -88,9 +100,11 @@ def check_options(
     """
     axis = operator.index(axis)
     found = Schedule.named(schedule, chunk)
-    if not isinstance(reduce, Kernel) and reduce not in (None, *ITEMWISE):
+    fits = isinstance(reduce, Kernel) or (takes_functions and callable(reduce))
+    if not fits and reduce not in (None, *ITEMWISE):
+        what = "function" if takes_functions else "kernel"
         raise ValueError(
-            "expected reduce='sum', 'min', 'max' or a kernel of two values, got "
+            f"expected reduce='sum', 'min', 'max' or a {what} of two values, got "
             f"{reduce!r}"
         )
     return RunOptions(axis, found, reduce)

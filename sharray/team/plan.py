@@ -17,6 +17,7 @@ from ..array.root import Root
 from ..errors import KernelError
 from ..kernels.argument_keys import NumberKey, number_slots
 from ..kernels.compiled import Compiled
+from ..kernels.failures import Failure
 from ..kernels.jit import is_disabled
 from ..kernels.kernel import Kernel
 from ..native.machine_code import RangeLoop
@@ -34,6 +35,8 @@ _MOST_PLANS = 256
 class Plan:
     """A kernel, its arguments in slots, and its chunks."""
 
+    first = 0  # the first chunk
+
     def __init__(
         self,
         kernel: Kernel,
@@ -43,6 +46,8 @@ class Plan:
     ) -> None:
         _, schedule, reducer = options
         self.kernel = kernel
+        self.name = kernel.__name__
+        self.title = f"kernel {self.name!r}"
         self.reducer = reducer
         self.keys = found.keys
         self.compiled: Compiled = kernel.compiled_for(found.keys, reducer)
@@ -91,6 +96,19 @@ class Plan:
         self._last_chunking: Chunking | None = None
         self.ready_for = -1  # `Crew.state` whose workers have its program and segments
         self.counting: Plan | None = self._counting()
+
+    @property
+    def entry_address(self) -> int:
+        """Return the address of the kernel's code in this process."""
+        return self.compiled.entry_address
+
+    def error_of(self, failure: Failure, where: str) -> BaseException:
+        """Return the exception of a failure, with a note that says where."""
+        return self.kernel.error_of(failure, where)
+
+    def read(self, message: Failure) -> Failure:
+        """Return what a worker has sent."""
+        return message
 
     def fits(self, arguments: tuple[Any, ...]) -> bool:
         """Return whether the arrays are the same, with the same shape and dtype."""

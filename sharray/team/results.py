@@ -10,14 +10,22 @@ from ..errors import WorkerDied
 from ..kernels import outcome
 from ..kernels.failures import Failure
 from .control import layout as at
+from .functions.call import Raised
+from .functions.plan import CallPlan
 from .plan import Plan
 from .schedule import NOT_REACHED, Chunking
 from .workers.crew import Crew
 from .workers.process import Worker
 
 
-def value_of(crew: Crew, plan: Plan, members: int) -> Any:
+def value_of(crew: Crew, plan: Plan | CallPlan, members: int) -> Any:
     """Return the combined values of the members, combined in their order."""
+    if isinstance(plan, CallPlan):
+        gathered = [plan.taker.gathered]
+        for worker in crew.workers:
+            if worker.has_sent:
+                gathered.append(plan.read(worker.sent()))
+        return plan.taker.merge(gathered)
     kind = plan.compiled.value
     if kind is None:
         return None
@@ -36,42 +44,46 @@ def value_of(crew: Crew, plan: Plan, members: int) -> Any:
 
 
 def first_error(
-    crew: Crew, plan: Plan, chunking: Chunking, failure: Failure | None
+    crew: Crew,
+    plan: Plan | CallPlan,
+    chunking: Chunking,
+    failure: Failure | Raised | None,
 ) -> BaseException:
     """Return the error that the kernel raised, of the first chunk if of several.
 
     `failure` is the error in the calling process.
     """
-    found: list[tuple[int, Failure]] = []
+    found: list[tuple[int, Any]] = []
     if failure is not None:
         found.append((crew.control.words[at.member(0) + at.CURRENT], failure))
     for worker in crew.workers:
         if worker.has_raised:
-            found.append((worker.chunk, worker.failure()))
+            found.append((worker.chunk, plan.read(worker.sent())))
     errors = []
     for number, one in sorted(found, key=lambda one: one[0]):
-        errors.append(plan.kernel.error_of(one, _where(plan, chunking, number)))
+        errors.append(plan.error_of(one, _where(plan, chunking, number)))
     # The other members waited at a barrier; its end as broken is not the cause.
     causes = [e for e in errors if not isinstance(e, threading.BrokenBarrierError)]
     return (causes or errors)[0]
 
 
-def death_of(worker: Worker, plan: Plan, chunking: Chunking | None) -> WorkerDied:
+def death_of(
+    worker: Worker, plan: Plan | CallPlan, chunking: Chunking | None
+) -> WorkerDied:
     """Return the error for a worker that ended during a run."""
-    name = plan.kernel.__name__
     how = worker.how_it_ended()
     where = _where(plan, chunking, worker.chunk)
     error = WorkerDied(
-        f"worker process {worker.pid} {how} in a run of kernel {name!r}"
+        f"worker process {worker.pid} {how} in a run of {plan.title}"
         f"{where and ', '}{where}; results written before stay in the arrays, and the "
         "next run starts a new worker"
     )
     chunk = chunking.bounds(worker.chunk) if where and chunking is not None else None
-    error.signal, error.kernel, error.chunk = worker.signal_name(), name, chunk
+    error.signal, error.kernel, error.chunk = worker.signal_name(), plan.name, chunk
     return error
 
 
-def _where(plan: Plan, chunking: Chunking | None, number: int) -> str:
+def _where(plan: Plan | CallPlan, chunking: Chunking | None, number: int) -> str:
     """Return the part that a chunk is, in words; empty if the run has no parts."""
     if chunking is None or chunking is NOT_REACHED or not plan.is_split or number < 0:
         return ""

@@ -15,6 +15,9 @@ from . import results
 from .control import layout as at
 from .control.page import own_words
 from .control.protocol import lead_here
+from .functions.call import Raised
+from .functions.modules import Differ
+from .functions.plan import CallPlan
 from .plan import Plan
 from .progress import ShowProgress
 from .schedule import Chunking
@@ -61,15 +64,15 @@ class Run:
         ]
         self._bases = int(crew.segments.bases.ctypes.data)
         self._looked = 0.0  # time of the last check of the workers; 0.0 forces one
-        self._written: tuple[Plan | None, Chunking | None] = None, None
-        self._under_way: Plan | None = None
+        self._written: tuple[Plan | CallPlan | None, Chunking | None] = None, None
+        self._under_way: Plan | CallPlan | None = None
         self._number = 0  # number of its run; 0 if its gate was not opened
         self._aside: threading.Thread | None = None
         # Whether the future of the run was cancelled; None if none was ever submitted.
         self.is_cancelling: Callable[[], bool] | None = None
 
     def execute(
-        self, plan: Plan, deadline: float | None, show: ShowProgress | None
+        self, plan: Plan | CallPlan, deadline: float | None, show: ShowProgress | None
     ) -> Any:
         """Execute a plan, and return the value of the kernel."""
         if self._under_way is not None:
@@ -84,7 +87,7 @@ class Run:
                 self._look_for_the_dead()
             self._prepare(plan)
             length = plan.length
-            if plan.loop is not None:
+            if isinstance(plan, Plan) and plan.loop is not None:
                 length = self._count(plan, deadline)
             chunking = plan.chunking(self._members, length)
             plan.check_barriers(chunking, self._members)
@@ -93,6 +96,8 @@ class Run:
             failure = self._work(plan, chunking, run, deadline, show)
             if self._words[at.CANCEL]:
                 raise results.first_error(self._crew, plan, chunking, failure)
+            # Before the end of `try`: workers may have sent values, which must be read.
+            value = results.value_of(self._crew, plan, self._members)
         except WorkerGone as gone:
             self.clean_up()
             raise results.death_of(gone.worker, plan, None) from None
@@ -102,7 +107,7 @@ class Run:
             self.clean_up()
             raise
         self._under_way = None
-        return results.value_of(self._crew, plan, self._members)
+        return value
 
     def forget_gone(self) -> None:
         """Make workers unmap the files that this process has unmapped."""
@@ -121,55 +126,63 @@ class Run:
             return count
         return plan.count(self._bases)
 
-    def _prepare(self, plan: Plan) -> None:
+    def _prepare(self, plan: Plan | CallPlan) -> None:
         """Send the workers what they need; replace those that have died."""
         try:
             self._crew.prepare(plan)
         except WorkerGone:
             self._crew.replace_the_dead()
             self._crew.prepare(plan)
+        except Differ as differ:
+            if not isinstance(plan, CallPlan):
+                raise
+            plan.pack_again(differ)
+            self._prepare(plan)
 
-    def _write(self, plan: Plan, chunking: Chunking, run: int) -> None:
+    def _write(self, plan: Plan | CallPlan, chunking: Chunking, run: int) -> None:
         """Write the words of a run, which members read once the gate is open."""
         words, own = self._words, self._own
         own[at.PHASE] = at.OPENING
         own[at.RUN] = run
+        own[at.FIRST] = plan.first
         written_plan, written_chunking = self._written
         same = plan is written_plan and chunking is written_chunking
-        if plan.numbers or not same:
+        if isinstance(plan, Plan) and (plan.numbers or not same):
             self._crew.control.slots[: len(plan.slot_bytes)] = plan.slot_bytes
         if same:
             return
         # An interrupt before the last word leaves None here, so that the next run
         # writes all words again.
         self._written = None, None
-        self._crew.control.show(plan.kernel.__name__)
-        words[at.PROGRAM] = self._crew.programs.number(plan.compiled)
+        self._crew.control.show(plan.name)
+        words[at.PROGRAM] = self._crew.program_of(plan)
         words[at.LENGTH] = chunking.length
         words[at.CHUNK] = chunking.size
         words[at.SHIFT] = chunking.shift
         words[at.CHUNKS] = chunking.chunks
         words[at.STATIC] = plan.schedule.is_static
         words[at.MEMBERS] = self._members
-        own[at.ENTRY] = plan.compiled.entry_address
+        own[at.ENTRY] = plan.entry_address
         # A worker runs a kernel that is not split, since Ctrl-C can stop it there.
         alone = not self._crew.workers
         own[at.TAKES_PART] = alone or (self._caller_works and plan.is_split)
-        if not plan.barriers:  # `_written` would keep the barriers alive
+        # `_written` would keep barriers alive, and the arguments of a function.
+        if isinstance(plan, Plan) and not plan.barriers:
             self._written = plan, chunking
 
     # -- while it lasts ------------------------------------------------------
 
     def _work(
         self,
-        plan: Plan,
+        plan: Plan | CallPlan,
         chunking: Chunking,
         run: int,
         deadline: float | None,
         show: ShowProgress | None,
-    ) -> Failure | None:
+    ) -> Failure | Raised | None:
         """Lead the run until it is over; return the failure of the kernel here."""
-        failure = None
+        failure: Failure | Raised | None = None
+        look_at = clock.monotonic() + _LOOK_INTERVAL
         aside = plan.barriers and self._own[at.TAKES_PART]
         if show is not None and chunking.length > 0:
             show(0, chunking.length)
@@ -186,8 +199,14 @@ class Run:
                     reason, raised = at.KERNEL_RAISED, python_error(error)
             if reason == at.FINISHED_RUN:
                 break
-            if reason == at.KERNEL_RAISED or raised is not None:
-                failure = capture(self._own[at.STATUS], self._own[at.ERROR], raised)
+            if reason == at.CALL:
+                failure = self._call(plan)
+                if clock.monotonic() < look_at:
+                    continue
+                look_at = clock.monotonic() + _LOOK_INTERVAL
+            elif reason == at.KERNEL_RAISED or raised is not None:
+                if isinstance(plan, Plan):
+                    failure = capture(self._own[at.STATUS], self._own[at.ERROR], raised)
                 self._release_barriers(plan)
                 continue
             self._look_around(plan, chunking, run, deadline)
@@ -197,17 +216,32 @@ class Run:
             self._show(chunking, show)
         return failure
 
+    def _call(self, plan: Plan | CallPlan) -> Raised | None:
+        """Call the function for the chunk that this process has claimed."""
+        assert isinstance(plan, CallPlan)
+        self._own[at.STATUS] = 1
+        try:
+            plan.call.execute(self._own[at.BEGIN], self._own[at.END])
+        except Exception as error:  # others, such as Ctrl-C, end the run
+            return Raised(error, "")
+        self._own[at.STATUS] = 0
+        return None
+
     def _check_cancelled(self) -> None:
         if self.is_cancelling is not None and self.is_cancelling():
             raise CancelledError
 
-    def _release_barriers(self, plan: Plan) -> None:
+    def _release_barriers(self, plan: Plan | CallPlan) -> None:
         """Break the barriers, so that nobody waits for a member that has stopped."""
         for barrier in plan.barriers:
             barrier.abort()
 
     def _step_aside(
-        self, plan: Plan, chunking: Chunking, run: int, deadline: float | None
+        self,
+        plan: Plan | CallPlan,
+        chunking: Chunking,
+        run: int,
+        deadline: float | None,
     ) -> tuple[int, BaseException | None]:
         """Call `lead` in another thread, while this one looks for deaths.
 
@@ -228,7 +262,11 @@ class Run:
         return found[0]
 
     def _look_around(
-        self, plan: Plan, chunking: Chunking, run: int, deadline: float | None
+        self,
+        plan: Plan | CallPlan,
+        chunking: Chunking,
+        run: int,
+        deadline: float | None,
     ) -> None:
         """Check for a death, an error of a kernel, a cancellation, and the deadline."""
         if self._words[at.CANCEL]:
@@ -236,8 +274,8 @@ class Run:
         self._check_cancelled()
         if deadline is not None and clock.monotonic() > deadline:
             raise TimeoutError(
-                f"kernel {plan.kernel.__name__!r} did not finish in time; results "
-                "written before stay in the arrays"
+                f"{plan.title} did not finish in time; results written before stay in "
+                "the arrays"
             )
         alive = 0
         for worker in self._crew.workers:
@@ -276,7 +314,7 @@ class Run:
                 self._give_up(plan, self._number)
                 self._under_way = None  # last: if interrupted, the next run repeats it
 
-    def _give_up(self, plan: Plan, run: int) -> None:
+    def _give_up(self, plan: Plan | CallPlan, run: int) -> None:
         control = self._crew.control
         if run != 0:
             self._wait_for_thread(plan)
@@ -290,15 +328,15 @@ class Run:
         # A worker whose failure does not come in time is out of sync, and is killed.
         with suppress(WorkerGone, TimeoutError):
             for worker in self._crew.workers:
-                if worker.has_raised and not worker.has_ended:
-                    worker.failure(_PATIENCE)
+                if worker.has_sent and not worker.has_ended:
+                    worker.sent(_PATIENCE)
         self._crew.kill_the_stuck(run)
         for barrier in plan.barriers if run != 0 else ():
             barrier.reset()  # only now: no member is inside the kernel any more
         self._written = None, None
         self._looked = 0.0
 
-    def _wait_for_thread(self, plan: Plan) -> None:
+    def _wait_for_thread(self, plan: Plan | CallPlan) -> None:
         """Wait for the thread of `_step_aside`, if there is one."""
         thread = self._aside
         while thread is not None and thread.is_alive():

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Self
 
-from ..errors import KernelError, TeamError
+from ..errors import TeamError
 from ..kernels.kernel import Kernel
 from ..notebook import ipython, text
 from ..system import clock, interrupts
@@ -20,9 +20,14 @@ from ..system.thread_locks import Lock
 from . import forgotten, serial
 from .arguments import look_at
 from .copying import Copies
+from .functions import threads
+from .functions.arguments import name_of
+from .functions.map import map_rows
+from .functions.plan import CallPlan
+from .functions.prepared import Prepared, prepare_run
 from .futures import Background
 from .options import check_options, seconds_until, team_name, worker_count
-from .plan import Plans
+from .plan import Plan, Plans
 from .progress import Bar, ShowProgress
 from .run import Run
 from .workers.crew import Crew
@@ -97,11 +102,13 @@ class Team:
         count = worker_count(workers, caller_works)
         self._name = team_name(name)
         self._members = count + caller_works
+        self._caller_works = caller_works
         # An RLock knows its owner, and refuses `release` by any other thread. So after
         # an interrupt, before or after `acquire`, calling `release` is always safe.
         self._lock = Lock(reentrant=True)
         self._runner = 0  # the thread that holds the lock
-        self._running: Kernel | None = None  # the kernel that it runs
+        self._running: Kernel | str | None = None  # what it runs
+        self._by_value: set[str] = set()  # modules whose functions go by value
         self._submitting = Lock()
         self._background: Background | None = None
         self._ended = ""  # why the team cannot be used any more
@@ -143,33 +150,38 @@ class Team:
 
     def run(
         self,
-        kernel: Kernel,
+        function: Callable[..., Any],
         /,
         *args: Any,
         axis: int = 0,
         schedule: str = "dynamic",
         chunk: int | None = None,
-        reduce: str | Kernel | None = None,
+        reduce: str | Callable[[Any, Any], Any] | None = None,
         progress: bool | ShowProgress = False,
         timeout: float | None = None,
         copy: bool = False,
         **kwargs: Any,
     ) -> Any:
-        """Run a kernel on shared arrays, in all members of the team.
+        """Run a kernel or a function on shared arrays, in all members of the team.
 
-        The arrays are split together along `axis`. Each call of the kernel gets a chunk
-        of each array, as a view that begins at 0. If the kernel has a loop over
-        `sharray.prange`, its range is split instead, and each call gets whole arrays.
-        Without arrays to split and without such a loop, the kernel runs once, in one
-        worker.
+        The arrays are split together along `axis`. Each call gets a chunk of each
+        array, as a view that begins at 0. If a kernel has a loop over `sharray.prange`,
+        its range is split instead, and each call gets whole arrays. Without arrays to
+        split and without such a loop, the function runs once, in one worker.
+
+        Workers import functions of modules. Functions of the main module and of
+        notebooks, lambdas and closures go to them by value. A ufunc gets its outputs
+        after its inputs, and its arrays are split by NumPy's rules for shapes.
 
         Parameters
         ----------
-        kernel : Kernel
-            From `sharray.kernel`.
+        function : Kernel, callable or numpy.ufunc
+            A kernel from `sharray.kernel`, or any function.
         *args, **kwargs : object
-            Its arguments: shared arrays to split, arrays in `sharray.whole` that are
-            not split, numbers, tuples, counters, barriers.
+            Its arguments: shared arrays to split, and arrays in `sharray.whole` that
+            are not split. A kernel takes numbers, tuples, counters and barriers, too.
+            Other functions take any object that can be pickled. Each member has a
+            copy, whose arrays are read-only.
         axis : int, default 0
             The axis along which arrays are split.
         schedule : {'dynamic', 'static'}
@@ -178,9 +190,11 @@ class Team:
             Reductions of floating-point numbers are then the same in each run.
         chunk : int, optional
             Number of elements along the axis, or of iterations, in a chunk.
-        reduce : {'sum', 'min', 'max'} or Kernel, optional
-            The operation that combines the values of the chunks: numbers, or tuples of
-            numbers. A kernel of two values must be associative.
+        reduce : {'sum', 'min', 'max'} or callable, optional
+            The operation that combines the values of the chunks, and items of tuples
+            one by one. Kernels return numbers, and functions anything that combines,
+            such as arrays. A function of two values must not depend on their order;
+            for kernels, it is a kernel.
         progress : bool or callable, default False
             True shows a bar, which needs tqdm. A callable is called at the beginning,
             about every 50 ms, and at the end. It gets the number of rows done and of
@@ -195,7 +209,7 @@ class Team:
         Returns
         -------
         object
-            The value of the kernel, combined if it ran in chunks; None without a value.
+            The value of the function, combined if it ran in chunks; None without one.
 
         Raises
         ------
@@ -205,6 +219,8 @@ class Team:
             The arrays have different lengths along the axis, or an option is wrong.
         KernelError, numba.errors.NumbaError
             The kernel cannot be compiled, or not be used in this way.
+        TypeError
+            The function cannot be sent to workers, or not be used in this way.
         TeamError
             The team is closed, or this thread is inside one of its runs.
         WorkerDied
@@ -213,19 +229,20 @@ class Team:
         TimeoutError
             The run did not finish in time. Results written before stay in the arrays.
         Exception
-            The error that the kernel raised; its note says where.
+            The error that the function raised; its note says where.
         """
-        if not isinstance(kernel, Kernel):
-            raise KernelError(
-                f"expected a kernel to run, got {type(kernel).__name__}; decorate "
-                "the function with @sharray.kernel"
-            )
         __tracebackhide__ = True  # in IPython and pytest
+        options = axis, schedule, chunk, reduce
+        deadline = None if timeout is None else clock.monotonic() + timeout
+        if not isinstance(function, Kernel):
+            self._check_open()
+            return self._run_function(
+                function, args, kwargs, options, deadline, progress, copy=copy
+            )
+        kernel = function
         try:
             self._check_open()
             arguments = kernel.bind(args, kwargs)
-            options = axis, schedule, chunk, reduce
-            deadline = None if timeout is None else clock.monotonic() + timeout
             if not copy:
                 return self._execute(kernel, arguments, options, deadline, progress)
             copies = Copies(arguments)
@@ -235,12 +252,107 @@ class Team:
         except BaseException as error:
             raise kernel.explain(error)  # noqa: B904 - the same exception
 
-    def submit(self, kernel: Kernel, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run a kernel in the background.
+    def _run_function(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        options: tuple[Any, ...],
+        deadline: float | None,
+        progress: bool | ShowProgress,
+        *,
+        copy: bool,
+    ) -> Any:
+        """Run a Python function or a ufunc."""
+        _check_callable(function)
+        checked = check_options(*options, takes_functions=True)
+        copies = Copies((*args, *kwargs.values())) if copy else None
+        if copies is not None:
+            args = copies.arguments[: len(args)]
+            kwargs = dict(zip(kwargs, copies.arguments[len(args) :], strict=True))
+        prepared = prepare_run(function, args, kwargs, checked)
+        value = self._execute(prepared, (), (), deadline, progress)
+        if copies is not None:
+            copies.copy_back()
+        return value
+
+    def map(
+        self,
+        function: Callable[..., Any],
+        /,
+        *args: Any,
+        out: Any = None,
+        axis: int = 0,
+        chunk: int | None = None,
+        progress: bool | ShowProgress = False,
+        timeout: float | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Call a function on chunks of arrays, and return what the calls return.
+
+        Members call the function for chunks of rows, and store what it returns in the
+        same rows of a new shared array. Ordinary arrays are copied to shared memory
+        first; the function cannot write to these.
 
         Parameters
         ----------
-        kernel, *args, **kwargs : object
+        function : callable
+            A function that returns an array with as many rows as it got, or a ufunc.
+        *args, **kwargs : object
+            Its arguments: arrays to split, other arguments in full, `sharray.whole`.
+        out : SharedArray, optional
+            The array for the result, of any dtype to which the values can be cast as
+            with ``casting="same_kind"``; for some ufuncs, a tuple of arrays.
+        axis : int, default 0
+            The axis along which arrays are split, and their results joined.
+        chunk : int, optional
+            Number of rows for each call. With it, a call may also return an array with
+            another number of rows, a number or any other object.
+        progress, timeout : object, optional
+            See `run`.
+
+        Returns
+        -------
+        SharedArray or list
+            What the calls return, in the order of the rows. Arrays are joined along the
+            axis. Numbers become an array, one for each chunk, and other objects a list.
+
+        Raises
+        ------
+        TypeError, ValueError
+            The values do not fit each other, or an argument is wrong.
+        Exception
+            See `run`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import sharray as sh
+        >>> x = sh.array([[3.0, 4.0], [6.0, 8.0]])
+        >>> with sh.Team(1) as team:
+        ...     lengths = team.map(np.linalg.norm, x, chunk=1)
+        >>> lengths.tolist()
+        [5.0, 10.0]
+        """
+        __tracebackhide__ = True  # in IPython and pytest
+        self._check_open()
+        _check_callable(function)
+        deadline = None if timeout is None else clock.monotonic() + timeout
+        checked = check_options(axis, "dynamic", chunk, None)
+
+        def execute(prepared: Prepared) -> Any:
+            return self._execute(prepared, (), (), deadline, progress)
+
+        return map_rows(execute, function, args, kwargs, checked, out)
+
+    def submit(
+        self, function: Callable[..., Any], /, *args: Any, **kwargs: Any
+    ) -> Future[Any]:
+        """Run a kernel or a function in the background.
+
+        Parameters
+        ----------
+        function, *args, **kwargs : object
             See `run`.
 
         Returns
@@ -269,11 +381,11 @@ class Team:
                 refuse = functools.partial(_refuse_to_wait, weakref.ref(self))
                 self._background = background = Background(refuse)
                 self._run.is_cancelling = background.is_cancelling
-        name = getattr(kernel, "__name__", "")
+        title = getattr(function, "title", f"function {name_of(function)!r}")
         # In a notebook, the context says which cell shows the progress.
         run = contextvars.copy_context().run
-        act = functools.partial(run, self.run, kernel, *args, **kwargs)
-        return self._background.submit(name, act)
+        act = functools.partial(run, self.run, function, *args, **kwargs)
+        return self._background.submit(title, act)
 
     def _check_open(self) -> None:
         if self._ended:
@@ -285,8 +397,7 @@ class Team:
         """Refuse a call that would wait for a run that the calling thread is inside."""
         background = self._background
         if self._runner == threading.get_ident():
-            name = getattr(self._running, "__name__", "")
-            inside = f"the run of kernel {name!r}"
+            inside = f"the run of {getattr(self._running, 'title', self._running)}"
         elif background is not None and background.is_this_thread:
             inside = "the thread of submitted runs"
         else:
@@ -298,7 +409,7 @@ class Team:
 
     def _execute(
         self,
-        kernel: Kernel,
+        kernel: Kernel | Prepared,
         arguments: tuple[Any, ...],
         options: tuple[Any, ...],
         deadline: float | None,
@@ -306,7 +417,7 @@ class Team:
     ) -> Any:
         me = _this_thread()
         if self._runner == me:
-            self._check_not_inside(f"run kernel {kernel.__name__!r}")
+            self._check_not_inside(f"run {kernel.title}")
         seconds = seconds_until(deadline)
         try:
             # Within the `try`, so that an interrupt right after it releases the lock.
@@ -314,22 +425,24 @@ class Team:
             # caller of this function holds.
             if not self._lock.acquire(timeout=seconds):
                 raise TimeoutError(
-                    f"kernel {kernel.__name__!r} did not begin in time, since the team "
-                    "was busy with another run; use a longer timeout=, or another "
-                    "sharray.Team()"
+                    f"{kernel.title} did not begin in time, since the team was busy "
+                    "with another run; use a longer timeout=, or another sharray.Team()"
                 )
-            self._runner, self._running = me, kernel
+            # Its title, since a function comes with its arguments, to be freed.
+            running = kernel if isinstance(kernel, Kernel) else kernel.title
+            self._runner, self._running = me, running
             self._check_open()  # it may have been closed while this waited
             if self._is_new:
                 self._is_new = False
                 forgotten.end_forgotten()
+            if isinstance(kernel, Prepared):
+                return self._call(kernel, deadline, progress)
             plan = self._plans.find(kernel, arguments, options)
             if plan is None:
                 return self._run_here(kernel, arguments, options)
-            if progress is not True:
-                return self._run.execute(plan, deadline, progress or None)
-            with Bar(kernel.__name__, plan.unit) as bar:
-                return self._run.execute(plan, deadline, bar.show)
+            if progress is False:
+                return self._run.execute(plan, deadline, None)
+            return self._execute_and_show(plan, deadline, progress)
         finally:
             # Call no Python function here: an interrupt at its first instruction would
             # leave the lock taken.
@@ -341,6 +454,29 @@ class Team:
                 pass  # it was not acquired
             if self._crew.segments.gone:  # arrays that were freed during the run
                 self._forget_gone()
+
+    def _call(
+        self,
+        prepared: Prepared,
+        deadline: float | None,
+        progress: bool | ShowProgress,
+    ) -> Any:
+        plan = prepared.plan(self._crew.segments.number, self._by_value)
+        if self._members == 1 or not self._caller_works:
+            return self._execute_and_show(plan, deadline, progress)
+        with threads.limited(self._members):
+            return self._execute_and_show(plan, deadline, progress)
+
+    def _execute_and_show(
+        self,
+        plan: Plan | CallPlan,
+        deadline: float | None,
+        progress: bool | ShowProgress,
+    ) -> Any:
+        if progress is not True:
+            return self._run.execute(plan, deadline, progress or None)
+        with Bar(plan.name, plan.unit) as bar:
+            return self._run.execute(plan, deadline, bar.show)
 
     def _run_here(
         self, kernel: Kernel, arguments: tuple[Any, ...], options: tuple[Any, ...]
@@ -449,6 +585,14 @@ def _disown_after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_disown_after_fork)
+
+
+def _check_callable(function: object) -> None:
+    if not callable(function):
+        raise TypeError(
+            f"expected a kernel, a function or a ufunc, got {type(function).__name__}; "
+            "pass the function itself, without calling it"
+        )
 
 
 def _refuse_to_wait(team: weakref.ref[Team]) -> None:

@@ -152,6 +152,7 @@ MOVED = 11  # when the worker last moved to another core
 CALLING = 12  # 1 while Python calls the function for a chunk
 BEGIN = 13  # of the chunk
 END = 14
+FIRST = 15  # the first chunk of the run, for the caller
 OWN_SIZE = 16
 
 # Why native code returns to Python.

@@ -297,7 +297,7 @@ def _open(control: Any, own: Any) -> None:
         control[mine + at.RAISED] = 0
         control[mine + at.OUTCOME] = 0
         number += 1
-    atomic.store(control, at.NEXT, 0)
+    atomic.store(control, at.NEXT, own[at.FIRST])
     atomic.store(control, at.CANCEL, 0)
     # A caller that only waits leaves its core to a worker.
     control[at.CALLER_CORE] = -1

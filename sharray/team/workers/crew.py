@@ -10,9 +10,10 @@ from ...system import clock, files, interrupts, process_names, processes
 from ..control import layout as at
 from ..control.page import ControlBlock, create
 from ..control.protocol import lead_here, serve_code
+from ..functions.plan import CallPlan
 from ..plan import Plan
 from .process import Worker, WorkerGone
-from .tables import Programs, Segments, nothing
+from .tables import CALL, Programs, Segments, nothing
 
 _SPIN_NS = 25_000  # about the time to fall asleep and wake up
 _END_SECONDS = 2.0
@@ -94,10 +95,19 @@ class Crew:
 
     # -- what they need for a run --------------------------------------------
 
-    def prepare(self, plan: Plan) -> None:
+    def program_of(self, plan: Plan | CallPlan) -> int:
+        """Return the number by which workers know the code of a plan."""
+        return (
+            CALL if isinstance(plan, CallPlan) else self.programs.number(plan.compiled)
+        )
+
+    def prepare(self, plan: Plan | CallPlan) -> None:
         """Send the program and the segments of a plan to workers that lack them."""
         if self.segments.gone:
             self.forget_gone()
+        if isinstance(plan, CallPlan):
+            self._prepare_call(plan)
+            return
         if plan.ready_for == self.state:
             return
         number = self.programs.number(plan.compiled)
@@ -120,6 +130,22 @@ class Crew:
             worker.programs.add(number)
             worker.segments.update(plan.segments)
         plan.ready_for = self.state
+
+    def _prepare_call(self, plan: CallPlan) -> None:
+        commands: dict[Worker, list[tuple[Any, ...]]] = {}
+        for worker in self.workers:
+            missing = [n for n in plan.segments if n not in worker.segments]
+            worker.offered.update(missing)  # before they are sent: see `prepare`
+            commands[worker] = [self._attaching(n) for n in missing]
+            if worker.call != plan.body:
+                worker.call = None
+                commands[worker].append(("take_call", plan.body))
+        if any(commands.values()):
+            self._command(commands)
+            self._read_answers()
+        for worker in self.workers:
+            worker.segments.update(plan.segments)
+            worker.call = plan.body
 
     def _program(self, plan: Plan, number: int) -> tuple[Any, ...]:
         compiled = plan.compiled
@@ -152,6 +178,8 @@ class Crew:
         # that forgets a segment twice does nothing the second time.
         with interrupts.deferred():
             for worker in self.workers:
+                if not worker.offered.isdisjoint(gone):
+                    worker.call = None  # it forgets that as well
                 worker.offered.difference_update(gone)
                 worker.segments.difference_update(gone)
             self.segments.free(len(gone))

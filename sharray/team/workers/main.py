@@ -22,6 +22,9 @@ from ...storage import ending
 from ...system import files, processes
 from ..control import layout as at
 from ..control.page import ControlBlock, own_words
+from ..functions import sending
+from ..functions.call import Call
+from ..functions.sending import Body
 from .channel import Channel
 from .tables import MOST_PROGRAMS, MOST_SEGMENTS
 
@@ -69,6 +72,9 @@ class _Worker:
         self.control = control
         self.channel = channel
         self.roots: dict[int, Root] = {}
+        self.call: Call | None = None
+        self.run = 0  # number of the run whose chunks it calls
+        self.raised: BaseException | None = None
         self.keep: list[Any] = []
         self.bases = np.zeros(MOST_SEGMENTS, np.int64)
         self.programs = np.zeros(MOST_PROGRAMS, np.int64)
@@ -94,11 +100,60 @@ class _Worker:
                 return
             if reason == at.COMMANDED:
                 self.obey()
+            elif reason == at.CALL:
+                self.execute()
+            elif reason == at.CALLED_ALL:
+                self.send_gathered()
+            elif reason == at.KERNEL_RAISED and self.raised is not None:
+                self.send_raised()
             elif reason == at.CROWDED:
                 processes.move_to_another_core()
             else:
                 status, address = int(self.own[at.STATUS]), int(self.own[at.ERROR])
                 self.channel.send_aside(_sendable(capture(status, address, raised)))
+
+    def execute(self) -> None:
+        """Call the function for a chunk."""
+        call, own = self.call, self.own
+        assert call is not None, "prepared before the run"
+        if self.run != own[at.LAST]:
+            self.run = int(own[at.LAST])
+            call.taker.begin()
+        own[at.STATUS] = 0
+        try:
+            call.execute(int(own[at.BEGIN]), int(own[at.END]))
+        except BaseException as error:
+            own[at.STATUS] = 1
+            self.raised = error
+
+    def send_gathered(self) -> None:
+        """Send what this worker has gathered from its chunks."""
+        call = self.call
+        assert call is not None, "it has executed chunks"
+        found, call.taker.gathered = call.taker.gathered, []
+        words, mine = self.control.words, at.member(int(self.own[at.MEMBER]))
+        if not found or words[at.CANCEL]:
+            return
+        try:
+            message = sending.pack_value(found)
+        except Exception as error:
+            self.raised = TypeError(
+                f"cannot send what {call.taker.name!r} returned: {error}; return what "
+                "can be pickled, or write it into an array"
+            )
+            words[mine + at.RAISED] = 1
+            words[at.CANCEL] = 1
+            self.send_raised()
+            return
+        # RAISED first: after an interrupt, the caller then knows of the message.
+        words[mine + at.RAISED] = at.SENT_VALUE
+        self.channel.send_aside(message)
+
+    def send_raised(self) -> None:
+        """Send the exception of the function."""
+        error, self.raised = self.raised, None
+        assert error is not None, "the caller has checked it"
+        self.channel.send_aside(sending.pack_raised(error))
 
     def obey(self) -> None:
         """Carry out the commands of one message."""
@@ -130,6 +185,12 @@ class _Worker:
         self.keep.append(compiled)
         self.programs[number] = compiled.entry_address
 
+    def take_call(self, body: Body) -> None:
+        """Get ready to call a function."""
+        self.call = None  # before the next one, which may be large
+        sending.move_to(body)
+        self.call = sending.unpack(body, self.roots.__getitem__)
+
     def attach(self, number: int, path: str, identity: bytes, mode: str) -> None:
         """Map a segment."""
         root = root_for(path, identity, mode)
@@ -138,6 +199,7 @@ class _Worker:
 
     def forget(self, number: int) -> None:
         """Unmap a segment, which removes it if no other process has it."""
+        self.call = None  # it may have views of the segment
         self.roots.pop(number, None)
         self.bases[number] = 0
 

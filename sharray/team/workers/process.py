@@ -16,6 +16,8 @@ from ...errors import TeamError
 from ...native import atomic
 from ..control import layout as at
 from ..control.page import ControlBlock
+from ..functions import threads
+from ..functions.sending import Body, search_path
 from .channel import Channel
 
 START_METHODS = ("spawn",)
@@ -26,8 +28,6 @@ _CODE = (
     "import sys; sys.path[:] = {path!r}; from sharray.team.workers.main import main; "
     "main({control}, {channel}, {parent})"
 )
-# Without this, each of many workers would start a thread for each core.
-_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}
 
 
 class WorkerGone(Exception):  # noqa: N818  # never leaves the package
@@ -63,6 +63,7 @@ class Worker:
         self.member = member
         self.programs: set[int] = set()
         self.segments: set[int] = set()
+        self.call: Body | None = None  # the call of a function that it has
         self.offered: set[int] = set()  # segments that it has, or may have
         self._first_word = at.member(member)
         self._control = control
@@ -73,13 +74,18 @@ class Worker:
         # after the worker's death, and wait until its timeout.
         with there:
             code = _CODE.format(
-                path=_search_path(),
+                path=[_PACKAGE_PARENT, *search_path()],
                 control=control_fd,
                 channel=there.fileno(),
                 parent=os.getpid(),
             )
             try:
-                self._process = _start(code, words, (control_fd, there.fileno()))
+                self._process = _start(
+                    code,
+                    words,
+                    (control_fd, there.fileno()),
+                    threads.environment(at.members(len(control.words))),
+                )
             except BaseException:
                 self._channel.close()
                 raise
@@ -133,12 +139,12 @@ class Worker:
             self._unread -= 1
         return found
 
-    def failure(self, timeout: float = _ANSWER_SECONDS) -> Any:
-        """Return the failure of its kernel, once."""
-        # Answers first: they were sent before the failure.
+    def sent(self, timeout: float = _ANSWER_SECONDS) -> Any:
+        """Return the failure of its kernel, or what it has gathered, once."""
+        # Answers first: they were sent before it.
         self.answers(timeout)
         found = self._receive(timeout)
-        # Only after the failure was read. After an interrupt before this, RAISED still
+        # Only after it was read. After an interrupt before this, RAISED still
         # says that there is one to read.
         self._control.words[self._first_word + at.RAISED] = 0
         return found
@@ -178,7 +184,12 @@ class Worker:
 
     @property
     def has_raised(self) -> bool:
-        """Return whether its kernel raised in the last run."""
+        """Return whether a chunk of it raised in the last run."""
+        return self._control.words[self._first_word + at.RAISED] == 1
+
+    @property
+    def has_sent(self) -> bool:
+        """Return whether it has sent a failure or values that were not read yet."""
         return self._control.words[self._first_word + at.RAISED] != 0
 
     def signal_name(self) -> str | None:
@@ -226,22 +237,11 @@ class Worker:
         self._channel.close()
 
 
-def _search_path() -> list[str]:
-    """Return the directories in which a worker looks for modules.
-
-    ``sys.path`` may hold any object. Python skips entries that are not strings, and
-    some libraries put `pathlib.Path` objects there.
-    """
-    entries = [_PACKAGE_PARENT, *sys.path]
-    return [
-        os.fsdecode(entry)
-        for entry in entries
-        if isinstance(entry, (str, bytes, os.PathLike))
-    ]
-
-
 def _start(
-    code: str, words: list[bytes], inherited: tuple[int, ...]
+    code: str,
+    words: list[bytes],
+    inherited: tuple[int, ...],
+    environment: dict[str, str],
 ) -> subprocess.Popen[bytes]:
     # -I, -S: the environment, the current directory and site-packages do not affect the
     # worker; its path comes from this process.
@@ -252,7 +252,7 @@ def _start(
             [sys.executable, *flags, "-c", code, *words],
             stdin=subprocess.DEVNULL,
             pass_fds=inherited,
-            env=_ENVIRONMENT | os.environ,
+            env=environment | os.environ,
             process_group=0,
         )
     except OSError as error:

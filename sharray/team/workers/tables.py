@@ -41,6 +41,7 @@ from ...errors import TeamError
 from ...kernels.compiled import Compiled
 from ...system import interrupts
 
+CALL = 0  # the program of all functions: Python calls them
 MOST_PROGRAMS = 1 << 16
 MOST_SEGMENTS = 1 << 16
 
@@ -53,7 +54,7 @@ class Programs:
 
     def number(self, compiled: Compiled) -> int:
         """Return the number of a program, a new one for a new program."""
-        number = self._numbers.setdefault(compiled.code.entry, len(self._numbers))
+        number = self._numbers.setdefault(compiled.code.entry, len(self._numbers) + 1)
         if number >= MOST_PROGRAMS:
             raise TeamError(
                 f"expected at most {MOST_PROGRAMS} different kernels in a team, got "

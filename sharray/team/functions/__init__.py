@@ -1,0 +1,16 @@
+"""Runs of Python functions and ufuncs: what `sharray.run` and `map` need for them.
+
+===========  ==================================================
+module       contents
+===========  ==================================================
+`arguments`  arguments: split, whole or refused
+`ufuncs`     the same for ufuncs, by NumPy's rules
+`values`     what becomes of the values that calls return
+`call`       a function with its arguments, called for a chunk
+`modules`    the check that workers have the same code
+`sending`    calls as pickles, without the arrays
+`plan`       a call and its chunks
+`map`        a new array of what calls return
+`threads`    limits for the threads of BLAS and OpenMP
+===========  ==================================================
+"""

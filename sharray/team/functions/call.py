@@ -1,0 +1,111 @@
+"""A function with its arguments, which members call for one chunk after the other."""
+
+from __future__ import annotations
+
+import os
+import threading
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ...kernels.argument_keys import WHOLE
+from .values import Part, Taker
+
+Axis = int | tuple[int, ...]
+
+_PACKAGE = str(Path(__file__).parents[2])
+
+
+class Raised(NamedTuple):
+    """The exception of a call, in a form that can be sent to the caller.
+
+    Attributes
+    ----------
+    error : BaseException
+        The exception.
+    trace : str
+        Its traceback in the process that raised it, as text.
+    """
+
+    error: BaseException
+    trace: str
+
+
+class Call:
+    """A function with its arguments.
+
+    Parameters
+    ----------
+    function : callable
+        The function.
+    args : sequence
+        Its arguments.
+    kwargs : mapping
+        Its arguments by name.
+    axes : sequence
+        The axis along which each of `args` is split, or WHOLE; a tuple for a tuple.
+    axes_by_name : mapping
+        The same for `kwargs`.
+    taker : Taker
+        What takes the values.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        axes: Sequence[Axis],
+        axes_by_name: Mapping[str, Axis],
+        taker: Taker,
+    ) -> None:
+        self.function = function
+        self.args = tuple(args)
+        self.kwargs = dict(kwargs)
+        self.axes = tuple(axes)
+        self.axes_by_name = dict(axes_by_name)
+        self.taker = taker
+
+    def execute(self, begin: int, end: int) -> None:
+        """Call the function for some rows, and take its value."""
+        pairs = zip(self.args, self.axes, strict=True)
+        args = [_cut(value, axis, begin, end) for value, axis in pairs]
+        kwargs = {
+            name: _cut(value, self.axes_by_name[name], begin, end)
+            for name, value in self.kwargs.items()
+        }
+        before = is_inside()
+        _here.is_inside = True
+        try:
+            value = self.function(*args, **kwargs)
+        finally:
+            _here.is_inside = before
+        self.taker.take(Part(begin, end, value))
+
+
+_here = threading.local()
+
+
+def is_inside() -> bool:
+    """Return whether this thread is inside a call."""
+    return getattr(_here, "is_inside", False)
+
+
+def _cut(value: Any, axis: Axis, begin: int, end: int) -> Any:
+    if axis == WHOLE:
+        return value
+    if isinstance(axis, tuple):  # the outputs of a ufunc
+        pairs = zip(value, axis, strict=True)
+        return tuple(_cut(one, along, begin, end) for one, along in pairs)
+    return value[(slice(None),) * axis + (slice(begin, end),)]
+
+
+def raised(error: BaseException) -> Raised:
+    """Return an exception with its traceback, from the user's function on."""
+    frames = traceback.TracebackException.from_exception(error)
+    stack = frames.stack
+    while stack and stack[0].filename.startswith(_PACKAGE):
+        del stack[0]
+    where = f"in worker process {os.getpid()}:\n"
+    return Raised(error, where + "".join(frames.format()).rstrip())

@@ -1,0 +1,339 @@
+"""Calls as pickles: functions by reference or by value, shared arrays by place.
+
+A call goes to each worker once, with everything that it refers to::
+
+    shared arrays      the number of the mapped file, and the place of the view in it
+    functions and      by reference if they are in a module that workers import, and by
+    classes            value from the main module, notebooks, lambdas, closures
+    ordinary arrays    read-only copies: inside the message, or in shared memory if
+                       they are large
+    the rest           as pickle does
+
+The calling process unpickles it as well, and works on that. So a function sees the
+same in all members: what it changes in an ordinary object is lost everywhere, and a
+store to an ordinary array raises an error everywhere.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import os
+import pickle
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...array.core import AnyArray, SharedArray, view_of
+from ...array.creation import empty
+from ...array.handle import check_view, find_place
+from ...array.root import Root
+from ...errors import TeamError
+from ...storage.dtypes import spell
+from ...system import interrupts
+from . import modules
+from .call import raised
+
+_INLINE = 1 << 16  # bytes of ordinary arrays inside the message
+_ALIGNMENT = 64
+
+# cloudpickle keeps the modules that go by value in one set for all threads.
+_by_value = threading.RLock()
+
+
+class Body(NamedTuple):
+    """The message that brings a call to a worker. Equal messages make equal calls.
+
+    Attributes
+    ----------
+    data : bytes
+        The pickle.
+    buffers : tuple of bytes
+        The ordinary arrays, if they are small.
+    block : int
+        Number of the segment that holds them; -1 if they are in `buffers`.
+    places : tuple of (int, int)
+        Begin and end of each of them in the data of that segment.
+    versions : dict
+        See `modules.versions`.
+    path : tuple of str
+        ``sys.path``.
+    directory : str
+        The working directory; empty if it was removed.
+    """
+
+    data: bytes
+    buffers: tuple[bytes, ...]
+    block: int
+    places: tuple[tuple[int, int], ...]
+    versions: dict[str, bytes]
+    path: tuple[str, ...]
+    directory: str
+
+
+class Packed(NamedTuple):
+    """A call that is ready to be sent.
+
+    Attributes
+    ----------
+    body : Body
+        The message.
+    roots : list of Root
+        The files that its arrays need.
+    block : SharedArray or None
+        The memory of large ordinary arrays, to be kept until the run is over.
+    """
+
+    body: Body
+    roots: list[Root]
+    block: AnyArray | None
+
+
+def pack(
+    call: object, name: str, number: Callable[[Root], int], by_value: set[str]
+) -> Packed:
+    """Pickle a call for workers.
+
+    Parameters
+    ----------
+    call : object
+        The call.
+    name : str
+        Name of its function, for errors.
+    number : callable
+        Return the number by which workers know a mapped file.
+    by_value : set of str
+        Modules whose functions and classes must go by value.
+
+    Raises
+    ------
+    TypeError
+        Something cannot be pickled.
+    """
+    with io.BytesIO() as file:
+        pickler = _pickler()(file, number)
+        try:
+            with _modules_by_value(by_value):
+                pickler.dump(call)
+        except Exception as error:
+            raise TypeError(
+                f"cannot send a call of {name!r} to workers: {error}; pass what it "
+                "needs as arguments that can be pickled, or make it inside of the "
+                "function"
+            ) from None
+        data = file.getvalue()
+    sizes = [view.nbytes for view in pickler.views]
+    block, segment = None, -1
+    places: list[tuple[int, int]] = []
+    if sum(sizes) > _INLINE:
+        for size in sizes:
+            begin = -(-places[-1][1] // _ALIGNMENT) * _ALIGNMENT if places else 0
+            places.append((begin, begin + size))
+        block = empty(places[-1][1], np.uint8)
+        for (begin, end), view in zip(places, pickler.views, strict=True):
+            block[begin:end] = np.frombuffer(view, np.uint8)
+        root = block._root
+        assert root is not None
+        pickler.roots.append(root)
+        segment = number(root)
+    buffers = () if block is not None else tuple(map(bytes, pickler.views))
+    body = Body(
+        data,
+        buffers,
+        segment,
+        tuple(places),
+        modules.versions(by_value),
+        tuple(search_path()),
+        _directory(),
+    )
+    return Packed(body, pickler.roots, block)
+
+
+def unpack(body: Body, root_of: Callable[[int], Root]) -> Any:
+    """Make the call of a message; `root_of` returns a segment by its number.
+
+    Raises
+    ------
+    modules.Differ
+        This process has other versions of some modules.
+    """
+    buffers: list[Any] = list(body.buffers)
+    if body.block >= 0:
+        root = root_of(body.block)
+        data = root.view(np.ndarray).data[root.segment.data_range[0] :].toreadonly()
+        buffers = [data[begin:end] for begin, end in body.places]
+    with io.BytesIO(body.data) as file:
+        call = _Unpickler(file, root_of, buffers).load()
+    modules.check(body.versions)
+    return call
+
+
+def pack_value(value: object) -> bytes:
+    """Pickle what a worker sends back.
+
+    Classes of the main module come back as what they are: cloudpickle knows the
+    classes that it has made, and those that it has sent.
+    """
+    with io.BytesIO() as file:
+        _base()(file, protocol=pickle.HIGHEST_PROTOCOL).dump(value)
+        return file.getvalue()
+
+
+def pack_raised(error: BaseException) -> bytes:
+    """Pickle an exception with its traceback, or its text if it cannot be pickled."""
+    found = raised(error)
+    with suppress(Exception):
+        packed = pack_value(found)
+        pickle.loads(packed)  # many classes of exceptions fail only here
+        return packed
+    plain = TeamError(
+        f"{type(error).__name__}: {error} (this class of exceptions cannot be sent; "
+        "give its __init__ only arguments that it passes on)"
+    )
+    return pack_value(found._replace(error=plain))
+
+
+def move_to(body: Body) -> None:
+    """Look for modules and files where the calling process does."""
+    sys.path[:] = body.path
+    if body.directory:
+        try:
+            os.chdir(body.directory)
+        except OSError as error:
+            raise TeamError(
+                f"a worker cannot enter the working directory: {error}; call os.chdir "
+                "with another one"
+            ) from None
+
+
+def search_path() -> list[str]:
+    """Return the directories in which workers look for modules.
+
+    ``sys.path`` may hold any object. Python skips entries that are not strings, and
+    some libraries put `pathlib.Path` objects there.
+    """
+    return [
+        os.fsdecode(entry)
+        for entry in sys.path
+        if isinstance(entry, (str, bytes, os.PathLike))
+    ]
+
+
+def _directory() -> str:
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
+
+
+@contextmanager
+def _modules_by_value(names: set[str]) -> Iterator[None]:
+    """Let cloudpickle send the functions and classes of some modules by value."""
+    found = [sys.modules[name] for name in names if name in sys.modules]
+    if not found:
+        yield
+        return
+    library = sys.modules[_base().__module__]
+    with _by_value:
+        mine = [
+            one
+            for one in found
+            if one.__name__ not in library.list_registry_pickle_by_value()
+        ]
+        for module in mine:
+            library.register_pickle_by_value(module)
+        try:
+            yield
+        finally:
+            for module in mine:
+                library.unregister_pickle_by_value(module)
+
+
+def _base() -> Any:
+    """Return the pickler of cloudpickle; numba has a copy of it."""
+    with interrupts.deferred():  # a module that is half imported stays broken
+        try:
+            from cloudpickle import cloudpickle as library
+        except ImportError:
+            from ...kernels.numba import by_value
+
+            return by_value.Pickler
+        return library.Pickler
+
+
+@functools.cache
+def _pickler() -> Any:
+    class CallPickler(_base()):  # type: ignore[misc]
+        """Pickles shared arrays by place, and ordinary arrays aside."""
+
+        def __init__(self, file: Any, number: Callable[[Root], int]) -> None:
+            self.views: list[memoryview] = []
+            self.roots: list[Root] = []
+            self._number = number
+            super().__init__(file, protocol=5, buffer_callback=self._take)
+
+        def _take(self, buffer: pickle.PickleBuffer) -> None:
+            self.views.append(buffer.raw())
+
+        def persistent_id(self, value: Any) -> Any:
+            if type(value) is not SharedArray:
+                return None
+            root = value._root
+            if root is None or root.segment.mode == "c":
+                return None
+            place = find_place(value, root)
+            if place is None:
+                return None
+            self.roots.append(root)
+            return (
+                self._number(root),
+                root.segment.identity,
+                place[0],
+                spell(value.dtype),
+                value.shape,
+                value.strides,
+                value.flags.writeable,
+            )
+
+        def reducer_override(self, value: Any) -> Any:
+            if isinstance(value, np.ndarray) and type(value) is not np.ndarray:
+                return NotImplemented
+            if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+                flags = value.flags
+                if not (flags.c_contiguous or flags.f_contiguous):
+                    # Of these, NumPy makes a copy inside the pickle, which would arrive
+                    # writable.
+                    return _keep, (np.array(value, order="C"),)
+            return super().reducer_override(value)
+
+    return CallPickler
+
+
+def _keep(array: Any) -> Any:
+    return array
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(
+        self, file: Any, root_of: Callable[[int], Root], buffers: list[Any]
+    ) -> None:
+        super().__init__(file, buffers=buffers)
+        self._root_of = root_of
+
+    def persistent_load(self, place: Any) -> Any:
+        number, identity, offset, dtype, shape, strides, writeable = place
+        root = self._root_of(number)
+        if root.segment.identity != identity:
+            raise TeamError(
+                "a worker has another array than the caller; close the team and make "
+                "another one with sharray.Team()"
+            )
+        found = check_view(root, offset, dtype, shape, strides)
+        array = view_of(root, shape, found, offset, strides)
+        if not writeable:
+            array.flags.writeable = False
+        return array

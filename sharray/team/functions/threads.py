@@ -1,0 +1,75 @@
+"""Limits for the threads of BLAS and OpenMP while several members work.
+
+Each member would start a thread for each core, and they would take turns on the cores.
+So each gets its part of the cores. A worker reads its limits from the environment when
+it loads a library. In the calling process the libraries are loaded already: there,
+threadpoolctl sets the limits during a run, if it is installed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ...system import processes
+
+_COMMON = "OMP_NUM_THREADS"
+_NAMES = (
+    _COMMON,
+    "BLIS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+
+_found: tuple[int, Any] = 0, None  # threadpoolctl's controller for so many modules
+
+
+def environment(members: int) -> dict[str, str]:
+    """Return variables of the environment that limit the threads of a worker.
+
+    Those that the user has set stay as they are. OMP_NUM_THREADS serves all libraries,
+    so if that is set, nothing is added.
+
+    Parameters
+    ----------
+    members : int
+        Number of processes that work at the same time.
+    """
+    if _COMMON in os.environ:
+        return {}
+    limit = str(_each(members))
+    return {name: limit for name in _NAMES if name not in os.environ}
+
+
+@contextmanager
+def limited(members: int) -> Iterator[None]:
+    """Limit the threads of this process, if threadpoolctl is installed."""
+    controller = _controller()
+    if controller is None:
+        yield
+        return
+    with controller.limit(limits=_each(members)):
+        yield
+
+
+def _each(members: int) -> int:
+    return max(1, processes.count_cores() // max(members, 1))
+
+
+def _controller() -> Any:
+    """Return threadpoolctl's controller of the libraries that are loaded now."""
+    global _found
+    count = len(sys.modules)
+    if _found[0] != count:  # looking through all loaded libraries takes 1 ms
+        try:
+            import threadpoolctl
+        except ImportError:
+            return None
+        _found = len(sys.modules), threadpoolctl.ThreadpoolController()
+    return _found[1]

@@ -1,0 +1,267 @@
+"""What becomes of the values that the calls of a function return.
+
+Each member has a taker of its own, which takes the value of each chunk. At the end of
+the run, the takers of the workers send what they have gathered, and the caller merges
+that in the order of the members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...array.core import AnyArray
+from ...kernels.reductions import ITEMWISE
+from ...kernels.tuples import rebuild_tuple
+
+_SMALLEST_SUM = {"b": np.intp, "i": np.intp, "u": np.uintp}
+
+
+class Part(NamedTuple):
+    """The value of a chunk.
+
+    Attributes
+    ----------
+    begin, end : int
+        The rows of the chunk.
+    value : object
+        What the function returned.
+    """
+
+    begin: int
+    end: int
+    value: Any
+
+
+class Taker:
+    """Takes the value of each chunk that one member works on.
+
+    Parameters
+    ----------
+    name : str
+        Name of the function, for errors.
+
+    Attributes
+    ----------
+    gathered : list
+        What it has gathered from the chunks.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.gathered: list[Any] = []
+
+    def begin(self) -> None:
+        """Forget the values of the run before."""
+        self.gathered = []
+
+    def take(self, part: Part) -> None:
+        """Take the value of a chunk."""
+        raise NotImplementedError
+
+    def merge(self, gathered: list[list[Any]]) -> Any:
+        """Return the value of the run from what the members have gathered."""
+
+
+class Ignored(Taker):
+    """Ignores values, as for ufuncs, which return their output."""
+
+    def take(self, part: Part) -> None:
+        """Ignore the value."""
+
+
+class Refused(Taker):
+    """Refuses values, since nobody says what to do with them."""
+
+    def take(self, part: Part) -> None:
+        """Raise an error if there is a value."""
+        if part.value is not None:
+            raise TypeError(
+                f"{self.name!r} returned {_kind(part.value)} for a chunk, which would "
+                "be lost; combine such values with reduce=, collect them with "
+                "sharray.map(), or return None"
+            )
+
+
+class Single(Taker):
+    """Keeps the value of the only call."""
+
+    def take(self, part: Part) -> None:
+        """Keep the value."""
+        self.gathered = [part.value]
+
+    def merge(self, gathered: list[list[Any]]) -> Any:
+        """Return the value."""
+        return next((found[0] for found in gathered if found), None)
+
+
+class Listed(Taker):
+    """Lists the values with their chunks."""
+
+    def take(self, part: Part) -> None:
+        """Add the value to the list."""
+        self.gathered.append(part)
+
+    def merge(self, gathered: list[list[Any]]) -> Any:
+        """Return all parts in the order of their rows."""
+        return sorted(
+            (part for found in gathered for part in found), key=lambda part: part.begin
+        )
+
+
+class Combined(Taker):
+    """Combines values by a reduction.
+
+    Parameters
+    ----------
+    name : str
+        Name of the function.
+    reducer : {'sum', 'min', 'max'} or callable
+        The reduction.
+    """
+
+    def __init__(self, name: str, reducer: str | Callable[[Any, Any], Any]) -> None:
+        super().__init__(name)
+        self.reducer = reducer
+
+    def take(self, part: Part) -> None:
+        """Combine the value with those before."""
+        value = part.value
+        if value is None:
+            raise TypeError(
+                f"{self.name!r} returned None for a chunk, so there is nothing to "
+                "reduce; return a value, or leave out reduce="
+            )
+        if isinstance(self.reducer, str):
+            value = self._prepared(value)
+        self._add(value)
+
+    def _add(self, value: Any) -> None:
+        if self.gathered:
+            value = combined(self.reducer, self.gathered[0], value)
+        self.gathered = [value]
+
+    def _prepared(self, value: Any) -> Any:
+        if isinstance(value, (list, str, bytes, dict, set)):
+            raise TypeError(
+                f"{self.name!r} returned {_kind(value)}, which reduce={self.reducer!r} "
+                "does not combine; return a number, an array or a tuple of these, or "
+                "pass a function of two values as reduce="
+            )
+        if isinstance(value, tuple):
+            return rebuild_tuple(value, [self._prepared(item) for item in value])
+        if isinstance(value, np.ndarray):
+            value = np.array(value)  # the function may change its array afterwards
+        return _widened(value) if self.reducer == "sum" else value
+
+    def merge(self, gathered: list[list[Any]]) -> Any:
+        """Return the combined value."""
+        self.begin()
+        for found in gathered:
+            for value in found:
+                self._add(value)
+        return self.gathered[0]
+
+
+def combined(reducer: str | Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
+    """Return two values combined, item by item if they are tuples.
+
+    Raises
+    ------
+    ValueError
+        They are arrays of different shapes, or tuples of different lengths.
+
+    Examples
+    --------
+    >>> combined("sum", np.array([1, 2]), np.array([3, 4]))
+    array([4, 6])
+    """
+    if not isinstance(reducer, str):
+        return reducer(left, right)
+    if isinstance(left, tuple) or isinstance(right, tuple):
+        if not (isinstance(left, tuple) and isinstance(right, tuple)):
+            raise ValueError(
+                "expected tuples for all chunks or for none; return values of one kind"
+            )
+        pairs = zip(left, right, strict=True)
+        return rebuild_tuple(left, [combined(reducer, *pair) for pair in pairs])
+    if np.shape(left) != np.shape(right):
+        raise ValueError(
+            f"expected values of one shape to combine, got {np.shape(left)} and "
+            f"{np.shape(right)}; return arrays whose shape does not depend on the "
+            "number of rows"
+        )
+    if np.ndim(left) == 0:
+        return ITEMWISE[reducer](left, right)
+    functions = {"sum": np.add, "min": np.minimum, "max": np.maximum}
+    return functions[reducer](left, right)
+
+
+def _widened(value: Any) -> Any:
+    """Return integers as wide as those that `numpy.sum` adds, and bools as integers."""
+    if not isinstance(value, np.ndarray | np.generic):
+        return value
+    least = _SMALLEST_SUM.get("i" if value.dtype.kind == "b" else value.dtype.kind)
+    if least is None:
+        return value
+    return value.astype(np.promote_types(value.dtype, least))
+
+
+class Stored(Taker):
+    """Stores the value of each chunk in its rows of an array.
+
+    Parameters
+    ----------
+    name : str
+        Name of the function.
+    out : SharedArray
+        The array.
+    axis : int
+        The axis of the rows.
+    casting : str
+        See `numpy.copyto`.
+    """
+
+    def __init__(self, name: str, out: AnyArray, axis: int, casting: str) -> None:
+        super().__init__(name)
+        self.out = out
+        self.axis = axis
+        self.casting = casting
+
+    def take(self, part: Part) -> None:
+        """Store the value, and check its shape and dtype."""
+        rows = self.out[(slice(None),) * self.axis + (slice(part.begin, part.end),)]
+        value = np.asanyarray(part.value)
+        if isinstance(value, np.ma.MaskedArray):
+            raise TypeError(
+                f"{self.name!r} returned a masked array, whose mask would be lost; "
+                "return its filled()"
+            )
+        if value.shape != rows.shape:
+            raise ValueError(
+                f"{self.name!r} returned {_kind(part.value)} of shape {value.shape} "
+                f"for a chunk of {part.end - part.begin}; expected {rows.shape}: "
+                "return as many rows as the chunk has"
+            )
+        if not np.can_cast(value.dtype, rows.dtype, self.casting):  # type: ignore[arg-type]
+            raise TypeError(
+                f"{self.name!r} returned {value.dtype} for a chunk, which does not fit "
+                f"the result of {rows.dtype}; return one dtype for all chunks, or pass "
+                "out= with a dtype for all"
+            )
+        np.copyto(rows, value, casting=self.casting)  # type: ignore[arg-type]
+
+
+def _kind(value: Any) -> str:
+    """Return a value's type with its article."""
+    name = type(value).__name__
+    return ("an " if name[0] in "aeiouAEIOU" else "a ") + name
+
+
+def taker_of_run(name: str, reducer: Any, *, is_split: bool) -> Taker:
+    """Return what takes the values of `sharray.run`."""
+    if reducer is not None:
+        return Combined(name, reducer)
+    return Refused(name) if is_split else Single(name)
