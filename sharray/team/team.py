@@ -103,6 +103,7 @@ class Team:
         self._name = team_name(name)
         self._members = count + caller_works
         self._caller_works = caller_works
+        self._threads = threads.for_each(self._members)
         # An RLock knows its owner, and refuses `release` by any other thread. So after
         # an interrupt, before or after `acquire`, calling `release` is always safe.
         self._lock = Lock(reentrant=True)
@@ -464,7 +465,7 @@ class Team:
         plan = prepared.plan(self._crew.segments.number, self._by_value)
         if self._members == 1 or not self._caller_works:
             return self._execute_and_show(plan, deadline, progress)
-        with threads.limited(self._members):
+        with threads.limited(self._threads):
             return self._execute_and_show(plan, deadline, progress)
 
     def _execute_and_show(

@@ -43,22 +43,23 @@ def environment(members: int) -> dict[str, str]:
     """
     if _COMMON in os.environ:
         return {}
-    limit = str(_each(members))
+    limit = str(for_each(members))
     return {name: limit for name in _NAMES if name not in os.environ}
 
 
 @contextmanager
-def limited(members: int) -> Iterator[None]:
+def limited(limit: int) -> Iterator[None]:
     """Limit the threads of this process, if threadpoolctl is installed."""
     controller = _controller()
     if controller is None:
         yield
         return
-    with controller.limit(limits=_each(members)):
+    with controller.limit(limits=limit):
         yield
 
 
-def _each(members: int) -> int:
+def for_each(members: int) -> int:
+    """Return how many threads each of so many members should have."""
     return max(1, processes.count_cores() // max(members, 1))
 
 
