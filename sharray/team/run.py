@@ -223,7 +223,7 @@ class Run:
         try:
             plan.call.execute(self._own[at.BEGIN], self._own[at.END])
         except Exception as error:  # others, such as Ctrl-C, end the run
-            return Raised(error, "")
+            return Raised(error)
         self._own[at.STATUS] = 0
         return None
 

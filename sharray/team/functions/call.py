@@ -24,12 +24,23 @@ class Raised(NamedTuple):
     ----------
     error : BaseException
         The exception.
-    trace : str
-        Its traceback in the process that raised it, as text.
+    pid : int
+        The worker that raised it; 0 if the caller did.
+    trace : TracebackException, optional
+        Its traceback there. The caller looks up the lines: a worker does not have the
+        cells of a notebook.
     """
 
     error: BaseException
-    trace: str
+    pid: int = 0
+    trace: traceback.TracebackException | None = None
+
+    def text(self) -> str:
+        """Return the traceback in the worker, as text; empty if the caller raised."""
+        if self.trace is None:
+            return ""
+        lines = "".join(self.trace.format()).rstrip()
+        return f"in worker process {self.pid}:\n{lines}"
 
 
 class Call:
@@ -103,9 +114,8 @@ def _cut(value: Any, axis: Axis, begin: int, end: int) -> Any:
 
 def raised(error: BaseException) -> Raised:
     """Return an exception with its traceback, from the user's function on."""
-    frames = traceback.TracebackException.from_exception(error)
-    stack = frames.stack
+    trace = traceback.TracebackException.from_exception(error, lookup_lines=False)
+    stack = trace.stack
     while stack and stack[0].filename.startswith(_PACKAGE):
         del stack[0]
-    where = f"in worker process {os.getpid()}:\n"
-    return Raised(error, where + "".join(frames.format()).rstrip())
+    return Raised(error, os.getpid(), trace)

@@ -134,7 +134,8 @@ class CallPlan:
             notes = getattr(error, "__notes__", [])
             notes[:] = [one for one in notes if not str(one).startswith(begin)]
             text = begin + (f", {where}" if where else "")
-            error.add_note(f"{text}\n\n{failure.trace}" if failure.trace else text)
+            trace = failure.text()
+            error.add_note(f"{text}\n\n{trace}" if trace else text)
         return error
 
     def read(self, message: bytes) -> Any:

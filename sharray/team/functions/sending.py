@@ -18,12 +18,14 @@ from __future__ import annotations
 
 import functools
 import io
+import marshal
 import os
 import pickle
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from types import CodeType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,6 +42,7 @@ from .call import raised
 
 _INLINE = 1 << 16  # bytes of ordinary arrays inside the message
 _ALIGNMENT = 64
+_WITHOUT_REFERENCES = 2  # version of marshal: equal code makes equal bytes
 
 # cloudpickle keeps the modules that go by value in one set for all threads.
 _by_value = threading.RLock()
@@ -126,7 +129,8 @@ def pack(
                 "function"
             ) from None
         data = file.getvalue()
-    sizes = [view.nbytes for view in pickler.views]
+    views = [buffer.raw() for buffer in pickler.buffers]
+    sizes = [view.nbytes for view in views]
     block, segment = None, -1
     places: list[tuple[int, int]] = []
     if sum(sizes) > _INLINE:
@@ -134,13 +138,13 @@ def pack(
             begin = -(-places[-1][1] // _ALIGNMENT) * _ALIGNMENT if places else 0
             places.append((begin, begin + size))
         block = empty(places[-1][1], np.uint8)
-        for (begin, end), view in zip(places, pickler.views, strict=True):
+        for (begin, end), view in zip(places, views, strict=True):
             block[begin:end] = np.frombuffer(view, np.uint8)
         root = block._root
         assert root is not None
         pickler.roots.append(root)
         segment = number(root)
-    buffers = () if block is not None else tuple(map(bytes, pickler.views))
+    buffers = () if block is not None else tuple(map(bytes, views))
     body = Body(
         data,
         buffers,
@@ -271,13 +275,13 @@ def _pickler() -> Any:
         """Pickles shared arrays by place, and ordinary arrays aside."""
 
         def __init__(self, file: Any, number: Callable[[Root], int]) -> None:
-            self.views: list[memoryview] = []
+            self.buffers: list[pickle.PickleBuffer] = []
             self.roots: list[Root] = []
             self._number = number
-            super().__init__(file, protocol=5, buffer_callback=self._take)
-
-        def _take(self, buffer: pickle.PickleBuffer) -> None:
-            self.views.append(buffer.raw())
+            # Not a method of its own, which would be a reference cycle: the arrays would
+            # stay until the next garbage collection.
+            take = self.buffers.append
+            super().__init__(file, protocol=5, buffer_callback=take)
 
         def persistent_id(self, value: Any) -> Any:
             if type(value) is not SharedArray:
@@ -300,6 +304,9 @@ def _pickler() -> Any:
             )
 
         def reducer_override(self, value: Any) -> Any:
+            if type(value) is CodeType:
+                # cloudpickle leaves out the file, which tracebacks name.
+                return marshal.loads, (marshal.dumps(value, _WITHOUT_REFERENCES),)
             if isinstance(value, np.ndarray) and type(value) is not np.ndarray:
                 return NotImplemented
             if isinstance(value, np.ndarray) and not value.dtype.hasobject:

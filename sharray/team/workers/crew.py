@@ -201,8 +201,11 @@ class Crew:
                 worker.request(commands[worker])
             except WorkerGone as error:
                 gone.append(error)
-        if gone:
-            raise gone[0]
+        try:
+            if gone:
+                raise gone[0]
+        finally:
+            gone.clear()  # see `_read_answers`
 
     def _read_answers(self) -> None:
         errors = [
@@ -211,8 +214,12 @@ class Crew:
             for error in worker.answers()
             if error is not None
         ]
-        if errors:
-            raise errors[0]
+        try:
+            if errors:
+                raise errors[0]
+        finally:
+            # Its traceback has this frame: a cycle that would keep the run's arrays.
+            errors.clear()
 
     # -- when things go wrong ------------------------------------------------
 

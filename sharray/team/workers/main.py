@@ -168,7 +168,9 @@ class _Worker:
         try:
             getattr(self, name)(*arguments)
         except Exception as error:
-            return cast("Exception", _sendable(error))
+            # Without its traceback, whose frames would be a cycle with the answers, and
+            # keep arrays until the next garbage collection.
+            return cast("Exception", _sendable(error.with_traceback(None)))
         return None
 
     def load_program(self, number: int, code: MachineCode) -> None:
