@@ -278,8 +278,8 @@ def _pickler() -> Any:
             self.buffers: list[pickle.PickleBuffer] = []
             self.roots: list[Root] = []
             self._number = number
-            # Not a method of its own, which would be a reference cycle: the arrays would
-            # stay until the next garbage collection.
+            # Not a method of its own: such a cycle would keep the arrays until the
+            # next garbage collection.
             take = self.buffers.append
             super().__init__(file, protocol=5, buffer_callback=take)
 

@@ -214,12 +214,8 @@ class Crew:
             for error in worker.answers()
             if error is not None
         ]
-        try:
-            if errors:
-                raise errors[0]
-        finally:
-            # Its traceback has this frame: a cycle that would keep the run's arrays.
-            errors.clear()
+        if errors:
+            raise errors.pop(0)  # its traceback leads to this frame, and to `errors`
 
     # -- when things go wrong ------------------------------------------------
 

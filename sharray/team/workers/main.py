@@ -161,8 +161,9 @@ class _Worker:
         # must be read.
         self.own[at.SEEN] += 1
         commands = self.channel.receive()
-        answers = [self._try(name, *arguments) for name, *arguments in commands]
-        self.channel.send(answers)
+        # Without a variable: the traceback of an error leads to this frame, and from
+        # there back to the error. A refused call would keep its arrays.
+        self.channel.send([self._try(name, *rest) for name, *rest in commands])
 
     def _try(self, name: str, *arguments: Any) -> Exception | None:
         try:
