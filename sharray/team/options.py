@@ -77,7 +77,7 @@ class RunOptions(NamedTuple):
 
 
 def check_options(
-    axis: SupportsIndex,
+    axis: SupportsIndex | None,
     schedule: str,
     chunk: SupportsIndex | None,
     reduce: Any,
@@ -98,7 +98,7 @@ def check_options(
     ValueError, TypeError
         One of them is wrong.
     """
-    axis = operator.index(axis)
+    axis = 0 if axis is None else operator.index(axis)
     found = Schedule.named(schedule, chunk)
     fits = isinstance(reduce, Kernel) or (takes_functions and callable(reduce))
     if not fits and reduce not in (None, *ITEMWISE):

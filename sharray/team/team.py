@@ -21,7 +21,7 @@ from . import forgotten, serial
 from .arguments import look_at
 from .copying import Copies
 from .functions import threads
-from .functions.arguments import name_of
+from .functions.arguments import name_of, taken_names
 from .functions.map import map_rows
 from .functions.plan import CallPlan
 from .functions.prepared import Prepared, prepare_run
@@ -154,7 +154,7 @@ class Team:
         function: Callable[..., Any],
         /,
         *args: Any,
-        axis: int = 0,
+        axis: int | None = None,
         schedule: str = "dynamic",
         chunk: int | None = None,
         reduce: str | Callable[[Any, Any], Any] | None = None,
@@ -183,8 +183,8 @@ class Team:
             are not split. A kernel takes numbers, tuples, counters and barriers, too.
             Other functions take any object that can be pickled. Each member has a
             copy, whose arrays are read-only.
-        axis : int, default 0
-            The axis along which arrays are split.
+        axis : int, optional
+            The axis along which arrays are split, by default the first.
         schedule : {'dynamic', 'static'}
             With ``'dynamic'``, a member takes the next chunk when it is ready. With
             ``'static'``, each member has fixed chunks, one if `chunk` is not given.
@@ -271,7 +271,15 @@ class Team:
         if copies is not None:
             args = copies.arguments[: len(args)]
             kwargs = dict(zip(kwargs, copies.arguments[len(args) :], strict=True))
-        prepared = prepare_run(function, args, kwargs, checked)
+        axis, _, chunk, reduce = options
+        taken = taken_names(
+            ("schedule", "progress", "copy"),
+            axis=axis,
+            chunk=chunk,
+            reduce=reduce,
+            timeout=deadline,
+        )
+        prepared = prepare_run(function, args, kwargs, checked, taken)
         value = self._execute(prepared, (), (), deadline, progress)
         if copies is not None:
             copies.copy_back()
@@ -283,7 +291,7 @@ class Team:
         /,
         *args: Any,
         out: Any = None,
-        axis: int = 0,
+        axis: int | None = None,
         chunk: int | None = None,
         progress: bool | ShowProgress = False,
         timeout: float | None = None,
@@ -304,8 +312,9 @@ class Team:
         out : SharedArray, optional
             The array for the result, of any dtype to which the values can be cast as
             with ``casting="same_kind"``; for some ufuncs, a tuple of arrays.
-        axis : int, default 0
-            The axis along which arrays are split, and their results joined.
+        axis : int, optional
+            The axis along which arrays are split, and their results joined; by default
+            the first.
         chunk : int, optional
             Number of rows for each call. With it, a call may also return an array with
             another number of rows, a number or any other object.
@@ -344,7 +353,10 @@ class Team:
         def execute(prepared: Prepared) -> Any:
             return self._execute(prepared, (), (), deadline, progress)
 
-        return map_rows(execute, function, args, kwargs, checked, out)
+        taken = taken_names(
+            ("progress",), axis=axis, chunk=chunk, timeout=timeout, out=out
+        )
+        return map_rows(execute, function, args, kwargs, checked, out, taken)
 
     def submit(
         self, function: Callable[..., Any], /, *args: Any, **kwargs: Any

@@ -18,7 +18,7 @@ from ..arguments import Whole, is_workable
 from ..schedule import SplitArrays
 from .call import Axis
 
-OPTIONS = ("axis", "schedule", "chunk", "reduce", "progress", "timeout", "copy", "out")
+_BY_NAME = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
 
 
 class Found(NamedTuple):
@@ -57,6 +57,23 @@ def name_of(function: Callable[..., Any]) -> str:
     return str(getattr(function, "__name__", type(function).__name__))
 
 
+def taken_names(always: tuple[str, ...], **others: Any) -> tuple[str, ...]:
+    """Return the names of options that parameters of the function must not have.
+
+    Nobody could tell whether the axis in ``sharray.run(numpy.sum, x, axis=0)`` is meant
+    for the run or for ``sum``. Options that are not used are no problem.
+
+    Parameters
+    ----------
+    always : tuple of str
+        Options whose default is an ordinary value, too: their use does not show.
+    **others : object
+        The other options with their values, None if they are not used.
+    """
+    used = (name for name, value in others.items() if value is not None)
+    return (*always, *used)
+
+
 def look_at(
     function: Callable[..., Any],
     args: tuple[Any, ...],
@@ -64,6 +81,7 @@ def look_at(
     axis: int,
     *,
     copies: bool,
+    taken: tuple[str, ...],
 ) -> Found:
     """Decide which arguments to split, and refuse unsuitable ones.
 
@@ -77,6 +95,8 @@ def look_at(
         The axis along which arrays are split.
     copies : bool
         Whether ordinary arrays are copied to shared memory, read-only, and split.
+    taken : tuple of str
+        See `taken_names`.
 
     Raises
     ------
@@ -88,7 +108,7 @@ def look_at(
         An argument, or the function, is unsuitable for another reason.
     """
     name = name_of(function)
-    names = _parameters(function, name, args, kwargs)
+    names = _parameters(function, name, args, kwargs, taken)
     values = [*args, *kwargs.values()]
     axes: list[Axis] = []
     lengths: dict[str, int] = {}
@@ -124,6 +144,7 @@ def _parameters(
     name: str,
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
+    taken: tuple[str, ...],
 ) -> list[str]:
     """Return what to call each argument, and refuse parameters named like options."""
     if isinstance(getattr(function, "__self__", None), np.ufunc):
@@ -136,19 +157,9 @@ def _parameters(
     except (TypeError, ValueError):  # many functions in C have none
         return [*(str(number) for number in range(len(args))), *kwargs]
     bound = function.keywords if isinstance(function, functools.partial) else {}
-    clash = [
-        one.name
-        for one in signature.parameters.values()
-        if one.name in OPTIONS
-        and one.name not in bound
-        and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD, one.POSITIONAL_ONLY)
-    ]
-    if clash:
-        raise TypeError(
-            f"parameter {clash[0]!r} of {name!r} has the name of an option of runs; "
-            f"choose it by functools.partial({name}, {clash[0]}=...), or call it in "
-            "a function of your own"
-        )
+    for one in signature.parameters.values():
+        if one.name in taken and one.name not in bound and one.kind in _BY_NAME:
+            raise TypeError(_clash(name, one))
     try:
         given = signature.bind(*args, **kwargs)
     except TypeError as error:
@@ -161,6 +172,17 @@ def _parameters(
         elif kind is not inspect.Parameter.VAR_KEYWORD and parameter not in kwargs:
             names.append(parameter)
     return [*names, *kwargs]
+
+
+def _clash(name: str, parameter: inspect.Parameter) -> str:
+    """Return the text of the error for a parameter with the name of an option."""
+    remedy = f"choose it by functools.partial({name}, {parameter.name}=...)"
+    if parameter.default is parameter.empty:  # may be an array, which must be split
+        remedy = "rename it"
+    return (
+        f"parameter {parameter.name!r} of {name!r} has the name of an option of runs; "
+        f"{remedy}, or call {name} in a function of your own"
+    )
 
 
 def as_shared(

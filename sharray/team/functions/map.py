@@ -40,6 +40,7 @@ def map_rows(
     kwargs: dict[str, Any],
     options: RunOptions,
     out: Any,
+    taken: tuple[str, ...],
 ) -> Any:
     """Execute a function on all chunks, and return what the calls return.
 
@@ -49,10 +50,14 @@ def map_rows(
         Execute a prepared function, and return the value of the run.
     function, args, kwargs, options, out : object
         See `sharray.map`.
+    taken : tuple of str
+        See `arguments.taken_names`.
     """
     if isinstance(function, np.ufunc):
         return _map_ufunc(execute, function, args, kwargs, options, out)
-    found = arguments.look_at(function, args, kwargs, options.axis, copies=True)
+    found = arguments.look_at(
+        function, args, kwargs, options.axis, copies=True, taken=taken
+    )
     name = name_of(function)
     if found.length is None:
         raise TypeError(

@@ -72,8 +72,16 @@ def prepare_run(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     options: RunOptions,
+    taken: tuple[str, ...],
 ) -> Prepared:
     """Check the arguments of `sharray.run` for a function or a ufunc.
+
+    Parameters
+    ----------
+    function, args, kwargs, options : object
+        See `sharray.run`.
+    taken : tuple of str
+        See `arguments.taken_names`.
 
     Raises
     ------
@@ -88,7 +96,9 @@ def prepare_run(
             )
         found = ufuncs.look_at(function, args, kwargs, options.axis)
         return Prepared(function, found, options, Ignored(name_of(function)))
-    found = arguments.look_at(function, args, kwargs, options.axis, copies=False)
+    found = arguments.look_at(
+        function, args, kwargs, options.axis, copies=False, taken=taken
+    )
     is_split = found.length is not None
     taker = taker_of_run(name_of(function), options.reducer, is_split=is_split)
     return Prepared(function, found, options, taker)
