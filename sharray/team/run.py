@@ -185,7 +185,7 @@ class Run:
         look_at = clock.monotonic() + _LOOK_INTERVAL
         aside = plan.barriers and self._own[at.TAKES_PART]
         if show is not None and chunking.length > 0:
-            show(0, chunking.length)
+            show(chunking.edge(plan.first), chunking.length)
         while True:
             raised = None
             if aside:
@@ -211,9 +211,9 @@ class Run:
                 continue
             self._look_around(plan, chunking, run, deadline)
             if show is not None:
-                self._show(chunking, show)
+                self._show(plan, chunking, show)
         if show is not None:
-            self._show(chunking, show)
+            self._show(plan, chunking, show)
         return failure
 
     def _call(self, plan: Plan | CallPlan) -> Raised | None:
@@ -289,11 +289,13 @@ class Run:
         if not alive and not self._own[at.TAKES_PART]:
             raise results.death_of(self._crew.workers[0], plan, None)
 
-    def _show(self, chunking: Chunking, show: ShowProgress) -> None:
+    def _show(
+        self, plan: Plan | CallPlan, chunking: Chunking, show: ShowProgress
+    ) -> None:
         """Show how much is done, in rows, elements or iterations."""
         if chunking.length < 1:
             return  # nothing to count
-        chunks = sum(
+        chunks = plan.first + sum(
             self._words[at.member(number) + at.DONE] for number in range(self._members)
         )
         # Chunks are about equal, so it does not matter much which of them are done.

@@ -23,7 +23,7 @@ from .copying import Copies
 from .functions import threads
 from .functions.arguments import name_of, taken_names
 from .functions.map import map_rows
-from .functions.plan import CallPlan
+from .functions.plan import CallPlan, Chunks
 from .functions.prepared import Prepared, prepare_run
 from .futures import Background
 from .options import check_options, seconds_until, team_name, worker_count
@@ -351,7 +351,8 @@ class Team:
         checked = check_options(axis, "dynamic", chunk, None)
 
         def execute(prepared: Prepared) -> Any:
-            return self._execute(prepared, (), (), deadline, progress)
+            shown = False if prepared.part is Chunks.FIRST else progress
+            return self._execute(prepared, (), (), deadline, shown)
 
         taken = taken_names(
             ("progress",), axis=axis, chunk=chunk, timeout=timeout, out=out

@@ -28,7 +28,7 @@ def hold(x: Any, gate: Any) -> None:
         time.sleep(0.001)
 
 
-class Failed(Exception):
+class FailedError(Exception):
     """An exception that cannot be unpickled: it takes two arguments, and keeps one."""
 
     def __init__(self, one: str, other: str) -> None:

@@ -25,7 +25,7 @@ from sharray.team.control import layout as at
 __all__ = ["SIGCONT", "SIGSTOP", "is_disabled"]
 
 # Long enough for any machine; a test waits this long only if something is wrong.
-LONG = float(os.environ.get("LONG", 200.0))
+LONG = 200.0
 
 needs_jit = pytest.mark.skipif(is_disabled(), reason="runs where numba compiles")
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ...array.core import AnyArray
+from ...array.core import AnyArray, SharedArray
 from ...array.creation import array as shared_copy
 from ...array.creation import empty
 from ..arguments import overlaps
@@ -30,6 +30,7 @@ from .prepared import Prepared
 from .values import Ignored, Listed, Part, Stored
 
 Execute = Callable[[Prepared], Any]
+_ARRAYS = (np.ndarray, SharedArray)
 _NUMBERS = (bool, int, float, complex, np.generic)
 
 
@@ -72,15 +73,13 @@ def map_rows(
         return out
     [part] = execute(first)
     rest = first._replace(part=Chunks.REST)
-    is_all = part.end >= found.length
     if _has_rows(part, axis):
         value = part.value
         shape = (*value.shape[:axis], found.length, *value.shape[axis + 1 :])
         result = empty(shape, value.dtype)
         stored = Stored(name, result, axis, "equiv")
         stored.take(part)
-        if not is_all:
-            execute(rest._replace(taker=stored))
+        execute(rest._replace(taker=stored))
         return result
     if options.schedule.chunk is None:
         raise TypeError(
@@ -89,8 +88,8 @@ def map_rows(
             "an array with as many rows as the chunk has, pass chunk= to get a value "
             "for each chunk, or combine the values by sharray.run with reduce="
         )
-    parts = [part] if is_all else [part, *execute(rest)]
-    return _joined([one.value for one in parts], axis)
+    values = [one.value for one in (part, *execute(rest))]
+    return _joined(values, axis)
 
 
 def _has_rows(part: Part, axis: int) -> bool:
@@ -132,7 +131,7 @@ def _joined(values: list[Any], axis: int) -> Any:
     if all(isinstance(value, _NUMBERS) for value in values):
         numbers = np.array(values)
         return values if numbers.dtype.hasobject else shared_copy(numbers)
-    if all(type(value) is np.ndarray and value.ndim > axis for value in values):
+    if all(type(value) in _ARRAYS and value.ndim > axis for value in values):
         outer = {
             (value.dtype, value.shape[:axis], value.shape[axis + 1 :])
             for value in values

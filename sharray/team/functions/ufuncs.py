@@ -79,14 +79,10 @@ def _check_count(
             "of your own that gets chunks"
         )
     if "out" in kwargs or len(args) != ufunc.nargs:
-        form = ["x1", "x2", "x3"][: ufunc.nin] if ufunc.nin > 1 else ["x"]
-        form += (
-            [f"out{n + 1}" for n in range(ufunc.nout)] if ufunc.nout > 1 else ["out"]
-        )
         raise TypeError(
-            f"expected {ufunc.nargs} arguments for {name!r}, got {len(args)}; call "
-            f"sharray.run(numpy.{name}, {', '.join(form)}), where an output may also "
-            "be an input"
+            f"expected {ufunc.nin} inputs and {ufunc.nout} outputs for {name!r}, got "
+            f"{len(args)} arguments; pass all of them by position, as in "
+            "sharray.run(numpy.sqrt, x, out), where an output may also be an input"
         )
 
 

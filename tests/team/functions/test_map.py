@@ -88,7 +88,7 @@ def test_an_output_can_be_given(team: Any) -> None:
 
 def test_an_output_that_does_not_fit_is_refused(team: Any) -> None:
     x = sh.array(np.arange(12.0).reshape(6, 2))
-    with pytest.raises(TypeError, match="float64 for a chunk.*int64"):
+    with pytest.raises(TypeError, match=r"float64 for a chunk.*int64"):
         team.map(doubled, x, out=sh.zeros((6, 2), "i8"))
     with pytest.raises(ValueError, match="6 rows along axis 0"):
         team.map(doubled, x, out=sh.zeros((5, 2)))
@@ -133,14 +133,14 @@ def test_arrays_of_other_lengths_are_joined(team: Any) -> None:
 def test_values_without_a_number_of_chunks_are_refused(team: Any) -> None:
     x = np.arange(1000)
     with pytest.raises(TypeError, match=r"returned int64 for a chunk.*chunk="):
-        team.map(np.sum_of_all if hasattr(np, "sum_of_all") else lambda x: x.sum(), x)
+        team.map(lambda x: x.sum(), x)
     with pytest.raises(TypeError, match=r"returned ndarray for a chunk.*chunk="):
         team.map(lambda x: np.zeros(3000), x)
 
 
 def test_chunks_must_return_the_same_kind(team: Any) -> None:
     x = np.arange(1000.0)
-    with pytest.raises(TypeError, match="float64 for a chunk.*int64"):
+    with pytest.raises(TypeError, match=r"float64 for a chunk.*int64"):
         team.map(lambda x: x if x[0] >= 8 else x.astype(int), x, chunk=8)
     with pytest.raises(ValueError, match="as many rows as the chunk has"):
         team.map(lambda x: x if x[0] < 8 else x[:3], x, chunk=8)
@@ -163,7 +163,7 @@ def test_each_row_is_computed_once(team: Any) -> None:
 def test_what_cannot_be_split_is_refused(team: Any) -> None:
     with pytest.raises(TypeError, match="expected an array to split"):
         team.map(doubled, [1, 2, 3])
-    with pytest.raises(TypeError, match="cannot split argument 'x'.*MaskedArray"):
+    with pytest.raises(TypeError, match=r"cannot split argument 'x'.*MaskedArray"):
         team.map(doubled, np.ma.masked_array([1, 2]))
     with pytest.raises(TypeError, match="expected a kernel, a function or a ufunc"):
         team.map("doubled", np.zeros(3))

@@ -33,12 +33,8 @@ def test_shapes_follow_the_rules_of_numpy(
     expected = np.full(shape, -1.0)
     np.add(x, y, out=expected, where=where > 3)
     assert np.array_equal(out, expected)
-    assert np.array_equal(
-        team.map(np.add, x, y, axis=axis - 3, chunk=chunk)
-        if len(shape) == 3
-        else x + y,
-        x + y,
-    )
+    if axis < np.ndim(x + y):
+        assert np.array_equal(team.map(np.add, x, y, axis=axis, chunk=chunk), x + y)
 
 
 def test_a_square_does_not_confuse_rows_and_columns(team: Any) -> None:
