@@ -26,7 +26,6 @@ Invariants
 
 from __future__ import annotations
 
-import _thread
 import contextvars
 import sys
 import threading
@@ -36,6 +35,7 @@ from typing import Any, TypeVar
 
 from ..notebook import ipython
 from ..system import forks, interrupts
+from ..system.thread_locks import Event
 
 _Value = TypeVar("_Value")
 _IMPORTING = "<frozen importlib._bootstrap>"  # the file of frames that import
@@ -48,21 +48,7 @@ class _Work:
     def __init__(self) -> None:
         self.value: Any = None
         self.error: BaseException | None = None
-        self._is_done = False
-        self._running = _thread.allocate_lock()
-        self._running.acquire()
-
-    def end(self) -> None:
-        """Wake the thread that waits."""
-        self._is_done = True  # before the release: see `wait`
-        self._running.release()
-
-    def wait(self, seconds: float = -1) -> None:
-        """Wait until it is done."""
-        # An interrupt after `acquire` may leave the lock taken. Whoever waits next does
-        # not look at it any more.
-        if not self._is_done and self._running.acquire(timeout=seconds):
-            self._running.release()
+        self.done = Event()
 
     def outcome(self) -> Any:
         """Return the value, or raise the error."""
@@ -99,7 +85,7 @@ def call(key: Hashable, act: Callable[[], _Value], name: str) -> _Value:
         if work is None:
             with interrupts.deferred():
                 work = _start(key, act)
-        work.wait()
+        work.done.wait()
     except KeyboardInterrupt as error:
         error.add_note(
             f"the compilation of kernel {name!r} goes on in the background; the next "
@@ -135,7 +121,7 @@ def _start(key: Hashable, act: Callable[[], Any]) -> _Work:
             work.error = error
         # First: once it is done, the next call must not find it.
         _under_way.pop(key, None)
-        work.end()
+        work.done.set()
 
     try:
         threading.Thread(target=do, name="sharray-compiler").start()
@@ -147,7 +133,7 @@ def _start(key: Hashable, act: Callable[[], Any]) -> _Work:
 
 def _wait_before_fork() -> None:
     for work in list(_under_way.values()):
-        work.wait(_LONGEST_FORK)
+        work.done.wait(_LONGEST_FORK)
 
 
 forks.at_fork(before=_wait_before_fork, after_in_child=_under_way.clear)

@@ -30,7 +30,7 @@ module                          contents
 `sharray.system.fences`         membarrier
 `sharray.system.forks`          functions to run at each fork
 `sharray.system.finalizing`     functions to run when an object is freed
-`sharray.system.thread_locks`   locks that Ctrl-C cannot leave locked
+`sharray.system.thread_locks`   locks that Ctrl-C cannot leave locked, and events
 `sharray.system.interrupts`     blocks that Ctrl-C does not interrupt
 ==============================  ==================================================
 """

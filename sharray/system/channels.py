@@ -75,11 +75,26 @@ def wait_for_room(fd: int) -> None:
 
     The next write of up to that many bytes is complete and does not wait.
     """
-    poll = select.poll()
-    poll.register(fd, select.POLLOUT)
-    if not poll.poll(0):
+    if not is_ready(fd, select.POLLOUT, 0):
         with interrupts.allowed():
-            poll.poll()
+            is_ready(fd, select.POLLOUT)
+
+
+def is_ready(fd: int, event: int, seconds: float | None = None) -> bool:
+    """Wait until a pipe or socket is ready; return False if the time is over.
+
+    Parameters
+    ----------
+    fd : int
+        Its descriptor.
+    event : int
+        `select.POLLIN` or `select.POLLOUT`. An error or the end counts as ready.
+    seconds : float, optional
+        Longest time to wait; by default, without end.
+    """
+    poll = select.poll()
+    poll.register(fd, event)
+    return any(poll.poll(1000 * one) for one in interrupts.slices(seconds))
 
 
 class OpenChannels(NamedTuple):

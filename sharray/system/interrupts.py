@@ -31,6 +31,10 @@ calls are covered.
 Invariants: only the main thread changes handlers. The outermost `deferred` restores
 the handlers that it found. A handler that the program sets meanwhile stays. A forked
 child restores the handlers at once; otherwise it would never react to Ctrl-C.
+
+A signal can come too late to end a system call: after CPython has looked for signals,
+and before the call sleeps. CPython then notes it, and looks again when the call
+returns. So a call of the main thread that may sleep for ever sleeps in `slices`.
 """
 
 from __future__ import annotations
@@ -39,9 +43,11 @@ import _thread
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from threading import get_ident
 from typing import Any
+
+from . import clock
 
 try:
     # The module `signal` converts to and from enum members, and takes five times as
@@ -49,6 +55,8 @@ try:
     import _signal as _handlers  # type: ignore[import-not-found]
 except ImportError:
     _handlers = signal
+
+SLICE = 0.05  # seconds that a signal may be late
 
 # Signals for which programs have handlers that raise: Ctrl-C, kill, time limits.
 _SIGNALS = tuple(
@@ -131,6 +139,23 @@ def check() -> None:
 def is_waiting() -> bool:
     """Return whether a signal waits for the end of a `deferred` block."""
     return bool(_noted) and bool(_before) and _is_main_thread()
+
+
+def slices(seconds: float | None = None) -> Iterator[float]:
+    """Yield how long to sleep next, in seconds, until the time is over.
+
+    Parameters
+    ----------
+    seconds : float, optional
+        Longest time to sleep altogether; by default, without end. Even for 0 or less,
+        there is one slice, of no length.
+    """
+    while seconds is None:
+        yield SLICE
+    until = clock.monotonic() + seconds
+    yield max(0.0, min(seconds, SLICE))
+    while (left := until - clock.monotonic()) > 0:
+        yield min(left, SLICE)
 
 
 def _is_main_thread() -> bool:

@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..system import interrupts
-from ..system.thread_locks import Lock
+from ..system.thread_locks import Event, Lock
 
 
 class RunFuture(Future[Any]):
@@ -47,6 +47,9 @@ class RunFuture(Future[Any]):
         self._deciding = Lock()
         self._is_decided = False
         self._wish = False
+        # `result` of the base class may wait for ever although Ctrl-C was pressed.
+        self._over = over = Event()
+        self.add_done_callback(lambda _: over.set())
 
     def cancel(self) -> bool:
         """Cancel the run, also while it is running.
@@ -58,8 +61,9 @@ class RunFuture(Future[Any]):
             `concurrent.futures.CancelledError`. Results written before stay in the
             arrays. The future is done when no member of the team works any more.
         """
-        if super().cancel():
-            return True
+        with interrupts.deferred():  # both the state and `_over`
+            if super().cancel():
+                return True
         with self._deciding:
             if not self._is_decided:
                 self._wish = True
@@ -78,12 +82,14 @@ class RunFuture(Future[Any]):
         """Return the value of the run, or raise its error."""
         __tracebackhide__ = True  # in IPython and pytest
         with self._waiting():
-            return super().result(timeout)
+            self._over.wait(timeout)
+            return super().result(0)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return the error of the run; None if it succeeded."""
         with self._waiting():
-            error = super().exception(timeout)
+            self._over.wait(timeout)
+            error = super().exception(0)
         if self.cancelled():
             raise CancelledError
         return error
@@ -91,12 +97,12 @@ class RunFuture(Future[Any]):
     @contextmanager
     def _waiting(self) -> Iterator[None]:
         __tracebackhide__ = True
-        if not self.done():
+        if not self._over.is_set:
             self._refuse()
         try:
             yield
         except KeyboardInterrupt as error:
-            if not self.done():
+            if not self._over.is_set:
                 error.add_note(
                     f"the submitted run of {self._title} goes on; call "
                     "cancel() of its future to end it, or result() to wait again"
@@ -131,19 +137,20 @@ class Background:
 
     def __init__(self, refuse: Callable[[], None]) -> None:
         self._refuse = refuse
-        self._thread = 0
+        self._thread: threading.Thread | None = None
         self._current: RunFuture | None = None
         self._executor = ThreadPoolExecutor(
             1, "sharray-team", initializer=self._note_thread
         )
 
     def _note_thread(self) -> None:
-        self._thread = threading.get_ident()
+        self._thread = threading.current_thread()
 
     @property
     def is_this_thread(self) -> bool:
         """Return whether the calling thread is this one."""
-        return self._thread == threading.get_ident()
+        thread = self._thread
+        return thread is not None and thread.ident == threading.get_ident()
 
     def is_cancelling(self) -> bool:
         """Return whether this thread executes a run that is to end."""
@@ -171,19 +178,20 @@ class Background:
 
     def wait(self) -> None:
         """Wait for all runs submitted before; others can be submitted meanwhile."""
-        done = threading.Lock()
-        done.acquire()
+        done = Event()
         try:
             with interrupts.deferred():
-                self._executor.submit(done.release)
+                self._executor.submit(done.set)
         except RuntimeError:
             return  # the interpreter is ending, and the thread has ended already
-        done.acquire()
+        done.wait()
 
     def end(self) -> None:
         """Make the thread end after the submitted runs."""
         self._executor.shutdown(wait=False)
 
     def join(self) -> None:
-        """Wait until the thread has ended."""
-        self._executor.shutdown(wait=True)
+        """Wait until the thread has ended, after `end`."""
+        thread = self._thread
+        while thread is not None and thread.is_alive():
+            thread.join(interrupts.SLICE)

@@ -16,9 +16,9 @@ Reducer = str | Kernel | None
 _numbers = itertools.count(1)  # of the teams of this process without a name
 
 
-def seconds_until(deadline: float | None) -> float:
-    """Return the timeout for `threading.Lock.acquire`; -1 for no limit."""
-    return -1 if deadline is None else max(0.0, deadline - clock.monotonic())
+def seconds_until(deadline: float | None) -> float | None:
+    """Return how long to wait at most; None for no limit."""
+    return None if deadline is None else deadline - clock.monotonic()
 
 
 def worker_count(workers: int | None, caller_works: bool) -> int:

@@ -435,9 +435,10 @@ class Team:
         seconds = seconds_until(deadline)
         try:
             # Within the `try`, so that an interrupt right after it releases the lock.
-            # It is the first line: an error before it would release a lock that a
-            # caller of this function holds.
-            if not self._lock.acquire(timeout=seconds):
+            # It comes first: an error before it would release a lock that a caller of
+            # this function holds.
+            lock = self._lock
+            if not (lock.acquire(blocking=False) or lock.acquire_within(seconds)):
                 raise TimeoutError(
                     f"{kernel.title} did not begin in time, since the team was busy "
                     "with another run; use a longer timeout=, or another sharray.Team()"

@@ -56,13 +56,14 @@ has read the answers             worker gets the same program once more
 from __future__ import annotations
 
 import pickle
+import select
 import socket
 import struct
 import threading
 from contextlib import suppress
 from typing import Any
 
-from ...system import clock
+from ...system import channels, clock
 
 _LENGTH = struct.Struct("=Q")
 # A socket takes this without waiting: net.core.wmem_default is 208 KiB.
@@ -96,7 +97,7 @@ class Channel:
         self._wait_for_thread()  # otherwise the two messages would mix
         # After pickling, which may raise before any byte is sent.
         self.in_doubt = True
-        self._connection.sendall(_LENGTH.pack(len(data)) + data)
+        self._send_all(_LENGTH.pack(len(data)) + data)
         self.in_doubt = False
 
     def send_aside(self, message: object) -> None:
@@ -113,13 +114,21 @@ class Channel:
         self._wait_for_thread()
         data = _LENGTH.pack(len(data)) + data
         self._thread = threading.Thread(
-            target=self._send_all, args=(data,), daemon=True
+            target=self._send_all_aside, args=(data,), daemon=True
         )
         self._thread.start()
 
-    def _send_all(self, data: bytes) -> None:
+    def _send_all_aside(self, data: bytes) -> None:
         with suppress(OSError):  # the other end is closed: `receive` notices it
-            self._connection.sendall(data)
+            self._send_all(data)
+
+    def _send_all(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            try:
+                rest = rest[self._connection.send(rest, socket.MSG_DONTWAIT) :]
+            except BlockingIOError:
+                channels.is_ready(self._connection.fileno(), select.POLLOUT)
 
     def _wait_for_thread(self) -> None:
         if self._thread is not None:
@@ -152,17 +161,21 @@ class Channel:
     def _read(self, count: int, deadline: float | None) -> bytes:
         data = bytearray()
         while len(data) < count:
-            if deadline is not None:
-                left = deadline - clock.monotonic()
-                if left <= 0:
-                    raise TimeoutError("no answer in time")
-                self._connection.settimeout(left)
-            part = self._connection.recv(min(count - len(data), 1 << 20))
+            size = min(count - len(data), 1 << 20)
+            try:
+                part = self._connection.recv(size, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                self._wait_for_data(deadline)
+                continue
             if not part:
                 raise EOFError("the other end is closed")
             data += part
-        self._connection.settimeout(None)
         return bytes(data)
+
+    def _wait_for_data(self, deadline: float | None) -> None:
+        left = None if deadline is None else deadline - clock.monotonic()
+        if not channels.is_ready(self._connection.fileno(), select.POLLIN, left):
+            raise TimeoutError("no answer in time")
 
     def close(self) -> None:
         """Close this end."""
