@@ -125,6 +125,13 @@ class ByteLock:
         Take the lock, or raise an OSError with EAGAIN; wait for it; let go of it. They
         are C code: ``finally: lock.release()`` is done even if Ctrl-C arrives there.
         To let go of a lock that is not held is a no-op.
+
+    Notes
+    -----
+    `acquire` waits in the kernel, which serves waiters in turn. So it does not wait in
+    `sharray.system.interrupts.slices`: to try again and again made the longest wait for
+    a busy lock seven times as long. If Ctrl-C comes just before it sleeps, and the
+    holder is stopped, press Ctrl-C again.
     """
 
     __slots__ = ("acquire", "acquire_now", "fd", "release")
