@@ -178,6 +178,8 @@ def interrupt_everywhere(
     for at in range(first, sys.maxsize, step):
         outcome = Interrupted(call, at)
         if not outcome.where:
+            if outcome.error is not None:  # such as the end of the time of the test
+                raise outcome.error
             break
         visited += 1
         try:

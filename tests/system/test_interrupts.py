@@ -205,6 +205,16 @@ def test_a_point_at_the_start_of_each_function_is_found() -> None:
     assert set(found) == {(True, 0), (True, 1)}
 
 
+def test_an_error_without_an_interrupt_is_raised() -> None:
+    def call() -> None:
+        with interrupts.deferred():
+            pass
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        interrupt_everywhere(call, handlers_are_restored)
+
+
 def is_free(lock: Lock) -> bool:
     """Whether another thread can acquire it."""
 

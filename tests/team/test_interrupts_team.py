@@ -15,6 +15,7 @@ from interrupting import Interrupted, belongings, interrupt_everywhere
 from team_kernels import add, count_in_range, one_more, total
 
 import sharray as sh
+from sharray.system import processes
 from sharray.team.default import close_default_team, default_team
 from sharray.team.workers.tables import Segments
 
@@ -303,6 +304,12 @@ def nothing_left(before: dict[str, Any], workers: list[int]) -> None:
     assert belongings() == before
 
 
+@pytest.fixture
+def _known_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out thousands of points, at which only tables of the system are read."""
+    monkeypatch.setattr(processes, "count_cores", lambda: 2)
+
+
 def start_and_close(step: int, first: int) -> None:
     made: list[weakref.ref[sh.Team]] = []
 
@@ -321,16 +328,20 @@ def start_and_close(step: int, first: int) -> None:
     interrupt_everywhere(call, check, step=step, first=first)
 
 
+@pytest.mark.usefixtures("_known_cores")
 def test_starting_a_team_and_dropping_it() -> None:
     start_and_close(step=101, first=1)
 
 
+# Each point takes one or two teams, which is seconds on a busy machine.
 @pytest.mark.torture
-def test_starting_a_team_and_dropping_it_at_each_point() -> None:
-    start_and_close(step=1, first=1)
+@pytest.mark.usefixtures("_known_cores")
+@pytest.mark.parametrize("first", range(1, 9))
+def test_starting_a_team_and_dropping_it_at_each_point(first: int) -> None:
+    start_and_close(step=8, first=first)
 
 
-def close_twice(step: int) -> None:
+def close_twice(step: int, first: int) -> None:
     def call() -> None:
         teams[-1].close()
 
@@ -351,18 +362,21 @@ def close_twice(step: int) -> None:
     teams: list[sh.Team] = []
     renew()
     try:
-        interrupt_everywhere(call, check, step=step)
+        interrupt_everywhere(call, check, step=step, first=first)
     finally:
-        teams.pop().close()
+        for team in teams:
+            team.close()
 
 
 def test_closing_a_team_twice() -> None:
-    close_twice(step=31)
+    close_twice(step=31, first=1)
 
 
 @pytest.mark.torture
-def test_closing_a_team_twice_at_each_point() -> None:
-    close_twice(step=1)
+@pytest.mark.usefixtures("_known_cores")
+@pytest.mark.parametrize("first", range(1, 9))
+def test_closing_a_team_twice_at_each_point(first: int) -> None:
+    close_twice(step=8, first=first)
 
 
 def test_leaving_a_with_statement() -> None:
