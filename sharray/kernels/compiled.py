@@ -64,8 +64,15 @@ class Compiled:
             count = cls.loaded(code.loop.counting, COUNT_TYPE)
         return cls(*load(code), value, code, count=count)
 
+    @property
+    def returns_array(self) -> bool:
+        """Return whether the value of the kernel is an array."""
+        return self.value is not None and self.value.ndim > 0
+
     def call(self, slots: np.ndarray[Any, Any]) -> tuple[Any, Failure | None]:
         """Run the kernel here on whole arrays; slots hold addresses.
+
+        The kernel must not return arrays.
 
         Returns
         -------

@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from ..native.machine_code import find_symbol
+from .blocks import ShapesDifferError
 from .places import Place, Places, place_of, with_first_line
 
 _PYTHON_ERROR = -1  # RETCODE_EXC: CPython's own error indicator is set
@@ -138,6 +139,8 @@ def rebuild(
             for argument in arguments
         )
     error = _known_class(kind)(*(arguments or ()))
+    if isinstance(error, ShapesDifferError):  # not raised by a line of the kernel
+        return error, None
     told = place_of(failure.status, places or {})
     found = told if place is None else with_first_line(Place(*place), places or {})
     if found is not None and found.is_in_numba:

@@ -192,6 +192,8 @@ class Kernel:
         except TypeError:  # numba takes more than machine code does
             return None
         found = self._compiled.get((keys, None))
+        if found is not None and found.returns_array:
+            return None
         if found is None and keys in self._received:
             code, value = self._received[keys]
             if why_not_loadable(code):
@@ -368,7 +370,12 @@ class Kernel:
         codes += [
             (keys, found.code, found.value)
             for (keys, reducer), found in self._compiled.items()
-            if reducer is None and not found.reason and keys not in self._received
+            if reducer is None
+            and not found.reason
+            and keys not in self._received
+            # A direct call must return the kernel's own array, which may be an
+            # argument. Machine code returns a copy.
+            and not found.returns_array
         ]
         return codes
 

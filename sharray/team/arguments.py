@@ -301,5 +301,6 @@ def check_value(
     if not has_value and reducer is not None:
         raise KernelError(
             f"kernel {kernel.__name__!r} returns nothing, so there is nothing to "
-            "reduce; return a number or a tuple of numbers, or leave out reduce="
+            "reduce; return a number, a tuple of numbers or an array, or leave out "
+            "reduce="
         )

@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import WorkerDied
 from ..kernels import outcome
 from ..kernels.failures import Failure
+from ..system import interrupts
 from .control import layout as at
 from .functions.call import Raised
 from .functions.plan import CallPlan
@@ -18,8 +19,13 @@ from .workers.crew import Crew
 from .workers.process import Worker
 
 
-def value_of(crew: Crew, plan: Plan | CallPlan, members: int) -> Any:
-    """Return the combined values of the members, combined in their order."""
+def value_of(
+    crew: Crew, plan: Plan | CallPlan, members: int, taken: dict[int, bytes]
+) -> Any:
+    """Return the combined values of the members, combined in their order.
+
+    `taken` has the blocks of the members' arrays, if a kernel returns arrays.
+    """
     if isinstance(plan, CallPlan):
         gathered = [plan.taker.gathered]
         for worker in crew.workers:
@@ -31,16 +37,34 @@ def value_of(crew: Crew, plan: Plan | CallPlan, members: int) -> Any:
         return None
     total = (ctypes.c_char * outcome.SIZE)()
     address = ctypes.addressof(total)
+    if kind.ndim:
+        return _array_of(plan, address, [taken[member] for member in sorted(taken)])
     for member in range(members):
         stored = crew.control.outcome(member)
-        if plan.reducer is None:
-            if ctypes.c_int64.from_address(stored).value:
-                ctypes.memmove(address, stored, outcome.SIZE)
-            continue
-        failure = plan.compiled.merge(address, stored)
-        if failure is not None:
-            raise plan.kernel.error_of(failure, "combining its values")
+        if plan.reducer is not None:
+            _merge(plan, address, stored)
+        elif ctypes.c_int64.from_address(stored).value:
+            ctypes.memmove(address, stored, outcome.SIZE)
     return outcome.read(kind, bytes(total))
+
+
+def _array_of(plan: Plan, total: int, taken: list[bytes]) -> Any:
+    """Return the array that the blocks of members make; `total` is an empty outcome."""
+    with interrupts.deferred():  # nothing else would free the block of `total`
+        try:
+            for block in taken:
+                held = outcome.holding(block)
+                _merge(plan, total, ctypes.addressof(held))
+            return outcome.read(plan.compiled.value, ctypes.string_at(total, 16))
+        finally:
+            outcome.release(total)
+
+
+def _merge(plan: Plan, total: int, stored: int) -> None:
+    """Combine the outcome at address `total` with another one."""
+    failure = plan.compiled.merge(total, stored)
+    if failure is not None:
+        raise plan.kernel.error_of(failure, "combining its values")
 
 
 def first_error(

@@ -9,6 +9,7 @@ from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import Any
 
+from ..kernels import outcome
 from ..kernels.failures import Failure, call_native, capture, python_error
 from ..system import clock, interrupts
 from . import results
@@ -97,7 +98,10 @@ class Run:
             if self._words[at.CANCEL]:
                 raise results.first_error(self._crew, plan, chunking, failure)
             # Before the end of `try`: workers may have sent values, which must be read.
-            value = results.value_of(self._crew, plan, self._members)
+            taken = {}
+            if isinstance(plan, Plan) and plan.compiled.returns_array:
+                taken = self._take_arrays()
+            value = results.value_of(self._crew, plan, self._members, taken)
         except WorkerGone as gone:
             self.clean_up()
             raise results.death_of(gone.worker, plan, None) from None
@@ -108,6 +112,16 @@ class Run:
             raise
         self._under_way = None
         return value
+
+    def _take_arrays(self) -> dict[int, bytes]:
+        """Return the blocks of the arrays that kernels returned, by members."""
+        # As in `forget_gone`.
+        looked, self._looked = self._looked, 0.0
+        taken = self._crew.take_arrays()
+        self._looked = looked
+        if self._caller_works and self._words[at.member(0) + at.OUTCOME]:
+            taken[0] = outcome.take_block(self._crew.control.outcome(0))
+        return taken
 
     def forget_gone(self) -> None:
         """Make workers unmap the files that this process has unmapped."""
@@ -333,6 +347,10 @@ class Run:
                 if worker.has_sent and not worker.has_ended:
                     worker.sent(_PATIENCE)
         self._crew.kill_the_stuck(run)
+        # Workers free theirs when a later run replaces it.
+        returns_array = isinstance(plan, Plan) and plan.compiled.returns_array
+        if self._caller_works and returns_array:
+            outcome.release(control.outcome(0))
         for barrier in plan.barriers if run != 0 else ():
             barrier.reset()  # only now: no member is inside the kernel any more
         self._written = None, None

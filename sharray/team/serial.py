@@ -12,7 +12,7 @@ import numpy as np
 
 from ..kernels.argument_keys import WHOLE
 from ..kernels.kernel import Kernel
-from ..kernels.reductions import combine
+from ..kernels.reductions import combine, kept
 from .arguments import Arguments, check_value
 from .options import RunOptions
 from .schedule import SINGLE
@@ -45,11 +45,11 @@ def run_here(
         ]
         value = function(*part)
         check_value(kernel, value is not None, is_split, reducer)
-        if reducer is None or number == 0:
-            outcome = value
-        else:
-            plain = reducer.py_func if isinstance(reducer, Kernel) else reducer
-            outcome = combine(plain, outcome, value)
+        plain = reducer.py_func if isinstance(reducer, Kernel) else reducer
+        if number == 0:
+            outcome = kept(None if kernel.may_split else plain, value)
+        elif plain is not None:
+            outcome = kept(None, combine(plain, outcome, value))
     return outcome
 
 

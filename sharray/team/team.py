@@ -192,10 +192,10 @@ class Team:
         chunk : int, optional
             Number of elements along the axis, or of iterations, in a chunk.
         reduce : {'sum', 'min', 'max'} or callable, optional
-            The operation that combines the values of the chunks, and items of tuples
-            one by one. Kernels return numbers, and functions anything that combines,
-            such as arrays. A function of two values must not depend on their order;
-            for kernels, it is a kernel.
+            The operation that combines the values of the chunks. Kernels return
+            numbers, tuples of numbers, or arrays, which are combined element by
+            element, and functions anything that combines. A function of two values must
+            not depend on their order; for kernels, it is a kernel.
         progress : bool or callable, default False
             True shows a bar, which needs tqdm. A callable is called at the beginning,
             about every 50 ms, and at the end. It gets the number of rows done and of

@@ -213,8 +213,8 @@ def test_values_that_cannot_be_combined_are_refused(team: Any) -> None:
         team.run(
             first, sh.zeros(3), reduce=sh.kernel(lambda left, right: (left, right))
         )
-    with pytest.raises(sh.KernelError, match="expected nothing, a number, or a tuple"):
-        team.run(sh.kernel(lambda x: x), sh.zeros(3), reduce="sum")
+    with pytest.raises(sh.KernelError, match="expected nothing, a number, an array"):
+        team.run(sh.kernel(lambda x: [x]), sh.zeros(3), reduce="sum")
 
 
 @pytest.mark.parametrize("schedule", ["dynamic", "static"])

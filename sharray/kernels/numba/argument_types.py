@@ -23,6 +23,7 @@ from ..argument_keys import (
 )
 from ..outcome import MOST_ITEMS, ValueType
 from ..tuples import class_of, name_of
+from .array_values import check_elements
 from .cells_typing import TYPES, CellsType
 from .entry_values import items_of
 
@@ -102,13 +103,17 @@ def value_type(kind: Any, name: str) -> ValueType | None:
     """Return the type of a kernel's value; None without a value."""
     if kind == types.none:
         return None
+    if isinstance(kind, types.Array):
+        check_elements(name, kind)
+        return ValueType((numpy_support.as_dtype(kind.dtype),), False, None, kind.ndim)
     items = items_of(kind)
     simple = (types.Number, types.Boolean, types.NPDatetime, types.NPTimedelta)
     possible = all(isinstance(item, simple) for item in items)
     if not possible or len(items) > MOST_ITEMS:
         raise KernelError(
-            f"kernel {name!r} returns {kind}; expected nothing, a number, or a tuple "
-            f"of at most {MOST_ITEMS} numbers; write arrays into an argument instead"
+            f"kernel {name!r} returns {kind}; expected nothing, a number, an array, or "
+            f"a tuple of at most {MOST_ITEMS} numbers; return one array, or write "
+            "into arguments"
         )
     dtypes = tuple(numpy_support.as_dtype(item) for item in items)
     named = isinstance(kind, types.BaseNamedTuple)

@@ -27,6 +27,7 @@ from ..reductions import ITEMWISE
 from ..references import is_of_ctypes, reduce_foreign
 from . import entry, extension
 from .argument_types import keys_of_types, numba_type, value_type
+from .array_values import Accumulator, accumulator
 from .entry_values import Reducer, items_of, tuple_like
 from .locating import LocatingCompiler
 from .prange_pass import KEY, RangeCompiler, RangeFound
@@ -145,12 +146,15 @@ def compile_entry(
         compiled = _compile(dispatcher, arguments)
     returned = compiled.signature.return_type
     value = value_type(returned, name)
-    combining = None
-    if reducer is not None:
+    combining: Reducer | Accumulator | None = None
+    if isinstance(returned, types.Array):
+        combining = _compile_accumulator(name, reducer, returned, found is not None)
+        value = value_type(combining.kept, name)
+    elif reducer is not None:
         if value is None:
             raise KernelError(
                 f"kernel {name!r} returns nothing, so there is nothing to reduce; "
-                "return a number or a tuple of numbers, or leave out reduce="
+                "return a number, a tuple of numbers or an array, or leave out reduce="
             )
         combining = _compile_reducer(name, reducer, returned)
         value = value_type(combining.kept, name)
@@ -249,6 +253,23 @@ def _compile_reducer(name: str, reducer: Any, returned: Any) -> Reducer:
         itemwise,
         tuple_like(returned, kept) if itemwise else kept[0],
     )
+
+
+def _compile_accumulator(
+    name: str, reducer: Any, returned: Any, is_part: bool
+) -> Accumulator:
+    kept = returned.copy(layout="C", readonly=False)
+    if isinstance(reducer, str):
+        # The parts of a loop over `prange` make the array of a direct call. They cannot
+        # overflow: see `prange_arrays`.
+        if is_part:
+            return accumulator(returned, kept, reducer)
+        element, _ = _settle(name, dispatcher_of(ITEMWISE[reducer], {}), kept.dtype)
+        kept = kept.copy(dtype=element)
+    elif reducer is not None:
+        kept, _ = _settle(name, reducer, kept)
+        kept = kept.copy(layout="C")
+    return accumulator(returned, kept, reducer)
 
 
 def _settle(name: str, dispatcher: Any, kind: Any) -> tuple[Any, Any]:

@@ -15,7 +15,7 @@ A call is ``status = entry(slots, bases, begin, end, out, error)``::
       begin, end     the chunk: cut out along the axis of each split array,
                      or passed to a part of a loop over prange
 
-      out     [ used | - | cell 0 | cell 1 ... ]      `sharray.kernels.outcome`
+      out     [ used | block | cell 0 | cell 1 ... ]  `sharray.kernels.outcome`
       error   [ pointer to numba's description ]      `sharray.kernels.failures`
 
 ==============  ============================  ===================================
@@ -25,6 +25,8 @@ slots           the caller, before the run    every member: the same words
 bases           each process has its own      entries in that process
 out             the entry; the caller sets    the caller, after the run
                 "used" to 0 before the run
+block of out    the entry, or a worker that   the same process, after the run
+                hands it over
 error           the entry, if status is not   the same process, at once
                 0
 elements        the kernel                    every process that maps the array
@@ -56,8 +58,16 @@ from numba.core import types
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.environment import lookup_environment
 
+from .array_values import Accumulator, store_array, write_array_merge
 from .entry_arguments import SlotReader
-from .entry_values import BYTES, Reducer, call, store_value, write_merge
+from .entry_values import (
+    BYTES,
+    Reducer,
+    call,
+    return_error,
+    store_value,
+    write_merge,
+)
 
 _INT32 = ir.IntType(32)
 _INT64 = ir.IntType(64)
@@ -96,7 +106,7 @@ class Built(NamedTuple):
 def build(
     compiled: Any,
     arguments: tuple[Any, ...],
-    reducer: Reducer | None,
+    combining: Reducer | Accumulator | None,
     takes_part: bool = False,
 ) -> Built:
     """Build the entry of a kernel.
@@ -107,8 +117,9 @@ def build(
         The kernel, from numba.
     arguments : tuple of numba types
         Types of the kernel's arguments.
-    reducer : Reducer, optional
-        Without one, the last value is stored.
+    combining : Reducer or Accumulator, optional
+        The operation on values. Without one, the last value is stored. A kernel that
+        returns arrays always has one.
     takes_part : bool
         Whether the kernel is a part, and takes begin and end after its arguments.
     """
@@ -122,11 +133,13 @@ def build(
         # Before anything is compiled; otherwise numba keeps no object file.
         library.enable_object_caching()
         module = library.create_ir_module(entry)
-        _write_entry(module, entry, compiled, arguments, reducer, takes_part)
-        if reducer is not None:
-            write_merge(module, merge, context, reducer)
+        _write_entry(module, entry, compiled, arguments, combining, takes_part)
+        if isinstance(combining, Accumulator):
+            write_array_merge(module, merge, context, combining)
+        elif combining is not None:
+            write_merge(module, merge, context, combining)
         library.add_ir_module(module)
-        used = [compiled, *(reducer.compiled if reducer else [])]
+        used = [compiled, *(combining.compiled if combining else [])]
         # Before `finalize`, which compiles the symbols with their names.
         environments = _link(library, used, {entry, merge})
         library.finalize()
@@ -137,9 +150,9 @@ def build(
     return Built(
         library,
         entry,
-        merge if reducer else "",
+        merge if combining else "",
         library.get_pointer_to_function(entry),
-        library.get_pointer_to_function(merge) if reducer else 0,
+        library.get_pointer_to_function(merge) if combining else 0,
         content,
         environments,
         any(one.library.has_dynamic_globals for one in used),
@@ -194,7 +207,7 @@ def _write_entry(
     name: str,
     compiled: Any,
     arguments: tuple[Any, ...],
-    reducer: Reducer | None,
+    combining: Reducer | Accumulator | None,
     takes_part: bool,
 ) -> None:
     context = compiled.target_context
@@ -208,9 +221,10 @@ def _write_entry(
         values += [begin, end]
     status, value = call(context, builder, compiled, values)
     # Before the value is used: it is undefined if the kernel has raised.
-    with builder.if_then(status.is_error, likely=False):
-        builder.store(builder.bitcast(status.excinfoptr, BYTES), error)
-        builder.ret(status.code)
-    if compiled.signature.return_type != types.none:
-        store_value(context, builder, compiled, value, reducer, out, error)
+    return_error(builder, status, error)
+    returned = compiled.signature.return_type
+    if isinstance(combining, Accumulator):
+        store_array(context, builder, returned, value, combining, out, error)
+    elif returned != types.none:
+        store_value(context, builder, compiled, value, combining, out, error)
     builder.ret(_INT32(0))

@@ -9,10 +9,10 @@ from numba.core import cgutils, types
 
 from ..outcome import CELL, FIRST_CELL, USED
 
-_INT32 = ir.IntType(32)
+INT32 = ir.IntType(32)
 _INT64 = ir.IntType(64)
 BYTES = ir.IntType(8).as_pointer()
-_MERGE = ir.FunctionType(_INT32, [BYTES, BYTES, BYTES.as_pointer()])
+MERGE = ir.FunctionType(INT32, [BYTES, BYTES, BYTES.as_pointer()])
 
 
 class Reducer(NamedTuple):
@@ -49,6 +49,13 @@ def call(
         builder, function, description.restype, description.argtypes, values
     )
     return status, value
+
+
+def return_error(builder: ir.IRBuilder, status: Any, error: ir.Value) -> None:
+    """Emit the code that returns if a called function has raised."""
+    with builder.if_then(status.is_error, likely=False):
+        builder.store(builder.bitcast(status.excinfoptr, BYTES), error)
+        builder.ret(status.code)
 
 
 def items_of(kind: Any) -> list[Any]:
@@ -97,14 +104,14 @@ def _cast(
 
 def write_merge(module: ir.Module, name: str, context: Any, reducer: Reducer) -> None:
     """Emit the function that combines one outcome with another."""
-    function = ir.Function(module, _MERGE, name)
+    function = ir.Function(module, MERGE, name)
     builder = ir.IRBuilder(function.append_basic_block())
     out, other, error = function.args
     theirs = _Cells(context, builder, reducer.kept, other)
     # A late member may have done no chunk, and stored nothing.
     with builder.if_then(theirs.is_used()):
         _fold(context, builder, reducer, out, theirs.load(), error)
-    builder.ret(_INT32(0))
+    builder.ret(INT32(0))
 
 
 def _fold(
@@ -161,9 +168,7 @@ def _call_reducer(
     error: ir.Value,
 ) -> ir.Value:
     status, value = call(context, builder, compiled, [left, right])
-    with builder.if_then(status.is_error, likely=False):
-        builder.store(builder.bitcast(status.excinfoptr, BYTES), error)
-        builder.ret(status.code)
+    return_error(builder, status, error)
     return value
 
 

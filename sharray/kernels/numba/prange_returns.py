@@ -12,9 +12,9 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-import numpy as np
 from numba.core import ir, types
 
+from .prange_arrays import ArraySums
 from .prange_loop import Loop, Refused
 from .prange_memory import is_one_of
 from .prange_values import OTHER, PRODUCT, SUM, Carried
@@ -52,11 +52,21 @@ def check_returned(
     """
     definitions = Definitions(function, loop)
     if reducer == "sum":
-        check: Any = _Sums(definitions, typemap, carried)
+        arrays = ArraySums(function, typemap, loop)
+        check: Any = _Sums(definitions, typemap, carried, arrays)
     else:
         check = _Extremes(definitions, carried)
-    for label in sorted(loop.after):
-        end = function.blocks[label].terminator
+    ends = [function.blocks[label].terminator for label in sorted(loop.after)]
+    returns = [end for end in ends if isinstance(end, ir.Return)]
+    for end in ends:
+        # The condition may differ between a part and the whole.
+        chooses = len(returns) > 1 and isinstance(end, ir.Branch)
+        if chooses and not definitions.is_constant(end.cond, typemap, carried):
+            raise Refused(
+                "it chooses between several returns after its loop over prange",
+                end.loc,
+                _REMEDY,
+            )
         if isinstance(end, ir.Return):
             for item in definitions.items_of(end.value):
                 if not check.allows(item):
@@ -111,19 +121,48 @@ class Definitions:
                 return [*found.args, *(value for _, value in found.kws)]
         return [var]
 
+    def is_constant(
+        self, var: Any, typemap: dict[str, Any], carried: dict[str, Carried]
+    ) -> bool:
+        """Return whether a variable is the same in all parts."""
+        if var.name in carried or var.name in self.inside:
+            return False
+        value = self.of(var)
+        if isinstance(value, ir.Var):
+            return self.is_constant(value, typemap, carried)
+        if isinstance(value, (ir.Arg, ir.Const, ir.Global, ir.FreeVar)):
+            return True
+        if not isinstance(value, ir.Expr) or value.op == "call":
+            return False
+        kinds = (types.Number, types.BaseTuple, types.Array, types.Boolean)
+        is_item = value.op in ("getitem", "static_getitem")
+        if is_item and isinstance(typemap[value.value.name], types.Array):
+            return False  # the loop may change it
+        return all(
+            self.is_constant(operand, typemap, carried)
+            for operand in value.list_vars()
+            if isinstance(typemap[operand.name], kinds)
+        )
+
 
 class _Sums:
     """Check that a value is the sum of the parts' values."""
 
     def __init__(
-        self, definitions: Definitions, typemap: dict[str, Any], carried: dict[str, Any]
+        self,
+        definitions: Definitions,
+        typemap: dict[str, Any],
+        carried: dict[str, Any],
+        arrays: ArraySums,
     ) -> None:
         self._definitions, self._typemap = definitions, typemap
-        self._carried = carried
+        self._carried, self._arrays = carried, arrays
 
     def allows(self, var: Any) -> bool:
         if var.name in self._carried:
             return bool(self._carried[var.name].kind == SUM)
+        if isinstance(self._typemap[var.name], types.Array):
+            return self._arrays.allows(var)
         value = self._definitions.of(var)
         # A name that the loop assigns has the value of one part only. If a name has
         # several values outside, it is not known which one a part returns.
@@ -145,7 +184,7 @@ class _Sums:
         if value.op == "call":
             return self._allows_call(value, var)
         if value.op in ("getitem", "static_getitem"):
-            return self._begins_with_zeros(value.value)
+            return self._arrays.allows(value.value)
         return False
 
     def _allows_operation(self, value: Any) -> bool:
@@ -170,41 +209,15 @@ class _Sums:
             return False
         return self._keeps_sums(call.args[0], target) and self.allows(call.args[0])
 
+    def _is_constant(self, var: Any) -> bool:
+        return self._definitions.is_constant(var, self._typemap, self._carried)
+
     def _keeps_sums(self, source: Any, target: Any) -> bool:
         """Return whether a conversion loses no fraction."""
         exact = (types.Float, types.Complex)
         return isinstance(self._typemap[target.name], exact) or not isinstance(
             self._typemap[source.name], exact
         )
-
-    def _is_constant(self, var: Any) -> bool:
-        """Return whether a variable is the same in all parts."""
-        if var.name in self._carried or var.name in self._definitions.inside:
-            return False
-        value = self._definitions.of(var)
-        if isinstance(value, ir.Var):
-            return self._is_constant(value)
-        if isinstance(value, (ir.Arg, ir.Const, ir.Global, ir.FreeVar)):
-            return True
-        if not isinstance(value, ir.Expr) or value.op == "call":
-            return False
-        kinds = (types.Number, types.BaseTuple, types.Array, types.Boolean)
-        is_item = value.op in ("getitem", "static_getitem")
-        if is_item and isinstance(self._typemap[value.value.name], types.Array):
-            return False  # the loop may change it
-        return all(
-            self._is_constant(operand)
-            for operand in value.list_vars()
-            if isinstance(self._typemap[operand.name], kinds)
-        )
-
-    def _begins_with_zeros(self, var: Any) -> bool:
-        """Return whether an array is a new one of zeros, in which the loop sums up."""
-        value = self._definitions.follow(var, self._definitions.inside)
-        if not isinstance(value, ir.Expr) or value.op != "call":
-            return False
-        key = getattr(self._typemap[value.func.name], "typing_key", None)
-        return is_one_of(key, (np.zeros, np.zeros_like))
 
 
 class _Extremes:

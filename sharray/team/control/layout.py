@@ -125,6 +125,7 @@ ASLEEP = 4
 PID = 5
 SENT_VALUE = 2
 OUTCOME = 32  # 256 bytes: see sharray.kernels.outcome
+BLOCK = 33  # its second word
 
 # -- arguments of the kernel -------------------------------------------------
 

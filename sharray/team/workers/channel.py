@@ -12,7 +12,7 @@ kernel. Both ends belong to one program, and no other process can open the socke
       announce: in_doubt                         asleep, or inside a run
       add 1 to COMMANDS, ring
       request: a list of commands      ------->  carries out each
-      (other workers meanwhile)        <-------  answers: an error or None for each
+      (other workers meanwhile)        <-------  answers: an error or a value for each
 
                                                  its kernel raises: RAISED, CANCEL
                                        <-------  failure, by a thread if it is long;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 from typing import Any
 
@@ -184,6 +185,17 @@ class Crew:
                 worker.segments.difference_update(gone)
             self.segments.free(len(gone))
 
+    def take_arrays(self) -> dict[int, bytes]:
+        """Return the blocks of the arrays that kernels returned, by members."""
+        holders = [worker for worker in self.workers if worker.has_array]
+        if not holders:
+            return {}
+        self._command(
+            {one: [("hand_over",)] * (one in holders) for one in self.workers}
+        )
+        answers = self._read_answers()
+        return {worker.member: answers[worker][0] for worker in holders}
+
     def _command(self, commands: dict[Worker, list[tuple[Any, ...]]]) -> None:
         """Send each worker its commands, an empty list if there are none."""
         # Before the bell. If an interrupt keeps a message from being sent, its worker
@@ -207,15 +219,14 @@ class Crew:
         finally:
             gone.clear()  # see `_read_answers`
 
-    def _read_answers(self) -> None:
-        errors = [
-            error
-            for worker in self.workers
-            for error in worker.answers()
-            if error is not None
-        ]
+    def _read_answers(self) -> dict[Worker, list[Any]]:
+        found = {worker: worker.answers() for worker in self.workers}
+        answers = itertools.chain(*found.values())
+        errors = [answer for answer in answers if isinstance(answer, Exception)]
         if errors:
+            found.clear()
             raise errors.pop(0)  # its traceback leads to this frame, and to `errors`
+        return found
 
     # -- when things go wrong ------------------------------------------------
 

@@ -9,13 +9,14 @@ import signal
 import socket
 import threading
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from ...array.handle import root_for
 from ...array.root import Root
 from ...errors import KernelError
+from ...kernels import outcome
 from ...kernels.failures import Failure, call_native, capture
 from ...native.machine_code import MachineCode, load
 from ...storage import ending
@@ -165,14 +166,13 @@ class _Worker:
         # there back to the error. A refused call would keep its arrays.
         self.channel.send([self._try(name, *rest) for name, *rest in commands])
 
-    def _try(self, name: str, *arguments: Any) -> Exception | None:
+    def _try(self, name: str, *arguments: Any) -> Any:
         try:
-            getattr(self, name)(*arguments)
+            return getattr(self, name)(*arguments)
         except Exception as error:
             # Without its traceback, whose frames would be a cycle with the answers, and
             # keep arrays until the next garbage collection.
-            return cast("Exception", _sendable(error.with_traceback(None)))
-        return None
+            return _sendable(error.with_traceback(None))
 
     def load_program(self, number: int, code: MachineCode) -> None:
         """Load the machine code of a kernel."""
@@ -205,6 +205,10 @@ class _Worker:
         self.call = None  # it may have views of the segment
         self.roots.pop(number, None)
         self.bases[number] = 0
+
+    def hand_over(self) -> bytes:
+        """Return the block of the array that the kernel returned, and free it."""
+        return outcome.take_block(self.control.outcome(int(self.own[at.MEMBER])))
 
 
 def _sendable(value: Any) -> Any:

@@ -128,12 +128,12 @@ class Worker:
         self._send(commands)
         self._unread += 1
 
-    def answers(self, timeout: float = _ANSWER_SECONDS) -> list[Exception | None]:
-        """Return an error or None for each command of the last message.
+    def answers(self, timeout: float = _ANSWER_SECONDS) -> list[Any]:
+        """Return an error or a value for each command of the last message.
 
         Answers to earlier messages are read first, and dropped.
         """
-        found: list[Exception | None] = []
+        found: list[Any] = []
         while self._unread:
             found = self._receive(timeout)
             self._unread -= 1
@@ -181,6 +181,11 @@ class Worker:
     def chunk(self) -> int:
         """Return the chunk that it works on, or did last."""
         return self._control.words[self._first_word + at.CURRENT]
+
+    @property
+    def has_array(self) -> bool:
+        """Return whether its kernel returned an array in the last run."""
+        return self._control.words[self._first_word + at.OUTCOME] != 0
 
     @property
     def has_raised(self) -> bool:
@@ -232,7 +237,7 @@ class Worker:
         # ASLEEP is set only while the worker counts in SLEEPERS: see `protocol._sleep`.
         if words[self._first_word + at.ASLEEP]:
             atomic.sub(self._control.array, at.SLEEPERS, 1)
-        for word in (at.ASLEEP, at.INSIDE, at.RAISED):
+        for word in (at.ASLEEP, at.INSIDE, at.RAISED, at.BLOCK):
             words[self._first_word + word] = 0
         self._channel.close()
 
