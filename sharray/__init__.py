@@ -66,6 +66,7 @@ from .integrations import await_libraries
 if TYPE_CHECKING:
     from .integrations.dask import to_dask
     from .kernels.decorator import kernel
+    from .kernels.here import member, members, offset
     from .kernels.kernel import Kernel, Shipping
     from .kernels.prange import prange
     from .native import atomic
@@ -132,6 +133,9 @@ __all__ = [
     "installed",
     "kernel",
     "map",
+    "member",
+    "members",
+    "offset",
     "ones",
     "ones_like",
     "prange",
@@ -164,6 +168,9 @@ _LATE = {
     "Team": ".team.team",
     "TeamStatus": ".team.survey",
     "kernel": ".kernels.decorator",
+    "member": ".kernels.here",
+    "members": ".kernels.here",
+    "offset": ".kernels.here",
     "install": ".passing.installing",
     "installed": ".passing.installing",
     "prange": ".kernels.prange",

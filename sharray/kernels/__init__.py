@@ -21,6 +21,8 @@ module           contents
 `tracebacks`     tracebacks that end in the kernel's line
 `reductions`     the named reductions ``sum``, ``min`` and ``max``
 `prange`         `sharray.prange`: the loop that a team splits
+`here`           `member`, `members` and `offset`: the part of a run
+`blocks`         the memory of arrays that kernels return
 `compiled`       machine code of a kernel, ready to be called
 `numba`          compilation of a function to machine code
 ===============  ===================================================

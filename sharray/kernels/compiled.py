@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..native.machine_code import ENTRY_TYPE, MERGE_TYPE, MachineCode, load
+from . import outcome
 from .failures import Failure, call_native, capture
-from .outcome import FIRST_CELL, SIZE, ValueType, read
+from .outcome import FIRST_CELL, ValueType
 from .prange import ALL
 
 COUNT_TYPE = ValueType((np.dtype(np.int64),), False)
@@ -82,7 +83,7 @@ class Compiled:
             The exception that it raised.
         """
         out, failure = self._run(slots.ctypes.data, _NO_BASES.ctypes.data)
-        return (None if failure else read(self.value, bytes(out))), failure
+        return (None if failure else outcome.read(self.value, out)), failure
 
     def iterations(self, slots: int, bases: int) -> tuple[int, Failure | None]:
         """Count the iterations of the loop over `prange`.
@@ -103,8 +104,8 @@ class Compiled:
         out, failure = self.count._run(slots, bases)
         return int.from_bytes(out[_VALUE], sys.byteorder, signed=True), failure
 
-    def _run(self, slots: int, bases: int) -> tuple[Any, Failure | None]:
-        out = (ctypes.c_char * SIZE)()
+    def _run(self, slots: int, bases: int) -> tuple[bytes, Failure | None]:
+        made = outcome.empty()
         error = ctypes.c_void_p()
         status, raised = call_native(
             self._entry,
@@ -112,11 +113,12 @@ class Compiled:
             bases,
             0,
             ALL,
-            ctypes.addressof(out),
+            ctypes.addressof(made) + outcome.PLACE,
             ctypes.addressof(error),
         )
         failed = status != 0
-        return out, capture(status, error.value or 0, raised) if failed else None
+        failure = capture(status, error.value or 0, raised) if failed else None
+        return bytes(made[outcome.PLACE :]), failure
 
     def merge(self, out: int, other: int) -> Failure | None:
         """Merge the outcome at address `other` into that at `out`; return a failure."""

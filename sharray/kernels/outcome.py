@@ -3,7 +3,8 @@
 The entry stores an outcome, and Python reads it. An outcome begins with a word that
 says whether it holds a value. From byte 16 on, it has cells of 16 bytes: one for a
 number, or one for each item of a tuple. An array is in a block of the process that ran
-the kernel, and the second word is its address: see `sharray.kernels.blocks`.
+the kernel, and the second word is its address: see `sharray.kernels.blocks`. Before the
+outcome are two words for the entry, at `-PLACE`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from ..system import interrupts
 from . import blocks
 from .tuples import TupleName, class_of
 
+# Before an outcome: the number of the member, and the number of members. The latter is
+# 0 in a direct call, which belongs to the part that its thread works on, if any.
+PLACE = 16
 USED = 0
 BLOCK = 8
 FIRST_CELL = 16
@@ -44,6 +48,11 @@ class ValueType(NamedTuple):
     is_tuple: bool
     name: TupleName | None = None
     ndim: int = 0
+
+
+def empty() -> Any:
+    """Return memory for the outcome of a direct call, and for the words before it."""
+    return (ctypes.c_char * (PLACE + SIZE))()
 
 
 def read(kind: ValueType | None, stored: bytes | memoryview) -> Any:

@@ -17,6 +17,7 @@ module               contents
 `atomic_ir`          their instructions
 `waiting`            futexes, clocks and pauses
 `waiting_ir`         their instructions
+`parts`              the part of a run that a thread works on
 `locks`              locks held while code is compiled or loaded
 ===================  ======================================================
 """

@@ -58,7 +58,7 @@ from typing import Any, NamedTuple
 
 from ..errors import KernelError
 from ..system import interrupts
-from . import locks
+from . import locks, parts
 from .object_file import is_supported, undefined_symbols
 
 # int32 (int64 *slots, int64 *bases, int64 begin, int64 end, void *out, void **error)
@@ -202,6 +202,8 @@ def find_symbol(name: str) -> int | None:
         # For numba, this symbol is the object itself; for C, a pointer to the object.
         error = getattr(builtins, name.removeprefix("PyExc_"), None)
         return None if error is None else id(error)
+    if name in parts.SYMBOLS:
+        return parts.key_address()
     for prefix, module in _HELPERS.items():
         if name.startswith(prefix):
             address = _helpers(module).get(name.removeprefix(prefix))

@@ -13,6 +13,7 @@ import numpy as np
 from ..kernels.argument_keys import WHOLE
 from ..kernels.kernel import Kernel
 from ..kernels.reductions import combine, kept
+from ..native import parts
 from .arguments import Arguments, check_value
 from .options import RunOptions
 from .schedule import SINGLE
@@ -43,7 +44,7 @@ def run_here(
             _cut(value, axis, begin, end)
             for value, axis in zip(values, found.axes, strict=True)
         ]
-        value = function(*part)
+        value = _call(function, part, members, begin)
         check_value(kernel, value is not None, is_split, reducer)
         plain = reducer.py_func if isinstance(reducer, Kernel) else reducer
         if number == 0:
@@ -51,6 +52,16 @@ def run_here(
         elif plain is not None:
             outcome = kept(None, combine(plain, outcome, value))
     return outcome
+
+
+def _call(function: Any, part: list[Any], members: int, begin: int) -> Any:
+    here = parts.words_here()
+    before = tuple(here)
+    try:
+        here[0], here[1], here[2] = 0, members, begin
+        return function(*part)
+    finally:
+        here[0], here[1], here[2] = before
 
 
 def _cut(value: Any, axis: int, begin: int, end: int) -> Any:

@@ -10,6 +10,8 @@ module             contents
 `entry`            the function around a kernel that any process can call
 `entry_arguments`  its code that reads arguments from words
 `entry_values`     its code that stores and combines values
+`array_values`     its code that keeps and combines arrays
+`here_typing`      `sharray.member` in kernels, and the code that sets the part
 `cells_typing`     counters and barriers in kernels
 `atomic_typing`    `sharray.atomic` in kernels
 `waiting_typing`   futexes, clocks and pauses in kernels
@@ -20,6 +22,7 @@ module             contents
 `prange_effects`   find effects that parts would repeat
 `prange_memory`    find the arguments whose memory a name refers to
 `prange_values`    find values that iterations carry to the next
+`prange_arrays`    check the arrays that parts return
 `prange_returns`   check the values that parts return
 =================  ============================================================
 """

@@ -21,6 +21,7 @@ from ...native.machine_code import (
     host,
     why_not_loadable,
 )
+from ...native.parts import OF_PART
 from ..argument_keys import Keys
 from ..compiled import COUNT_TYPE, Compiled
 from ..reductions import ITEMWISE
@@ -29,10 +30,17 @@ from . import entry, extension
 from .argument_types import keys_of_types, numba_type, value_type
 from .array_values import Accumulator, accumulator
 from .entry_values import Reducer, items_of, tuple_like
+from .here_typing import symbols_of
 from .locating import LocatingCompiler
 from .prange_pass import KEY, RangeCompiler, RangeFound
 
 extension.register()
+
+_BOUNDS_OF_PART = (
+    "the bounds of its loop over prange depend on sharray.member() or "
+    "sharray.offset(), which differ from part to part; compute the bounds before the "
+    "run, and pass them as arguments"
+)
 
 __all__ = [
     "NumbaError",
@@ -161,7 +169,10 @@ def compile_entry(
     splits = found is not None and not found.refusal
     built = entry.build(compiled, arguments, combining, takes_part=splits)
     code, reason = _machine_code(built)
-    count = _compile_count(dispatcher, arguments) if splits else None
+    count = None
+    if found is not None and splits:
+        count, depends = _compile_count(dispatcher, arguments)
+        found = found._replace(refusal=_BOUNDS_OF_PART * depends)
     if found is not None:
         counting = None if count is None else count.code
         loop = RangeLoop(
@@ -173,12 +184,18 @@ def compile_entry(
     )
 
 
-def _compile_count(dispatcher: Any, arguments: tuple[Any, ...]) -> Compiled:
-    """Compile the kernel that counts the iterations of a loop over `prange`."""
+def _compile_count(
+    dispatcher: Any, arguments: tuple[Any, ...]
+) -> tuple[Compiled, bool]:
+    """Compile the kernel that counts the iterations of a loop over `prange`.
+
+    Return it, and whether the number depends on the part.
+    """
     compiled, _ = _compile_range(dispatcher, arguments, None, counts=True)
     built = entry.build(compiled, arguments, None)
     code, reason = _machine_code(built)
-    return Compiled(built.entry_address, 0, COUNT_TYPE, code, reason, built)
+    count = Compiled(built.entry_address, 0, COUNT_TYPE, code, reason, built)
+    return count, OF_PART in symbols_of(compiled)
 
 
 def _compile_range(

@@ -15,6 +15,7 @@ A call is ``status = entry(slots, bases, begin, end, out, error)``::
       begin, end     the chunk: cut out along the axis of each split array,
                      or passed to a part of a loop over prange
 
+              [ number | members ]                    of the member, before `out`
       out     [ used | block | cell 0 | cell 1 ... ]  `sharray.kernels.outcome`
       error   [ pointer to numba's description ]      `sharray.kernels.failures`
 
@@ -68,6 +69,7 @@ from .entry_values import (
     store_value,
     write_merge,
 )
+from .here_typing import part_set, symbols_of, uses_part
 
 _INT32 = ir.IntType(32)
 _INT64 = ir.IntType(64)
@@ -219,7 +221,9 @@ def _write_entry(
     # In a part, all arrays are whole (axis is -1), and the loop takes the chunk.
     if takes_part:
         values += [begin, end]
-    status, value = call(context, builder, compiled, values)
+    symbols = symbols_of(compiled)
+    with part_set(builder, uses_part(symbols), out, begin):
+        status, value = call(context, builder, compiled, values)
     # Before the value is used: it is undefined if the kernel has raised.
     return_error(builder, status, error)
     returned = compiled.signature.return_type

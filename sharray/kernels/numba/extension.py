@@ -8,6 +8,7 @@ def register() -> None:
     from . import (  # noqa: F401 - importing registers
         atomic_typing,
         cells_typing,
+        here_typing,
         prange_typing,
         waiting_typing,
     )

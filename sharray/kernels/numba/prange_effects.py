@@ -14,6 +14,7 @@ import numpy as np
 from numba.core import ir, types
 
 from ...sync import barrier_protocol
+from ..here import member, members, offset
 from .prange_memory import Memory, is_atomic, is_one_of
 
 # Functions of these modules have no effects, except for those in `_WRITING`.
@@ -129,6 +130,8 @@ class Effects:
     def _of_function(self, call: Any, key: Any, shared: bool) -> str:
         module = getattr(key, "__module__", None) or ""
         name = getattr(key, "__name__", str(key))
+        if is_one_of(key, (member, members, offset)):
+            return ""
         if is_atomic(key):
             return f"does an atomic {name.rstrip('_')!r}"
         if module == barrier_protocol.__name__:

@@ -124,6 +124,7 @@ RAISED = 3  # 1 if a chunk raised, SENT_VALUE if a message with a value can be r
 ASLEEP = 4
 PID = 5
 SENT_VALUE = 2
+PLACE = 30  # its number, and the number of members: never changes
 OUTCOME = 32  # 256 bytes: see sharray.kernels.outcome
 BLOCK = 33  # its second word
 

@@ -71,6 +71,9 @@ def create(members: int, team: str) -> tuple[int, ControlBlock]:
     try:
         control = ControlBlock(fd, members)
         _write_name(control.words, at.TEAM_NAME, team)
+        for number in range(members):
+            control.words[at.member(number) + at.PLACE] = number
+            control.words[at.member(number) + at.PLACE + 1] = members
         # Last: `sharray top` shows every block that has a caller as a team.
         control.words[at.CALLER] = processes.own_stamp()
         return fd, control
