@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from .kernels.here import member, members, offset
     from .kernels.kernel import Kernel, Shipping
     from .kernels.prange import prange
+    from .kernels.seeding import default_rng
     from .native import atomic
     from .passing.installing import install, installed, uninstall
     from .passing.sharing import share, unshare
@@ -123,6 +124,7 @@ __all__ = [
     "atomic",
     "clear_fault",
     "create",
+    "default_rng",
     "empty",
     "empty_like",
     "full",
@@ -167,6 +169,7 @@ _LATE = {
     "MemberStatus": ".team.survey",
     "Team": ".team.team",
     "TeamStatus": ".team.survey",
+    "default_rng": ".kernels.seeding",
     "kernel": ".kernels.decorator",
     "member": ".kernels.here",
     "members": ".kernels.here",

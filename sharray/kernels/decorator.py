@@ -13,7 +13,7 @@ from .source import Function
 # Options of `sharray.Team.run`. A kernel's parameter of the same name could not be
 # passed by keyword: `run` would take it as its own option.
 RUN_OPTIONS = frozenset(
-    {"axis", "chunk", "copy", "progress", "reduce", "schedule", "timeout"}
+    {"axis", "chunk", "copy", "progress", "reduce", "schedule", "seed", "timeout"}
 )
 _REFUSED_OPTIONS = {
     "cache": "numba's cache on disk goes stale without notice; sharray sends the "

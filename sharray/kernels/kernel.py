@@ -24,6 +24,7 @@ from .failures import Failure, note, rebuild
 from .jit import is_disabled
 from .outcome import ValueType
 from .places import Places, places_of
+from .seeding import NOT_SEEDED
 from .source import Function, Source
 from .tracebacks import ending_at, explained
 from .watching import Watched, replaced, variables_of, watched_by
@@ -210,6 +211,7 @@ class Kernel:
         slots: list[int] = []
         for argument in arguments:
             slots += slots_of(argument, key_of(argument), absolute)
+        slots += NOT_SEEDED
         value, failure = compiled.call(np.array(slots, np.int64))
         if failure is not None:
             raise self.error_of(failure)

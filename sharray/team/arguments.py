@@ -176,7 +176,7 @@ def look_at(
     KernelError, TypeError
         An argument is unsuitable for another reason.
     """
-    axis, _, reducer = options
+    axis, reducer = options.axis, options.reducer
     kernel.source.check_for_run()
     names = list(kernel.signature.parameters)
     splits = not _splits_range(kernel, names, arguments, reducer)

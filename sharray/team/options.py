@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, SupportsIndex
 
 from ..kernels.kernel import Kernel
 from ..kernels.reductions import ITEMWISE
+from ..kernels.seeding import check_seed
 from ..system import clock, processes
 from .schedule import Schedule
 
@@ -69,11 +70,14 @@ class RunOptions(NamedTuple):
         The assignment of chunks to members.
     reducer : {'sum', 'min', 'max'}, Kernel, callable or None
         The operation that combines the values of the chunks.
+    seed : int or None
+        The seed of the random numbers.
     """
 
     axis: int
     schedule: Schedule
     reducer: Any
+    seed: int | None = None
 
 
 def check_options(
@@ -81,6 +85,7 @@ def check_options(
     schedule: str,
     chunk: SupportsIndex | None,
     reduce: Any,
+    seed: SupportsIndex | None = None,
     *,
     takes_functions: bool = False,
 ) -> RunOptions:
@@ -107,4 +112,4 @@ def check_options(
             f"expected reduce='sum', 'min', 'max' or a {what} of two values, got "
             f"{reduce!r}"
         )
-    return RunOptions(axis, found, reduce)
+    return RunOptions(axis, found, reduce, None if seed is None else check_seed(seed))

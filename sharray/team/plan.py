@@ -20,6 +20,7 @@ from ..kernels.compiled import Compiled
 from ..kernels.failures import Failure
 from ..kernels.jit import is_disabled
 from ..kernels.kernel import Kernel
+from ..kernels.seeding import NOT_SEEDED, SEED_WORDS, part_length, words_of
 from ..native.machine_code import RangeLoop
 from ..sync.barrier import Barrier
 from .arguments import Arguments, Whole, check_value, look_at
@@ -44,7 +45,7 @@ class Plan:
         options: RunOptions,
         segment_number: Callable[[Root], int],
     ) -> None:
-        _, schedule, reducer = options
+        schedule, reducer = options.schedule, options.reducer
         self.kernel = kernel
         self.name = kernel.__name__
         self.title = f"kernel {self.name!r}"
@@ -63,6 +64,8 @@ class Plan:
         has_value = self.compiled.value is not None
         check_value(kernel, has_value, self.is_split, reducer)
         slots, starts = found.slots(segment_number)
+        self.is_seeded = options.seed is not None
+        slots += NOT_SEEDED
         if len(slots) > at.MOST_SLOTS:
             raise KernelError(
                 f"kernel {kernel.__name__!r}: expected arguments of at most "
@@ -135,6 +138,11 @@ class Plan:
             words = number_slots(value, key)
             self.slots[start : start + len(words)] = words
 
+    def take_seed(self, seed: Any) -> None:
+        """Write the words of a seed into the slots."""
+        if self.is_seeded:
+            self.slots[-SEED_WORDS:] = words_of(seed)
+
     def _counting(self) -> Plan | None:
         """Return the plan by which a worker counts the iterations.
 
@@ -178,7 +186,10 @@ class Plan:
             if repeats and members == 1:
                 chunking = Chunking(length, max(length, 1), 0, 1)
             else:
-                chunking = self.schedule.split(length, members, arrays)
+                schedule = self.schedule
+                if self.is_seeded and schedule.chunk is None:
+                    schedule = schedule._replace(chunk=part_length(length))
+                chunking = schedule.split(length, members, arrays)
             if repeats and chunking.chunks > 1:
                 raise KernelError(
                     f"kernel {self.kernel.__name__!r} {repeats}, which each of its "
@@ -239,6 +250,7 @@ class Plans:
                     self._kept.clear()
                 self._kept[key] = plan
         plan.take_numbers(arguments)
+        plan.take_seed(options[4])
         return plan
 
     def clear(self) -> None:
@@ -270,7 +282,8 @@ def _plan_key(
     kernel: Kernel, options: tuple[Any, ...], arguments: tuple[Any, ...]
 ) -> Any:
     """Return the key of a plan; None if it cannot be reused."""
-    parts: list[Any] = [kernel.identity, options]
+    # A plan serves all seeds.
+    parts: list[Any] = [kernel.identity, options[:4], options[4] is None]
     if options[3] is not None and isinstance(options[3], Kernel):
         options[3].check_watched()
         parts.append(options[3].identity)

@@ -161,7 +161,7 @@ class Run:
         own[at.FIRST] = plan.first
         written_plan, written_chunking = self._written
         same = plan is written_plan and chunking is written_chunking
-        if isinstance(plan, Plan) and (plan.numbers or not same):
+        if isinstance(plan, Plan) and (plan.numbers or plan.is_seeded or not same):
             self._crew.control.slots[: len(plan.slot_bytes)] = plan.slot_bytes
         if same:
             return

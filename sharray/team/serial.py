@@ -1,7 +1,8 @@
 """Runs in this process, in plain Python, while numba is switched off.
 
 Debuggers and coverage tools can then follow kernels. The chunks are those of a team; a
-loop over `prange` goes through its whole range.
+loop over `prange` goes through its whole range. So with a seed, kernels without such a
+loop draw the same random numbers as compiled ones.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 from ..kernels.argument_keys import WHOLE
 from ..kernels.kernel import Kernel
 from ..kernels.reductions import combine, kept
+from ..kernels.seeding import part_length, seeded
 from ..native import parts
 from .arguments import Arguments, check_value
 from .options import RunOptions
@@ -26,7 +28,7 @@ def run_here(
     members: int,
 ) -> Any:
     """Run a kernel chunk by chunk, and return its combined value."""
-    _, schedule, reducer = options
+    schedule, reducer, seed = options.schedule, options.reducer, options.seed
     function = kernel.py_func
     values = [
         value.view(np.ndarray) if isinstance(value, np.ndarray) else value
@@ -36,6 +38,8 @@ def run_here(
     is_split = length is not None or kernel.may_split
     chunking = SINGLE
     if length is not None:
+        if seed is not None and schedule.chunk is None:
+            schedule = schedule._replace(chunk=part_length(length))
         chunking = schedule.split(length, members, found.split_arrays)
     outcome = None
     for number in range(chunking.chunks):
@@ -44,7 +48,8 @@ def run_here(
             _cut(value, axis, begin, end)
             for value, axis in zip(values, found.axes, strict=True)
         ]
-        value = _call(function, part, members, begin)
+        with seeded(seed, begin):
+            value = _call(function, part, members, begin)
         check_value(kernel, value is not None, is_split, reducer)
         plain = reducer.py_func if isinstance(reducer, Kernel) else reducer
         if number == 0:

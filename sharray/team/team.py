@@ -158,6 +158,7 @@ class Team:
         schedule: str = "dynamic",
         chunk: int | None = None,
         reduce: str | Callable[[Any, Any], Any] | None = None,
+        seed: int | None = None,
         progress: bool | ShowProgress = False,
         timeout: float | None = None,
         copy: bool = False,
@@ -196,6 +197,12 @@ class Team:
             numbers, tuples of numbers, or arrays, which are combined element by
             element, and functions anything that combines. A function of two values must
             not depend on their order; for kernels, it is a kernel.
+        seed : int, optional
+            Seed of the random numbers that a kernel or function draws, from
+            ``numpy.random``, ``random`` or `sharray.default_rng`. They do not depend on
+            the number of members, nor on their order.
+            Without `chunk`, the chunks depend on the length only. Sums of
+            floating-point numbers may still be rounded in another way.
         progress : bool or callable, default False
             True shows a bar, which needs tqdm. A callable is called at the beginning,
             about every 50 ms, and at the end. It gets the number of rows done and of
@@ -233,7 +240,7 @@ class Team:
             The error that the function raised; its note says where.
         """
         __tracebackhide__ = True  # in IPython and pytest
-        options = axis, schedule, chunk, reduce
+        options = axis, schedule, chunk, reduce, seed
         deadline = None if timeout is None else clock.monotonic() + timeout
         if not isinstance(function, Kernel):
             self._check_open()
@@ -271,12 +278,13 @@ class Team:
         if copies is not None:
             args = copies.arguments[: len(args)]
             kwargs = dict(zip(kwargs, copies.arguments[len(args) :], strict=True))
-        axis, _, chunk, reduce = options
+        axis, _, chunk, reduce, seed = options
         taken = taken_names(
             ("schedule", "progress", "copy"),
             axis=axis,
             chunk=chunk,
             reduce=reduce,
+            seed=seed,
             timeout=deadline,
         )
         prepared = prepare_run(function, args, kwargs, checked, taken)

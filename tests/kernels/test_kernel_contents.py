@@ -161,8 +161,8 @@ def test_casts_overflow_as_in_c() -> None:
 
 
 @sh.kernel
-def draw(seed):
-    np.random.seed(seed)
+def draw(start):
+    np.random.seed(start)
     return np.random.random(), np.random.normal(), np.random.randint(0, 1000)
 
 

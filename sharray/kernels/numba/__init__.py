@@ -12,6 +12,7 @@ module             contents
 `entry_values`     its code that stores and combines values
 `array_values`     its code that keeps and combines arrays
 `here_typing`      `sharray.member` in kernels, and the code that sets the part
+`seeding_code`     its code that seeds the random numbers of a part
 `cells_typing`     counters and barriers in kernels
 `atomic_typing`    `sharray.atomic` in kernels
 `waiting_typing`   futexes, clocks and pauses in kernels

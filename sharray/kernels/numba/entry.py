@@ -7,7 +7,7 @@ such values.
 
 A call is ``status = entry(slots, bases, begin, end, out, error)``::
 
-      slots   [ base | offset | axis | shape ... | strides ... ] [ number ] ...
+      slots   [ base | offset | axis | shape ... | strides ... ] [ number ] ... [ seed ]
                  |        |
       bases   [ 0 | 1 | 2 ... ]         address of the array = bases[base] + offset
                  addresses of the segments in this process
@@ -59,6 +59,7 @@ from numba.core import types
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.environment import lookup_environment
 
+from ..seeding import SEED_WORDS
 from .array_values import Accumulator, store_array, write_array_merge
 from .entry_arguments import SlotReader
 from .entry_values import (
@@ -70,6 +71,7 @@ from .entry_values import (
     write_merge,
 )
 from .here_typing import part_set, symbols_of, uses_part
+from .seeding_code import seed_set, seeding_code
 
 _INT32 = ir.IntType(32)
 _INT64 = ir.IntType(64)
@@ -142,6 +144,7 @@ def build(
             write_merge(module, merge, context, combining)
         library.add_ir_module(module)
         used = [compiled, *(combining.compiled if combining else [])]
+        used += seeding_code(symbols_of(compiled))
         # Before `finalize`, which compiles the symbols with their names.
         environments = _link(library, used, {entry, merge})
         library.finalize()
@@ -222,7 +225,11 @@ def _write_entry(
     if takes_part:
         values += [begin, end]
     symbols = symbols_of(compiled)
-    with part_set(builder, uses_part(symbols), out, begin):
+    seed = reader.words(SEED_WORDS)
+    with (
+        part_set(builder, uses_part(symbols), out, begin),
+        seed_set(context, builder, symbols, seed, begin),
+    ):
         status, value = call(context, builder, compiled, values)
     # Before the value is used: it is undefined if the kernel has raised.
     return_error(builder, status, error)

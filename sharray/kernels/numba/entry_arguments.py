@@ -45,6 +45,10 @@ class SlotReader:
             return self.context.get_dummy_value()
         return self._read_number(kind)
 
+    def words(self, count: int) -> list[ir.Value]:
+        """Emit the code that reads words; return them."""
+        return [self._word() for _ in range(count)]
+
     def _pointer(self) -> ir.Value:
         pointer = self.builder.gep(self.slots, [_INT64(self.position)], inbounds=True)
         self.position += 1

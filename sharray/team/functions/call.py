@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import threading
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...kernels.argument_keys import WHOLE
+from ...kernels.seeding import seeded
+from ...native import parts
 from .values import Part, Taker
 
 Axis = int | tuple[int, ...]
@@ -60,6 +63,13 @@ class Call:
         The same for `kwargs`.
     taker : Taker
         What takes the values.
+    seed : int, optional
+        See `sharray.run`.
+
+    Attributes
+    ----------
+    member, members : int
+        Number of the member that executes it, and of all.
     """
 
     def __init__(
@@ -70,6 +80,7 @@ class Call:
         axes: Sequence[Axis],
         axes_by_name: Mapping[str, Axis],
         taker: Taker,
+        seed: int | None = None,
     ) -> None:
         self.function = function
         self.args = tuple(args)
@@ -77,6 +88,8 @@ class Call:
         self.axes = tuple(axes)
         self.axes_by_name = dict(axes_by_name)
         self.taker = taker
+        self.seed = seed
+        self.member, self.members = 0, 1
 
     def execute(self, begin: int, end: int) -> None:
         """Call the function for some rows, and take its value."""
@@ -86,13 +99,22 @@ class Call:
             name: _cut(value, self.axes_by_name[name], begin, end)
             for name, value in self.kwargs.items()
         }
-        before = is_inside()
-        _here.is_inside = True
-        try:
+        with self._part(begin), seeded(self.seed, begin):
             value = self.function(*args, **kwargs)
-        finally:
-            _here.is_inside = before
         self.taker.take(Part(begin, end, value))
+
+    @contextmanager
+    def _part(self, begin: int) -> Iterator[None]:
+        """Tell `sharray.member` and others which part this thread works on."""
+        words = parts.words_here()
+        before = is_inside(), tuple(words)
+        try:
+            _here.is_inside = True
+            words[:] = self.member, self.members, begin
+            yield
+        finally:
+            _here.is_inside = before[0]
+            words[:] = before[1]
 
 
 _here = threading.local()

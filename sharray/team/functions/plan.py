@@ -10,6 +10,7 @@ from typing import Any
 
 from ...array.root import Root
 from ...errors import TeamError
+from ...kernels.seeding import part_length
 from ..options import RunOptions
 from ..schedule import DYNAMIC, SINGLE, Chunking
 from ..units import RUNS, unit_of
@@ -116,7 +117,11 @@ class CallPlan:
         """Return the chunks of a run."""
         if length is None:
             return SINGLE
-        chunking = self.schedule.split(length, members, self._split_arrays)
+        self.call.members = members
+        schedule = self.schedule
+        if self.call.seed is not None and schedule.chunk is None:
+            schedule = schedule._replace(chunk=part_length(length))
+        chunking = schedule.split(length, members, self._split_arrays)
         return chunking._replace(chunks=1) if self.part is Chunks.FIRST else chunking
 
     def begin(self) -> None:

@@ -61,6 +61,7 @@ class Prepared(NamedTuple):
             found.axes,
             found.axes_by_name,
             self.taker,
+            self.options.seed,
         )
         return CallPlan(
             self.name, call, found, self.options, segment_number, by_value, self.part

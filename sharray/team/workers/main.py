@@ -81,6 +81,7 @@ class _Worker:
         self.programs = np.zeros(MOST_PROGRAMS, np.int64)
         self.own = own_words()
         self.own[at.MEMBER] = member
+        self.members = at.members(len(control.words))
         control.words[at.member(member) + at.PID] = os.getpid()
         self.own[at.SPIN_NS] = spin_ns
         # Before "ready", after which the team may ring. If the numbers were read later,
@@ -192,7 +193,9 @@ class _Worker:
         """Get ready to call a function."""
         self.call = None  # before the next one, which may be large
         sending.move_to(body)
-        self.call = sending.unpack(body, self.roots.__getitem__)
+        call = sending.unpack(body, self.roots.__getitem__)
+        call.member, call.members = int(self.own[at.MEMBER]), self.members
+        self.call = call
 
     def attach(self, number: int, path: str, identity: bytes, mode: str) -> None:
         """Map a segment."""
