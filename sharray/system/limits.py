@@ -1,7 +1,7 @@
 """Limits of the system, of control groups and of this process.
 
-Each call reads the system's files again. None means "no limit" or "not reported here";
-a missing value is never made up.
+Each call reads the system's files again, unless it says otherwise. None means "no
+limit" or "not reported here"; a missing value is never made up.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from . import clock
 from .mounts import mounts, read
 
+_GROUPS_KEPT = 10.0  # s
 _NO_LIMIT = 1 << 62  # cgroup version 1 writes the largest number of pages instead
 # Version of control groups, file names, and the prefix of names in memory.stat.
 _MEMORY_FILES = (
@@ -81,30 +83,50 @@ def memory_limit(proc: str = "/proc") -> GroupLimit | None:
     return None
 
 
-def available_memory() -> int | None:
+def available_memory(proc: str = "/proc", *, max_age: float = 0.0) -> int | None:
     """Return the bytes that can be used without swapping; None if unknown.
 
     The limits of control groups count as well. A file in RAM is charged to the group
     of the process that first writes it. The kernel kills a process of a group that
     exceeds its limit. The group's cache of files on disks counts as available.
+
+    Parameters
+    ----------
+    proc : str, optional
+        Directory of the system's files.
+    max_age : float, default 0.0
+        Accept an answer that is up to so many seconds old. It takes 0.5 us; a new one
+        takes 30 us and more.
     """
-    system = memory()
+    now = clock.monotonic()
+    if max_age and (last := _last_available.get(proc)) and now - last[0] <= max_age:
+        return last[1]
+    system = memory(proc)
     found = [] if system is None else [system.available]
-    for directory, limit, used, prefix in _limited_groups():
+    for directory, limit, used, prefix in _limited_groups(proc, now // _GROUPS_KEPT):
         most = _read_number(f"{directory}/{limit}")
-        now = _read_number(f"{directory}/{used}")
-        if most is not None and now is not None:
-            found.append(max(0, most - now + _kept_of_files(directory, prefix)))
-    return min(found, default=None)
+        taken = _read_number(f"{directory}/{used}")
+        if most is not None and taken is not None:
+            found.append(max(0, most - taken + _kept_of_files(directory, prefix)))
+    answer = min(found, default=None)
+    _last_available[proc] = now, answer
+    return answer
 
 
-@functools.cache
-def _limited_groups() -> list[tuple[str, str, str, str]]:
-    """Return the groups whose memory is limited; remembered, since it takes 200 us."""
+_last_available: dict[str, tuple[float, int | None]] = {}
+
+
+@functools.lru_cache(maxsize=4)
+def _limited_groups(proc: str, period: float) -> list[tuple[str, str, str, str]]:
+    """Return the groups whose memory is limited; remembered, since it takes 400 us.
+
+    It is remembered for one period only: an administrator may set a limit, or move the
+    process.
+    """
     return [
         (directory, limit, used, prefix)
         for version, limit, used, prefix in _MEMORY_FILES
-        for directory in _group_directories("memory", "/proc", version)
+        for directory in _group_directories("memory", proc, version)
         if (_read_number(f"{directory}/{limit}") or _NO_LIMIT) < _NO_LIMIT
     ]
 

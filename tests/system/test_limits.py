@@ -192,6 +192,56 @@ def test_both_versions_at_once(groups: Groups) -> None:
     assert groups.memory() == (60, 0, "memory/a/memory.limit_in_bytes")
 
 
+def set_memory(groups: Groups, available: int) -> None:
+    groups.write("proc/meminfo", f"MemTotal: 9000 kB\nMemAvailable: {available} kB\n")
+
+
+def test_without_groups_what_the_system_has_is_available(groups: Groups) -> None:
+    assert limits.available_memory(groups.proc) is None
+    set_memory(groups, 5)
+    assert limits.available_memory(groups.proc) == 5 << 10
+
+
+def test_the_cache_of_files_in_each_group_above_is_available(groups: Groups) -> None:
+    set_memory(groups, 8000)
+    groups.belong("0::/a/b")
+    groups.mount("cg", "/", "cgroup2")
+    groups.write("cg/a/memory.max", 3000)
+    groups.write("cg/a/memory.current", 2900)
+    groups.write(
+        "cg/a/memory.stat",
+        "anon 1000\nfile 1900\nshmem 500\ninactive_file 800\nactive_file 600",
+    )
+    groups.write("cg/a/b/memory.max", "max")
+    groups.write("cg/a/b/memory.current", 2000)
+    assert limits.available_memory(groups.proc) == 3000 - 2900 + 1400
+    limits._limited_groups.cache_clear()
+    groups.write("cg/a/b/memory.max", 2000)
+    assert limits.available_memory(groups.proc) == 0
+
+
+def test_version_1_counts_the_cache_of_the_groups_below(groups: Groups) -> None:
+    set_memory(groups, 8000)
+    groups.belong("4:memory:/a")
+    groups.mount("memory", "/", "cgroup", "rw,memory")
+    groups.write("memory/a/memory.limit_in_bytes", 6000)
+    groups.write("memory/a/memory.usage_in_bytes", 5000)
+    groups.write(
+        "memory/a/memory.stat",
+        "inactive_file 1\nactive_file 2\ntotal_inactive_file 30\ntotal_active_file 40",
+    )
+    assert limits.available_memory(groups.proc) == 1070
+
+
+def test_an_old_answer_is_given_to_those_who_accept_it(groups: Groups) -> None:
+    set_memory(groups, 10)
+    assert limits.available_memory(groups.proc, max_age=3600) == 10 << 10
+    set_memory(groups, 20)
+    assert limits.available_memory(groups.proc, max_age=3600) == 10 << 10
+    assert limits.available_memory(groups.proc) == 20 << 10
+    assert limits.available_memory(groups.proc, max_age=3600) == 20 << 10
+
+
 @pytest.mark.parametrize("version", [1, 2])
 def test_this_process_is_in_the_group_that_is_found(version: int) -> None:
     directories = list(limits._group_directories("pids", "/proc", version))
@@ -234,6 +284,11 @@ from sharray.system import limits
 available = limits.available_memory()
 assert available <= 200 << 20, available
 assert available >= 100 << 20, available
+with open(sys.argv[2], "rb") as file:  # the cache of a file can make room
+    while file.read(1 << 20):
+        pass
+assert limits.available_memory() >= available - (5 << 20), limits.available_memory()
+available = limits.available_memory()
 a = sh.ones(5 << 20, "u1")
 print(limits.available_memory() <= available - (5 << 20))
 try:
@@ -247,13 +302,22 @@ NO_GROUPS = "needs root and a memory controller of control groups version 1"
 @pytest.mark.skipif(
     not os.access("/sys/fs/cgroup/memory/cgroup.procs", os.W_OK), reason=NO_GROUPS
 )
-def test_an_array_beyond_the_limit_of_the_group_is_refused_and_nobody_killed() -> None:
+def test_an_array_beyond_the_limit_of_the_group_is_refused_and_nobody_killed(
+    tmp_path: Path,
+) -> None:
+    large = tmp_path / "large"
+    with open(large, "wb") as file:
+        file.write(bytes(100 << 20))
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     group = Path(f"/sys/fs/cgroup/memory/sharray-{os.getpid()}")
     group.mkdir()
     try:
         (group / "memory.limit_in_bytes").write_text(str(200 << 20))
-        done = start_python(LIMITED, str(group))
+        (group / "below").mkdir()  # without a limit of its own
+        done = start_python(LIMITED, str(group / "below"), str(large))
     finally:
+        (group / "below").rmdir()
         group.rmdir()
     assert done.returncode == 0, (done.returncode, done.stderr)
     answer, error = done.stdout.splitlines()
