@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from ..errors import ArrayNotFoundError, StorageError, UnsafePathError, explain
 from ..names import ENVIRONMENT_VARIABLE, is_in_ram, quote
-from ..system import file_systems, files, interrupts
+from ..system import file_systems, files, huge_pages, interrupts
 from . import location, naming, replacing, room, trailer
 from .cloning import Clone
 from .format import TRAILER_SIZE, round_up
@@ -192,18 +192,24 @@ def write(fd: int, layout: Layout, contents: Contents, path: str) -> None:
     if isinstance(contents, Clone):
         with interrupts.allowed():
             contents.into(fd, layout.size)
-    elif contents is not None:
-        with interrupts.allowed():
-            _write_contents(fd, layout, contents)
-    elif layout.size < _SOON_ALLOCATED:
+    elif layout.size < _SOON_ALLOCATED and contents is None:
         files.allocate(fd, layout.size)
     else:
         with interrupts.allowed():
-            files.allocate(fd, layout.size)
+            _write_data(fd, layout, contents)
     files.write_at(fd, layout.block, 0)  # after the zeros that allocate may write
     if layout.trailer is not None:
         page = trailer.encode(layout.trailer).ljust(TRAILER_SIZE, b"\0")
         files.write_at(fd, page, layout.trailer_offset)
+
+
+def _write_data(fd: int, layout: Layout, contents: Blocks | None) -> None:
+    if layout.trailer is not None:  # in RAM
+        huge_pages.fill(fd, layout.size)
+    if contents is None:
+        files.allocate(fd, layout.size)
+    else:
+        _write_contents(fd, layout, contents)
 
 
 def _write_contents(fd: int, layout: Layout, contents: Blocks) -> None:

@@ -16,6 +16,7 @@ from ..system import (
     file_identity,
     file_systems,
     files,
+    huge_pages,
     interrupts,
     mappings,
     memory,
@@ -48,7 +49,7 @@ class Segment(FileSharing):
     mode : str
         ``r``, ``r+`` or ``c``, as in `numpy.memmap`.
     mapping : mmap.mmap
-        The file from its first byte to its last.
+        The file from its first byte to its last, and perhaps addresses behind it.
     header : Header
         Header at the time of mapping.
     trailer : Trailer or None
@@ -103,14 +104,16 @@ class Segment(FileSharing):
         self._share_nothing()
         self._reachable_until = 0.0
         self.mapping: mmap.mmap = self._map(fd)
-        self.size = len(self.mapping)
+        if header.growing is not None:
+            self.size = len(self.mapping)
         # While this exists, mapping.close() raises an error instead of crashing.
         self._pin = memoryview(self.mapping)
 
     def _map(self, fd: int) -> mmap.mmap:
         access = {"writable": self.mode != "r", "private": self.mode == "c"}
         if self.header.growing is None:
-            return memory.map_file(fd, self.size, **access)
+            map_file = huge_pages.map_file if self.volatile else memory.map_file
+            return map_file(fd, self.size, **access)
         return memory.map_beyond(fd, self.size, max(_ROOM, 16 * self.size), **access)
 
     @property
@@ -161,7 +164,7 @@ class Segment(FileSharing):
                     lease.hold(
                         fd, self.path
                     )  # first: the old lease ends with the old mapping
-                    memory.map_over(self._address(), self.size, fd)
+                    memory.map_over(self._address(), len(self.mapping), fd)
             finally:
                 files.close(fd)
 
@@ -345,7 +348,7 @@ class Segment(FileSharing):
                 kept = descriptors.get(same, ())
                 writable = self.mode == "r+"
                 memory.replace_mapping(
-                    address, self.size, same, fd, kept, writable=writable
+                    address, len(self.mapping), same, fd, kept, writable=writable
                 )
                 if self._unnamed_fd is not None:  # a forked child has published it
                     files.close(self._unnamed_fd)

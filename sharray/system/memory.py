@@ -30,6 +30,7 @@ _UNTRACKED = {"trackfd": False} if sys.version_info >= (3, 13) else {}
 
 _size = ctypes.c_size_t
 _address = ctypes.c_void_p
+_madvise = c_function("madvise", _address, _size, ctypes.c_int)
 _msync = c_function("msync", _address, _size, ctypes.c_int)
 # mmap(2), for flags that mmap.mmap does not offer; None if it is missing.
 raw_mmap = c_function(
@@ -89,19 +90,61 @@ def map_beyond(
     writable, private : bool
         See `map_file`.
     """
-    if raw_mmap is None:
-        raise NotImplementedError("this platform's C library has no mmap")
     # The module mmap refuses a mapping that is longer than its file. So it maps
     # addresses without memory first, and the file takes their place.
     found = _map_nothing(least, most, writable=writable)
+    _replace_nothing(found, fd, writable=writable, private=private)
+    return found
+
+
+def map_aligned(
+    fd: int,
+    nbytes: int,
+    multiple: int,
+    *,
+    offset: int = 0,
+    writable: bool = True,
+    private: bool = False,
+) -> mmap.mmap:
+    """Map a part of a file at an address that fits huge pages, if the system has one.
+
+    Parameters
+    ----------
+    fd : int
+        The file; the mapping keeps its locks.
+    nbytes, offset : int
+        The part, which must be within the file.
+    multiple : int
+        The size of a huge page.
+    writable, private : bool
+        See `map_file`.
+
+    Returns
+    -------
+    mmap.mmap
+        It is longer than `nbytes`, up to a multiple. Memory behind the end of the file
+        raises SIGBUS.
+    """
+    # Since Linux 6.7, addresses without memory begin at a multiple if their number is
+    # one. So they come first, and the file takes their place.
+    whole = -(-nbytes // multiple) * multiple
+    found = _map_nothing(whole, whole, writable=writable)
+    _replace_nothing(found, fd, writable=writable, private=private, offset=offset)
+    return found
+
+
+def _replace_nothing(
+    found: mmap.mmap, fd: int, *, writable: bool, private: bool, offset: int = 0
+) -> None:
+    """Let a file take the place of addresses without memory, or close them."""
     # Without the flag, the kernel counts all private addresses as memory to come.
     flags = mmap.MAP_PRIVATE | _MAP_NORESERVE if private else mmap.MAP_SHARED
+    address, nbytes = _address_of_any(found), len(found)
     try:
-        _map_at(_address_of_any(found), len(found), flags, fd, writable=writable)
+        _map_at(address, nbytes, flags, fd, writable=writable, offset=offset)
     except BaseException:
         found.close()
         raise
-    return found
 
 
 def _map_nothing(least: int, most: int, *, writable: bool) -> mmap.mmap:
@@ -206,6 +249,31 @@ def start_writeback(fd: int, offset: int, nbytes: int) -> bool:
     return bool(_sync_file_range(fd, offset, nbytes, _SYNC_FILE_RANGE_WRITE) == 0)
 
 
+def advise(address: int, nbytes: int, advice: int) -> None:
+    """Give the system advice about a range of memory: madvise(2).
+
+    `mmap.madvise` would hold the GIL meanwhile.
+
+    Parameters
+    ----------
+    address : int
+        A multiple of the page size.
+    nbytes : int
+        Rounded up to whole pages by the system.
+    advice : int
+        One of the numbers MADV_...
+
+    Raises
+    ------
+    OSError
+        EINVAL: the system does not know the advice, or not for this memory.
+    """
+    if _madvise is None:
+        raise NotImplementedError("this platform's C library has no madvise")
+    if _madvise(address, nbytes, advice) != 0:
+        raise_errno()
+
+
 def discard(mapping: mmap.mmap, start: int, nbytes: int) -> None:
     """Return the memory of a range to the system: madvise(2), MADV_REMOVE.
 
@@ -228,8 +296,6 @@ def make_private(address: int, nbytes: int, fd: int) -> None:
     fd : int
         The same file; the mapping keeps its locks.
     """
-    if raw_mmap is None:
-        raise NotImplementedError("this platform's C library has no mmap")
     _map_at(address, nbytes, mmap.MAP_PRIVATE, fd)
 
 
@@ -252,11 +318,18 @@ def map_over(address: int, nbytes: int, fd: int, *, writable: bool = True) -> No
 
 
 def _map_at(
-    address: int, nbytes: int, flags: int, fd: int, *, writable: bool = True
+    address: int,
+    nbytes: int,
+    flags: int,
+    fd: int,
+    *,
+    writable: bool = True,
+    offset: int = 0,
 ) -> None:
-    assert raw_mmap is not None
+    if raw_mmap is None:
+        raise NotImplementedError("this platform's C library has no mmap")
     prot = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
-    if raw_mmap(address, nbytes, prot, flags | _MAP_FIXED, fd, 0) != address:
+    if raw_mmap(address, nbytes, prot, flags | _MAP_FIXED, fd, offset) != address:
         raise_errno()
 
 

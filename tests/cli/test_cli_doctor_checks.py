@@ -46,7 +46,7 @@ def test_a_usual_machine_has_nothing_to_change() -> None:
         versions.check_package(NUMBA, "0.62.0", None),
         ram_directory(),
         ram.check_ram_room(SHM, MEMORY, None),
-        ram.check_huge_pages(SHM, HugePages("never", 2 * MB)),
+        ram.check_huge_pages(SHM, HugePages("never", 2 * MB), True),
         calls.check_calls("calls in RAM", ()),
         resources.check_memory(MEMORY),
         resources.check_memory_limit(None, MEMORY),
@@ -164,32 +164,34 @@ def test_a_disk_may_be_larger_than_memory() -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "shmem", "verdict"),
+    ("option", "shmem", "works", "verdict"),
     [
-        ("huge=always", "never", OK),
-        ("huge=within_size", "advise", OK),
-        ("huge=advise", "never", NOTE),
-        ("huge=never", "always", NOTE),
-        ("rw", "within_size", NOTE),
-        ("rw", "force", OK),
-        ("huge=always", "deny", NOTE),
+        ("huge=never", "never", True, OK),
+        ("huge=always", "never", False, OK),
+        ("huge=within_size", "advise", False, OK),
+        ("huge=advise", "never", False, NOTE),
+        ("huge=never", "always", False, NOTE),
+        ("rw", "within_size", False, NOTE),
+        ("rw", "force", False, OK),
+        ("huge=always", "deny", False, NOTE),
     ],
 )
-def test_huge_pages_depend_on_the_mount_unless_forced_or_denied(
-    option: str, shmem: str, verdict: Verdict
+def test_without_the_system_call_huge_pages_depend_on_the_mount(
+    option: str, shmem: str, works: bool, verdict: Verdict
 ) -> None:
     system = SHM._replace(options=("rw", option), point="/run/x")
-    finding = ram.check_huge_pages(system, HugePages(shmem, 2 * MB))
+    finding = ram.check_huge_pages(system, HugePages(shmem, 2 * MB), works)
     change = "sudo mount -o remount,huge=within_size /run/x  # until a reboot"
     commands = () if verdict is OK else (change,)
     if shmem == "deny":
         path = "/sys/kernel/mm/transparent_hugepage/shmem_enabled"
         commands = (f"echo never | sudo tee {path}",)
-    says(finding, verdict, f"shmem_enabled is {shmem}", *commands)
+    words = "4.0 MiB and more" if verdict is OK else f"shmem_enabled is {shmem}"
+    says(finding, verdict, words, *commands)
 
 
 def test_huge_pages_that_the_kernel_has_not() -> None:
-    says(ram.check_huge_pages(SHM, HugePages(None, 0)), OK, "Not used")
+    says(ram.check_huge_pages(SHM, HugePages(None, 0), False), OK, "Not used")
 
 
 # -- memory and open files ---------------------------------------------------

@@ -232,7 +232,7 @@ class Incoming:
             # on, so it must not go back to its sender.
             self._own = True
             with suppress(OSError):
-                memory.make_private(self._address, self.segment.size, self._fd)
+                memory.make_private(self._address, len(self.segment.mapping), self._fd)
             if self._remove_name():
                 self._close_descriptor()
         self._put_back()

@@ -10,7 +10,7 @@ from dataclasses import replace
 from ....errors import SharrayError
 from ....names import ENVIRONMENT_VARIABLE
 from ....storage import location
-from ....system import limits, mounts
+from ....system import files, huge_pages, limits, mounts
 from ....system.limits import GroupLimit, HugePages, Memory
 from ....system.mounts import FileSystem
 from ...output import size
@@ -33,10 +33,11 @@ def check_ram() -> list[Finding]:
         return [Finding("RAM directory", Verdict.FAULT, f"{error}.", _WHY, commands)]
     system = mounts.file_system(os.path.dirname(path))
     mode, fault, missing = try_ram_directory(path)
+    is_huge = not fault and try_huge_pages(system.point)
     found = [
         check_ram_directory(path, mode, fault, system.kind, is_chosen=bool(chosen)),
         check_ram_room(system, limits.memory(), limits.memory_limit()),
-        check_huge_pages(system, limits.huge_pages()),
+        check_huge_pages(system, limits.huge_pages(), is_huge),
     ]
     return found if fault else [*found, calls.check_calls("calls in RAM", missing)]
 
@@ -108,24 +109,38 @@ def check_ram_room(
     return Finding(room.name, verdict, found, why, commands)
 
 
-def check_huge_pages(system: FileSystem, huge: HugePages) -> Finding:
+def try_huge_pages(path: str) -> bool:
+    """Tell whether a new file in a directory gets huge pages."""
+    fd = files.open_unnamed(path)
+    if fd is None:
+        return False
+    try:
+        return huge_pages.fill(fd, huge_pages.smallest_file())
+    finally:
+        files.close(fd)
+
+
+def check_huge_pages(system: FileSystem, huge: HugePages, works: bool) -> Finding:
     """Check whether large arrays in RAM get huge pages."""
     name = "huge pages"
-    why = "They can make large arrays in RAM faster, above all for random access."
+    why = "They make it several times faster to create large arrays in RAM."
     if huge.shmem is None or system.kind != "tmpfs":
         found = "Not used: they need a tmpfs and a kernel that has them for files."
         return Finding(name, Verdict.OK, found, why)
     options = dict(option.partition("=")[::2] for option in system.options)
     setting = options.get("huge", "never")
+    is_set = huge.shmem == "force" or setting in ("always", "within_size")
+    if works or (is_set and huge.shmem != "deny"):
+        found = f"Arrays of {size(2 * huge.size)} and more have them, {size(huge.size)}"
+        return Finding(name, Verdict.OK, f"{found} each.", why)
     found = f"{system.point} has huge={setting}; shmem_enabled is {huge.shmem}."
     commands: tuple[str, ...] = ()
     if huge.shmem == "deny":
         commands = (f"echo never | {as_root(f'tee {_SHMEM}')}",)
-    if huge.shmem != "force" and setting not in ("always", "within_size"):
+    elif not is_set:
+        why += " Since Linux 6.1, arrays have them without this setting."
         # Not "always", which gives a huge page to each small array, too.
-        commands += (_remount(system, "huge=within_size"),)
-    if not commands:
-        return Finding(name, Verdict.OK, f"Used, {size(huge.size)} each. {found}", why)
+        commands = (_remount(system, "huge=within_size"),)
     return Finding(name, Verdict.NOTE, f"Not used. {found}", why, commands)
 
 
