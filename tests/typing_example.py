@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # nobody runs this
         d.flush(wait=False)
     with sh.publish(Path("field.npy"), 3, "f4", permissions=0o640) as new:
         new[:] = 1
+    new[1:].advise("random")
     current: bool = new.is_current()
     is_cut: bool = sh.snapshot(new, "copy.npy", overwrite=True)
 

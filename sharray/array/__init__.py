@@ -12,6 +12,7 @@ module                           contents
 `sharray.array.pickling`         the purpose of a pickle: to be sent, or to be kept
 `sharray.array.root`             a mapping as one array of bytes, the base of all views
 `sharray.array.addresses`        look-up of the root array at an address
+`sharray.array.advice`           advice to the system about the pages of a view
 `sharray.array.growing`          methods of growable arrays: append rows, see new ones
 `sharray.array.publishing`       `publish`: an array that is named when complete
 `sharray.array.snapshots`        `snapshot`: all data of an array in a new file

@@ -12,6 +12,7 @@ from ..errors import HandleError, NotSharedError, SharrayError
 from ..names import quote
 from ..storage import staleness
 from ..storage.dtypes import short
+from . import advice as _advice
 from . import display, handle, pickling
 from .growing import Growing
 from .root import Root, flush_range, root_below
@@ -244,6 +245,57 @@ class SharedArray(Growing, np.ndarray[_ShapeT_co, _DTypeT_co]):
             )
         _, low, high = place
         flush_range(root, low, high, wait=wait)
+
+    def advise(self, advice: _advice.Advice) -> None:
+        """Tell the system how this process will use the pages under this view.
+
+        The names are those of madvise(2). Values never change. Pages are 4 KiB, and
+        have all bytes from the first element of the view to its last, also those
+        between its elements.
+
+        Parameters
+        ----------
+        advice : str
+            ``"random"``: read only the pages that are used, and none ahead.
+            ``"sequential"``: read far ahead, and soon drop pages that were used.
+            ``"normal"``: undo both.
+            ``"willneed"``: start to read the pages now, without waiting.
+            ``"dontneed"``: take the pages out of this process. Changes stay in the
+            file, and pages of a file on a disk can then be used for something else.
+            Pages at both ends, with bytes of other elements, stay.
+            ``"huge"``: for an array in RAM, replace its pages by huge pages, at once
+            and for all processes. For a file on a disk, let the system use them.
+
+        Raises
+        ------
+        NotSharedError
+            This is a private copy.
+        AccessError
+            With "dontneed", this process would lose private changes (mode ``c``).
+        StorageError
+            The system cannot do it.
+        ValueError
+            There is no such advice.
+
+        Notes
+        -----
+        Other processes, such as the workers of a team, keep the advice that they have
+        given themselves. Advice ends with the mapping of the file.
+
+        Examples
+        --------
+        >>> import sharray as sh
+        >>> a = sh.create("table.npy", (1000, 1000))
+        >>> a[:500].advise("sequential")
+        >>> a.advise("dontneed")
+        """
+        root, place = self._root, self._place()
+        if root is None or place is None:
+            raise NotSharedError(
+                "cannot give advice about an array that is not shared: it is a private "
+                "copy (as from a[[1, 2]]); use a slice of the shared array instead"
+            )
+        _advice.advise(root, *place[1:], advice)
 
     def __enter__(self) -> SharedArray[_ShapeT_co, _DTypeT_co]:
         return self

@@ -15,6 +15,7 @@ module                          contents
 `sharray.system.c_library`      functions of the C library
 `sharray.system.libraries`      places of functions in shared libraries
 `sharray.system.memory`         mmap, msync, madvise, sync_file_range
+`sharray.system.advising`       madvise by the names of its manual page
 `sharray.system.huge_pages`     huge pages for files in memory
 `sharray.system.locks`          flock, open file description locks
 `sharray.system.mappings`       mappings of files in all processes

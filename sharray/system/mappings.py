@@ -75,6 +75,18 @@ def path_at(address: int) -> str | None:
     return os.fsdecode(line[7].replace(rb"\012", b"\n")) or None if line else None
 
 
+def is_private_at(address: int) -> bool:
+    """Tell whether stores to an address stay in this process; False without /proc."""
+    try:
+        table = _read(os.getpid(), "maps")
+    except OSError:
+        return False
+    return any(
+        int(line[1], 16) <= address < int(line[2], 16) and line[3].endswith(b"p")
+        for line in _LINE.finditer(table)
+    )
+
+
 def find(keys: Collection[FileKey]) -> dict[FileKey, list[Mapping]]:
     """Return all mappings of files, in all processes that this one may look into.
 
