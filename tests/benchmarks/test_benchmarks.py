@@ -51,6 +51,8 @@ TABLES = [
     "sum",
     "histogram",
     "scatter-add",
+    "larger, time",
+    "larger, bytes read",
     "starting",
     "compiling",
     "atomics",
