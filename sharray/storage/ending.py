@@ -68,7 +68,7 @@ from contextlib import suppress
 from importlib import import_module
 
 from ..errors import SharrayError
-from ..system import clock, finalizing, interrupts, memory, processes
+from ..system import clock, finalizing, interrupts, processes, remapping
 from . import control_page, location, naming
 from .lifetime import lease, lost
 from .segment import Segment
@@ -234,7 +234,7 @@ def _end() -> None:
     for act in _before_end:
         with suppress(OSError):
             act()
-    descriptors = memory.descriptors_of_mappings() if _held else {}
+    descriptors = remapping.descriptors_of_mappings() if _held else {}
     # One by one: a daemon thread may still add arrays, and drop others. And before the
     # sweep, which passes over files of `_held`. The sweep is the second chance for
     # those that another process was just asking about, so that `let_go` found a lock.

@@ -20,6 +20,7 @@ from ..system import (
     interrupts,
     mappings,
     memory,
+    remapping,
 )
 from ..system.thread_locks import Lock
 from . import location
@@ -164,7 +165,7 @@ class Segment(FileSharing):
                     lease.hold(
                         fd, self.path
                     )  # first: the old lease ends with the old mapping
-                    memory.map_over(self._address(), len(self.mapping), fd)
+                    remapping.map_over(self._address(), len(self.mapping), fd)
             finally:
                 files.close(fd)
 
@@ -302,7 +303,7 @@ class Segment(FileSharing):
         return True
 
     def let_go(
-        self, address: int, *, ending: int, descriptors: memory.Descriptors
+        self, address: int, *, ending: int, descriptors: remapping.Descriptors
     ) -> None:
         """Give up the lease while arrays on the mapping still exist.
 
@@ -317,7 +318,7 @@ class Segment(FileSharing):
         ending : int
             See `sharray.storage.lifetime.transit.is_awaited`.
         descriptors : Descriptors
-            From `sharray.system.memory.descriptors_of_mappings`.
+            From `sharray.system.remapping.descriptors_of_mappings`.
         """
         if self.mode == "c" or (self.anonymous and self.mode == "r"):
             return  # opened by its path; the next process removes it
@@ -334,7 +335,7 @@ class Segment(FileSharing):
         else:
             self._drop_control(self.find_path())
 
-    def _let_go(self, address: int, descriptors: memory.Descriptors) -> None:
+    def _let_go(self, address: int, descriptors: remapping.Descriptors) -> None:
         try:
             fd = files.open_existing(
                 self.path, writable=self.mode == "r+", follow=not self.anonymous
@@ -347,7 +348,7 @@ class Segment(FileSharing):
             if (status.st_dev, status.st_ino) == same:
                 kept = descriptors.get(same, ())
                 writable = self.mode == "r+"
-                memory.replace_mapping(
+                remapping.replace_mapping(
                     address, len(self.mapping), same, fd, kept, writable=writable
                 )
                 if self._unnamed_fd is not None:  # a forked child has published it

@@ -17,6 +17,7 @@ module                          contents
 `sharray.system.memory`         mmap, msync, madvise, sync_file_range
 `sharray.system.advising`       madvise by the names of its manual page
 `sharray.system.huge_pages`     huge pages for files in memory
+`sharray.system.remapping`      another mapping at the same addresses
 `sharray.system.locks`          flock, open file description locks
 `sharray.system.mappings`       mappings of files in all processes
 `sharray.system.pages`          mincore: pages in memory, dirty pages, page frames

@@ -8,7 +8,7 @@ import errno
 import mmap
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -17,15 +17,12 @@ from .c_library import c_function, raise_errno
 
 PAGE_SIZE = mmap.PAGESIZE
 
-# Numbers of descriptors by st_dev and st_ino of their file.
-Descriptors = dict[tuple[int, int], list[int]]
-
 _MS_SYNC = 4  # asm-generic/mman-common.h; the same on every Linux
 _MAP_FIXED = 0x10
 _MAP_NORESERVE = 0x4000
 _SYNC_FILE_RANGE_WRITE = 2
 # Since Python 3.13, a mapping need not keep a descriptor.
-_UNTRACKED = {"trackfd": False} if sys.version_info >= (3, 13) else {}
+UNTRACKED = {"trackfd": False} if sys.version_info >= (3, 13) else {}
 
 
 _size = ctypes.c_size_t
@@ -68,7 +65,7 @@ def map_file(fd: int, nbytes: int, *, writable: bool, private: bool) -> mmap.mma
     flags = mmap.MAP_PRIVATE if private else mmap.MAP_SHARED
     prot = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
     try:
-        return mmap.mmap(fd, nbytes, flags, prot, **_UNTRACKED)
+        return mmap.mmap(fd, nbytes, flags, prot, **UNTRACKED)
     except ValueError as error:
         raise OSError(errno.ENODATA, f"it was truncated meanwhile ({error})") from None
 
@@ -141,7 +138,7 @@ def _replace_nothing(
     flags = mmap.MAP_PRIVATE | _MAP_NORESERVE if private else mmap.MAP_SHARED
     address, nbytes = _address_of_any(found), len(found)
     try:
-        _map_at(address, nbytes, flags, fd, writable=writable, offset=offset)
+        map_at(address, nbytes, flags, fd, writable=writable, offset=offset)
     except BaseException:
         found.close()
         raise
@@ -283,41 +280,7 @@ def discard(mapping: mmap.mmap, start: int, nbytes: int) -> None:
         mapping.madvise(mmap.MADV_REMOVE, start, nbytes)
 
 
-def make_private(address: int, nbytes: int, fd: int) -> None:
-    """Turn a shared mapping of a file into a private one, in place.
-
-    Addresses and values stay the same. Other processes do not see later stores. A
-    child forked later sees the values at the fork.
-
-    Parameters
-    ----------
-    address, nbytes : int
-        The mapping, made by `map_file` with writable=True, private=False.
-    fd : int
-        The same file; the mapping keeps its locks.
-    """
-    _map_at(address, nbytes, mmap.MAP_PRIVATE, fd)
-
-
-def map_over(address: int, nbytes: int, fd: int, *, writable: bool = True) -> None:
-    """Replace a mapping by a mapping of `fd`, at the same addresses.
-
-    This is a no-op where the call is missing.
-
-    Parameters
-    ----------
-    address, nbytes : int
-        The mapping, made by `map_file` or `map_beyond` with private=False.
-    fd : int
-        The same file; the mapping keeps its locks.
-    writable : bool, default True
-        As for the old mapping.
-    """
-    if raw_mmap is not None:
-        _map_at(address, nbytes, mmap.MAP_SHARED, fd, writable=writable)
-
-
-def _map_at(
+def map_at(
     address: int,
     nbytes: int,
     flags: int,
@@ -326,64 +289,21 @@ def _map_at(
     writable: bool = True,
     offset: int = 0,
 ) -> None:
+    """Map a file at an address, instead of the mapping there: MAP_FIXED.
+
+    Parameters
+    ----------
+    address, nbytes : int
+        A mapping of this process, or a part of one.
+    flags : int
+        MAP_SHARED or MAP_PRIVATE, and others.
+    fd, offset : int
+        The file, and the position in it.
+    writable : bool, default True
+        Whether stores are allowed.
+    """
     if raw_mmap is None:
         raise NotImplementedError("this platform's C library has no mmap")
     prot = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
     if raw_mmap(address, nbytes, prot, flags | _MAP_FIXED, fd, offset) != address:
         raise_errno()
-
-
-def descriptors_of_mappings() -> Descriptors:
-    """Return this process's descriptors by file, if `mmap` objects keep any.
-
-    Call it once before `replace_mapping` of many mappings. Each mapping has a
-    descriptor, so listing them for each mapping would take quadratic time.
-    """
-    found: Descriptors = {}
-    if _UNTRACKED or not os.path.isdir("/proc/self/fd"):
-        return found
-    for name in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError):  # the descriptor of `listdir` is closed
-            status = os.fstat(int(name))
-            key = status.st_dev, status.st_ino
-            found.setdefault(key, []).append(int(name))
-    return found
-
-
-def replace_mapping(
-    address: int,
-    nbytes: int,
-    old: tuple[int, int],
-    fd: int,
-    kept: Iterable[int],
-    *,
-    writable: bool = True,
-) -> None:
-    """Replace a mapping by a mapping of `fd`, and release the old one's lock.
-
-    Addresses and values stay the same. This is for the end of a process, when arrays
-    still exist.
-
-    Parameters
-    ----------
-    address, nbytes : int
-        The mapping, made by `map_file` or `map_beyond` with private=False.
-    old : (int, int)
-        st_dev and st_ino of the file.
-    fd : int
-        The same file, opened again and not locked.
-    kept : iterable of int
-        The file's descriptors, from `descriptors_of_mappings`.
-    writable : bool, default True
-        As for the old mapping.
-    """
-    map_over(address, nbytes, fd, writable=writable)
-    # Up to Python 3.12 the mmap object keeps a descriptor, and with it the lock. `dup2`
-    # replaces the descriptor. If it were closed, the number could get another owner,
-    # and the mmap object would close that one later.
-    for number in kept:
-        with contextlib.suppress(OSError):
-            found = os.fstat(number)
-            # Another thread may have reused the number for another file since.
-            if (found.st_dev, found.st_ino) == old:
-                os.dup2(fd, number, inheritable=False)

@@ -14,7 +14,7 @@ import pytest
 import smaps
 
 import sharray as sh
-from sharray.system import huge_pages, mappings, memory
+from sharray.system import huge_pages, mappings, memory, remapping
 
 PAGE = mmap.PAGESIZE
 PAGES = 64
@@ -124,7 +124,7 @@ def test_a_mapping_that_became_private_is_found(tmp_ram: str) -> None:
         mapping = memory.map_file(file.fileno(), 2 * PAGE, writable=True, private=False)
         address = memory.address_of(mapping)
         assert not mappings.is_private_at(address + PAGE)
-        memory.make_private(address, 2 * PAGE, file.fileno())
+        remapping.make_private(address, 2 * PAGE, file.fileno())
         assert mappings.is_private_at(address + PAGE)
         mapping.close()
 

@@ -17,6 +17,7 @@ from ...system import (
     locks,
     memory,
     processes,
+    remapping,
 )
 from .. import message_states as message
 from .. import trailer
@@ -232,7 +233,9 @@ class Incoming:
             # on, so it must not go back to its sender.
             self._own = True
             with suppress(OSError):
-                memory.make_private(self._address, len(self.segment.mapping), self._fd)
+                remapping.make_private(
+                    self._address, len(self.segment.mapping), self._fd
+                )
             if self._remove_name():
                 self._close_descriptor()
         self._put_back()
