@@ -6,7 +6,7 @@ A map of the package; each layer imports only from those below it:
 - ``sharray.integrations``: adapters, with which joblib and dask send shared arrays
 - ``sharray.multiprocessing``: the standard module, with arrays in shared memory
 - ``sharray.passing``: ordinary arrays between processes
-- ``sharray.team``: worker processes that run kernels together
+- ``sharray.team``: worker processes that run kernels and functions together
 - ``sharray.kernels``: functions that numba compiles once for all processes
 - ``sharray.sync``: counters and barriers in shared memory
 - ``sharray.array``: `SharedArray`, its constructors, its handles

@@ -40,8 +40,10 @@ def whole(value: Any) -> Any:
 
     Parameters
     ----------
-    value : SharedArray, or a tuple of these
-        The argument, which each chunk gets in full.
+    value : object
+        The argument, which each chunk gets in full: for kernels, a shared array or a
+        tuple of these; for functions, any object that can be pickled. Each member has a
+        read-only copy of an ordinary array.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""`Team`: worker processes that run kernels on shared arrays."""
+"""`Team`: worker processes that run kernels and functions on shared arrays."""
 
 from __future__ import annotations
 
@@ -37,10 +37,11 @@ _this_thread = threading.get_ident
 
 
 class Team:
-    """Worker processes that run kernels in place on shared arrays.
+    """Worker processes that run kernels and functions in place on shared arrays.
 
-    Kernels reach the workers as machine code, arrays as handles. A run starts within
-    microseconds, since workers wait in machine code.
+    Kernels reach the workers as machine code, functions by name or by value, arrays as
+    handles. A run of a kernel starts within microseconds, since workers wait in machine
+    code.
 
     Parameters
     ----------
