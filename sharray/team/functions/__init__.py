@@ -4,6 +4,7 @@
 module       contents
 ===========  ==================================================
 `arguments`  arguments: split, whole or refused
+`generators` the refusal of random generators, whose copies draw alike
 `ufuncs`     the same for ufuncs, by NumPy's rules
 `values`     what becomes of the values that calls return
 `call`       a function with its arguments, called for a chunk

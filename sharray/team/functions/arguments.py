@@ -16,6 +16,7 @@ from ...kernels.argument_keys import WHOLE
 from ...sync.barrier import Barrier
 from ..arguments import Whole, is_workable
 from ..schedule import SplitArrays
+from . import generators
 from .call import Axis
 
 _BY_NAME = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
@@ -128,6 +129,8 @@ def look_at(
             _check_ordinary(name, names[position], value)
             axes.append(WHOLE)
     _check_lengths(lengths, axis)
+    if lengths:
+        generators.check(function, name, zip(names, values, strict=False))
     count = len(args)
     return Found(
         tuple(values[:count]),
