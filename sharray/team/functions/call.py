@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 from ...kernels.argument_keys import WHOLE
 from ...kernels.seeding import seeded
 from ...native import parts
+from ...notebook import ipython
 from .values import Part, Taker
 
 Axis = int | tuple[int, ...]
@@ -141,3 +143,17 @@ def raised(error: BaseException) -> Raised:
     while stack and stack[0].filename.startswith(_PACKAGE):
         del stack[0]
     return Raised(error, os.getpid(), trace)
+
+
+def with_cells(trace: str) -> str:
+    """Return a traceback of a worker with the names of the cells of this notebook."""
+    return _FRAME.sub(_in_cell, trace)
+
+
+_FRAME = re.compile(r'^  File "(.+)", line (\d+), in (.+)$', re.MULTILINE)
+
+
+def _in_cell(frame: re.Match[str]) -> str:
+    filename, line, function = frame.groups()
+    cell = ipython.cell_name(filename)
+    return frame[0] if cell is None else f"  {cell}, line {line}, in {function}"

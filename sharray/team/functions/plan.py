@@ -16,7 +16,7 @@ from ..schedule import DYNAMIC, SINGLE, Chunking
 from ..units import RUNS, unit_of
 from . import sending
 from .arguments import Found
-from .call import Call, Raised
+from .call import Call, Raised, with_cells
 from .modules import Differ
 from .values import Taker
 
@@ -139,7 +139,7 @@ class CallPlan:
             notes = getattr(error, "__notes__", [])
             notes[:] = [one for one in notes if not str(one).startswith(begin)]
             text = begin + (f", {where}" if where else "")
-            trace = failure.text()
+            trace = with_cells(failure.text())
             error.add_note(f"{text}\n\n{trace}" if trace else text)
         return error
 
