@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...array.core import AnyArray
+from ...array.core import AnyArray, SharedArray
 from ...kernels.reductions import ITEMWISE
 from ...kernels.tuples import rebuild_tuple
 
@@ -153,6 +153,7 @@ class Combined(Taker):
         if isinstance(value, tuple):
             return rebuild_tuple(value, [self._prepared(item) for item in value])
         if isinstance(value, np.ndarray):
+            _check_plain(self.name, value)
             value = np.array(value)  # the function may change its array afterwards
         return _widened(value) if self.reducer == "sum" else value
 
@@ -196,7 +197,13 @@ def combined(reducer: str | Callable[[Any, Any], Any], left: Any, right: Any) ->
     if np.ndim(left) == 0:
         return ITEMWISE[reducer](left, right)
     functions = {"sum": np.add, "min": np.minimum, "max": np.maximum}
-    return functions[reducer](left, right)
+    value = functions[reducer](left, right)
+    if np.shape(value) != np.shape(left):  # pandas adds NaN for labels of one side only
+        raise ValueError(
+            f"expected values with the same labels to combine by {reducer!r}; pass a "
+            "function of two values as reduce=, such as one with a.add(b, fill_value=0)"
+        )
+    return value
 
 
 def _widened(value: Any) -> Any:
@@ -234,16 +241,13 @@ class Stored(Taker):
         """Store the value, and check its shape and dtype."""
         rows = self.out[(slice(None),) * self.axis + (slice(part.begin, part.end),)]
         value = np.asanyarray(part.value)
-        if isinstance(value, np.ma.MaskedArray):
-            raise TypeError(
-                f"{self.name!r} returned a masked array, whose mask would be lost; "
-                "return its filled()"
-            )
+        _check_plain(self.name, value)
         if value.shape != rows.shape:
             raise ValueError(
                 f"{self.name!r} returned {_kind(part.value)} of shape {value.shape} "
                 f"for a chunk of {part.end - part.begin}; expected {rows.shape}: "
-                "return as many rows as the chunk has"
+                "return as many rows as the chunk has, or put the array in a list if "
+                "chunk= is given and their number varies"
             )
         if not np.can_cast(value.dtype, rows.dtype, self.casting):  # type: ignore[arg-type]
             raise TypeError(
@@ -252,6 +256,17 @@ class Stored(Taker):
                 "out= with a dtype for all"
             )
         np.copyto(rows, value, casting=self.casting)  # type: ignore[arg-type]
+
+
+def _check_plain(name: str, value: np.ndarray[Any, Any]) -> None:
+    """Refuse arrays that are more than their elements: masked, or with units."""
+    if type(value) is np.ndarray or isinstance(value, (SharedArray, np.memmap)):
+        return
+    raise TypeError(
+        f"{name!r} returned {_kind(value)}, of which only the elements would be kept; "
+        "return an ordinary array, such as numpy.asarray(x) or the filled() of a "
+        "masked one"
+    )
 
 
 def _kind(value: Any) -> str:
