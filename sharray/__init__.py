@@ -79,14 +79,15 @@ if TYPE_CHECKING:
     from .sync.counter import Counter
     from .system.mappings import Mapping
     from .team.arguments import whole
-    from .team.default import map, run, submit
+    from .team.default import map as map
+    from .team.default import run, submit
     from .team.survey import MemberStatus, TeamStatus, teams
     from .team.team import Team
 
 __version__ = "0.1.0"
 
-# Without `list` and `open`: like in NumPy, ``from sharray import *`` hides no built-in.
-# ``sharray.list`` and ``sharray.open`` are as public as the others.
+# Without `list`, `map` and `open`: like in NumPy, ``from sharray import *`` hides no
+# built-in. ``sharray.list`` and the others are as public as all names.
 __all__ = [
     "AccessError",
     "ArrayExistsError",
@@ -134,7 +135,6 @@ __all__ = [
     "install",
     "installed",
     "kernel",
-    "map",
     "member",
     "members",
     "offset",

@@ -1,4 +1,4 @@
-"""Teams: worker processes that run kernels together on shared arrays.
+"""Teams: worker processes that run kernels and functions on shared arrays.
 
 ===========  ==================================================
 module       contents
@@ -11,6 +11,7 @@ module       contents
 `schedule`   chunks, and the members that take them
 `plan`       the parts of a run that later runs can reuse
 `run`        one run, from its beginning to its end
+`functions`  runs of Python functions and ufuncs
 `results`    its value, or the error to raise
 `futures`    runs in the background
 `serial`     a run while numba is switched off

@@ -3,6 +3,7 @@
 =================  ============================================================
 module             contents
 =================  ============================================================
+`by_value`         numba's copy of cloudpickle
 `compiling`        compile a function to machine code
 `locating`         code that tells the line that raised
 `argument_types`   numba's types of arguments and values

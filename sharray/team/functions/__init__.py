@@ -10,6 +10,7 @@ module       contents
 `call`       a function with its arguments, called for a chunk
 `modules`    the check that workers have the same code
 `sending`    calls as pickles, without the arrays
+`prepared`   a function with checked arguments
 `plan`       a call and its chunks
 `map`        a new array of what calls return
 `threads`    limits for the threads of BLAS and OpenMP
