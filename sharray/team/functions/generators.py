@@ -47,7 +47,8 @@ def check(
             raise TypeError(
                 f"{name!r} draws random numbers from {parameter!r}, of which each "
                 "member would have a copy, so chunks would get the same numbers; pass "
-                "a seed, and make numpy.random.default_rng([seed, row]) for each row"
+                "a seed, and make numpy.random.default_rng([seed, row]) for each row, "
+                "or call sharray.default_rng() in a run with seed="
             )
 
 
