@@ -27,8 +27,9 @@ tell whether code depends on the part.
 
 Invariants
 
-- The pointer is null, or leads to words that exist as long as it does: on the stack of
-  an entry that has not returned, or those of the thread, which end with the thread.
+- The pointer is null, or leads to words that exist: on the stack of an entry that has
+  not returned, or those of the thread. The latter are never freed. Python may forget a
+  thread of C before it ends, and a thread may end within an entry.
 - A key stays valid in a fork, and so do the words of the thread that forked.
 """
 
@@ -36,7 +37,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import threading
 from typing import Any
 
 MEMBER, MEMBERS, OFFSET = 0, 1, 2
@@ -45,7 +45,7 @@ OF_PART, OF_RUN = "sharray_part_key", "sharray_members_key"
 SYMBOLS = (OF_PART, OF_RUN)
 
 _Words = ctypes.c_int64 * 3
-_threads = threading.local()
+_kept: list[Any] = []
 
 
 class _Keys:
@@ -96,7 +96,7 @@ def words_here() -> Any:
     address = keys.get(keys.key)
     if address:
         return _Words.from_address(address)
-    # In a variable of the thread first, since the pointer does not keep them.
-    words = _threads.words = _Words(*OUTSIDE)
+    words = _Words(*OUTSIDE)
+    _kept.append(words)  # first, since the pointer does not keep them
     keys.set(keys.key, ctypes.addressof(words))
     return words

@@ -82,6 +82,9 @@ class Plan:
             )
             if isinstance(key, NumberKey)
         ]
+        # Whether the words of a run may differ from those of the run before.
+        self.changes = bool(self.numbers) or self.is_seeded
+        self.returns_array = self.compiled.returns_array
         self.barriers = [value for value in found.values if isinstance(value, Barrier)]
         self._arrays = [
             (position, _identify(value))
@@ -140,8 +143,7 @@ class Plan:
 
     def take_seed(self, seed: Any) -> None:
         """Write the words of a seed into the slots."""
-        if self.is_seeded:
-            self.slots[-SEED_WORDS:] = words_of(seed)
+        self.slots[-SEED_WORDS:] = words_of(seed)
 
     def _counting(self) -> Plan | None:
         """Return the plan by which a worker counts the iterations.
@@ -153,6 +155,7 @@ class Plan:
             return None
         plan = copy.copy(self)
         plan.compiled, plan.loop, plan.reducer = count, None, None
+        plan.returns_array = False
         plan.counting = None
         plan.schedule, plan.is_split = DYNAMIC, False
         plan.barriers = []
@@ -250,7 +253,8 @@ class Plans:
                     self._kept.clear()
                 self._kept[key] = plan
         plan.take_numbers(arguments)
-        plan.take_seed(options[4])
+        if plan.is_seeded:
+            plan.take_seed(options[4])
         return plan
 
     def clear(self) -> None:
@@ -282,8 +286,9 @@ def _plan_key(
     kernel: Kernel, options: tuple[Any, ...], arguments: tuple[Any, ...]
 ) -> Any:
     """Return the key of a plan; None if it cannot be reused."""
-    # A plan serves all seeds.
-    parts: list[Any] = [kernel.identity, options[:4], options[4] is None]
+    if options[4] is not None:
+        options = (*options[:4], "seed")  # a plan serves all seeds
+    parts: list[Any] = [kernel.identity, options]
     if options[3] is not None and isinstance(options[3], Kernel):
         options[3].check_watched()
         parts.append(options[3].identity)

@@ -98,9 +98,7 @@ class Run:
             if self._words[at.CANCEL]:
                 raise results.first_error(self._crew, plan, chunking, failure)
             # Before the end of `try`: workers may have sent values, which must be read.
-            taken = {}
-            if isinstance(plan, Plan) and plan.compiled.returns_array:
-                taken = self._take_arrays()
+            taken = self._take_arrays() if plan.returns_array else {}
             value = results.value_of(self._crew, plan, self._members, taken)
         except WorkerGone as gone:
             self.clean_up()
@@ -161,7 +159,7 @@ class Run:
         own[at.FIRST] = plan.first
         written_plan, written_chunking = self._written
         same = plan is written_plan and chunking is written_chunking
-        if isinstance(plan, Plan) and (plan.numbers or plan.is_seeded or not same):
+        if isinstance(plan, Plan) and (plan.changes or not same):
             self._crew.control.slots[: len(plan.slot_bytes)] = plan.slot_bytes
         if same:
             return
@@ -348,8 +346,7 @@ class Run:
                     worker.sent(_PATIENCE)
         self._crew.kill_the_stuck(run)
         # Workers free theirs when a later run replaces it.
-        returns_array = isinstance(plan, Plan) and plan.compiled.returns_array
-        if self._caller_works and returns_array:
+        if self._caller_works and plan.returns_array:
             outcome.release(control.outcome(0))
         for barrier in plan.barriers if run != 0 else ():
             barrier.reset()  # only now: no member is inside the kernel any more

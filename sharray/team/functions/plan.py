@@ -62,6 +62,7 @@ class CallPlan:
     """
 
     entry_address = 0  # Python calls the function
+    returns_array = False  # in the memory of members
 
     def __init__(
         self,
