@@ -23,6 +23,7 @@ module           contents
 `prange`         `sharray.prange`: the loop that a team splits
 `here`           `member`, `members` and `offset`: the part of a run
 `seeding`        the random numbers of a run with a seed
+`numba_random`   the random states of compiled code
 `blocks`         the memory of arrays that kernels return
 `compiled`       machine code of a kernel, ready to be called
 `numba`          compilation of a function to machine code

@@ -29,10 +29,11 @@ from typing import Any
 
 import numpy as np
 
+from . import numba_random
+from .numba_random import NUMPY, PYTHON, STATE_SIZE
+
 SEED_WORDS = 3  # in the slots: whether there is a seed, and two words of it
 NOT_SEEDED = (0, 0, 0)
-STATE_SIZE = 624
-NUMPY, PYTHON = 0, 1  # the modules numpy.random and random
 STEPS = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD1B54A32D192ED03)
 _FACTORS = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _FEWEST, _MOST_PARTS = 8, 256
@@ -131,26 +132,30 @@ def state_of(seed: int, begin: int, module: int) -> np.ndarray[Any, Any]:
 
 @contextmanager
 def seeded(seed: int | None, begin: int) -> Iterator[None]:
-    """Seed the global random numbers of Python for a part, and restore them after it.
+    """Seed random numbers of Python for a part, and restore them after it.
 
-    A no-op without a seed.
+    A function may draw them from `default_rng`, from the global generators of NumPy and
+    Python, and from those of compiled functions. A no-op without a seed.
     """
     if seed is None:
         yield
         return
-    before = np.random.get_state(), random.getstate()
+    before = np.random.get_state(), random.getstate(), numba_random.save()
     outer = getattr(_thread, "part", None), getattr(_thread, "generator", None)
     try:
         _thread.part, _thread.generator = (seed, begin), None
-        state = state_of(seed, begin, NUMPY)
-        np.random.set_state(("MT19937", state, STATE_SIZE, 0, 0.0))
-        words = state_of(seed, begin, PYTHON).tolist()
-        random.setstate((3, (*words, STATE_SIZE), None))
+        states = {one: state_of(seed, begin, one) for one in (NUMPY, PYTHON)}
+        np.random.set_state(("MT19937", states[NUMPY], STATE_SIZE, 0, 0.0))
+        random.setstate((3, (*states[PYTHON].tolist(), STATE_SIZE), None))
+        numba_random.restore(
+            {one: numba_random.state_bytes(words) for one, words in states.items()}
+        )
         yield
     finally:
         _thread.part, _thread.generator = outer
         np.random.set_state(before[0])
         random.setstate(before[1])
+        numba_random.restore(before[2])
 
 
 def default_rng() -> np.random.Generator:

@@ -302,6 +302,7 @@ class Team:
         out: Any = None,
         axis: int | None = None,
         chunk: int | None = None,
+        seed: int | None = None,
         progress: bool | ShowProgress = False,
         timeout: float | None = None,
         **kwargs: Any,
@@ -327,7 +328,7 @@ class Team:
         chunk : int, optional
             Number of rows for each call. With it, a call may also return an array with
             another number of rows, a number or any other object.
-        progress, timeout : object, optional
+        seed, progress, timeout : object, optional
             See `run`.
 
         Returns
@@ -357,14 +358,14 @@ class Team:
         self._check_open()
         _check_callable(function)
         deadline = None if timeout is None else clock.monotonic() + timeout
-        checked = check_options(axis, "dynamic", chunk, None)
+        checked = check_options(axis, "dynamic", chunk, None, seed)
 
         def execute(prepared: Prepared) -> Any:
             shown = False if prepared.part is Chunks.FIRST else progress
             return self._execute(prepared, (), (), deadline, shown)
 
         taken = taken_names(
-            ("progress",), axis=axis, chunk=chunk, timeout=timeout, out=out
+            ("progress",), axis=axis, chunk=chunk, seed=seed, timeout=timeout, out=out
         )
         return map_rows(execute, function, args, kwargs, checked, out, taken)
 

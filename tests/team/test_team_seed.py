@@ -191,9 +191,3 @@ def test_workers_have_sequences_of_their_own(teams: Any) -> None:
     x, y = sh.zeros(400), sh.zeros(400)
     teams[-1].run(draw, x, y, schedule="static")
     assert len(np.unique(x)) == len(np.unique(y)) == 400
-
-
-def test_generators_of_parts_are_spawned() -> None:
-    child = np.random.SeedSequence(9).spawn(4)[3]
-    expected = np.random.default_rng(child).random()
-    assert seeding.generator_for(9, 3).random() == expected

@@ -2,7 +2,7 @@
 
 numba has a Mersenne twister for each thread and module. A run with a seed sets it
 before a part, and restores it afterwards: other kernels must not repeat the numbers of
-the last part. The layout of the state is that of ``rnd_state_t`` in numba's _random.c.
+the last part. `sharray.kernels.numba_random` has the layout of the state.
 """
 
 from __future__ import annotations
@@ -18,18 +18,19 @@ from llvmlite import ir
 from numba.core import cgutils, types
 
 from .. import seeding
+from ..numba_random import (
+    GETTERS,
+    HAS_GAUSS,
+    INDEX,
+    IS_INITIALIZED,
+    NBYTES,
+    STATE,
+    STATE_SIZE,
+)
 from .entry_values import call
 
 _INT64, _INT8 = ir.IntType(64), ir.IntType(8)
-_GETTERS = {
-    seeding.NUMPY: "numba_get_np_random_state",
-    seeding.PYTHON: "numba_get_py_random_state",
-}
-_STATE_BYTES = 2520
-# Indices of words of 32 bits.
-_INDEX, _STATE, _HAS_GAUSS, _IS_INITIALIZED = 0, 1, 625, 628
 _STEPS = seeding.STEPS
-_SIZE = seeding.STATE_SIZE
 _mix = numba.njit(seeding.mix)
 
 
@@ -41,15 +42,15 @@ def _fill() -> Any:
     @numba.njit
     def fill(words: Any, first: Any, second: Any, part: Any) -> None:
         one, other = counters(first, second, part)
-        for k in range(_SIZE // 2):
+        for k in range(STATE_SIZE // 2):
             one += _STEPS[0]
             other += _STEPS[1]
             word = _mix(one) ^ _mix(other)
-            words[_STATE + 2 * k] = np.uint32(word & np.uint64(0xFFFFFFFF))
-            words[_STATE + 2 * k + 1] = np.uint32(word >> np.uint64(32))
-        words[_INDEX] = _SIZE  # all numbers of the state are used up
-        words[_HAS_GAUSS] = 0
-        words[_IS_INITIALIZED] = 1
+            words[STATE + 2 * k] = np.uint32(word & np.uint64(0xFFFFFFFF))
+            words[STATE + 2 * k + 1] = np.uint32(word >> np.uint64(32))
+        words[INDEX] = STATE_SIZE  # all numbers of the state are used up
+        words[HAS_GAUSS] = 0
+        words[IS_INITIALIZED] = 1
 
     kinds = (types.CPointer(types.uint32), types.uint64, types.uint64, types.uint64)
     fill.compile(kinds)
@@ -68,7 +69,7 @@ def seeding_code(symbols: frozenset[str]) -> list[Any]:
 
 
 def _modules(symbols: frozenset[str]) -> list[int]:
-    return [module for module, name in _GETTERS.items() if name in symbols]
+    return [module for module, name in GETTERS.items() if name in symbols]
 
 
 @contextmanager
@@ -99,12 +100,12 @@ def seed_set(
     is_seeded = builder.icmp_signed("!=", words[0], _INT64(0))
     is_part = builder.icmp_signed(">", begin, _INT64(0))
     part = builder.mul(builder.select(is_part, begin, _INT64(0)), _INT64(2))
-    kind = ir.ArrayType(_INT8, _STATE_BYTES)
+    kind = ir.ArrayType(_INT8, NBYTES)
     saved = {module: cgutils.alloca_once(builder, kind) for module in modules}
     with builder.if_then(is_seeded):
         for module, place in saved.items():
             state = _state(builder, module)
-            cgutils.raw_memcpy(builder, place, state, _INT64(_STATE_BYTES), 1)
+            cgutils.raw_memcpy(builder, place, state, _INT64(NBYTES), 1)
             state = builder.bitcast(state, ir.IntType(32).as_pointer())
             number = builder.add(part, _INT64(module))
             call(context, builder, _fill(), [state, words[1], words[2], number])
@@ -112,10 +113,10 @@ def seed_set(
     with builder.if_then(is_seeded):
         for module, place in saved.items():
             state = _state(builder, module)
-            cgutils.raw_memcpy(builder, state, place, _INT64(_STATE_BYTES), 1)
+            cgutils.raw_memcpy(builder, state, place, _INT64(NBYTES), 1)
 
 
 def _state(builder: ir.IRBuilder, module: int) -> ir.Value:
     kind = ir.FunctionType(_INT8.as_pointer(), [])
-    getter = cgutils.get_or_insert_function(builder.module, kind, _GETTERS[module])
+    getter = cgutils.get_or_insert_function(builder.module, kind, GETTERS[module])
     return builder.call(getter, [])
