@@ -36,7 +36,6 @@ SEED_WORDS = 3  # in the slots: whether there is a seed, and two words of it
 NOT_SEEDED = (0, 0, 0)
 STEPS = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD1B54A32D192ED03)
 _FACTORS = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_FEWEST, _MOST_PARTS = 8, 256
 
 _thread = threading.local()  # the part on which a thread works, and its generator
 
@@ -78,19 +77,6 @@ def check_seed(seed: Any) -> int:
 def _words_of(seed: int) -> tuple[int, ...]:
     words = np.random.SeedSequence(seed).generate_state(2, np.uint64)
     return (1, *words.view(np.int64).tolist())
-
-
-def part_length(length: int) -> int:
-    """Return the length of the parts of a run with a seed.
-
-    It is the same for any number of members. Seeding a part takes about 2 us.
-
-    Examples
-    --------
-    >>> part_length(400), part_length(1_000_000)
-    (8, 3907)
-    """
-    return max(_FEWEST, -(-length // _MOST_PARTS))
 
 
 def mix(word: Any) -> Any:

@@ -20,7 +20,7 @@ from ..kernels.compiled import Compiled
 from ..kernels.failures import Failure
 from ..kernels.jit import is_disabled
 from ..kernels.kernel import Kernel
-from ..kernels.seeding import NOT_SEEDED, SEED_WORDS, part_length, words_of
+from ..kernels.seeding import NOT_SEEDED, SEED_WORDS, words_of
 from ..native.machine_code import RangeLoop
 from ..sync.barrier import Barrier
 from .arguments import Arguments, Whole, check_value, look_at
@@ -100,6 +100,7 @@ class Plan:
         # None if each run has to count its iterations.
         self.length = found.length if self.loop is None else None
         self._last_chunking: Chunking | None = None
+        self.pace = 0  # see `sharray.team.control.claims`; 0 if it never ran
         self.ready_for = -1  # `Crew.state` whose workers have its program and segments
         self.counting: Plan | None = self._counting()
 
@@ -189,15 +190,14 @@ class Plan:
             if repeats and members == 1:
                 chunking = Chunking(length, max(length, 1), 0, 1)
             else:
-                schedule = self.schedule
-                if self.is_seeded and schedule.chunk is None:
-                    schedule = schedule._replace(chunk=part_length(length))
-                chunking = schedule.split(length, members, arrays)
+                chunking = self.schedule.split(length, members, arrays)
+                if self.is_seeded:
+                    chunking = self.schedule.fixed(length)
             if repeats and chunking.chunks > 1:
                 raise KernelError(
                     f"kernel {self.kernel.__name__!r} {repeats}, which each of its "
-                    f"{chunking.chunks} parts would repeat; do it in a kernel of its "
-                    "own, or in Python, before or after the run"
+                    "parts would repeat; do it in a kernel of its own, or in Python, "
+                    "before or after the run"
                 )
             self._last_chunking = chunking
         return chunking

@@ -10,7 +10,6 @@ from ..errors import WorkerDied
 from ..kernels import outcome
 from ..kernels.failures import Failure
 from ..system import interrupts
-from .control import layout as at
 from .functions.call import Raised
 from .functions.plan import CallPlan
 from .plan import Plan
@@ -77,15 +76,15 @@ def first_error(
 
     `failure` is the error in the calling process.
     """
-    found: list[tuple[int, Any]] = []
+    found: list[tuple[tuple[int, int], Any]] = []
     if failure is not None:
-        found.append((crew.control.words[at.member(0) + at.CURRENT], failure))
+        found.append((crew.control.chunk(0), failure))
     for worker in crew.workers:
         if worker.has_raised:
             found.append((worker.chunk, plan.read(worker.sent())))
     errors = []
-    for number, one in sorted(found, key=lambda one: one[0]):
-        errors.append(plan.error_of(one, _where(plan, chunking, number)))
+    for chunk, one in sorted(found, key=lambda one: one[0]):
+        errors.append(plan.error_of(one, _where(plan, chunking, chunk)))
     # The other members waited at a barrier; its end as broken is not the cause.
     causes = [e for e in errors if not isinstance(e, threading.BrokenBarrierError)]
     return (causes or errors)[0]
@@ -102,13 +101,20 @@ def death_of(
         f"{where and ', '}{where}; results written before stay in the arrays, and the "
         "next run starts a new worker"
     )
-    chunk = chunking.bounds(worker.chunk) if where and chunking is not None else None
-    error.signal, error.kernel, error.chunk = worker.signal_name(), plan.name, chunk
+    error.signal, error.kernel = worker.signal_name(), plan.name
+    error.chunk = worker.chunk if where else None
     return error
 
 
-def _where(plan: Plan | CallPlan, chunking: Chunking | None, number: int) -> str:
+def _where(
+    plan: Plan | CallPlan, chunking: Chunking | None, chunk: tuple[int, int]
+) -> str:
     """Return the part that a chunk is, in words; empty if the run has no parts."""
-    if chunking is None or chunking is NOT_REACHED or not plan.is_split or number < 0:
+    begin, end = chunk
+    if chunking is None or chunking is NOT_REACHED or not plan.is_split:
         return ""
-    return plan.unit.where(chunking, number)
+    # A worker that was killed before its first chunk left -1 here. One that was killed
+    # between two chunks may have left the begin of the second and the end of the first.
+    if begin < 0 or (begin >= end and chunking.length > 0):
+        return ""
+    return plan.unit.where(begin, end, chunking.length)

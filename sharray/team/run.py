@@ -166,6 +166,9 @@ class Run:
         # An interrupt before the last word leaves None here, so that the next run
         # writes all words again.
         self._written = None, None
+        if written_plan is not None:
+            written_plan.pace = words[at.PACE]
+        words[at.PACE] = plan.pace
         self._crew.control.show(plan.name)
         words[at.PROGRAM] = self._crew.program_of(plan)
         words[at.LENGTH] = chunking.length
@@ -173,6 +176,7 @@ class Run:
         words[at.SHIFT] = chunking.shift
         words[at.CHUNKS] = chunking.chunks
         words[at.STATIC] = plan.schedule.is_static
+        words[at.ADAPTS] = chunking.adapts
         words[at.MEMBERS] = self._members
         own[at.ENTRY] = plan.entry_address
         # A worker runs a kernel that is not split, since Ctrl-C can stop it there.
@@ -307,11 +311,9 @@ class Run:
         """Show how much is done, in rows, elements or iterations."""
         if chunking.length < 1:
             return  # nothing to count
-        chunks = plan.first + sum(
-            self._words[at.member(number) + at.DONE] for number in range(self._members)
-        )
-        # Chunks are about equal, so it does not matter much which of them are done.
-        show(chunking.edge(chunks), chunking.length)
+        members = range(self._members)
+        done = sum(self._words[at.member(number) + at.DONE] for number in members)
+        show(chunking.edge(plan.first) + done, chunking.length)
 
     def _look_for_the_dead(self) -> None:
         self._crew.replace_the_dead()

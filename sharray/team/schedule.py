@@ -11,11 +11,9 @@ import numpy as np
 SplitArrays = list[tuple[np.ndarray[Any, Any], int]]
 
 _NAMES = ("dynamic", "static")
-_CHUNKS_PER_MEMBER = 8
-# Smaller chunks cost more to take than to run; larger ones delay Ctrl-C.
-_FEWEST_ELEMENTS = 512
-_MOST_ELEMENTS = 1 << 16
-_MOST_ITERATIONS = 1 << 14
+_FIXED_CHUNKS = 256  # enough for the members of any machine to finish together
+_FEWEST_FIXED = 8  # rows; a seed for each part takes about 2 us
+_MOST_GRAINS = 1 << 36  # see `sharray.team.control.claims`
 _CACHE_LINE = 64
 _WORTH_ALIGNING = 8  # cache lines in a chunk; smaller ones are better equal
 
@@ -23,7 +21,8 @@ _WORTH_ALIGNING = 8  # cache lines in a chunk; smaller ones are better equal
 class Chunking(NamedTuple):
     """Chunks of `size`; the first is shorter by `shift`, and the last may be shorter.
 
-    If `size` is 0, the chunks are as equal as edges at multiples of `shift` allow.
+    If `size` is 0, the chunks are as equal as edges at multiples of `shift` allow. If
+    it `adapts`, these are grains: members make chunks of one or several of them.
 
     Examples
     --------
@@ -36,6 +35,7 @@ class Chunking(NamedTuple):
     size: int
     shift: int
     chunks: int
+    adapts: bool = False
 
     def bounds(self, number: int) -> tuple[int, int]:
         """Return begin and end of a chunk."""
@@ -101,19 +101,29 @@ class Schedule(NamedTuple):
         Examples
         --------
         >>> Schedule(is_static=True).split(1000, 4, arrays=[])
-        Chunking(length=1000, size=0, shift=1, chunks=4)
+        Chunking(length=1000, size=0, shift=1, chunks=4, adapts=False)
         """
-        shift = 0
         if self.chunk is not None:
-            size = min(self.chunk, max(length, 1))
-        elif self.is_static:
+            return _equal(length, self.chunk)
+        if self.is_static:
             return _fair(length, members, arrays)
-        else:
-            size = _round_up(_dynamic_size(length, members, arrays), arrays)
-            shift = _shift(size, arrays)
-        size = max(size, 1)
-        # An empty array makes one chunk: a direct call would run the kernel, too.
-        return Chunking(length, size, shift, max(1, -(-(length + shift) // size)))
+        granule = _granule_of(length, members, arrays)
+        size = -(-length // (granule * _MOST_GRAINS)) * granule
+        grains = _equal(length, size, _shift(size, arrays))
+        return grains._replace(adapts=grains.chunks > 1)
+
+    def fixed(self, length: int) -> Chunking:
+        """Return chunks that depend on the length only, unless the user chose them.
+
+        So they are the same on all machines, for any number of members.
+
+        Examples
+        --------
+        >>> Schedule().fixed(1000)
+        Chunking(length=1000, size=8, shift=0, chunks=125, adapts=False)
+        """
+        size = max(_FEWEST_FIXED, -(-length // _FIXED_CHUNKS))
+        return _equal(length, size if self.chunk is None else self.chunk)
 
 
 DYNAMIC = Schedule()
@@ -129,32 +139,29 @@ def _positive(chunk: SupportsIndex) -> int:
     return size
 
 
+def _equal(length: int, size: int, shift: int = 0) -> Chunking:
+    """Return chunks of one size."""
+    size = max(min(size, length), 1)
+    # An empty array makes one chunk: a direct call would run the kernel, too.
+    return Chunking(length, size, shift, max(1, -(-(length + shift) // size)))
+
+
 def _fair(length: int, members: int, arrays: SplitArrays) -> Chunking:
     """Return one chunk for each member, or for each element if there are fewer."""
-    granule = max((_granule(array, axis) for array, axis in arrays), default=1)
-    if length < _WORTH_ALIGNING * granule * members:
-        granule = 1
+    granule = _granule_of(length, members, arrays)
     return Chunking(length, 0, granule, min(members, max(length, 1)))
 
 
-def _dynamic_size(length: int, members: int, arrays: SplitArrays) -> int:
-    fair = length // (members * _CHUNKS_PER_MEMBER)
-    if not arrays:
-        return min(max(fair, 1), _MOST_ITERATIONS)
-    elements = max(array.size for array, _ in arrays)
-    each = max(1, elements // max(length, 1))  # elements per index along the axis
-    return min(max(fair, _FEWEST_ELEMENTS // each), max(1, _MOST_ELEMENTS // each))
+def _granule_of(length: int, members: int, arrays: SplitArrays) -> int:
+    """Return how many indices make whole cache lines; 1 if there are only few."""
+    # Powers of two, so the largest is a multiple of the others.
+    granule = max((_granule(array, axis) for array, axis in arrays), default=1)
+    return 1 if length < _WORTH_ALIGNING * granule * members else granule
 
 
 def _granule(array: np.ndarray[Any, Any], axis: int) -> int:
     """Return how many indices along the axis make whole cache lines."""
     return _CACHE_LINE // math.gcd(_CACHE_LINE, abs(array.strides[axis]))
-
-
-def _round_up(size: int, arrays: SplitArrays) -> int:
-    # Powers of two, so the largest is a multiple of the others.
-    granule = max((_granule(array, axis) for array, axis in arrays), default=1)
-    return size if size < granule else -(-size // granule) * granule
 
 
 def _shift(size: int, arrays: SplitArrays) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 from ..kernels.argument_keys import WHOLE
 from ..kernels.kernel import Kernel
 from ..kernels.reductions import combine, kept
-from ..kernels.seeding import part_length, seeded
+from ..kernels.seeding import seeded
 from ..native import parts
 from .arguments import Arguments, check_value
 from .options import RunOptions
@@ -38,9 +38,9 @@ def run_here(
     is_split = length is not None or kernel.may_split
     chunking = SINGLE
     if length is not None:
-        if seed is not None and schedule.chunk is None:
-            schedule = schedule._replace(chunk=part_length(length))
-        chunking = schedule.split(length, members, found.split_arrays)
+        chunking = schedule.fixed(length)
+        if schedule.is_static and seed is None:
+            chunking = schedule.split(length, members, found.split_arrays)
     outcome = None
     for number in range(chunking.chunks):
         begin, end = chunking.bounds(number)

@@ -14,7 +14,7 @@ from .control import layout as at
 from .control.page import LABEL, read_name
 
 _WORD = 8
-_HEADER = ("team", "process", "kernel", "chunks", "members")
+_HEADER = ("team", "process", "kernel", "done", "members")
 _LONG = ("team", "process", "kernel", "members")
 _MOST_WORDS = at.size(1 << 16)
 
@@ -29,13 +29,13 @@ class MemberStatus(NamedTuple):
     state : str
         ``working``, ``waiting`` (for a run, ready to begin at once), ``asleep`` or
         ``gone``.
-    chunks : int
-        Number of chunks that it has done in the run.
+    done : int
+        How much of the run it has done, in rows, elements or iterations.
     """
 
     pid: int
     state: str
-    chunks: int
+    done: int
 
 
 class TeamStatus(NamedTuple):
@@ -53,8 +53,9 @@ class TeamStatus(NamedTuple):
         Whether the team is executing a run.
     kernel : str
         Name of the kernel that runs, or that ran last; empty before the first run.
-    chunks_done, chunks : int
-        Number of chunks done, and of all chunks.
+    done, length : int
+        How much is done, and the length of the whole: in rows, elements or iterations,
+        like the progress of `Team.run`.
     members : tuple of MemberStatus
         The members of the team.
     name : str
@@ -68,8 +69,8 @@ class TeamStatus(NamedTuple):
     command: str
     running: bool
     kernel: str
-    chunks_done: int
-    chunks: int
+    done: int
+    length: int
     members: tuple[MemberStatus, ...]
     name: str
     process: Process
@@ -149,8 +150,8 @@ def _read_team(
         command_lines.command(pid),
         running,
         read_name(words, at.KERNEL_NAME),
-        sum(member.chunks for member in members),
-        words[at.CHUNKS],
+        sum(member.done for member in members),
+        max(words[at.LENGTH], 0),  # -1 if the loop was not reached
         members,
         read_name(words, at.TEAM_NAME),
         identify(pid),
@@ -186,7 +187,7 @@ def line(team: TeamStatus) -> str:
     work = "no run yet"
     if team.kernel:
         verb = "running" if team.running else "ran"
-        work = f"{verb} {printable(team.kernel)}, {_chunks(team)}"
+        work = f"{verb} {printable(team.kernel)}, {percent(team)} done"
     return f"team {printable(team.name)} of {team.owner}: {work}; {members(team)}"
 
 
@@ -202,7 +203,7 @@ def table(teams: Sequence[TeamStatus]) -> str:
             html.text(team.name),
             html.text(team.owner),
             html.text(team.kernel),
-            f"{_bar(team)}{_chunks(team)}" if team.kernel else "",
+            f"{_bar(team)}{percent(team)}" if team.kernel else "",
             html.text(members(team)),
         )
         for team in teams
@@ -216,11 +217,15 @@ def members(team: TeamStatus) -> str:
     return ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
 
 
-def _chunks(team: TeamStatus) -> str:
-    return f"{team.chunks_done} of {count(team.chunks, 'chunk')}"
+def percent(team: TeamStatus) -> str:
+    """Return how much of the run is done, in percent."""
+    return f"{int(100 * _part(team))}%"  # 100% only if all is done
+
+
+def _part(team: TeamStatus) -> float:
+    # Nothing is left to do with an empty array. A block may say anything.
+    return min(max(team.done / team.length, 0.0), 1.0) if team.length > 0 else 1.0
 
 
 def _bar(team: TeamStatus) -> str:
-    # A run that was refused early has no chunks, and a block may say anything.
-    part = team.chunks_done / team.chunks if team.chunks > 0 else 0.0
-    return html.bar(part, colour=html.BLUE if team.running else html.GREEN)
+    return html.bar(_part(team), colour=html.BLUE if team.running else html.GREEN)

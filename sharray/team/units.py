@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .schedule import Chunking, SplitArrays
+from .schedule import SplitArrays
 
 
 class Unit(NamedTuple):
@@ -22,24 +22,23 @@ class Unit(NamedTuple):
     many: str
     begins_at_zero: bool = True
 
-    def where(self, chunking: Chunking, number: int) -> str:
+    def where(self, begin: int, end: int, length: int) -> str:
         """Return which part of the whole a chunk is.
 
         Examples
         --------
-        >>> ROWS.where(Chunking(length=10, size=4, shift=0, chunks=3), 1)
-        'in rows 4 to 7 of 10 (chunk 1 of 3; index 0 of the chunk is row 4)'
+        >>> ROWS.where(40, 80, 400)
+        'in rows 40 to 79 of 400 (index 0 of the chunk is row 40)'
         """
-        begin, end = chunking.bounds(number)
-        chunk = f"chunk {number} of {chunking.chunks}"
-        if chunking.chunks == 1:
-            return f"in all {chunking.length} {self.many}"
-        if self.begins_at_zero:
-            chunk += f"; index 0 of the chunk is {self.one} {begin}"
+        if end - begin == length:
+            return f"in all {length} {self.many}"
         part = f"{self.one} {begin}"
         if end - begin > 1:
             part = f"{self.many} {begin} to {end - 1}"
-        return f"in {part} of {chunking.length} ({chunk})"
+        where = f"in {part} of {length}"
+        if self.begins_at_zero:
+            where += f" (index 0 of the chunk is {self.one} {begin})"
+        return where
 
 
 RUNS = Unit("run", "runs")

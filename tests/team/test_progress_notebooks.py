@@ -81,7 +81,7 @@ def test_a_run_that_fails_ends_red_with_the_kind_of_its_error(
     assert "Cell In[1], line 7, in step()" in text
     assert "----> 7             1 // int(x[i, 0] - at)" in text
     assert "kernel 'step' (step, Cell In[1], line 7), in rows 60" in text
-    assert "in rows 60 to 69 of 100 (chunk 6 of 10" in text
+    assert "in rows 60 to 69 of 100 (index 0" in text
 
 
 def test_a_submitted_run_shows_its_bar(outputs: list[Any]) -> None:

@@ -132,8 +132,8 @@ def test_a_run_is_shown_with_its_progress() -> None:
         team.run(add_one, sh.zeros(8), chunk=2)
         [found] = own_teams()
         shown = without_styles(found._repr_html_())
-        assert "ran add_one, 4 of 4 chunks; 1 waiting;" in repr(found)
-        row = "<td>add_one</td><td><span><span></span></span>4 of 4 chunks</td>"
+        assert "ran add_one, 100% done; 1 waiting;" in repr(found)
+        row = "<td>add_one</td><td><span><span></span></span>100%</td>"
         assert row in shown
         assert "width:100%" in found._repr_html_()
 
@@ -183,7 +183,7 @@ def test_whatever_a_block_says_is_shown_or_passed_over(
     words[at.CALLER] = processes.own_stamp()
     if seed % 2:  # numbers near zero get further
         words[at.FIRST_MEMBER : at.slots_start(3)] %= 5
-        words[at.CHUNKS] = seed % 3
+        words[at.LENGTH] = seed % 3
     fd = os.memfd_create(LABEL)
     try:
         os.write(fd, words.tobytes())

@@ -93,7 +93,7 @@ def test_arrays_are_covered_once_and_in_order(
 
 
 @given(
-    length=st.integers(2000, 10_000),
+    length=st.integers(4096, 10_000),
     start=st.integers(0, 20),
     dtype=st.sampled_from(["u1", "i2", "f4", "f8", "c16"]),
     members=st.integers(1, 8),
@@ -127,22 +127,46 @@ def test_static_chunks_of_an_array_from_its_start_are_aligned(
 
 
 @pytest.mark.parametrize("static", [True, False])
-@pytest.mark.parametrize("length", [0, 1, 2])
-def test_few_elements_make_few_chunks(length: int, static: bool) -> None:
-    array = np.zeros(length)
-    chunking = Schedule(static, None).split(length, 4, [(array, 0)])
+@pytest.mark.parametrize("length", [0, 1, 2, 400])
+def test_few_elements_are_divided_between_all_members(
+    static: bool, length: int
+) -> None:
+    array = np.zeros(length, "u1")
+    chunking = Schedule(static, None).split(length, 24, [(array, 0)])
     covered = [chunking.bounds(number) for number in range(chunking.chunks)]
     assert sum(end - begin for begin, end in covered) == length
-    assert len(covered) == max(1, length if static else 1)
+    assert len(covered) == max(1, min(length, 24 if static else 400))
+    assert chunking.adapts == (not static and length > 1)
 
 
 def test_a_kernel_that_is_not_split_has_one_chunk() -> None:
     assert [SINGLE.bounds(number) for number in range(SINGLE.chunks)] == [(0, 1)]
 
 
-def test_large_arrays_have_chunks_of_moderate_size() -> None:
-    array = np.broadcast_to(np.zeros(1), (2**40,))
-    chunking = Schedule(False, None).split(2**40, 4, [(array, 0)])
-    assert chunking.size <= 2**16
+@pytest.mark.parametrize("chunk", [1, 7])
+def test_chunks_of_the_size_that_was_asked_for_do_not_adapt(chunk: int) -> None:
+    for static in (False, True):
+        chunking = Schedule(static, chunk).split(100, 4, [(np.zeros(100), 0)])
+        assert (chunking.size, chunking.shift, chunking.adapts) == (chunk, 0, False)
+
+
+@given(length=st.integers(1, 2**62))
+def test_there_are_not_too_many_grains(length: int) -> None:
+    array = np.broadcast_to(np.zeros(1, "i1"), (length,))
+    for arrays in ([], [(array, 0)]):
+        chunking = Schedule(False, None).split(length, 4, arrays)
+        assert chunking.chunks <= 2**36 + 1
     wide = np.broadcast_to(np.zeros(1), (1000, 2**20))
     assert Schedule(False, None).split(1000, 4, [(wide, 0)]).size == 1
+
+
+@given(length=st.integers(0, 2**62), static=st.booleans(), chunk=chunks)
+def test_fixed_chunks_depend_on_the_length_only(
+    length: int, static: bool, chunk: int | None
+) -> None:
+    chunking = Schedule(static, chunk).fixed(length)
+    check_partition(chunking)
+    assert not chunking.adapts
+    if chunk is None:
+        assert chunking.chunks <= 256
+        assert chunking.chunks == length or length > 256 or length == 0

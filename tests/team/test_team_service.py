@@ -6,6 +6,7 @@ order of events.
 
 from __future__ import annotations
 
+import itertools
 import sys
 import threading
 from collections.abc import Iterator
@@ -99,7 +100,9 @@ class Interpreted:
         atomic.store(self.control, at.BELL, self.ring())
         futex_wake(self.control, at.BELL, at.EVERYBODY)
 
-    def run(self, length: int, size: int, shift: int, static: bool) -> None:
+    def run(
+        self, length: int, size: int, shift: int, static: bool, adapts: bool = False
+    ) -> None:
         control, own = self.control, self.own
         chunks = max(1, -(-(length + shift) // size))
         for word, value in [
@@ -108,6 +111,7 @@ class Interpreted:
             (at.SHIFT, shift),
             (at.CHUNKS, chunks),
             (at.STATIC, static),
+            (at.ADAPTS, adapts),
             (at.MEMBERS, self.members),
         ]:
             control[word] = value
@@ -129,6 +133,12 @@ class Interpreted:
     def done(self) -> int:
         members = range(self.members)
         return int(sum(self.control[at.member(one) + at.DONE] for one in members))
+
+    def undone(self) -> int:
+        """Return the length of the chunks that neither are done nor raised."""
+        lengths = {begin: end - begin for begin, end in self.calls}
+        failed = [begin for begin in lengths if begin in self.failing]
+        return sum(lengths.values()) - self.done() - sum(lengths[one] for one in failed)
 
     def stop(self) -> None:
         atomic.store(self.control, at.STOP, 1)
@@ -155,13 +165,26 @@ sizes = st.tuples(st.integers(0, 40), st.integers(1, 50)).flatmap(
 steps = st.lists(
     st.tuples(
         sizes,
-        st.booleans(),
+        st.sampled_from(["static", "fixed", "adapts"]),
         st.integers(0, 2),
         st.lists(st.integers(0, 40), max_size=2) | st.just([]),
     ),
     min_size=1,
     max_size=12,
 )
+
+
+def check_covered(team: Interpreted, length: int, begins: set[int]) -> None:
+    """Check that chunks begin at grains, and cover all exactly once without errors."""
+    calls = sorted(team.calls)
+    assert {begin for begin, _ in calls} <= begins
+    assert all(end <= begin for (_, end), (begin, _) in itertools.pairwise(calls))
+    if team.raised:
+        assert team.control[at.CANCEL] == 1
+        return
+    assert [begin for begin, _ in calls] == [0, *(end for _, end in calls[:-1])]
+    assert calls[-1][1] == team.done() == length
+    assert team.control[at.CANCEL] == 0
 
 
 @settings(deadline=None, max_examples=60)
@@ -177,24 +200,27 @@ def test_every_chunk_is_done_once_whatever_the_order_of_events(
     team = Interpreted(workers, caller_works or workers == 0, spin_ns)
     commands = 0
     try:
-        for (length, size, shift), static, said, failing in steps:
+        for (length, size, shift), kind, said, failing in steps:
             for _ in range(said):
                 team.command()
             commands += said
             shift = min(shift, max(length - 1, 0))
             team.failing = set(failing)
-            team.run(length, size, shift, static)
+            team.run(length, size, shift, kind == "static", kind == "adapts")
             edges = range(-shift, max(length, 1 - shift), size)
             all_chunks = [(max(e, 0), min(e + size, length)) for e in edges]
             assert len(set(team.calls)) == len(team.calls)
+            if kind == "adapts":
+                check_covered(team, length, {begin for begin, _ in all_chunks})
+                continue
             if team.failing.isdisjoint(begin for begin, _ in all_chunks):
                 assert sorted(team.calls) == all_chunks
-                assert team.done() == len(all_chunks)
+                assert team.done() == length
                 assert team.raised == []
                 assert team.control[at.CANCEL] == 0
             else:
                 assert set(team.calls) <= set(all_chunks)
-                until(lambda: team.done() + len(team.raised) == len(team.calls))
+                until(lambda: team.undone() == 0)
                 assert 1 <= len(team.raised) <= len(failing)
                 assert team.control[at.CANCEL] == 1
         first = team.members - workers

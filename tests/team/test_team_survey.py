@@ -37,7 +37,7 @@ def test_a_team_that_has_done_nothing() -> None:
     before = len(own_teams())
     with sh.Team(2) as team:
         [found] = own_teams()[before:]
-        assert (found.running, found.kernel, found.chunks_done) == (False, "", 0)
+        assert (found.running, found.kernel, found.done) == (False, "", 0)
         assert [one.pid for one in found.members] == [os.getpid(), *team.pids()]
         assert {one.state for one in found.members} <= {"waiting", "asleep"}
         with open("/proc/self/cmdline", "rb") as file:
@@ -61,14 +61,14 @@ def test_a_run_is_seen_from_another_process() -> None:
         told = found._asdict() | {"process": None}
         assert seen.stdout == f"{[told]}\nFalse\n"
         assert (found.running, found.kernel) == (True, "wait_for")
-        assert (found.chunks_done, found.chunks) == (0, 4)
+        assert (found.done, found.length) == (0, 8)
         expected = [sh.MemberStatus(pid, "working", 0) for pid in team.pids()]
         assert list(found.members) == expected
         sh.atomic.store(word, 1, 1)
         done.result()
         [found] = own_teams()
-        assert (found.running, found.chunks_done) == (False, 4)
-        assert sum(one.chunks for one in found.members) == 4
+        assert (found.running, found.done) == (False, 8)
+        assert sum(one.done for one in found.members) == 8
     assert x.tolist() == [1] * 8
 
 

@@ -35,7 +35,7 @@ _TEAMS = (
     Column("PROCESS", least=16, cut=True),
     Column("KERNEL", least=8, cut=True),
     Column("RUNNING"),
-    Column("CHUNKS", number=True),
+    Column("DONE", number=True),
     Column("MEMBERS", least=10, cut=True),
 )
 
@@ -147,7 +147,7 @@ def _team_rows(teams: list[sh.TeamStatus]) -> list[Row]:
             team.owner,
             team.kernel or "-",
             "yes" if team.running else "no",
-            f"{team.chunks_done} of {team.chunks}",
+            survey.percent(team) if team.kernel else "-",
             survey.members(team),
         )
         for team in teams

@@ -29,17 +29,19 @@ changes::
 Each reads the other's word after it has written its own, so at least one of the two
 sees the other. No worker sleeps through the bell.
 
-A chunk of a dynamic run is claimed by an atomic add::
+A chunk of a dynamic run is one or several grains, claimed by an atomic add::
 
-      NEXT = k  -- member adds 1, gets k -->  CURRENT = k  -- kernel -->  DONE + 1
-                   (k >= CHUNKS: none left)       |
+      NEXT = n  -- member adds k, gets n -->  CURRENT  -- kernel -->  DONE + its length
+                   (n >= CHUNKS: none left)       |
                                                   +-- raises -->  RAISED, CANCEL
+
+`sharray.team.control.claims` explains how many grains a member claims.
 
 Invariants
 
 - The words of a run are written while the gate is closed and nobody is inside.
 - A worker counts itself in the gate before it reads these words.
-- Every chunk has one owner. It got the number from NEXT, or computed it from its own
+- Every grain has one owner. It got the numbers from NEXT, or computed them from its own
   number in a static run.
 - A worker that counts in the gate has the run's number in INSIDE. It writes INSIDE
   before it counts, and clears it after it no longer counts.
@@ -50,6 +52,7 @@ word                  writer
 ====================  ======================================================
 GATE                  the caller opens, workers count, both close
 NEXT                  members, by adding; the caller before it opens the gate
+PACE                  member 0 when no grain is left; the caller
 BELL, COMMANDS, STOP  the caller
 SLEEPERS              workers; the caller for one that was killed asleep
 FINISHED              the last worker that leaves
@@ -72,8 +75,8 @@ worker, INSIDE written, not     nothing was done, but the caller cannot know tha
 counted                         and reports a death
 worker, counted                 a count above 0: the caller checks every 50 ms, finds
                                 INSIDE and no process, and cancels the run
-worker, with a new number from  the same; the error names the chunk before, since
-NEXT, before CURRENT            only NEXT tells of the new one
+worker, with new grains from    the same; the error names the chunk before or none,
+NEXT, before CURRENT            since only NEXT tells of the new one
 worker, leaves: not counted     INSIDE: the run goes on or is over, but the caller
 any more, INSIDE still there    reports a death if it checks before the end
 worker, before it wakes the     a closed gate: the caller checks every 50 ms
@@ -88,7 +91,8 @@ from __future__ import annotations
 # -- shared by all -----------------------------------------------------------
 
 GATE = 0
-NEXT = 8  # dynamic: the next chunk; static: how many members have finished
+NEXT = 8  # dynamic: the next grain; static: how many members have finished
+PACE = 9  # 1024 times the mean ns per grain of the run before; 0 if unknown
 BELL = 16  # number of the last run or command; workers sleep on it
 SLEEPERS = 24  # number of workers that sleep
 FINISHED = 32  # grows when the last worker leaves; the caller sleeps on it
@@ -103,10 +107,14 @@ PROGRAM = 40
 LENGTH = 41
 CHUNK = 42  # see sharray.team.schedule.Chunking
 SHIFT = 43
-CHUNKS = 44
+CHUNKS = 44  # the number of grains
 STATIC = 45
 MEMBERS = 46
 CALLER_CORE = 47  # the caller's core when it opened the last run; -1 if it only waits
+
+ADAPTS = (
+    49  # 1 if members choose how many grains they claim; beside CANCEL, read as often
+)
 
 # Names for people, UTF-8: only `sharray.teams` and the names of processes use them.
 KERNEL_NAME = 64
@@ -118,11 +126,12 @@ NAME_SIZE = 64  # bytes
 FIRST_MEMBER = 80
 MEMBER_SIZE = 64
 INSIDE = 0  # number of the run that it takes part in, 0 if in none
-CURRENT = 1  # the chunk that it works on
-DONE = 2  # number of chunks that it has done
+CURRENT = 1  # the begin of the chunk that it works on; -1 if it had none
+DONE = 2  # the length of all chunks that it has done
 RAISED = 3  # 1 if a chunk raised, SENT_VALUE if a message with a value can be read
 ASLEEP = 4
 PID = 5
+CURRENT_END = 6
 SENT_VALUE = 2
 PLACE = 30  # its number, and the number of members: never changes
 OUTCOME = 32  # 256 bytes: see sharray.kernels.outcome
@@ -154,8 +163,21 @@ MOVED = 11  # when the worker last moved to another core
 CALLING = 12  # 1 while Python calls the function for a chunk
 BEGIN = 13  # of the chunk
 END = 14
-FIRST = 15  # the first chunk of the run, for the caller
-OWN_SIZE = 16
+# See `sharray.team.control.claims`.
+CLAIMED = 15  # grains of the chunk
+BEGAN = 16  # when the chunk began
+WANTED = 17  # grains of the next chunk
+LEAST = 18  # the same, even if few are left
+CONSTANT = 19  # time of a chunk that does not depend on its grains
+SHORTEST = 26  # the least time of a chunk in this run
+LAST_GRAINS = 20  # of the last chunk that was measured
+LAST_TOOK = 21
+TAKEN = 22  # grains measured in this run
+SINCE = 23  # when this member began the run
+TURN = 24  # number of chunks that it took of a static run
+QUIET = 25  # 1 if the caller has not rung for this run
+FIRST = 27  # the first grain of the run, for the caller
+OWN_SIZE = 32
 
 # Why native code returns to Python.
 FINISHED_RUN = 0

@@ -10,7 +10,7 @@ from . import layout as at
 
 # The name of the memory in /proc. Programs of one user may have different versions of
 # sharray: with another layout, it gets another number.
-LABEL = "sharray-team-2"
+LABEL = "sharray-team-3"
 _WORD = 8
 
 
@@ -59,6 +59,11 @@ class ControlBlock:
     def is_finished(self) -> bool:
         """Return whether the gate is closed and nobody is inside."""
         return self.words[at.GATE] & (at.CLOSED | at.COUNT) == at.CLOSED
+
+    def chunk(self, member: int) -> tuple[int, int]:
+        """Return begin and end of the chunk that a member works on, or did last."""
+        mine = at.member(member)
+        return self.words[mine + at.CURRENT], self.words[mine + at.CURRENT_END]
 
     def outcome(self, member: int) -> int:
         """Return the address of the value that a member's kernel returned."""

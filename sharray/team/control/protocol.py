@@ -42,6 +42,7 @@ from ...native.waiting import (
 )
 from ...native.words import compile_words
 from . import layout as at
+from .claims import begin, claim, hurry, is_cheap, measure, note_pace
 
 _SLICE_NS = 50_000_000  # interval at which the caller checks for signals and deaths
 _ALONE_NS = 2_000
@@ -153,18 +154,6 @@ def _leave(control: Any, mine: int) -> None:
             futex_wake(control, at.FINISHED, 1)
 
 
-def _edge(control: Any, number: int) -> Any:
-    """Return the begin of a chunk, the end of the one before: see `Chunking.edge`."""
-    length = control[at.LENGTH]
-    size = control[at.CHUNK]
-    shift = control[at.SHIFT]
-    if size > 0:
-        return min(max(number * size - shift, 0), length)
-    if number == control[at.CHUNKS]:
-        return length
-    return number * length // control[at.CHUNKS] // shift * shift
-
-
 def _take_chunks(
     control: Any, own: Any, bases: Any, entry: int, member: int, until: int
 ) -> int:
@@ -174,28 +163,26 @@ def _take_chunks(
     and go on when Python has called it and put 0 or 1 in STATUS.
     """
     mine = at.member(member)
-    members = control[at.MEMBERS]
-    slots = address_of(control, at.slots_start(members))
+    slots = address_of(control, at.slots_start(control[at.MEMBERS]))
     out = address_of(control, mine + at.OUTCOME)
+    now = now_ns()
     if own[at.CALLING] != 0:
         own[at.CALLING] = 0
-        if _note_end(control, own, mine) != 0:
+        if _note_end(control, own, mine, entry, now) != 0:
             return at.KERNEL_RAISED
     while atomic.load(control, at.CANCEL) == 0:
-        if until != FOREVER and now_ns() > until:
+        if until != FOREVER and now > until:
             return at.PAUSED
-        if control[at.STATIC] != 0:
-            number = member + control[mine + at.DONE] * members
-        else:
-            # The atomic add claims the chunk: no other member gets the same number.
-            # Nobody claims one back, so a chunk runs at most once.
-            number = atomic.add(control, at.NEXT, 1)
-        if number >= control[at.CHUNKS]:
+        if claim(control, own, member) == 0:
+            if member == 0:
+                note_pace(control, own, now)
             break
-        # Before the call, so that an error or a death names its chunk.
-        control[mine + at.CURRENT] = number
-        own[at.BEGIN] = _edge(control, number)
-        own[at.END] = _edge(control, number + 1)
+        # Before the call, so that an error or a death names its chunk. A member that
+        # is killed between the two stores leaves an end before the begin, which names
+        # none. In the other order, it would name chunks of others, too.
+        control[mine + at.CURRENT] = own[at.BEGIN]
+        atomic.store(control, mine + at.CURRENT_END, own[at.END])
+        own[at.BEGAN] = now
         if entry == 0:
             own[at.CALLING] = 1
             return at.CALL
@@ -208,12 +195,13 @@ def _take_chunks(
             out,
             address_of(own, at.ERROR),
         )
-        if _note_end(control, own, mine) != 0:
+        now = now_ns()
+        if _note_end(control, own, mine, entry, now) != 0:
             return at.KERNEL_RAISED
     return at.FINISHED_RUN
 
 
-def _note_end(control: Any, own: Any, mine: int) -> int:
+def _note_end(control: Any, own: Any, mine: int, entry: int, now: int) -> int:
     """Note that a chunk is done; return 1 if it raised."""
     if own[at.STATUS] != 0:
         # RAISED first: a caller that finds CANCEL asks each worker with RAISED for
@@ -221,8 +209,12 @@ def _note_end(control: Any, own: Any, mine: int) -> int:
         control[mine + at.RAISED] = 1
         atomic.store(control, at.CANCEL, 1)
         return 1
-    # Shows progress; in a static run, it also gives the next chunk.
-    control[mine + at.DONE] += 1
+    control[mine + at.DONE] += own[at.END] - own[at.BEGIN]
+    if control[at.ADAPTS] != 0:
+        measure(own, entry, now)
+        if own[at.QUIET] != 0 and hurry(control, own) != 0:
+            own[at.QUIET] = 0
+            _ring(control, own[at.RUN])
     return 0
 
 
@@ -260,6 +252,7 @@ def serve(control: Any, own: Any, bases: Any, programs: Any) -> int:
             # From here on the words of the run do not change until this worker leaves.
             own[at.TO_LEAVE] = 1
             entry = programs[control[at.PROGRAM]]
+            begin(control, own, entry, now_ns())
             reason = _take_chunks(control, own, bases, entry, member, FOREVER)
             if reason != at.FINISHED_RUN:
                 return reason
@@ -267,8 +260,10 @@ def serve(control: Any, own: Any, bases: Any, programs: Any) -> int:
 
 def lead(control: Any, own: Any, bases: Any) -> int:
     """Lead a run in the caller until it is over or Python is needed; return why."""
-    until = now_ns() + _SLICE_NS
+    now = now_ns()
+    until = now + _SLICE_NS
     if own[at.PHASE] == at.OPENING:
+        begin(control, own, own[at.ENTRY], now)
         _open(control, own)
         own[at.CALLING] = 0  # 1 after a call that was interrupted
         own[at.PHASE] = at.WORKING
@@ -289,10 +284,12 @@ def lead(control: Any, own: Any, bases: Any) -> int:
 
 def _open(control: Any, own: Any) -> None:
     """Open the gate for a run, and ring the bell."""
+    own[at.QUIET] = 0
     number = 0
     while number < control[at.MEMBERS]:
         mine = at.member(number)
         control[mine + at.CURRENT] = -1
+        control[mine + at.CURRENT_END] = -1
         control[mine + at.DONE] = 0
         control[mine + at.RAISED] = 0
         control[mine + at.OUTCOME] = 0
@@ -306,9 +303,14 @@ def _open(control: Any, own: Any) -> None:
     # After all words of the run: a worker that joins reads them. Before the bell: a
     # worker that wakes up and finds the gate closed sleeps until the next run.
     atomic.store(control, at.GATE, own[at.RUN] << 32)
-    # No bell for a single chunk: the caller finishes it before a worker wakes up.
-    if control[at.CHUNKS] > 1 or control[at.STATIC] != 0 or own[at.TAKES_PART] == 0:
-        _ring(control, own[at.RUN])
+    if control[at.STATIC] == 0 and own[at.TAKES_PART] != 0:
+        # No bell if the caller is done before a worker wakes up: see `claims.hurry`.
+        if control[at.CHUNKS] == 1:
+            return
+        if control[at.ADAPTS] != 0 and is_cheap(control) != 0:
+            own[at.QUIET] = 1
+            return
+    _ring(control, own[at.RUN])
 
 
 def _wait_for_workers(control: Any, own: Any, until: int) -> int:

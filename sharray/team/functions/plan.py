@@ -10,7 +10,6 @@ from typing import Any
 
 from ...array.root import Root
 from ...errors import TeamError
-from ...kernels.seeding import part_length
 from ..options import RunOptions
 from ..schedule import DYNAMIC, SINGLE, Chunking
 from ..units import RUNS, unit_of
@@ -62,6 +61,7 @@ class CallPlan:
     """
 
     entry_address = 0  # Python calls the function
+    pace = 0  # no run before tells how long a row takes
     returns_array = False  # in the memory of members
 
     def __init__(
@@ -119,10 +119,9 @@ class CallPlan:
         if length is None:
             return SINGLE
         self.call.members = members
-        schedule = self.schedule
-        if self.call.seed is not None and schedule.chunk is None:
-            schedule = schedule._replace(chunk=part_length(length))
-        chunking = schedule.split(length, members, self._split_arrays)
+        chunking = self.schedule.split(length, members, self._split_arrays)
+        if self.call.seed is not None:
+            chunking = self.schedule.fixed(length)
         return chunking._replace(chunks=1) if self.part is Chunks.FIRST else chunking
 
     def begin(self) -> None:

@@ -65,6 +65,7 @@ class Worker:
         self.segments: set[int] = set()
         self.call: Body | None = None  # the call of a function that it has
         self.offered: set[int] = set()  # segments that it has, or may have
+        self._member = member
         self._first_word = at.member(member)
         self._control = control
         self._unread = 0
@@ -178,9 +179,9 @@ class Worker:
         return run != 0 and self._control.words[self._first_word + at.INSIDE] == run
 
     @property
-    def chunk(self) -> int:
-        """Return the chunk that it works on, or did last."""
-        return self._control.words[self._first_word + at.CURRENT]
+    def chunk(self) -> tuple[int, int]:
+        """Return begin and end of the chunk that it works on, or did last."""
+        return self._control.chunk(self._member)
 
     @property
     def has_array(self) -> bool:
