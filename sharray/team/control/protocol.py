@@ -155,7 +155,13 @@ def _leave(control: Any, mine: int) -> None:
 
 
 def _take_chunks(
-    control: Any, own: Any, bases: Any, entry: int, member: int, until: int
+    control: Any,
+    own: Any,
+    bases: Any,
+    entry: int,
+    member: int,
+    now: int,
+    until: int,
 ) -> int:
     """Work until no chunk is left, a chunk raises, or the time is over.
 
@@ -165,7 +171,6 @@ def _take_chunks(
     mine = at.member(member)
     slots = address_of(control, at.slots_start(control[at.MEMBERS]))
     out = address_of(control, mine + at.OUTCOME)
-    now = now_ns()
     if own[at.CALLING] != 0:
         own[at.CALLING] = 0
         if _note_end(control, own, mine, entry, now) != 0:
@@ -224,7 +229,8 @@ def serve(control: Any, own: Any, bases: Any, programs: Any) -> int:
     mine = at.member(member)
     while True:
         if own[at.CALLING] != 0:
-            reason = _take_chunks(control, own, bases, 0, member, FOREVER)
+            now = now_ns()
+            reason = _take_chunks(control, own, bases, 0, member, now, FOREVER)
             if reason == at.FINISHED_RUN:
                 return at.CALLED_ALL
             return reason
@@ -252,8 +258,9 @@ def serve(control: Any, own: Any, bases: Any, programs: Any) -> int:
             # From here on the words of the run do not change until this worker leaves.
             own[at.TO_LEAVE] = 1
             entry = programs[control[at.PROGRAM]]
-            begin(control, own, entry, now_ns())
-            reason = _take_chunks(control, own, bases, entry, member, FOREVER)
+            now = now_ns()
+            begin(control, own, entry, now)
+            reason = _take_chunks(control, own, bases, entry, member, now, FOREVER)
             if reason != at.FINISHED_RUN:
                 return reason
 
@@ -267,10 +274,12 @@ def lead(control: Any, own: Any, bases: Any) -> int:
         _open(control, own)
         own[at.CALLING] = 0  # 1 after a call that was interrupted
         own[at.PHASE] = at.WORKING
+        if own[at.QUIET] == 0:
+            now = now_ns()  # the time to wake workers is not that of the first chunk
     if own[at.PHASE] == at.WORKING:
         reason = at.FINISHED_RUN
         if own[at.TAKES_PART] != 0:
-            reason = _take_chunks(control, own, bases, own[at.ENTRY], 0, until)
+            reason = _take_chunks(control, own, bases, own[at.ENTRY], 0, now, until)
             if reason == at.PAUSED:
                 return reason
             if reason == at.CALL:
@@ -314,6 +323,8 @@ def _open(control: Any, own: Any) -> None:
 
 
 def _wait_for_workers(control: Any, own: Any, until: int) -> int:
+    if atomic.load(control, at.GATE) & (at.CLOSED | at.COUNT) == at.CLOSED:
+        return at.FINISHED_RUN
     began = now_ns()
     look_until = min(began + own[at.SPIN_NS], until)
     while atomic.load(control, at.GATE) & (at.CLOSED | at.COUNT) != at.CLOSED:
