@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..array.core import SharedArray
+from ..array.core import AnyArray, SharedArray
+from ..array.creation import array as shared_copy
 from ..array.handle import find_place
 from ..array.root import Root
 from ..errors import KernelError, NotSharedError
@@ -16,11 +17,13 @@ from ..kernels.argument_keys import (
     Keys,
     array_key,
     array_slots,
+    check_subclass,
     key_of,
     slots_of,
 )
 from ..kernels.jit import is_disabled
 from ..kernels.kernel import Kernel
+from ..kernels.tuples import rebuild_tuple
 from ..sync.cells import Cells
 from .options import Reducer, RunOptions
 from .schedule import SplitArrays
@@ -41,9 +44,9 @@ def whole(value: Any) -> Any:
     Parameters
     ----------
     value : object
-        The argument, which each chunk gets in full: for kernels, a shared array or a
-        tuple of these; for functions, any object that can be pickled. Each member has a
-        read-only copy of an ordinary array.
+        The argument, which each chunk gets in full: for kernels, an array or a tuple of
+        arrays; for functions, any object that can be pickled. Ordinary arrays are
+        copied for the run, and the copies are read-only.
 
     Returns
     -------
@@ -78,12 +81,15 @@ class Arguments(NamedTuple):
         The types that the kernel gets.
     length : int or None
         Common length of the arrays along the axis; None if none is split.
+    copies : list of SharedArray
+        Read-only copies of ordinary arrays, to be kept until the run is over.
     """
 
     values: list[Any]
     axes: list[int]
     keys: Keys
     length: int | None
+    copies: list[AnyArray]
 
     @property
     def split_arrays(self) -> SplitArrays:
@@ -181,6 +187,11 @@ def look_at(
     axis, reducer = options.axis, options.reducer
     kernel.source.check_for_run()
     names = list(kernel.signature.parameters)
+    copies: list[AnyArray] = []
+    arguments = tuple(
+        Whole(_copied(one.value, copies)) if isinstance(one, Whole) else one
+        for one in arguments
+    )
     splits = not _splits_range(kernel, names, arguments, reducer)
     values, axes, lengths = [], [], {}
     for position, argument in enumerate(arguments):
@@ -207,7 +218,21 @@ def look_at(
         key_of(value) if along == WHOLE else array_key(value, along)
         for value, along in zip(values, axes, strict=True)
     )
-    return Arguments(values, axes, keys, next(iter(lengths.values()), None))
+    length = next(iter(lengths.values()), None)
+    return Arguments(values, axes, keys, length, copies)
+
+
+def _copied(value: Any, copies: list[AnyArray]) -> Any:
+    """Return a value of `whole` with read-only copies of its ordinary arrays."""
+    if isinstance(value, tuple):
+        return rebuild_tuple(value, [_copied(item, copies) for item in value])
+    if not isinstance(value, np.ndarray) or is_workable(value):
+        return value
+    check_subclass(value)
+    copy = shared_copy(value)
+    copy.flags.writeable = False
+    copies.append(copy)
+    return copy
 
 
 def _splits_range(

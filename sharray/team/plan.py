@@ -85,6 +85,7 @@ class Plan:
         # Whether the words of a run may differ from those of the run before.
         self.changes = bool(self.numbers) or self.is_seeded
         self.returns_array = self.compiled.returns_array
+        self.copies = found.copies
         self.barriers = [value for value in found.values if isinstance(value, Barrier)]
         self._arrays = [
             (position, _identify(value))
@@ -248,7 +249,7 @@ class Plans:
             checked = check_options(*options)
             found = look_at(kernel, arguments, checked)
             plan = Plan(kernel, found, checked, self._segment_number)
-            if key is not None:
+            if key is not None and not plan.copies:
                 if len(self._kept) >= _MOST_PLANS:
                     self._kept.clear()
                 self._kept[key] = plan

@@ -182,8 +182,8 @@ class Run:
         # A worker runs a kernel that is not split, since Ctrl-C can stop it there.
         alone = not self._crew.workers
         own[at.TAKES_PART] = alone or (self._caller_works and plan.is_split)
-        # `_written` would keep barriers alive, and the arguments of a function.
-        if isinstance(plan, Plan) and not plan.barriers:
+        # `_written` would keep barriers, copies and the arguments of a function alive.
+        if isinstance(plan, Plan) and not plan.barriers and not plan.copies:
             self._written = plan, chunking
 
     # -- while it lasts ------------------------------------------------------

@@ -98,11 +98,35 @@ def test_whole_twice_is_whole(team: Any) -> None:
 )
 def test_private_arrays_are_refused_with_what_to_do(team: Any, private: Any) -> None:
     message = r"argument 'y' of kernel 'add_arrays' is not shared.*sharray\.array"
-    for argument in (private, sh.whole(private)):
-        with pytest.raises(sh.NotSharedError, match=message):
-            team.run(add_arrays, sh.zeros(3), argument)
-    with pytest.raises(sh.NotSharedError, match=r"argument 'both'.*sharray\.array"):
-        team.run(from_tuple, sh.zeros(3), sh.whole((private, 1)), (1, 2))
+    with pytest.raises(sh.NotSharedError, match=message):
+        team.run(add_arrays, sh.zeros(3), private)
+
+
+@pytest.mark.parametrize(
+    "private",
+    [np.arange(3.0), np.arange(6.0)[::2] / 2, sh.array([0.0, 1, 2])[[0, 1, 2]]],
+)
+def test_whole_private_arrays_arrive_as_they_are_now(team: Any, private: Any) -> None:
+    x = sh.zeros(3)
+    team.run(add_arrays, x, sh.whole(private), chunk=4)
+    team.run(from_tuple, x, sh.whole((private, 1)), (1, 2))
+    private[0] = 5
+    x[:] = 0
+    team.run(add_arrays, x, sh.whole(private), chunk=4)
+    assert x.tolist() == [5, 1, 2]
+    assert private.tolist() == [5, 1, 2]
+
+
+def test_whole_private_arrays_are_read_only(team: Any) -> None:
+    private = np.zeros(3)
+    with pytest.raises(Exception, match="readonly array|read-only"):
+        team.run(write_one_read_other, sh.whole(private), sh.zeros(3), chunk=5)
+    assert private.tolist() == [0, 0, 0]
+
+
+def test_private_arrays_with_a_mask_are_refused_as_whole(team: Any) -> None:
+    with pytest.raises(TypeError, match="expected a plain array"):
+        team.run(add_arrays, sh.zeros(3), sh.whole(np.ma.zeros(3)))
 
 
 def test_copy_on_write_arrays_are_refused(team: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sharray as sh
+from sharray.system import limits
 from sharray.team.schedule import SINGLE, Chunking, Schedule
 
 pytestmark = pytest.mark.slow
@@ -169,4 +171,38 @@ def test_fixed_chunks_depend_on_the_length_only(
     assert not chunking.adapts
     if chunk is None:
         assert chunking.chunks <= 256
-        assert chunking.chunks == length or length > 256 or length == 0
+        assert chunking.chunks == 1 or chunking.size >= 8
+
+
+@pytest.fixture
+def large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """An array on a disk, of which less than the half fits into memory."""
+    x = sh.create(tmp_path / "large.npy", (256, 1 << 14), "f8")  # rows of 128 KiB
+    monkeypatch.setattr(limits, "available_memory", lambda **_: 2 * x.nbytes - 2)
+    return x
+
+
+@pytest.mark.parametrize(("axis", "size"), [(0, 4), (1, 4096)])
+def test_pieces_of_files_that_exceed_the_memory_are_long(
+    large: Any, axis: int, size: int
+) -> None:
+    # 512 KiB are 4 rows; of columns, a fair part of each row is shorter.
+    chunking = Schedule().split(large.shape[axis], 4, [(large, axis)])
+    assert chunking.size == size
+    assert chunking.adapts
+    check_partition(chunking)
+
+
+def test_only_files_that_exceed_the_memory_have_long_pieces(
+    large: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_ram = sh.zeros(large.shape)
+    small = large[:100]
+    for array in (in_ram, small, np.zeros(large.shape)):
+        assert Schedule().split(len(array), 4, [(array, 0)]).size == 1
+    assert Schedule(chunk=2).split(256, 4, [(large, 0)]).size == 2
+    for available in (2 * large.nbytes, None):
+        monkeypatch.setattr(
+            limits, "available_memory", lambda found=available, **_: found
+        )
+        assert Schedule().split(256, 4, [(large, 0)]).size == 1
