@@ -22,6 +22,8 @@ TOPICS = {
     "loops": "Run numba kernels on large arrays, in workers or in numba's threads.",
     "reductions": "Reduce many elements to few, which makes workers wait for each "
     "other.",
+    "chunks": "Divide uneven work into chunks, by kernels and by Python functions.",
+    "functions": "Call Python functions of NumPy and SciPy in workers.",
     "larger": "Read and change a file that is larger than memory. It needs root.",
     "starting": "Start workers and get a first result, including compilation.",
     "atomics": "Count in two processes at once, without losing counts.",

@@ -119,7 +119,7 @@ def test_whole_private_arrays_arrive_as_they_are_now(team: Any, private: Any) ->
 
 def test_whole_private_arrays_are_read_only(team: Any) -> None:
     private = np.zeros(3)
-    with pytest.raises(Exception, match="readonly array|read-only"):
+    with pytest.raises(Exception, match=r"readonly array|read-only"):
         team.run(write_one_read_other, sh.whole(private), sh.zeros(3), chunk=5)
     assert private.tolist() == [0, 0, 0]
 

@@ -6,8 +6,7 @@ import os
 import re
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -101,22 +100,20 @@ class Call:
             name: _cut(value, self.axes_by_name[name], begin, end)
             for name, value in self.kwargs.items()
         }
-        with self._part(begin), seeded(self.seed, begin):
-            value = self.function(*args, **kwargs)
-        self.taker.take(Part(begin, end, value))
-
-    @contextmanager
-    def _part(self, begin: int) -> Iterator[None]:
-        """Tell `sharray.member` and others which part this thread works on."""
+        # Not a context manager of our own, which would cost 3 us.
         words = parts.words_here()
-        before = is_inside(), tuple(words)
+        before = is_inside(), *words
         try:
             _here.is_inside = True
             words[:] = self.member, self.members, begin
-            yield
+            if self.seed is None:
+                value = self.function(*args, **kwargs)
+            else:
+                with seeded(self.seed, begin):
+                    value = self.function(*args, **kwargs)
         finally:
-            _here.is_inside = before[0]
-            words[:] = before[1]
+            _here.is_inside, *words[:] = before
+        self.taker.take(Part(begin, end, value))
 
 
 _here = threading.local()

@@ -77,10 +77,14 @@ def map_rows(
         value = part.value
         shape = (*value.shape[:axis], found.length, *value.shape[axis + 1 :])
         result = empty(shape, value.dtype)
-        stored = Stored(name, result, axis, "equiv")
+        size = options.schedule.chunk
+        stored = Stored(name, result, axis, "equiv", keeps_others=size is not None)
         stored.take(part)
-        execute(rest._replace(taker=stored))
-        return result
+        others = execute(rest._replace(taker=stored))
+        if not others or size is None:
+            return result
+        chunks = [(begin, begin + size) for begin in range(0, found.length, size)]
+        return _joined([others.get(one[0], stored.rows(*one)) for one in chunks], axis)
     if options.schedule.chunk is None:
         raise TypeError(
             f"{name!r} returned {type(part.value).__name__} for a chunk of "

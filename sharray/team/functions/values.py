@@ -102,7 +102,7 @@ class Listed(Taker):
 
     def take(self, part: Part) -> None:
         """Add the value to the list."""
-        self.gathered.append(part)
+        self.gathered.append(part._replace(value=_own(part.value)))
 
     def merge(self, gathered: list[list[Any]]) -> Any:
         """Return all parts in the order of their rows."""
@@ -229,25 +229,47 @@ class Stored(Taker):
         The axis of the rows.
     casting : str
         See `numpy.copyto`.
+    keeps_others : bool, default False
+        Whether to keep values with another number of rows, which `merge` returns.
     """
 
-    def __init__(self, name: str, out: AnyArray, axis: int, casting: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        out: AnyArray,
+        axis: int,
+        casting: str,
+        *,
+        keeps_others: bool = False,
+    ) -> None:
         super().__init__(name)
         self.out = out
         self.axis = axis
         self.casting = casting
+        self.keeps_others = keeps_others
+
+    def merge(self, gathered: list[list[Any]]) -> dict[int, Any]:
+        """Return the values with another number of rows, by the begin of the chunk."""
+        return {part.begin: part.value for found in gathered for part in found}
+
+    def rows(self, begin: int, end: int) -> Any:
+        """Return some rows of the array."""
+        return self.out[(slice(None),) * self.axis + (slice(begin, end),)]
 
     def take(self, part: Part) -> None:
         """Store the value, and check its shape and dtype."""
-        rows = self.out[(slice(None),) * self.axis + (slice(part.begin, part.end),)]
+        rows = self.rows(part.begin, part.end)
         value = np.asanyarray(part.value)
         _check_plain(self.name, value)
+        if value.shape != rows.shape and self.keeps_others:
+            self.gathered.append(part._replace(value=_own(part.value)))
+            return
         if value.shape != rows.shape:
             raise ValueError(
                 f"{self.name!r} returned {_kind(part.value)} of shape {value.shape} "
                 f"for a chunk of {part.end - part.begin}; expected {rows.shape}: "
-                "return as many rows as the chunk has, or put the array in a list if "
-                "chunk= is given and their number varies"
+                "return as many rows as the chunk has, or leave out out= and pass "
+                "chunk= if their number varies"
             )
         if not np.can_cast(value.dtype, rows.dtype, self.casting):  # type: ignore[arg-type]
             raise TypeError(
@@ -256,6 +278,11 @@ class Stored(Taker):
                 "out= with a dtype for all"
             )
         np.copyto(rows, value, casting=self.casting)  # type: ignore[arg-type]
+
+
+def _own(value: Any) -> Any:
+    """Return a value that the function does not change by its next call."""
+    return value.copy() if isinstance(value, np.ndarray) else value
 
 
 def _check_plain(name: str, value: np.ndarray[Any, Any]) -> None:

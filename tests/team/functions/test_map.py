@@ -128,6 +128,22 @@ def test_arrays_of_other_lengths_are_joined(team: Any) -> None:
     odd = team.map(lambda x: x[x % 2 == 1], x, chunk=6)
     assert odd.tolist() == list(range(1, 20, 2))
     assert isinstance(odd, sh.SharedArray)
+    # Here, the first chunk and some others keep all rows.
+    for least in (0, 1, 7, 12, 25):
+        few = team.map(lambda x, k: x[(x < 6) | (x >= k)], x, least, chunk=6)
+        assert few.tolist() == [n for n in range(20) if n < 6 or n >= least]
+
+
+def test_a_buffer_that_a_function_uses_again_is_copied(team: Any) -> None:
+    buffer = []
+
+    def fill(x: Any, buffer: Any) -> Any:
+        buffer[:] = buffer or [np.zeros(2)]
+        buffer[0][...] = x[0]
+        return buffer[0]
+
+    found = team.map(fill, np.arange(5), buffer, chunk=1)
+    assert found.tolist() == [n for n in range(5) for _ in range(2)]
 
 
 def test_values_without_a_number_of_chunks_are_refused(team: Any) -> None:
@@ -143,8 +159,8 @@ def test_chunks_must_return_the_same_kind(team: Any) -> None:
     with pytest.raises(TypeError, match=r"float64 for a chunk.*int64"):
         team.map(lambda x: x if x[0] >= 8 else x.astype(int), x, chunk=8)
     with pytest.raises(ValueError, match="as many rows as the chunk has"):
-        team.map(lambda x: x if x[0] < 8 else x[:3], x, chunk=8)
-    with pytest.raises(TypeError, match="masked array"):
+        team.map(lambda x: x if x[0] < 1 else x[:0], x)
+    with pytest.raises(TypeError, match="MaskedArray"):
         team.map(np.ma.masked_array, x, out=sh.zeros(1000))
 
 
