@@ -9,7 +9,8 @@ module       contents
 `values`     what becomes of the values that calls return
 `call`       a function with its arguments, called for a chunk
 `modules`    the check that workers have the same code
-`sending`    calls as pickles, without the arrays
+`sending`    calls as messages for workers
+`pickling`   the picklers of calls
 `prepared`   a function with checked arguments
 `plan`       a call and its chunks
 `map`        a new array of what calls return

@@ -16,36 +16,26 @@ store to an ordinary array raises an error everywhere.
 
 from __future__ import annotations
 
-import functools
 import io
-import marshal
 import os
 import pickle
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from types import CodeType
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...array.core import AnyArray, SharedArray, view_of
+from ...array.core import AnyArray
 from ...array.creation import empty
-from ...array.handle import check_view, find_place
 from ...array.root import Root
 from ...errors import TeamError
-from ...storage.dtypes import spell
-from ...system import interrupts
 from . import modules
 from .call import raised
+from .pickling import CallUnpickler, base, call_pickler, modules_by_value
 
 _INLINE = 1 << 16  # bytes of ordinary arrays inside the message
 _ALIGNMENT = 64
-_WITHOUT_REFERENCES = 2  # version of marshal: equal code makes equal bytes
-
-# cloudpickle keeps the modules that go by value in one set for all threads.
-_by_value = threading.RLock()
 
 
 class Body(NamedTuple):
@@ -118,9 +108,9 @@ def pack(
         Something cannot be pickled.
     """
     with io.BytesIO() as file:
-        pickler = _pickler()(file, number)
+        pickler = call_pickler()(file, number)
         try:
-            with _modules_by_value(by_value):
+            with modules_by_value(by_value):
                 pickler.dump(call)
         except Exception as error:
             raise TypeError(
@@ -171,7 +161,7 @@ def unpack(body: Body, root_of: Callable[[int], Root]) -> Any:
         data = root.view(np.ndarray).data[root.segment.data_range[0] :].toreadonly()
         buffers = [data[begin:end] for begin, end in body.places]
     with io.BytesIO(body.data) as file:
-        call = _Unpickler(file, root_of, buffers).load()
+        call = CallUnpickler(file, root_of, buffers).load()
     modules.check(body.versions)
     return call
 
@@ -183,7 +173,7 @@ def pack_value(value: object) -> bytes:
     classes that it has made, and those that it has sent.
     """
     with io.BytesIO() as file:
-        _base()(file, protocol=pickle.HIGHEST_PROTOCOL).dump(value)
+        base()(file, protocol=pickle.HIGHEST_PROTOCOL).dump(value)
         return file.getvalue()
 
 
@@ -232,115 +222,3 @@ def _directory() -> str:
         return os.getcwd()
     except OSError:
         return ""
-
-
-@contextmanager
-def _modules_by_value(names: set[str]) -> Iterator[None]:
-    """Let cloudpickle send the functions and classes of some modules by value."""
-    found = [sys.modules[name] for name in names if name in sys.modules]
-    if not found:
-        yield
-        return
-    library = sys.modules[_base().__module__]
-    with _by_value:
-        mine = [
-            one
-            for one in found
-            if one.__name__ not in library.list_registry_pickle_by_value()
-        ]
-        for module in mine:
-            library.register_pickle_by_value(module)
-        try:
-            yield
-        finally:
-            for module in mine:
-                library.unregister_pickle_by_value(module)
-
-
-def _base() -> Any:
-    """Return the pickler of cloudpickle; numba has a copy of it."""
-    with interrupts.deferred():  # a module that is half imported stays broken
-        try:
-            from cloudpickle import cloudpickle as library
-        except ImportError:
-            from ...kernels.numba import by_value
-
-            return by_value.Pickler
-        return library.Pickler
-
-
-@functools.cache
-def _pickler() -> Any:
-    class CallPickler(_base()):  # type: ignore[misc]
-        """Pickles shared arrays by place, and ordinary arrays aside."""
-
-        def __init__(self, file: Any, number: Callable[[Root], int]) -> None:
-            self.buffers: list[pickle.PickleBuffer] = []
-            self.roots: list[Root] = []
-            self._number = number
-            # Not a method of its own: such a cycle would keep the arrays until the
-            # next garbage collection.
-            take = self.buffers.append
-            super().__init__(file, protocol=5, buffer_callback=take)
-
-        def persistent_id(self, value: Any) -> Any:
-            if type(value) is not SharedArray:
-                return None
-            root = value._root
-            if root is None or root.segment.mode == "c":
-                return None
-            place = find_place(value, root)
-            if place is None:
-                return None
-            self.roots.append(root)
-            return (
-                self._number(root),
-                root.segment.identity,
-                place[0],
-                spell(value.dtype),
-                value.shape,
-                value.strides,
-                value.flags.writeable,
-            )
-
-        def reducer_override(self, value: Any) -> Any:
-            if type(value) is CodeType:
-                # cloudpickle leaves out the file, which tracebacks name.
-                return marshal.loads, (marshal.dumps(value, _WITHOUT_REFERENCES),)
-            if isinstance(value, np.ndarray) and type(value) is not np.ndarray:
-                return NotImplemented
-            if isinstance(value, np.ndarray) and not value.dtype.hasobject:
-                flags = value.flags
-                if not (flags.c_contiguous or flags.f_contiguous):
-                    # Of these, NumPy makes a copy inside the pickle, which would arrive
-                    # writable.
-                    return _keep, (np.array(value, order="C"),)
-            return super().reducer_override(value)
-
-    return CallPickler
-
-
-def _keep(array: Any) -> Any:
-    return array
-
-
-class _Unpickler(pickle.Unpickler):
-    def __init__(
-        self, file: Any, root_of: Callable[[int], Root], buffers: list[Any]
-    ) -> None:
-        super().__init__(file, buffers=buffers)
-        self._root_of = root_of
-
-    def persistent_load(self, place: Any) -> Any:
-        number, identity, offset, dtype, shape, strides, writeable = place
-        root = self._root_of(number)
-        if root.segment.identity != identity:
-            raise TeamError(
-                "a worker has another array than the caller; close the team and make "
-                "another one with sharray.Team()"
-            )
-        found = check_view(root, offset, dtype, shape, strides)
-        array = view_of(root, shape, found, offset, strides)
-        if not writeable:
-            array.flags.writeable = False
-        return array

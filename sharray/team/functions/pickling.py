@@ -1,0 +1,152 @@
+"""Picklers for calls: shared arrays by place, functions by reference or by value."""
+
+from __future__ import annotations
+
+import functools
+import marshal
+import pickle
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import CodeType
+from typing import Any
+
+import numpy as np
+
+from ...array.core import SharedArray, view_of
+from ...array.handle import check_view, find_place
+from ...array.root import Root
+from ...errors import TeamError
+from ...storage.dtypes import spell
+from ...system import forks, interrupts
+from ...system.thread_locks import Lock
+
+_WITHOUT_REFERENCES = 2  # version of marshal: equal code makes equal bytes
+
+# cloudpickle keeps the modules that go by value in one set for all threads.
+_by_value = Lock(reentrant=True)
+
+
+def _renew_lock() -> None:
+    global _by_value
+    _by_value = Lock(reentrant=True)  # another thread of the parent may have held it
+
+
+forks.at_fork(after_in_child=_renew_lock)
+
+
+@contextmanager
+def modules_by_value(names: set[str]) -> Iterator[None]:
+    """Let cloudpickle send the functions and classes of some modules by value."""
+    found = [sys.modules[name] for name in names if name in sys.modules]
+    if not found:
+        yield
+        return
+    library = sys.modules[base().__module__]
+    with _by_value:
+        mine = [
+            one
+            for one in found
+            if one.__name__ not in library.list_registry_pickle_by_value()
+        ]
+        for module in mine:
+            library.register_pickle_by_value(module)
+        try:
+            yield
+        finally:
+            for module in mine:
+                library.unregister_pickle_by_value(module)
+
+
+def base() -> Any:
+    """Return the pickler of cloudpickle; numba has a copy of it."""
+    with interrupts.deferred():  # a module that is half imported stays broken
+        try:
+            from cloudpickle import cloudpickle as library
+        except ImportError:
+            from ...kernels.numba import by_value
+
+            return by_value.Pickler
+        return library.Pickler
+
+
+@functools.cache
+def call_pickler() -> Any:
+    """Return the class of picklers for calls."""
+
+    class CallPickler(base()):  # type: ignore[misc]
+        """Pickles shared arrays by place, and ordinary arrays aside."""
+
+        def __init__(self, file: Any, number: Callable[[Root], int]) -> None:
+            self.buffers: list[pickle.PickleBuffer] = []
+            self.roots: list[Root] = []
+            self._number = number
+            # Not a method of its own: such a cycle would keep the arrays until the
+            # next garbage collection.
+            take = self.buffers.append
+            super().__init__(file, protocol=5, buffer_callback=take)
+
+        def persistent_id(self, value: Any) -> Any:
+            if type(value) is not SharedArray:
+                return None
+            root = value._root
+            if root is None or root.segment.mode == "c":
+                return None
+            place = find_place(value, root)
+            if place is None:
+                return None
+            self.roots.append(root)
+            return (
+                self._number(root),
+                root.segment.identity,
+                place[0],
+                spell(value.dtype),
+                value.shape,
+                value.strides,
+                value.flags.writeable,
+            )
+
+        def reducer_override(self, value: Any) -> Any:
+            if type(value) is CodeType:
+                # cloudpickle leaves out the file, which tracebacks name.
+                return marshal.loads, (marshal.dumps(value, _WITHOUT_REFERENCES),)
+            if isinstance(value, np.ndarray) and type(value) is not np.ndarray:
+                return NotImplemented
+            if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+                flags = value.flags
+                if not (flags.c_contiguous or flags.f_contiguous):
+                    # Of these, NumPy makes a copy inside the pickle, which would arrive
+                    # writable.
+                    return _keep, (np.array(value, order="C"),)
+            return super().reducer_override(value)
+
+    return CallPickler
+
+
+def _keep(array: Any) -> Any:
+    return array
+
+
+class CallUnpickler(pickle.Unpickler):
+    """Unpickles calls: `root_of` returns a mapped file by its number."""
+
+    def __init__(
+        self, file: Any, root_of: Callable[[int], Root], buffers: list[Any]
+    ) -> None:
+        super().__init__(file, buffers=buffers)
+        self._root_of = root_of
+
+    def persistent_load(self, place: Any) -> Any:
+        """Return the view of a shared array."""
+        number, identity, offset, dtype, shape, strides, writeable = place
+        root = self._root_of(number)
+        if root.segment.identity != identity:
+            raise TeamError(
+                "a worker has another array than the caller; close the team and make "
+                "another one with sharray.Team()"
+            )
+        found = check_view(root, offset, dtype, shape, strides)
+        array = view_of(root, shape, found, offset, strides)
+        if not writeable:
+            array.flags.writeable = False
+        return array
