@@ -260,7 +260,7 @@ def test_a_number_belongs_to_one_array(team: sh.Team) -> None:
         numbers = [*segments._by_number, *segments._free]
         assert len(set(numbers)) == len(numbers)
 
-    interrupt_everywhere(call, check, step=5)
+    interrupt_everywhere(call, check, step=7)
     one, other = sh.zeros(10), sh.zeros(10)
     team.run(add, one, 1.0)
     team.run(add, other, 2.0)
