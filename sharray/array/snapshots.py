@@ -23,9 +23,10 @@ def snapshot(array: AnyArray, path: Path, *, overwrite: bool = False) -> bool:
     has all stores up to one moment, and none that are later. A store that a process
     made after it saw another is never there without the other.
 
-    Elsewhere, and for arrays in RAM, the values are copied. Stores that others make
-    meanwhile may be in the copy or not, in any combination: let writers pause if that
-    matters. The result tells which of both it was.
+    Elsewhere, for arrays in RAM, and if there is room for little more than a copy, the
+    values are copied. Stores that others make meanwhile may be in the copy or not, in
+    any combination: let writers pause if that matters. The result tells which of both
+    it was.
 
     Like `create`, it returns when the disk has the file and its name.
 
