@@ -19,6 +19,7 @@ An administrator forbids all of this by writing ``deny`` to the setting shmem_en
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import mmap
@@ -124,7 +125,10 @@ def map_file(fd: int, nbytes: int, *, writable: bool, private: bool) -> mmap.mma
     if _are_worth_it(nbytes) and memory.raw_mmap is not None:
         if os.fstat(fd).st_size < nbytes:
             raise OSError(errno.ENODATA, "it was truncated meanwhile")
-        return memory.map_aligned(
-            fd, nbytes, size(), writable=writable, private=private
-        )
+        # Ordinary pages need up to a huge page fewer addresses, and where memory is not
+        # overcommitted, no memory to come.
+        with contextlib.suppress(OSError):
+            return memory.map_aligned(
+                fd, nbytes, size(), writable=writable, private=private
+            )
     return memory.map_file(fd, nbytes, writable=writable, private=private)

@@ -144,6 +144,29 @@ def test_a_file_that_was_truncated_meanwhile_is_not_mapped(fd: int) -> None:
     assert raised.value.errno == errno.ENODATA
 
 
+@pytest.mark.parametrize(("megabytes", "says"), [(62, "True"), (63, "1 1")])
+def test_an_array_needs_no_more_addresses_than_its_file(
+    megabytes: int, says: str
+) -> None:
+    code = (
+        "import os, resource, sys\n"
+        "import sharray as sh\n"
+        "sh.ones(5 << 20, 'u1')\n"
+        "pages = int(open('/proc/self/statm').read().split()[0])\n"
+        f"limit = pages * 4096 + ({megabytes} << 20) + (1 << 19)\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (limit, limit))\n"
+        "try:\n"
+        "    a = sh.empty(63 << 20, 'u1')\n"
+        "except sh.StorageError as error:\n"
+        "    print('ulimit -v' in str(error))\n"
+        "else:\n"
+        "    a[:] = 1\n"
+        "    print(a[::4096].min(), a[-1])\n"
+    )
+    ended = start_python(code)
+    assert ended.stdout.strip() == says, ended.stdout + ended.stderr
+
+
 @needs_huge_pages
 def test_collapsing_keeps_values_and_both_ends(
     monkeypatch: pytest.MonkeyPatch,
