@@ -72,7 +72,9 @@ class FileSharing:
     def words(self) -> memoryview[int]:
         """The trailer page as 64-bit words, for segments with a trailer only."""
         if self._words is None:
-            self._words = self._pin[self.size - TRAILER_SIZE :].cast("Q")
+            # A mapping for huge pages is longer than the file: SIGBUS.
+            first = self.size - TRAILER_SIZE
+            self._words = self._pin[first : self.size].cast("Q")
         return self._words
 
     # -- faults --------------------------------------------------------------

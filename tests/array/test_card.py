@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from workers import start_python
 
 import sharray as sh
 from sharray.storage.inspection import inspector
@@ -52,6 +53,16 @@ def rows(html: str) -> dict[str, str]:
     text = Reader(html).text
     names, values = (text[tag].splitlines() for tag in ("th", "td"))
     return dict(zip(names, values, strict=True))
+
+
+@pytest.mark.parametrize("shape", [(511, 1024), (512, 1024), (1000, 1000), (3, 2**20)])
+def test_it_reads_no_memory_behind_the_end_of_an_array(shape: tuple[int, int]) -> None:
+    # From 4 MiB on, huge pages: the mapping may be longer than the file. Another
+    # process, as reading behind the file would kill it.
+    code = f"import sharray as sh\nprint(sh.zeros({shape})._repr_html_())"
+    ended = start_python(code)
+    assert ended.returncode == 0, ended
+    assert rows(ended.stdout)["shape"] == str(shape)
 
 
 def test_it_tells_what_the_array_is_and_shows_its_values() -> None:
