@@ -162,6 +162,37 @@ def test_a_block_restores_the_handlers_wherever_it_is_interrupted() -> None:
     assert visited == count_points(call) > 20
 
 
+def test_one_signal_calls_the_handler_once_wherever_it_arrives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def handler(number: int, _: Any) -> None:
+        seen.append(number)
+        raise KeyboardInterrupt
+
+    def call() -> None:
+        with interrupts.deferred():
+            with interrupts.allowed():
+                steps.extend(["allowed"])
+            steps.extend(["deferred"])
+            interrupts.check()
+        os.getpid()  # where a signal of the last call arrives
+
+    def check(outcome: Interrupted) -> None:
+        os.getpid()  # where a second one would arrive
+        assert outcome.raised
+        assert seen == [signal.SIGINT]
+        seen.clear()
+
+    seen: list[int] = []
+    steps: list[str] = []
+    before = signal.signal(signal.SIGINT, handler)
+    monkeypatch.setattr(signal, "default_int_handler", handler)
+    try:
+        assert interrupt_everywhere(call, check) > 20
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_a_point_after_each_call_is_found() -> None:
     # What this whole test rests on: a lock that was taken before a `try`.
     lock = threading.Lock()
