@@ -197,6 +197,25 @@ def check_nothing_is_left(notebook: Kernel, before: dict[str, Any]) -> None:
         assert time.monotonic() < end, f"{left} is left, and there was {before}"
 
 
+def test_an_interrupt_where_the_code_has_no_line_is_an_error_too() -> None:
+    # The list is made by instructions that do not look for signals. So the signal
+    # arrives at the jump back.
+    cell = """
+import _thread, signal
+def loop():
+    for _ in range(2):
+        if not [*map(_thread.interrupt_main, [signal.SIGINT])]:
+            pass
+loop()
+"""
+    with kernel() as started:
+        done = started.start(cell).finish()
+        assert done.error[0] == "KeyboardInterrupt"
+        assert done.stdout == done.stderr == ""
+        assert "loop" in done.error[2]
+        started.run("")
+
+
 def test_a_submitted_run_goes_on_after_an_interrupt_and_can_be_cancelled(
     notebook: Kernel, gate: Any
 ) -> None:

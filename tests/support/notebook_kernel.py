@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import re
 import tempfile
 import time
 from ast import literal_eval
@@ -20,6 +21,13 @@ from jupyter_core.utils import ensure_event_loop
 LONG = 500.0
 
 PRESSES = 20  # of a button that may need to be pressed again
+
+# In CPython 3.11 and 3.12, the jump back of some loops has no line (gh-107901). IPython
+# cannot show an interrupt that arrives there. It prints this and a traceback instead.
+NOT_SHOWN = (
+    "Unexpected exception formatting exception. Falling back to standard exception\n"
+)
+NO_LINE = re.compile(r"line (None|-1), in .*\n(.*\n)*KeyboardInterrupt\n")
 
 # `make test-notebooks` sets it: how often to repeat what happens at random moments.
 ROUNDS = int(os.environ.get("NOTEBOOK_ROUNDS", "1"))
@@ -64,7 +72,28 @@ class Running:
         """Wait for the end of the cell, some seconds after each message at most."""
         while not self._is_done:
             self._read(seconds)
+        reply = self._reply()
+        if reply["status"] == "error" and not self._error:
+            self._error = reply["ename"], reply["evalue"], self._take_traceback()
         return Cell(*self._printed.values(), self._shown, self._error)
+
+    def _reply(self) -> dict[str, Any]:
+        """Return the content of the reply, which IPython sends also without a display.
+
+        It says "aborted" if an earlier cell failed.
+        """
+        while True:
+            message = self._client.get_shell_msg(timeout=LONG)
+            if message["parent_header"].get("msg_id") == self._number:
+                return dict(message["content"])
+
+    def _take_traceback(self) -> str:
+        """Take a traceback that IPython could not show out of the printed text."""
+        before, found, traceback = self._printed["stderr"].partition("Traceback (most")
+        assert NO_LINE.search(traceback), f"an error is not shown: {self._printed}"
+        self._printed["stderr"] = before
+        self._printed["stdout"] = self._printed["stdout"].replace(NOT_SHOWN, "")
+        return found + traceback
 
     def _read(self, seconds: float) -> None:
         message = self._client.get_iopub_msg(timeout=seconds)
