@@ -142,10 +142,10 @@ def _digest_of(
     assigned = {name for code in codes for name in _assigned(code)}
     digest = hashlib.blake2b(digest_size=16)
     for code in codes:
-        digest.update(repr(_plain(code)).encode(errors="surrogatepass"))
+        digest.update(_text(code).encode(errors="surrogatepass"))
     for name, value in constants:
         if name not in assigned and not name.startswith("__"):
-            digest.update(f"{name}={value!r};".encode(errors="surrogatepass"))
+            digest.update(f"{name}={_text(value)};".encode(errors="surrogatepass"))
     return digest.digest()
 
 
@@ -182,21 +182,21 @@ def _members_of(kind: type) -> Iterator[FunctionType]:
                 yield one
 
 
-def _plain(code: CodeType) -> tuple[Any, ...]:
-    """Return what code does, without the lines where it stands."""
-    constants = [
-        _plain(one) if isinstance(one, CodeType) else _ordered(one)
-        for one in code.co_consts
-    ]
-    names = code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars
-    return code.co_name, code.co_code, constants, names
+def _text(constant: Any) -> str:
+    """Return a text that is the same for the same code or constant in each process.
 
-
-def _ordered(constant: Any) -> Any:
-    # The order of a set of strings differs between processes.
-    if isinstance(constant, frozenset):
-        return sorted(map(repr, constant))
-    return constant
+    The lines where code stands are left out.
+    """
+    if isinstance(constant, CodeType):
+        names = "co_names", "co_varnames", "co_freevars", "co_cellvars", "co_consts"
+        parts = (getattr(constant, name) for name in names)
+        return f"{constant.co_name}{constant.co_code!r}{[*map(_text, parts)]}"
+    if isinstance(constant, tuple):
+        return f"({', '.join(map(_text, constant))})"
+    if isinstance(constant, frozenset):  # its order differs between processes
+        return f"{{{', '.join(sorted(map(_text, constant)))}}}"
+    # `repr` refuses integers of more than 4300 digits.
+    return hex(constant) if type(constant) is int else repr(constant)
 
 
 def _assigned(code: CodeType) -> Iterator[str]:

@@ -63,7 +63,7 @@ def test_an_axis_of_both_is_refused(team: sh.Team, axis: int) -> None:
         with pytest.raises(TypeError, match=r"functools\.partial\(sum, axis=\.\.\.\)"):
             call(np.sum, x, axis=axis)
     partial = functools.partial(np.sum, axis=1 - axis % 2)
-    assert team.run(partial, x, axis=axis, reduce="max").max() >= 3
+    assert team.run(partial, x, axis=axis, reduce="max", chunk=4).max() >= 3
 
 
 def test_a_parameter_without_a_default_is_to_be_renamed(team: sh.Team) -> None:

@@ -422,7 +422,7 @@ def test_an_exception_in_the_caller_has_its_traceback() -> None:
         with pytest.raises(ZeroDivisionError) as caught:
             team.run(lambda x: 1 / 0, sh.zeros(3), reduce="sum")
         assert caught.traceback[-1].name == "<lambda>"
-        assert "in all 3 elements" in caught.value.__notes__[0]
+        assert "in element 0 of 3" in caught.value.__notes__[0]
 
 
 def test_a_death_names_the_function_and_the_chunk(mortal: Any) -> None:

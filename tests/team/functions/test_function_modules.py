@@ -1,0 +1,128 @@
+"""Functions of modules: workers have the code of the calling process in each run."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import team_tools
+
+import sharray as sh
+from sharray.team.functions import modules
+
+settled = team_tools.settled
+
+SOURCE = """
+import functools
+
+STEP = 1
+HUGE = 10**5000
+NAMES = frozenset({{"a", "b", "c", "d"}})
+count = 0
+
+def keep(function):
+    @functools.wraps(function)
+    def inner(x):
+        return function(x)
+    return inner
+
+class Adding:
+    @property
+    def amount(self):
+        return {amount}
+
+@keep
+def add(x):
+    global count
+    count += 1
+    x += Adding().amount * STEP * len({{n for n in {{"a", "b", 7}} if n}}) / 3
+"""
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.syspath_prepend(tmp_path)
+    write(tmp_path, 1)
+    importlib.invalidate_caches()
+    yield importlib.import_module("edited_by_its_user")
+    del sys.modules["edited_by_its_user"]
+
+
+def write(directory: Path, amount: int, before: str = "") -> None:
+    text = before + SOURCE.format(amount=amount)
+    (directory / "edited_by_its_user.py").write_text(text, "utf-8")
+
+
+@pytest.fixture
+def team() -> Iterator[sh.Team]:
+    with sh.Team(2, caller_works=False) as started:
+        yield started
+
+
+def added(team: sh.Team, module: Any) -> float:
+    """Return what the function of the module adds in a run."""
+    x = sh.zeros(4)
+    team.run(module.add, x)
+    assert len(set(x.tolist())) == 1
+    return float(x[0])
+
+
+def test_an_unchanged_module_goes_by_reference(team: sh.Team, module: Any) -> None:
+    for _ in range(3):
+        assert added(team, module) == 1
+        module.add(sh.zeros(1))  # which changes `count` here
+    assert team._by_value == set()
+
+
+def test_a_module_that_was_edited_and_loaded_again(
+    team: sh.Team, module: Any, tmp_path: Path
+) -> None:
+    assert added(team, module) == 1
+    write(tmp_path, 20)
+    assert added(team, importlib.reload(module)) == 20
+    assert added(team, module) == 20
+
+
+def test_a_module_that_was_edited_and_not_loaded_again(
+    team: sh.Team, module: Any, tmp_path: Path
+) -> None:
+    write(tmp_path, 20)  # workers import this
+    assert added(team, module) == 1
+
+
+def test_a_constant_that_was_set(team: sh.Team, module: Any) -> None:
+    assert added(team, module) == 1
+    module.STEP = 5
+    assert added(team, module) == 5
+    module.STEP = 1
+    assert added(team, module) == 1
+
+
+def test_a_function_that_was_replaced(team: sh.Team, module: Any) -> None:
+    assert added(team, module) == 1
+    module.Adding = type("Adding", (), {"amount": 9, "__module__": module.__name__})
+    module.Adding.__init__ = lambda self: None
+    assert added(team, module) == 9
+
+
+def test_a_line_that_moves_changes_nothing(module: Any, tmp_path: Path) -> None:
+    before = modules.versions()["edited_by_its_user"]
+    write(tmp_path, 1, "# a comment\n\n")
+    importlib.reload(module)
+    assert modules.versions()["edited_by_its_user"] == before
+    module.HUGE += 1
+    assert modules.versions()["edited_by_its_user"] != before
+
+
+def test_installed_modules_are_left_out() -> None:
+    found = modules.versions()
+    assert "numpy" not in found
+    assert "pytest" not in found
+    assert "json" not in found
+    assert __name__ in found
