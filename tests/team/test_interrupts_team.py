@@ -246,20 +246,23 @@ def test_workers_forget_arrays_that_are_dropped(team: sh.Team) -> None:
 def test_a_number_belongs_to_one_array(team: sh.Team) -> None:
     # Two arrays with the same number would be one for the workers.
     team.run(add, sh.zeros(10), 1.0)
-    arrays = [sh.zeros(10) for _ in range(300)]
-    for array in arrays:
-        array._root.segment.publish()
-    left = list(arrays)
+    arrays: list[Any] = []
+
+    def make() -> None:
+        arrays.append(sh.zeros(10))
+        arrays[-1]._root.segment.publish()
 
     def call() -> None:
-        team.run(add, left.pop(), 1.0)
+        team.run(add, arrays[-1], 1.0)
 
     def check(outcome: Interrupted) -> None:
         assert outcome.raised
+        make()
         segments = team._crew.segments
         numbers = [*segments._by_number, *segments._free]
         assert len(set(numbers)) == len(numbers)
 
+    make()
     interrupt_everywhere(call, check, step=7)
     one, other = sh.zeros(10), sh.zeros(10)
     team.run(add, one, 1.0)

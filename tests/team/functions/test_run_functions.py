@@ -441,18 +441,15 @@ def test_a_death_names_the_function_and_the_chunk(mortal: Any) -> None:
 # -- time --------------------------------------------------------------------
 
 
-@pytest.fixture
-def gate() -> Any:
-    return sh.zeros(2, "i8")
-
-
-def test_a_run_ends_at_its_timeout(mortal: Any, gate: Any) -> None:
+def test_a_run_ends_at_its_timeout(mortal: Any) -> None:
+    gate = sh.zeros(2, "i8")
     with pytest.raises(TimeoutError, match="function 'hold' did not finish in time"):
         mortal.run(elsewhere.hold, sh.zeros(2), sh.whole(gate), timeout=0.2)
     increment_all(mortal)
 
 
-def test_a_submitted_run_can_be_cancelled(mortal: Any, gate: Any) -> None:
+def test_a_submitted_run_can_be_cancelled(mortal: Any) -> None:
+    gate = sh.zeros(2, "i8")
     future = mortal.submit(elsewhere.hold, sh.zeros(2), sh.whole(gate), chunk=1)
     until_inside(gate, 2)
     assert future.cancel()
@@ -462,7 +459,9 @@ def test_a_submitted_run_can_be_cancelled(mortal: Any, gate: Any) -> None:
     increment_all(mortal)
 
 
-def test_an_interrupt_ends_a_run(mortal: Any, gate: Any) -> None:
+def test_an_interrupt_ends_a_run(mortal: Any) -> None:
+    gate = sh.zeros(2, "i8")
+
     def interrupt() -> None:
         until_inside(gate)
         os.kill(os.getpid(), signal.SIGINT)
