@@ -28,6 +28,7 @@ _RUN = "Team.run"
 _MAP = "Team.map"
 _MAP_OUT = "Team.map, out="
 _POOL = "multiprocessing.Pool.map, chunksize=1"
+_EXECUTOR_MAP = "ProcessPoolExecutor.map"
 _EXECUTOR = "ProcessPoolExecutor.map, handles"
 _LOKY = "joblib's loky, handles"
 _DASK = "dask, processes, handles"
@@ -40,11 +41,10 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
         spawn = multiprocessing.get_context("spawn")
         team = stack.enter_context(sh.Team())
         pool = stack.enter_context(spawn.Pool(team.size))
-        yield _calls(team, pool, effort)
-        images = _images(stack, team, effort)
-        yield images
-        results = _results(team, effort)
-        yield results
+        executor = stack.enter_context(ProcessPoolExecutor(team.size, mp_context=spawn))
+        yield _calls(team, pool, executor, effort)
+        yield _images(stack, team, executor, effort)
+        yield _results(team, effort)
 
 
 # -- calls -------------------------------------------------------------------
@@ -54,7 +54,9 @@ def _nothing(x: Any) -> None:
     pass
 
 
-def _calls(team: sh.Team, pool: Any, effort: Effort) -> Table:
+def _calls(
+    team: sh.Team, pool: Any, executor: ProcessPoolExecutor, effort: Effort
+) -> Table:
     x = sh.zeros(_TASKS)
     table = Table.measured(
         "calls of a function",
@@ -62,6 +64,10 @@ def _calls(team: sh.Team, pool: Any, effort: Effort) -> Table:
         [
             Contender(_RUN, _each(lambda: team.run(_nothing, x, chunk=1))),
             Contender(_POOL, _each(lambda: pool.map(_nothing, range(_TASKS), 1))),
+            Contender(
+                _EXECUTOR_MAP,
+                _each(lambda: list(executor.map(_nothing, range(_TASKS)))),
+            ),
         ],
         effort.slow_rounds,
     )
@@ -84,13 +90,12 @@ def _smooth(images: Any, out: Any) -> None:
         gaussian_filter(image, _SIGMA, output=smooth)
 
 
-def _images(stack: ExitStack, team: sh.Team, effort: Effort) -> Table:
+def _images(
+    stack: ExitStack, team: sh.Team, executor: ProcessPoolExecutor, effort: Effort
+) -> Table:
     count = max(effort.nbytes // 500_000, 4)
     images = sh.array(np.random.default_rng(0).random((count, _SIDE, _SIDE), "f4"))
     out = sh.empty(images.shape, "f4")
-    executor = stack.enter_context(
-        ProcessPoolExecutor(team.size, mp_context=multiprocessing.get_context("spawn"))
-    )
     pairs = partial(zip, images[:, None], out[:, None], strict=True)
     calls: dict[str, Callable[[], object] | None] = {
         _ONE: lambda: _smooth(images, out),

@@ -29,6 +29,7 @@ from benchmarks.topics import TOPICS
 pytestmark = pytest.mark.slow
 
 REPOSITORY = ROOT
+KINDS = ("uniform", "triangular", "heavy-tailed")
 TABLES = [
     "opening",
     "handles",
@@ -51,6 +52,10 @@ TABLES = [
     "sum",
     "histogram",
     "scatter-add",
+    *(f"chunks, {kind} {what}" for kind in KINDS for what in ("kernels", "functions")),
+    "calls of a function",
+    "images",
+    "results",
     "larger, time",
     "larger, bytes read",
     "starting",
@@ -66,7 +71,8 @@ TABLES = [
 ]
 APPENDERS = ("NpyAppendArray", "h5py", "tables", "zarr")
 WITHOUT_CONTEST = {
-    *("handle sizes", "importing"),
+    *("handle sizes", "importing", "results"),
+    *(name for name in TABLES if name.startswith("chunks, ")),
     *("crossover, argument", "crossover, argument and result"),
 }
 

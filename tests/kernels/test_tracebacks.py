@@ -55,7 +55,7 @@ def no_inverse(x: Any) -> None:
 
 
 def shapes(x: Any) -> None:
-    x[0] = (np.ones(x.shape[0]) + np.ones(x.shape[0] + 1))[0]  # here
+    x[0] = (np.ones(x.shape[0] + 1) + np.ones(x.shape[0] + 2))[0]  # here
 
 
 def in_a_helper(x: Any) -> None:
