@@ -21,6 +21,8 @@ from __future__ import annotations
 
 import dis
 import hashlib
+import itertools
+import operator
 import sys
 import sysconfig
 from collections.abc import Collection, Iterable, Iterator
@@ -36,30 +38,25 @@ _NOT_OF_USERS = {__name__.partition(".")[0], "__main__", "__mp_main__"}
 
 
 class _Version(NamedTuple):
-    """The digest of a module, and the objects that it was made from."""
+    """The digest of a module, and the objects that it was made from.
 
-    module: ModuleType
-    codes: tuple[CodeType, ...]
-    constants: tuple[tuple[str, Any], ...]
+    Attributes
+    ----------
+    objects : tuple
+        The module, its constants, its code, and what it has from other modules.
+    digest : bytes
+        The digest.
+    needs : tuple of str
+        Modules from which it has functions, classes or the module itself.
+    """
+
+    objects: tuple[Any, ...]
     digest: bytes
-
-    def is_of(self, other: _Version) -> bool:
-        """Return whether another version has the same objects."""
-        return (
-            self.module is other.module
-            and len(self.codes) == len(other.codes)
-            and len(self.constants) == len(other.constants)
-            and all(map(_is, self.codes, other.codes))
-            and all(
-                one[0] == two[0] and one[1] is two[1]
-                for one, two in zip(self.constants, other.constants, strict=True)
-            )
-        )
+    needs: tuple[str, ...]
 
 
 _known: dict[str, _Version] = {}
-_loaded: tuple[str, ...] = ()  # the names of all modules, and those of users among them
-_of_users: tuple[str, ...] = ()
+_of_users: dict[str, tuple[Any, bool]] = {}
 
 
 class Differ(Exception):  # noqa: N818  # never leaves the package
@@ -70,24 +67,35 @@ class Differ(Exception):  # noqa: N818  # never leaves the package
         self.names = names
 
 
-def versions(but: Collection[str] = ()) -> dict[str, bytes]:
-    """Return the digest of each module of the user in this process.
+def versions(names: Iterable[str], but: Collection[str] = ()) -> dict[str, bytes]:
+    """Return the digests of modules of the user, and of those that they use.
 
     Parameters
     ----------
+    names : iterable of str
+        Names of any modules.
     but : collection of str
         Names of modules to leave out.
     """
-    global _loaded, _of_users
-    loaded = tuple(sys.modules)
-    if loaded != _loaded:
-        _of_users = tuple(filter(_is_of_user, loaded))
-        _loaded = loaded
-    return {
-        name: _digest(name, module)
-        for name in _of_users
-        if name not in but and (module := sys.modules.get(name)) is not None
-    }
+    found: dict[str, bytes] = {}
+    ahead = list(names)
+    while ahead:
+        name = ahead.pop()
+        module = sys.modules.get(name)
+        if name in found or name in but or not _is_of_user(name, module):
+            continue
+        version = _version_of(name, module)
+        found[name] = version.digest
+        ahead += version.needs
+    return found
+
+
+def imported_by(code: CodeType) -> Iterator[str]:
+    """Yield the modules that code imports when it runs."""
+    yield from (name for name in code.co_names if name in sys.modules)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from imported_by(constant)
 
 
 def check(found: dict[str, bytes]) -> None:
@@ -102,14 +110,20 @@ def check(found: dict[str, bytes]) -> None:
         name
         for name, digest in found.items()
         if (module := sys.modules.get(name)) is not None
-        and _digest(name, module) != digest
+        and _version_of(name, module).digest != digest
     ]
     if names:
         raise Differ(names)
 
 
-def _is_of_user(name: str) -> bool:
-    module = sys.modules.get(name)
+def _is_of_user(name: str, module: Any) -> bool:
+    known = _of_users.get(name)
+    if known is None or known[0] is not module:
+        known = _of_users[name] = module, _is_editable(name, module)
+    return known[1]
+
+
+def _is_editable(name: str, module: Any) -> bool:
     path = getattr(module, "__file__", None)
     top = name.partition(".")[0]
     return (
@@ -123,30 +137,58 @@ def _is_of_user(name: str) -> bool:
     )
 
 
-def _digest(name: str, module: ModuleType) -> bytes:
+def _version_of(name: str, module: Any) -> _Version:
     # A copy, since the dict may grow in another thread.
     items = sorted(vars(module).copy().items(), key=lambda item: item[0])
-    codes = tuple(_codes_of(module.__name__, items))
-    constants = tuple(item for item in items if type(item[1]) in _CONSTANTS)
-    found = _Version(module, codes, constants, b"")
+    own = module.__name__
+    constants = [item for item in items if type(item[1]) in _CONSTANTS]
+    codes = list(_codes_of(own, items))
+    others = [
+        item
+        for item in items
+        # Not isinstance, which asks the object: a proxy may refuse the answer.
+        if issubclass(type(item[1]), (FunctionType, type, ModuleType))
+        and _origin(item[1])[0] != own
+    ]
+    flat = itertools.chain(*constants, codes, *others)
+    objects = (module, *flat)
     known = _known.get(name)
-    if known is None or not known.is_of(found):
-        known = found._replace(digest=_digest_of(codes, constants))
-        _known[name] = known
-    return known.digest
+    if known is None or not _are_same(known.objects, objects):
+        needs = {code for one in codes for code in imported_by(one)}
+        needs.update(_origin(value)[0] for _, value in others)
+        digest = _digest_of(codes, constants, others)
+        known = _known[name] = _Version(objects, digest, tuple(needs))
+    return known
+
+
+def _are_same(some: tuple[Any, ...], others: tuple[Any, ...]) -> bool:
+    # The names among them are interned, so they are the same objects, too.
+    return len(some) == len(others) and all(map(operator.is_, some, others))
+
+
+def _origin(value: Any) -> tuple[str, str]:
+    """Return the module and the name of a function or class; of a module, its own."""
+    if isinstance(value, ModuleType):
+        return value.__name__, ""
+    module = getattr(value, "__module__", None)
+    return module if isinstance(module, str) else "", value.__qualname__
 
 
 def _digest_of(
-    codes: Iterable[CodeType], constants: Iterable[tuple[str, Any]]
+    codes: Iterable[CodeType],
+    constants: Iterable[tuple[str, Any]],
+    others: Iterable[tuple[str, Any]],
 ) -> bytes:
     assigned = {name for code in codes for name in _assigned(code)}
-    digest = hashlib.blake2b(digest_size=16)
-    for code in codes:
-        digest.update(_text(code).encode(errors="surrogatepass"))
-    for name, value in constants:
-        if name not in assigned and not name.startswith("__"):
-            digest.update(f"{name}={_text(value)};".encode(errors="surrogatepass"))
-    return digest.digest()
+    texts = [_text(code) for code in codes]
+    texts += [
+        f"{name}={_text(value)}"
+        for name, value in constants
+        if name not in assigned and not name.startswith("__")
+    ]
+    texts += [f"{name}: {_origin(value)}" for name, value in others]
+    joined = ";".join(texts).encode(errors="surrogatepass")
+    return hashlib.blake2b(joined, digest_size=16).digest()
 
 
 def _codes_of(name: str, items: Iterable[tuple[str, Any]]) -> Iterator[CodeType]:
@@ -165,10 +207,6 @@ def _unwrapped(value: Any) -> Any:
     """Return the function in a decorated one, or in one of ``numba.njit``."""
     inner = getattr(value, "__wrapped__", None) or getattr(value, "py_func", None)
     return value if inner is None else _unwrapped(inner)
-
-
-def _is(one: object, other: object) -> bool:
-    return one is other
 
 
 def _members_of(kind: type) -> Iterator[FunctionType]:

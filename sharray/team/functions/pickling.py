@@ -8,7 +8,7 @@ import pickle
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import CodeType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from ...errors import TeamError
 from ...storage.dtypes import spell
 from ...system import forks, interrupts
 from ...system.thread_locks import Lock
+from .modules import imported_by
 
 _WITHOUT_REFERENCES = 2  # version of marshal: equal code makes equal bytes
 
@@ -80,6 +81,7 @@ def call_pickler() -> Any:
         def __init__(self, file: Any, number: Callable[[Root], int]) -> None:
             self.buffers: list[pickle.PickleBuffer] = []
             self.roots: list[Root] = []
+            self.modules: set[str] = set()  # that workers may import for the call
             self._number = number
             # Not a method of its own: such a cycle would keep the arrays until the
             # next garbage collection.
@@ -107,7 +109,12 @@ def call_pickler() -> Any:
             )
 
         def reducer_override(self, value: Any) -> Any:
-            if type(value) is CodeType:
+            if isinstance(value, (FunctionType, type)):
+                self.modules.add(getattr(value, "__module__", None) or "")
+            elif isinstance(value, ModuleType):
+                self.modules.add(value.__name__)
+            elif type(value) is CodeType:
+                self.modules.update(imported_by(value))
                 # cloudpickle leaves out the file, which tracebacks name.
                 return marshal.loads, (marshal.dumps(value, _WITHOUT_REFERENCES),)
             if isinstance(value, np.ndarray) and type(value) is not np.ndarray:

@@ -140,7 +140,7 @@ def pack(
         buffers,
         segment,
         tuple(places),
-        modules.versions(by_value),
+        modules.versions(pickler.modules, by_value),
         tuple(search_path()),
         _directory(),
     )
