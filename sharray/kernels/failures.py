@@ -184,10 +184,11 @@ def note(
     begin = f"raised in kernel {kernel!r}"
     source = f" ({place})" if place else ""
     with suppress(Exception):  # its class may refuse notes
-        _drop_notes(error, begin)
+        drop_notes(error, begin)
         error.add_note(f"{begin}{source}" + (f", {where}" if where else ""))
 
 
-def _drop_notes(error: BaseException, begin: str) -> None:
+def drop_notes(error: BaseException, begin: str) -> None:
+    """Drop the notes of an exception that begin with a text."""
     notes = getattr(error, "__notes__", [])
     notes[:] = [one for one in notes if not str(one).startswith(begin)]

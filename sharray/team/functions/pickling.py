@@ -45,11 +45,7 @@ def modules_by_value(names: set[str]) -> Iterator[None]:
         return
     library = sys.modules[base().__module__]
     with _by_value:
-        mine = [
-            one
-            for one in found
-            if one.__name__ not in library.list_registry_pickle_by_value()
-        ]
+        mine = _unknown_to(library, found)
         for module in mine:
             library.register_pickle_by_value(module)
         try:
@@ -57,6 +53,12 @@ def modules_by_value(names: set[str]) -> Iterator[None]:
         finally:
             for module in mine:
                 library.unregister_pickle_by_value(module)
+
+
+def _unknown_to(library: Any, modules: list[ModuleType]) -> list[ModuleType]:
+    """Return the modules that cloudpickle does not send by value yet."""
+    known = library.list_registry_pickle_by_value()
+    return [module for module in modules if module.__name__ not in known]
 
 
 def base() -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ...array.root import Root
 from ...errors import TeamError
+from ...kernels.failures import drop_notes
 from ..options import RunOptions
 from ..schedule import DYNAMIC, SINGLE, Chunking
 from ..units import RUNS, unit_of
@@ -136,8 +137,7 @@ class CallPlan:
         begin = f"raised in {self.title}"
         error = failure.error
         with suppress(Exception):  # its class may refuse notes
-            notes = getattr(error, "__notes__", [])
-            notes[:] = [one for one in notes if not str(one).startswith(begin)]
+            drop_notes(error, begin)
             text = begin + (f", {where}" if where else "")
             trace = with_cells(failure.text())
             error.add_note(f"{text}\n\n{trace}" if trace else text)
