@@ -42,6 +42,11 @@ if TYPE_CHECKING:  # nobody runs this
     ways: dict[str, sh.Shipping] = scale.compile(c).shipped
     sh.run(scale, c, factor=0.5, progress=False, chunk=100)
     biggest: float = sh.run(mean, c, reduce="max", schedule="static")
+    sh.run(np.sqrt, c, c)
+    doubled: sh.SharedArray[Any, Any] = sh.map(lambda x: 2 * x, c, out=c, chunk=10)
+    doubled.advise("willneed")
+    place: int = sh.member() + sh.members() + sh.offset()
+    noise: float = sh.default_rng().random() + place
     with sh.Team(2, caller_works=False) as team:
         team.run(scale, c, 1.5, timeout=10.0)
         team.submit(mean, sh.whole(c)).result()

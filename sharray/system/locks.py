@@ -130,7 +130,7 @@ class ByteLock:
     -----
     `acquire` waits in the kernel, which serves waiters in turn. So it does not wait in
     `sharray.system.interrupts.slices`: to try again and again made the longest wait for
-    a busy lock seven times as long. If Ctrl-C comes just before it sleeps, and the
+    a busy lock several times as long. If Ctrl-C comes just before it sleeps, and the
     holder is stopped, press Ctrl-C again.
     """
 
