@@ -71,7 +71,7 @@ TABLES = [
 ]
 APPENDERS = ("NpyAppendArray", "h5py", "tables", "zarr")
 WITHOUT_CONTEST = {
-    *("handle sizes", "importing", "results"),
+    *("handle sizes", "importing", "results", "larger, time", "larger, bytes read"),
     *(name for name in TABLES if name.startswith("chunks, ")),
     *("crossover, argument", "crossover, argument and result"),
 }
