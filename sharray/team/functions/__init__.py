@@ -9,6 +9,7 @@ module       contents
 `values`     what becomes of the values that calls return
 `call`       a function with its arguments, called for a chunk
 `modules`    the check that workers have the same code
+`contents`   what a module has, as text
 `sending`    calls as messages for workers
 `pickling`   the picklers of calls
 `prepared`   a function with checked arguments

@@ -43,13 +43,18 @@ def check(
         It refers to one.
     """
     for parameter, value in (*arguments, *_references(function, set())):
-        if isinstance(value, _KINDS) or isinstance(_owner(value), _KINDS):
+        if _is_generator(value) or _is_generator(_owner(value)):
             raise TypeError(
                 f"{name!r} draws random numbers from {parameter!r}, of which each "
                 "member would have a copy, so chunks would get the same numbers; pass "
                 "a seed, and make numpy.random.default_rng([seed, row]) for each row, "
                 "or call sharray.default_rng() in a run with seed="
             )
+
+
+def _is_generator(value: Any) -> bool:
+    # Not isinstance, which asks the object: a proxy may refuse the answer.
+    return issubclass(type(value), _KINDS)
 
 
 def _owner(value: Any) -> Any:
@@ -77,7 +82,8 @@ def _references(
     elif isinstance(function, FunctionType):
         for name, value in _variables(function):
             yield name, value
-            if getattr(value, "__module__", None) == function.__module__:
+            is_own = type(value) in (FunctionType, MethodType, functools.partial)
+            if is_own and value.__module__ in (function.__module__, "functools"):
                 yield from _references(value, seen)
     else:
         yield getattr(function, "__name__", "function"), function

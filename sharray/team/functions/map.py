@@ -21,7 +21,8 @@ import numpy as np
 from ...array.core import AnyArray, SharedArray
 from ...array.creation import array as shared_copy
 from ...array.creation import empty
-from ..arguments import overlaps
+from ...kernels.argument_keys import WHOLE
+from ..arguments import Whole, overlaps
 from ..options import RunOptions
 from . import arguments, ufuncs
 from .arguments import Found, as_shared, name_of
@@ -118,10 +119,13 @@ def _checked(out: Any, name: str, found: Found, axis: int) -> AnyArray:
             f"expected out= with {found.length} rows along axis {axis}, got shape "
             f"{array.shape}; make it with as many rows as the arguments have"
         )
-    rows = array.strides, array.__array_interface__["data"], array.shape
-    for one, _ in found.split_arrays:
-        same = one.strides, one.__array_interface__["data"], one.shape
-        if same != rows and overlaps(one, array):  # type: ignore[arg-type]
+    values = *found.args, *found.kwargs.values()
+    axes = *found.axes, *found.axes_by_name.values()
+    for one, its_axis in zip(values, axes, strict=True):
+        if not isinstance(one, SharedArray):
+            continue
+        has_same_rows = its_axis != WHOLE and _place(one) == _place(array)
+        if not has_same_rows and overlaps(one, array):
             raise ValueError(
                 f"out= shares memory with other rows of an argument of {name!r}, which "
                 "one member would read while another writes it; use another output, "
@@ -130,11 +134,15 @@ def _checked(out: Any, name: str, found: Found, axis: int) -> AnyArray:
     return array
 
 
+def _place(array: AnyArray) -> tuple[Any, ...]:
+    return array.strides, array.__array_interface__["data"], array.shape
+
+
 def _joined(values: list[Any], axis: int) -> Any:
     """Return a shared array of numbers or arrays, or the list of other values."""
     if all(isinstance(value, _NUMBERS) for value in values):
         numbers = np.array(values)
-        return values if numbers.dtype.hasobject else shared_copy(numbers)
+        return shared_copy(numbers) if _are_equal(numbers, values) else values
     if all(type(value) in _ARRAYS and value.ndim > axis for value in values):
         outer = {
             (value.dtype, value.shape[:axis], value.shape[axis + 1 :])
@@ -143,6 +151,18 @@ def _joined(values: list[Any], axis: int) -> Any:
         if len(outer) == 1 and not values[0].dtype.hasobject:
             return shared_copy(np.concatenate(values, axis))
     return values
+
+
+def _are_equal(numbers: np.ndarray[Any, Any], values: list[Any]) -> bool:
+    """Return whether an array has the values of a list, and all their digits.
+
+    NumPy makes float64 of 2**63 + 1 and -1, or of 2**60 + 1 and 0.5.
+    """
+    if numbers.dtype.kind not in "biufc":  # dates, and Python's objects
+        return not numbers.dtype.hasobject
+    # As Python's numbers, which compare exactly.
+    pairs = zip(numbers.tolist(), values, strict=True)
+    return all(one == other or (one != one and other != other) for one, other in pairs)
 
 
 def _map_ufunc(
@@ -155,11 +175,13 @@ def _map_ufunc(
 ) -> Any:
     """Execute a ufunc on its inputs, and return new outputs."""
     name = name_of(ufunc)
+    args = tuple(one.value if isinstance(one, Whole) else one for one in args)
     if out is None:
-        nothing = [_without_elements(value) for value in args]
-        found = ufunc(*nothing, **kwargs)
+        where = kwargs.get("where", True)
+        options_of_dtype = {k: v for k, v in kwargs.items() if k != "where"}
+        found = ufunc(*map(_without_elements, args), **options_of_dtype)
         found = found if isinstance(found, tuple) else (found,)
-        shape = np.broadcast_shapes(*map(np.shape, args))
+        shape = np.broadcast_shapes(*map(np.shape, args), np.shape(where))
         outputs = tuple(empty(shape, one.dtype) for one in found)
     else:
         outputs = out if isinstance(out, tuple) else (out,)

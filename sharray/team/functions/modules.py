@@ -13,8 +13,9 @@ compares those of the modules that it has imported, too::
 
 Installed modules are left out: people do not edit them, and there are many.
 
-A digest covers the code of all functions and classes of a module, and its constants:
-numbers and strings that no function of the module assigns.
+A digest covers the code of all functions and classes of a module, the values that they
+were made with, and the variables of the module that none of its functions assigns:
+numbers, strings, arrays and containers of these. See `contents`.
 """
 
 from __future__ import annotations
@@ -22,16 +23,15 @@ from __future__ import annotations
 import dis
 import hashlib
 import itertools
-import operator
 import sys
 import sysconfig
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import suppress
 from pathlib import PurePath
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
-_CONSTANTS = (bool, int, float, complex, str, bytes)
+from .contents import Text, attributes_of, bound_to, comparable, functions_of, text
+
 _INSTALLED = {"site-packages", "dist-packages"}
 _STDLIB = sysconfig.get_paths()["stdlib"]
 _NOT_OF_USERS = {__name__.partition(".")[0], "__main__", "__mp_main__"}
@@ -43,7 +43,7 @@ class _Version(NamedTuple):
     Attributes
     ----------
     objects : tuple
-        The module, its constants, its code, and what it has from other modules.
+        The module and what it has, or the text of what can change in place.
     digest : bytes
         The digest.
     needs : tuple of str
@@ -141,29 +141,37 @@ def _version_of(name: str, module: Any) -> _Version:
     # A copy, since the dict may grow in another thread.
     items = sorted(vars(module).copy().items(), key=lambda item: item[0])
     own = module.__name__
-    constants = [item for item in items if type(item[1]) in _CONSTANTS]
-    codes = list(_codes_of(own, items))
-    others = [
-        item
-        for item in items
-        # Not isinstance, which asks the object: a proxy may refuse the answer.
-        if issubclass(type(item[1]), (FunctionType, type, ModuleType))
-        and _origin(item[1])[0] != own
-    ]
-    flat = itertools.chain(*constants, codes, *others)
-    objects = (module, *flat)
+    items = [item for item in items if not item[0].startswith("__")]
+    functions = [one for _, value in items for one in functions_of(value, own)]
+    parts = [part for one in functions for part in bound_to(one)]
+    attributes = [item for _, value in items for item in attributes_of(value, own)]
+    others = [item for item in items if _is_from_elsewhere(item[1], own)]
+    flat = itertools.chain(parts, *attributes, *items)
+    objects = (module, *map(comparable, flat))
     known = _known.get(name)
     if known is None or not _are_same(known.objects, objects):
+        codes = [one.__code__ for one in functions]
         needs = {code for one in codes for code in imported_by(one)}
         needs.update(_origin(value)[0] for _, value in others)
-        digest = _digest_of(codes, constants, others)
+        assigned = {name for code in codes for name in _assigned(code)}
+        values = [item for item in items if item[0] not in assigned]
+        digest = _digest_of(parts, attributes, values, others)
         known = _known[name] = _Version(objects, digest, tuple(needs))
     return known
 
 
+def _is_from_elsewhere(value: Any, own: str) -> bool:
+    # Not isinstance, which asks the object: a proxy may refuse the answer.
+    is_named = issubclass(type(value), (FunctionType, type, ModuleType))
+    return is_named and _origin(value)[0] != own
+
+
 def _are_same(some: tuple[Any, ...], others: tuple[Any, ...]) -> bool:
-    # The names among them are interned, so they are the same objects, too.
-    return len(some) == len(others) and all(map(operator.is_, some, others))
+    return len(some) == len(others) and all(map(_is_same, some, others))
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    return one is other or (type(one) is type(other) is Text and one == other)
 
 
 def _origin(value: Any) -> tuple[str, str]:
@@ -175,66 +183,15 @@ def _origin(value: Any) -> tuple[str, str]:
 
 
 def _digest_of(
-    codes: Iterable[CodeType],
-    constants: Iterable[tuple[str, Any]],
+    parts: Iterable[Any],
+    attributes: Iterable[tuple[str, Any]],
+    values: Iterable[tuple[str, Any]],
     others: Iterable[tuple[str, Any]],
 ) -> bytes:
-    assigned = {name for code in codes for name in _assigned(code)}
-    texts = [_text(code) for code in codes]
-    texts += [
-        f"{name}={_text(value)}"
-        for name, value in constants
-        if name not in assigned and not name.startswith("__")
-    ]
+    texts = [*map(text, parts), *map(text, attributes), *map(text, values)]
     texts += [f"{name}: {_origin(value)}" for name, value in others]
     joined = ";".join(texts).encode(errors="surrogatepass")
     return hashlib.blake2b(joined, digest_size=16).digest()
-
-
-def _codes_of(name: str, items: Iterable[tuple[str, Any]]) -> Iterator[CodeType]:
-    """Yield the code of the functions and classes that a module has defined."""
-    for key, value in items:
-        with suppress(Exception):  # any object may raise here, such as a lazy one
-            if key.startswith("__") or value.__module__ != name:
-                continue
-            if isinstance(value, type):
-                yield from (member.__code__ for member in _members_of(value))
-            else:
-                yield _unwrapped(value).__code__
-
-
-def _unwrapped(value: Any) -> Any:
-    """Return the function in a decorated one, or in one of ``numba.njit``."""
-    inner = getattr(value, "__wrapped__", None) or getattr(value, "py_func", None)
-    return value if inner is None else _unwrapped(inner)
-
-
-def _members_of(kind: type) -> Iterator[FunctionType]:
-    for _, value in sorted(vars(kind).items(), key=lambda item: item[0]):
-        if isinstance(value, property):
-            found = [value.fget, value.fset, value.fdel]
-        else:
-            found = [getattr(value, "__func__", value)]
-        for one in found:
-            if isinstance(one, FunctionType):
-                yield one
-
-
-def _text(constant: Any) -> str:
-    """Return a text that is the same for the same code or constant in each process.
-
-    The lines where code stands are left out.
-    """
-    if isinstance(constant, CodeType):
-        names = "co_names", "co_varnames", "co_freevars", "co_cellvars", "co_consts"
-        parts = (getattr(constant, name) for name in names)
-        return f"{constant.co_name}{constant.co_code!r}{[*map(_text, parts)]}"
-    if isinstance(constant, tuple):
-        return f"({', '.join(map(_text, constant))})"
-    if isinstance(constant, frozenset):  # its order differs between processes
-        return f"{{{', '.join(sorted(map(_text, constant)))}}}"
-    # `repr` refuses integers of more than 4300 digits.
-    return hex(constant) if type(constant) is int else repr(constant)
 
 
 def _assigned(code: CodeType) -> Iterator[str]:

@@ -125,10 +125,6 @@ class CallPlan:
             chunking = self.schedule.fixed(length)
         return chunking._replace(chunks=1) if self.part is Chunks.FIRST else chunking
 
-    def begin(self) -> None:
-        """Forget the values of a run before."""
-        self.taker.begin()
-
     def check_barriers(self, chunking: Chunking, members: int) -> None:
         """Do nothing: a function gets no barriers."""
 

@@ -7,6 +7,7 @@ that in the order of the members.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -196,7 +197,9 @@ def combined(reducer: str | Callable[[Any, Any], Any], left: Any, right: Any) ->
         )
     if np.ndim(left) == 0:
         return ITEMWISE[reducer](left, right)
-    functions = {"sum": np.add, "min": np.minimum, "max": np.maximum}
+    # Not np.add, which makes objects of sparse arrays.
+    functions: dict[str, Callable[[Any, Any], Any]]
+    functions = {"sum": operator.add, "min": np.minimum, "max": np.maximum}
     value = functions[reducer](left, right)
     if np.shape(value) != np.shape(left):  # pandas adds NaN for labels of one side only
         raise ValueError(

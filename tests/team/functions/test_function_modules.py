@@ -17,6 +17,7 @@ from sharray.team.functions import modules
 
 settled = team_tools.settled
 
+NAME = "edited_by_its_user.py"
 SOURCE = """
 import functools
 
@@ -56,7 +57,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTy
 
 def write(directory: Path, amount: int, before: str = "") -> None:
     text = before + SOURCE.format(amount=amount)
-    (directory / "edited_by_its_user.py").write_text(text, "utf-8")
+    (directory / NAME).write_text(text, "utf-8")
 
 
 @pytest.fixture
@@ -126,3 +127,74 @@ def test_installed_modules_are_left_out() -> None:
     assert "pytest" not in found
     assert "json" not in found
     assert __name__ in found
+
+
+def replace(directory: Path, source: str) -> None:
+    """Replace the module by another one, which has nothing of it."""
+    (directory / NAME).write_text(source, "utf-8")
+    del sys.modules["edited_by_its_user"]
+    importlib.import_module("edited_by_its_user")
+
+
+def module_of_now() -> ModuleType:
+    return sys.modules["edited_by_its_user"]
+
+
+VARIANTS = {
+    "a default": "def add(x, amount={}):\n    x += amount\n",
+    "a default by name": "def add(x, *, amount={}):\n    x += amount\n",
+    "a number": "AMOUNT = {}\ndef add(x):\n    x += AMOUNT\n",
+    "a tuple": "AMOUNT = 7, [{}]\ndef add(x):\n    x += AMOUNT[1][0]\n",
+    "a list": "AMOUNT = [{}, None]\nAMOUNT.append(AMOUNT)\n"
+    "def add(x):\n    x += AMOUNT[0]\n",
+    "a dict": "AMOUNT = {{'a': {{'b': {}}}}}\ndef add(x):\n    x += AMOUNT['a']['b']\n",
+    "an array": "import numpy as np\nAMOUNT = np.full(3, {})\n"
+    "def add(x):\n    x += AMOUNT[2]\n",
+    "a large array": "import numpy as np\nAMOUNT = np.full(10**5, {})\n"
+    "def add(x):\n    x += AMOUNT[7]\n",
+    "a large list": "AMOUNT = [{}] * 5000\ndef add(x):\n    x += AMOUNT[-1]\n",
+    "a class": "class Amount:\n    value = {}\ndef add(x):\n    x += Amount.value\n",
+    "a static method": "class Amount:\n    @staticmethod\n    def value():\n"
+    "        return {}\ndef add(x):\n    x += Amount.value()\n",
+    "a decorator": "import functools\ndef times(amount):\n    def decorate(function):\n"
+    "        @functools.wraps(function)\n        def inner(x):\n"
+    "            x += function(amount)\n        return inner\n    return decorate\n"
+    "@times({})\ndef add(amount):\n    return amount\n",
+    "a partial": "import functools\ndef more(x, amount):\n    x += amount\n"
+    "add = functools.partial(more, amount={})\nadd.__module__ = __name__\n",
+}
+
+
+@pytest.mark.parametrize("what", VARIANTS)
+def test_whatever_is_edited_arrives(
+    team: sh.Team, module: Any, tmp_path: Path, what: str
+) -> None:
+    replace(tmp_path, VARIANTS[what].format(1))
+    assert added(team, module_of_now()) == 1
+    assert team._by_value == set()
+    for amount in (2, 3):
+        (tmp_path / NAME).write_text(VARIANTS[what].format(amount), "utf-8")
+        assert added(team, importlib.reload(module_of_now())) == amount
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["AMOUNT[0] = 9", "AMOUNT[1]['a'] = 9", "ARRAY[0] = 9", "Amount.value = 9"],
+)
+def test_what_changes_in_place_arrives(
+    team: sh.Team, module: Any, tmp_path: Path, change: str
+) -> None:
+    source = """
+import numpy as np
+AMOUNT = [0, {"a": 0}]
+ARRAY = np.zeros(3)
+class Amount:
+    value = 0
+def add(x):
+    x += AMOUNT[0] + AMOUNT[1]["a"] + ARRAY[0] + Amount.value
+"""
+    replace(tmp_path, source)
+    assert added(team, module_of_now()) == 0
+    assert team._by_value == set()
+    exec(change, vars(module_of_now()))
+    assert added(team, module_of_now()) == 9

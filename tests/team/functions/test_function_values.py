@@ -61,3 +61,11 @@ def test_a_sum_of_series_needs_the_same_labels(team: sh.Team) -> None:
     assert total.to_dict() == {0: 1, 1: 2, 2: 1}
     same = team.run(lambda x: pd.Series([len(x), 1]), x, reduce="sum", chunk=2)
     assert same.tolist() == [4, 2]
+
+
+def test_sparse_arrays_are_added_as_they_are(team: sh.Team) -> None:
+    sparse = pytest.importorskip("scipy.sparse")
+    x = sh.zeros(4)
+    found = team.run(lambda x: sparse.csr_array(np.eye(2)), x, reduce="sum", chunk=1)
+    assert sparse.issparse(found)
+    assert found.toarray().tolist() == [[4, 0], [0, 4]]

@@ -106,6 +106,8 @@ def test_an_output_that_overlaps_other_rows_is_refused(team: Any) -> None:
         team.map(doubled, x[1:], out=x[:-1])
     with pytest.raises(ValueError, match="shares memory with other rows"):
         team.map(doubled, x, out=x[::-1])
+    with pytest.raises(ValueError, match="shares memory with other rows"):
+        team.map(lambda x, y: x + y.sum(), x, sh.whole(x), out=x)
 
 
 def test_each_chunk_can_give_a_number_or_an_object(team: Any) -> None:
@@ -121,6 +123,18 @@ def test_each_chunk_can_give_a_number_or_an_object(team: Any) -> None:
     assert team.map(lambda x: 10**30 * len(x), x, chunk=5) == [5 * 10**30] * 2
     assert team.map(lambda x: None, x, chunk=5) == [None, None]
     assert team.map(len, x, chunk=20).tolist() == [10]
+
+
+def test_numbers_keep_all_their_digits(team: Any) -> None:
+    x = np.arange(4)
+    for some in ([2**63 + 1, -1], [2**60 + 1, 0.5], [1e300, 10**400]):
+        found = team.map(lambda x, some: some[x[0] // 2], x, some, chunk=2)
+        assert found == some
+    dates = [np.datetime64("2001-01-01", "ns"), np.datetime64("NaT")]
+    found = team.map(lambda x, some: some[x[0] // 2], x, dates, chunk=2)
+    assert found.dtype == "M8[ns]"
+    odd = team.map(lambda x: [np.nan, 1][x[0] // 2], x, chunk=2)
+    assert np.array_equal(odd, [np.nan, 1], equal_nan=True)
 
 
 def test_arrays_of_other_lengths_are_joined(team: Any) -> None:

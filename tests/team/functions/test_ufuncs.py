@@ -44,7 +44,8 @@ def test_a_square_does_not_confuse_rows_and_columns(team: Any) -> None:
     assert np.array_equal(out, np.asarray(x) + np.asarray(row))
     team.run(np.add, x, sh.whole(row), out, chunk=1)
     assert np.array_equal(out, np.asarray(x) + np.asarray(row))
-    assert np.array_equal(team.map(np.add, x, row, chunk=1), out)
+    for argument in (row, sh.whole(row)):
+        assert np.array_equal(team.map(np.add, x, argument, chunk=1), out)
 
 
 def test_an_output_may_be_an_input(team: Any) -> None:
@@ -108,3 +109,10 @@ def test_private_outputs_can_be_copied_back(team: Any) -> None:
     x, out = np.arange(9.0), np.zeros(9)
     team.run(np.sqrt, x, out, copy=True)
     assert np.array_equal(out, np.sqrt(x))
+
+
+def test_where_leaves_the_other_elements_of_a_new_output(team: Any) -> None:
+    x, where = np.arange(10.0), np.arange(10) > 3
+    found = team.map(np.sqrt, x, where=where)
+    assert np.array_equal(found[4:], np.sqrt(x[4:]))
+    assert team.map(np.add, 1.0, 2.0, where=where[:4, None] | where).shape == (4, 10)

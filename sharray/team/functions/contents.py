@@ -1,0 +1,153 @@
+"""The contents of a module as text, equal in two processes if the module is.
+
+What a module has is either compared by identity, or it is a `Text` of what may change
+in place. The caller looks at each module in each run, so a text is made only of what is
+small. Large containers and arrays are compared by identity until the module changes.
+
+Objects of other kinds have no text: they may differ between processes for many reasons.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Iterator
+from contextlib import suppress
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+import numpy as np
+
+_CONSTANTS = (bool, int, float, complex, str, bytes, type(None), type(...))
+_SEQUENCES = (tuple, list, set, frozenset)
+_MOST_ITEMS = 1000
+_MOST_BYTES = 1 << 16
+
+
+class Text(str):
+    """The text of a value that can change in place."""
+
+    __slots__ = ()
+
+
+def functions_of(value: Any, module: str) -> Iterator[FunctionType]:
+    """Yield the functions that a module has defined in one of its variables.
+
+    These are the methods of a class, and all functions of a decorated one.
+    """
+    with suppress(Exception):  # any object may raise here, such as a lazy one
+        if value.__module__ != module:
+            return
+        if isinstance(value, type):
+            for _, member in sorted(vars(value).items(), key=lambda item: item[0]):
+                yield from _unwrapped(member, set())
+        else:
+            yield from _unwrapped(value, set())
+
+
+def _unwrapped(value: Any, seen: set[int]) -> Iterator[FunctionType]:
+    """Yield a function, and those that it is made of."""
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    inner = []
+    if isinstance(value, FunctionType):
+        yield value
+        inner += _cells(value)
+    if isinstance(value, functools.partial):
+        inner += [value.func, *value.args, *value.keywords.values()]
+    if isinstance(value, property):
+        inner += [value.fget, value.fset, value.fdel]
+    for name in ("__wrapped__", "py_func", "__func__"):
+        if not isinstance(value, type):
+            inner.append(getattr(value, name, None))
+    for one in inner:
+        is_callable = callable(one) and not isinstance(one, (type, ModuleType))
+        if is_callable or isinstance(one, property):
+            yield from _unwrapped(one, seen)
+
+
+def _cells(function: FunctionType) -> list[Any]:
+    found = []
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # it has no value yet
+            found.append(cell.cell_contents)
+    return found
+
+
+def bound_to(function: FunctionType) -> list[Any]:
+    """Return the code of a function, and the values that it was made with."""
+    named = function.__kwdefaults__ or {}
+    defaults = *(function.__defaults__ or ()), *named.items()
+    return [function.__code__, *defaults, *_cells(function)]
+
+
+def attributes_of(value: Any, module: str) -> list[tuple[str, Any]]:
+    """Return the variables of a class that a module has defined."""
+    if not issubclass(type(value), type) or value.__module__ != module:
+        return []
+    items = sorted(vars(value).items(), key=lambda item: item[0])
+    return [item for item in items if not item[0].startswith("__")]
+
+
+def comparable(value: Any) -> Any:
+    """Return a value, or its text if it can change in place and is small."""
+    # Not isinstance, which asks the object: a proxy may refuse the answer.
+    can_change = issubclass(type(value), (*_SEQUENCES, dict, np.ndarray))
+    return Text(text(value)) if can_change and _is_small(value) else value
+
+
+def _is_small(value: Any) -> bool:
+    return sum(1 for _ in _up_to(value, _MOST_ITEMS + 1)) <= _MOST_ITEMS
+
+
+def _up_to(value: Any, most: int) -> Iterator[None]:
+    """Yield once for each item within a value, `most` times for a large array."""
+    ahead = [value]
+    while ahead and most > 0:
+        one = ahead.pop()
+        most -= 1
+        yield
+        if type(one) is dict:
+            ahead += list(one.items())[:most]
+        elif type(one) in _SEQUENCES:
+            ahead += list(one)[:most]
+        elif issubclass(type(one), np.ndarray) and one.nbytes > _MOST_BYTES:
+            yield from [None] * most
+            return
+
+
+def text(value: Any, within: tuple[int, ...] = ()) -> str:
+    """Return a text that is the same for the same code or value in each process.
+
+    The lines where code stands are left out.
+
+    Parameters
+    ----------
+    value : object
+        Anything.
+    within : tuple of int
+        Identities of the containers that it is in.
+    """
+    kind = type(value)
+    if kind is int:
+        return hex(value)  # `repr` refuses more than 4300 digits
+    if kind in _CONSTANTS:
+        return repr(value)
+    if id(value) in within:
+        return "itself"
+    inner = functools.partial(text, within=(*within, id(value)))
+    if kind is CodeType:
+        names = "co_names", "co_varnames", "co_freevars", "co_cellvars", "co_consts"
+        parts = (getattr(value, name) for name in names)
+        return f"{value.co_name}{value.co_code!r}{[*map(inner, parts)]}"
+    if kind in (set, frozenset):  # their order differs between processes
+        return f"set{sorted(map(inner, value))}"
+    if kind is dict:
+        return f"dict{[*map(inner, value.items())]}"
+    if kind in _SEQUENCES:
+        return f"{kind.__name__}{[*map(inner, value)]}"
+    if issubclass(kind, np.ndarray) and not value.dtype.hasobject:
+        digest = hashlib.blake2b(value.tobytes(), digest_size=16).hexdigest()
+        return f"{value.dtype.str}{value.shape}{digest}"
+    return "an object"
