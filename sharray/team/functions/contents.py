@@ -22,6 +22,7 @@ _CONSTANTS = (bool, int, float, complex, str, bytes, type(None), type(...))
 _SEQUENCES = (tuple, list, set, frozenset)
 _MOST_ITEMS = 1000
 _MOST_BYTES = 1 << 16
+_MOST_LEVELS = 100
 
 
 class Text(str):
@@ -120,7 +121,7 @@ def _up_to(value: Any, most: int) -> Iterator[None]:
 def text(value: Any, within: tuple[int, ...] = ()) -> str:
     """Return a text that is the same for the same code or value in each process.
 
-    The lines where code stands are left out.
+    The lines where code stands are left out, and what stands in over 100 containers.
 
     Parameters
     ----------
@@ -136,6 +137,8 @@ def text(value: Any, within: tuple[int, ...] = ()) -> str:
         return repr(value)
     if id(value) in within:
         return "itself"
+    if len(within) > _MOST_LEVELS:
+        return "an object"
     inner = functools.partial(text, within=(*within, id(value)))
     if kind is CodeType:
         names = "co_names", "co_varnames", "co_freevars", "co_cellvars", "co_consts"
