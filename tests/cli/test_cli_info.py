@@ -73,11 +73,13 @@ def test_an_array_in_ram_has_an_identity() -> None:
 def test_what_is_written_is_dirty_until_it_is_flushed() -> None:
     a = sh.create("field.npy", 100_000)
     a.flush()
-    a[:512] = 1
-    dirty = call("info", "--json", "field.npy").json["dirty"]
+    dirty, shown = 0, ""
+    # The system may write at any time, as when somebody else calls sync.
+    while dirty == 0 or (dirty is not None and "not on the disk yet" not in shown):
+        a[:512] += 1
+        dirty = call("info", "--json", "field.npy").json["dirty"]
+        shown = call("info", "field.npy").out
     assert dirty is None or 4096 <= dirty <= 2 * 4096 + 4096
-    if dirty is not None:
-        assert "not on the disk yet" in call("info", "field.npy").out
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root is told of physical frames")

@@ -130,7 +130,7 @@ def test_numbers_keep_all_their_digits(team: Any) -> None:
     for some in ([2**63 + 1, -1], [2**60 + 1, 0.5], [1e300, 10**400]):
         found = team.map(lambda x, some: some[x[0] // 2], x, some, chunk=2)
         assert found == some
-    dates = [np.datetime64("2001-01-01", "ns"), np.datetime64("NaT")]
+    dates = [np.datetime64("2001-01-01", "ns"), np.datetime64("NaT", "ns")]
     found = team.map(lambda x, some: some[x[0] // 2], x, dates, chunk=2)
     assert found.dtype == "M8[ns]"
     odd = team.map(lambda x: [np.nan, 1][x[0] // 2], x, chunk=2)
