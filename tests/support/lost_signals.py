@@ -11,7 +11,9 @@ from __future__ import annotations
 import _thread
 import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType, ModuleType
 from typing import Any
 
@@ -66,3 +68,24 @@ def lose_each(call: Callable[[], object], *modules: ModuleType, moments: int) ->
             raise AssertionError(f"instruction {moment}: the signal was lost")
         finally:
             sys.settrace(before)
+
+
+@contextmanager
+def another_thread_inside(
+    act: Callable[[Callable[[], object]], object],
+) -> Iterator[None]:
+    """Call a function in another thread; its argument waits until the block ends."""
+
+    def wait() -> None:
+        begun.set()
+        done.wait()
+
+    begun, done = threading.Event(), threading.Event()
+    thread = threading.Thread(target=act, args=(wait,))
+    thread.start()
+    begun.wait()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from signal import SIGCONT, SIGSTOP
 from typing import Any
@@ -37,6 +37,33 @@ def team_of(workers: int, **options: Any) -> Any:
     def started() -> Iterator[sh.Team]:
         with sh.Team(workers, **options) as team:
             yield team
+
+    return started
+
+
+def each_team() -> Any:
+    """Return a fixture: teams of workers, of a worker and the caller, of the caller."""
+    sizes = {"workers": (2, False), "and caller": (1, True), "caller": (0, True)}
+
+    @pytest.fixture(scope="module", params=sizes)
+    def started(request: pytest.FixtureRequest) -> Iterator[sh.Team]:
+        workers, caller_works = sizes[request.param]
+        with sh.Team(workers, caller_works=caller_works) as team:
+            yield team
+
+    return started
+
+
+def teams_of(*sizes: tuple[int, bool]) -> Any:
+    """Return a fixture: teams of so many workers, whose caller works or does not."""
+
+    @pytest.fixture(scope="module")
+    def started() -> Iterator[list[sh.Team]]:
+        with ExitStack() as stack:
+            yield [
+                stack.enter_context(sh.Team(workers, caller_works=caller_works))
+                for workers, caller_works in sizes
+            ]
 
     return started
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import select
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 
 import pytest
-from lost_signals import lose_each
+from lost_signals import another_thread_inside, lose_each
 
 from sharray.system import channels, interrupts, thread_locks
 from sharray.system.thread_locks import Event, Lock
@@ -22,24 +22,14 @@ def _short_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interrupts, "SLICE", 0.001)
 
 
-@contextmanager
-def held_by_another_thread(lock: Lock) -> Iterator[None]:
+def held_by_another_thread(lock: Lock) -> AbstractContextManager[None]:
     """Let another thread hold a lock during the block."""
 
-    def hold() -> None:
+    def hold(wait: Callable[[], object]) -> None:
         with lock:
-            begun.set()
-            done.wait()
+            wait()
 
-    begun, done = threading.Event(), threading.Event()
-    thread = threading.Thread(target=hold)
-    thread.start()
-    begun.wait()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
+    return another_thread_inside(hold)
 
 
 @pytest.mark.parametrize("reentrant", [False, True])

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import pytest
-from lost_signals import lose_each
+from lost_signals import another_thread_inside, lose_each
 
 import sharray as sh
 from sharray.kernels import background
@@ -33,27 +32,6 @@ def _short_slices(monkeypatch: pytest.MonkeyPatch) -> None:
 @sh.kernel
 def nothing(x: object) -> None:
     pass
-
-
-@contextmanager
-def another_thread_inside(
-    act: Callable[[Callable[[], object]], object],
-) -> Iterator[None]:
-    """Call a function in another thread; its argument waits until the block ends."""
-
-    def wait() -> None:
-        begun.set()
-        done.wait()
-
-    begun, done = threading.Event(), threading.Event()
-    thread = threading.Thread(target=act, args=(wait,))
-    thread.start()
-    begun.wait()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
 
 
 @pytest.mark.parametrize("seconds", [None, 1e9])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +10,7 @@ import team_tools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from team_kernels import add_arrays, increment, total
+from team_tools import teams_of
 
 import sharray as sh
 
@@ -19,16 +18,7 @@ pytestmark = pytest.mark.slow
 
 
 settled = team_tools.settled
-SIZES = [(0, True), (1, False), (1, True), (2, False), (3, True)]
-
-
-@pytest.fixture(scope="module")
-def teams() -> Iterator[list[sh.Team]]:
-    with ExitStack() as stack:
-        yield [
-            stack.enter_context(sh.Team(workers, caller_works=caller_works))
-            for workers, caller_works in SIZES
-        ]
+teams = teams_of((0, True), (1, False), (1, True), (2, False), (3, True))
 
 
 class Cut(NamedTuple):
@@ -63,7 +53,7 @@ options = st.fixed_dictionaries(
         "chunk": st.none() | st.integers(1, 70) | st.just(10**6),
     }
 )
-chosen = st.integers(0, len(SIZES) - 1)
+chosen = st.integers(0, 4)
 
 
 @settings(deadline=None, max_examples=200)

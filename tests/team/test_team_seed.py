@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -12,23 +10,14 @@ import pytest
 import team_tools
 from kernels_elsewhere import as_received
 from team_kernels import increment
-from team_tools import needs_jit
+from team_tools import needs_jit, teams_of
 
 import sharray as sh
 from sharray.kernels import seeding
 
 settled = team_tools.settled
 pytestmark = pytest.mark.slow
-SIZES = [(0, True), (1, False), (1, True), (3, True)]
-
-
-@pytest.fixture(scope="module")
-def teams() -> Iterator[list[sh.Team]]:
-    with ExitStack() as stack:
-        yield [
-            stack.enter_context(sh.Team(workers, caller_works=caller_works))
-            for workers, caller_works in SIZES
-        ]
+teams = teams_of((0, True), (1, False), (1, True), (3, True))
 
 
 @sh.kernel

@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import numba
 import numpy as np
 import pytest
 import team_tools
-from team_tools import needs_jit
+from team_tools import needs_jit, teams_of
 
 import sharray as sh
 
 settled = team_tools.settled
-SIZES = [(0, True), (1, False), (2, True)]
-
-
-@pytest.fixture(scope="module")
-def teams() -> Iterator[list[sh.Team]]:
-    with ExitStack() as stack:
-        yield [
-            stack.enter_context(sh.Team(workers, caller_works=caller_works))
-            for workers, caller_works in SIZES
-        ]
+teams = teams_of((0, True), (1, False), (2, True))
 
 
 def test_functions_know_their_place(teams: Any) -> None:

@@ -12,23 +12,12 @@ import team_tools
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
-from team_tools import needs_jit
+from team_tools import each_team, needs_jit
 
 import sharray as sh
 
 settled = team_tools.settled
-
-
-@pytest.fixture(scope="module", params=["workers", "and caller", "caller"])
-def team(request: pytest.FixtureRequest) -> Any:
-    """Teams of workers, of a worker and the caller, and of the caller alone."""
-    workers, caller_works = {
-        "workers": (2, False),
-        "and caller": (1, True),
-        "caller": (0, True),
-    }[request.param]
-    with sh.Team(workers, caller_works=caller_works) as started:
-        yield started
+team = each_team()
 
 
 def doubled(x: Any) -> Any:

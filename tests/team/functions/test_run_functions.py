@@ -17,25 +17,14 @@ import team_tools
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
-from team_tools import LONG, files_in_ram, needs_jit, team_of, until_inside
+from team_tools import LONG, each_team, files_in_ram, needs_jit, team_of, until_inside
 
 import sharray as sh
 
 settled = team_tools.settled
+teams = each_team()
 team = team_of(2, caller_works=False)
 FACTOR = 3
-
-
-@pytest.fixture(scope="module", params=["workers", "and caller", "caller"])
-def teams(request: pytest.FixtureRequest) -> Any:
-    """Teams of workers, of a worker and the caller, and of the caller alone."""
-    workers, caller_works = {
-        "workers": (2, False),
-        "and caller": (1, True),
-        "caller": (0, True),
-    }[request.param]
-    with sh.Team(workers, caller_works=caller_works) as started:
-        yield started
 
 
 @pytest.fixture
