@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -22,7 +22,6 @@ _CONSTANTS = (bool, int, float, complex, str, bytes, type(None), type(...))
 _SEQUENCES = (tuple, list, set, frozenset)
 _MOST_ITEMS = 1000
 _MOST_BYTES = 1 << 16
-_MOST_LEVELS = 100
 
 
 class Text(str):
@@ -118,39 +117,63 @@ def _up_to(value: Any, most: int) -> Iterator[None]:
             return
 
 
-def text(value: Any, within: tuple[int, ...] = ()) -> str:
+def text(value: Any) -> str:
     """Return a text that is the same for the same code or value in each process.
 
-    The lines where code stands are left out, and what stands in over 100 containers.
+    The lines where code stands are left out. A container that comes again is a number,
+    since some contain themselves, or one container in many places.
+    """
+    written: list[str] = []
+    known: dict[int, int] = {}
+    kept = []  # so that no other object gets the same identity
+    ahead = [value]
+    while ahead:
+        one = ahead.pop()
+        kind = type(one)
+        if kind is int:
+            written.append(hex(one))  # `repr` refuses more than 4300 digits
+        elif kind in _CONSTANTS:
+            written.append(repr(one))
+        elif id(one) in known:
+            written.append(f"#{known[id(one)]}")
+        else:
+            known[id(one)] = len(known)
+            kept.append(one)
+            begin, inner = _opened(one)
+            written.append(begin)
+            ahead += inner[::-1]
+    return ",".join(written)
 
-    Parameters
-    ----------
-    value : object
-        Anything.
-    within : tuple of int
-        Identities of the containers that it is in.
+
+def _opened(value: Any) -> tuple[str, Sequence[Any]]:
+    """Return the text of a value without what it contains, and that.
+
+    The text tells how many values it contains, so that the end of each is known. Sets
+    and dicts are copied first, since another thread may change them.
     """
     kind = type(value)
-    if kind is int:
-        return hex(value)  # `repr` refuses more than 4300 digits
-    if kind in _CONSTANTS:
-        return repr(value)
-    if id(value) in within:
-        return "itself"
-    if len(within) > _MOST_LEVELS:
-        return "an object"
-    inner = functools.partial(text, within=(*within, id(value)))
     if kind is CodeType:
         names = "co_names", "co_varnames", "co_freevars", "co_cellvars", "co_consts"
-        parts = (getattr(value, name) for name in names)
-        return f"{value.co_name}{value.co_code!r}{[*map(inner, parts)]}"
+        code = f"{value.co_name!r}{value.co_code!r}"
+        return code, [getattr(value, name) for name in names]
     if kind in (set, frozenset):  # their order differs between processes
-        return f"set{sorted(map(inner, value))}"
+        return f"set{sorted(map(text, value.copy()))}", ()
     if kind is dict:
-        return f"dict{[*map(inner, value.items())]}"
+        inner = [one for item in value.copy().items() for one in item]
+        return f"dict{len(inner)}", inner
     if kind in _SEQUENCES:
-        return f"{kind.__name__}{[*map(inner, value)]}"
+        inner = [*value]
+        return f"{kind.__name__}{len(inner)}", inner
     if issubclass(kind, np.ndarray) and not value.dtype.hasobject:
-        digest = hashlib.blake2b(value.tobytes(), digest_size=16).hexdigest()
-        return f"{value.dtype.str}{value.shape}{digest}"
-    return "an object"
+        return f"{value.dtype.str}{value.shape}{_digest(value)}", ()
+    return "an object", ()
+
+
+def _digest(array: np.ndarray[Any, Any]) -> str:
+    """Return the digest of the values of an array, which may be large."""
+    digest = hashlib.blake2b(digest_size=16)
+    flat = array.reshape(-1)
+    size = max(1, _MOST_BYTES // max(1, array.itemsize))
+    for begin in range(0, flat.size, size):
+        digest.update(flat[begin : begin + size].tobytes())
+    return digest.hexdigest()

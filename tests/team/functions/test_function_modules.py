@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import sys
 from collections.abc import Iterator
@@ -9,11 +10,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import team_tools
 
 import sharray as sh
 from sharray.team.functions import modules
+from sharray.team.functions.contents import text
 
 settled = team_tools.settled
 
@@ -121,6 +124,36 @@ def test_a_line_that_moves_changes_nothing(module: Any, tmp_path: Path) -> None:
     assert modules.versions(["edited_by_its_user"])["edited_by_its_user"] != before
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ([1, [2]], [[1], 2]),
+        ([[1, 2], 3], [[1], 2, 3]),
+        ([(1, 2)], [[1, 2]]),
+        ({1: {2: 3}}, {1: {2: 3, 4: 5}}),
+        ([[1], [1, 1]], [[1], [1], 1]),
+        (["a", "b"], ["a, 'b'"]),
+        ({1, 2}, [1, 2]),
+        (np.arange(30000), np.arange(30000) // 29999),
+        (np.zeros(2), np.zeros((2, 1))),
+        (np.zeros(2), np.zeros(2, "i8")),
+        (np.zeros(2, "S0"), np.zeros(3, "S0")),
+        (True, 1),
+        (1, 1.0),
+    ],
+)
+def test_other_contents_have_other_texts(one: Any, other: Any) -> None:
+    assert text(one) != text(other)
+    assert text(one) == text(copy.deepcopy(one))
+
+
+def test_containers_may_be_as_deep_as_they_like() -> None:
+    one, other = [1], [2]
+    for _ in range(5000):
+        one, other = [(one,)], [(other,)]
+    assert text(one) != text(other)
+
+
 def test_installed_modules_are_left_out() -> None:
     found = modules.versions(sys.modules)
     assert "numpy" not in found
@@ -147,6 +180,8 @@ VARIANTS = {
     "a tuple": "AMOUNT = 7, [{}]\ndef add(x):\n    x += AMOUNT[1][0]\n",
     "a list": "AMOUNT = [{}, None]\nAMOUNT.append(AMOUNT)\n"
     "def add(x):\n    x += AMOUNT[0]\n",
+    "a list many times": "AMOUNT = [{}, {{1, 2}}]\nfor _ in range(200):\n"
+    "    AMOUNT = [*AMOUNT[:1], AMOUNT, AMOUNT]\ndef add(x):\n    x += AMOUNT[0]\n",
     "a dict": "AMOUNT = {{'a': {{'b': {}}}}}\ndef add(x):\n    x += AMOUNT['a']['b']\n",
     "an array": "import numpy as np\nAMOUNT = np.full(3, {})\n"
     "def add(x):\n    x += AMOUNT[2]\n",
