@@ -61,8 +61,8 @@ class Plan:
         self.is_split = found.length is not None or self.loop is not None
         # A kernel that is not split has one chunk: the first member takes it.
         self.schedule = schedule if self.is_split else DYNAMIC
-        has_value = self.compiled.value is not None
-        check_value(kernel, has_value, self.is_split, reducer)
+        self.has_value = self.compiled.value is not None
+        check_value(kernel, self.has_value, self.is_split, reducer)
         slots, starts = found.slots(segment_number)
         self.is_seeded = options.seed is not None
         slots += NOT_SEEDED
@@ -157,7 +157,7 @@ class Plan:
             return None
         plan = copy.copy(self)
         plan.compiled, plan.loop, plan.reducer = count, None, None
-        plan.returns_array = False
+        plan.has_value, plan.returns_array = True, False
         plan.counting = None
         plan.schedule, plan.is_split = DYNAMIC, False
         plan.barriers = []

@@ -65,7 +65,7 @@ class Run:
         ]
         self._bases = int(crew.segments.bases.ctypes.data)
         self._looked = 0.0  # time of the last check of the workers; 0.0 forces one
-        self._written: tuple[Plan | CallPlan | None, Chunking | None] = None, None
+        self._written: tuple[Plan | None, Chunking | None] = None, None
         self._under_way: Plan | CallPlan | None = None
         self._number = 0  # number of its run; 0 if its gate was not opened
         self._aside: threading.Thread | None = None
@@ -88,7 +88,7 @@ class Run:
                 self._look_for_the_dead()
             self._prepare(plan)
             length = plan.length
-            if isinstance(plan, Plan) and plan.loop is not None:
+            if plan.loop is not None:
                 length = self._count(plan, deadline)
             chunking = plan.chunking(self._members, length)
             plan.check_barriers(chunking, self._members)
@@ -99,7 +99,9 @@ class Run:
                 raise results.first_error(self._crew, plan, chunking, failure)
             # Before the end of `try`: workers may have sent values, which must be read.
             taken = self._take_arrays() if plan.returns_array else {}
-            value = results.value_of(self._crew, plan, self._members, taken)
+            value = None
+            if plan.has_value:
+                value = results.value_of(self._crew, plan, self._members, taken)
         except WorkerGone as gone:
             self.clean_up()
             raise results.death_of(gone.worker, plan, None) from None
@@ -129,8 +131,9 @@ class Run:
         self._crew.forget_gone()
         self._looked = looked
 
-    def _count(self, plan: Plan, deadline: float | None) -> int:
+    def _count(self, plan: Plan | CallPlan, deadline: float | None) -> int:
         """Count the iterations of a loop over `prange`, here or in a worker."""
+        assert isinstance(plan, Plan)
         if plan.counting is not None and self._crew.workers:
             self._under_way = None  # otherwise `execute` would clean this run up
             count = int(self.execute(plan.counting, deadline, None))
@@ -156,16 +159,16 @@ class Run:
         words, own = self._words, self._own
         own[at.PHASE] = at.OPENING
         own[at.RUN] = run
-        own[at.FIRST] = plan.first
         written_plan, written_chunking = self._written
-        same = plan is written_plan and chunking is written_chunking
-        if isinstance(plan, Plan) and (plan.changes or not same):
-            self._crew.control.slots[: len(plan.slot_bytes)] = plan.slot_bytes
-        if same:
+        if plan is written_plan and chunking is written_chunking:
+            if written_plan.changes:
+                self._write_slots(written_plan)
             return
         # An interrupt before the last word leaves None here, so that the next run
         # writes all words again.
         self._written = None, None
+        if isinstance(plan, Plan):
+            self._write_slots(plan)
         if written_plan is not None:
             written_plan.pace = words[at.PACE]
         words[at.PACE] = plan.pace
@@ -178,6 +181,7 @@ class Run:
         words[at.STATIC] = plan.schedule.is_static
         words[at.ADAPTS] = chunking.adapts
         words[at.MEMBERS] = self._members
+        own[at.FIRST] = plan.first
         own[at.ENTRY] = plan.entry_address
         # A worker runs a kernel that is not split, since Ctrl-C can stop it there.
         alone = not self._crew.workers
@@ -185,6 +189,9 @@ class Run:
         # `_written` would keep barriers, copies and the arguments of a function alive.
         if isinstance(plan, Plan) and not plan.barriers and not plan.copies:
             self._written = plan, chunking
+
+    def _write_slots(self, plan: Plan) -> None:
+        self._crew.control.slots[: len(plan.slot_bytes)] = plan.slot_bytes
 
     # -- while it lasts ------------------------------------------------------
 
@@ -198,7 +205,7 @@ class Run:
     ) -> Failure | Raised | None:
         """Lead the run until it is over; return the failure of the kernel here."""
         failure: Failure | Raised | None = None
-        look_at = clock.monotonic() + _LOOK_INTERVAL
+        look_at = 0.0
         aside = plan.barriers and self._own[at.TAKES_PART]
         if show is not None and chunking.length > 0:
             show(chunking.edge(plan.first), chunking.length)
@@ -216,10 +223,12 @@ class Run:
             if reason == at.FINISHED_RUN:
                 break
             if reason == at.CALL:
+                if not look_at:  # kernels need no clock here: `lead` has one
+                    look_at = clock.monotonic() + _LOOK_INTERVAL
                 failure = self._call(plan)
                 if clock.monotonic() < look_at:
                     continue
-                look_at = clock.monotonic() + _LOOK_INTERVAL
+                look_at = 0.0
             elif reason == at.KERNEL_RAISED or raised is not None:
                 if isinstance(plan, Plan):
                     failure = capture(self._own[at.STATUS], self._own[at.ERROR], raised)

@@ -460,7 +460,7 @@ class Team:
             if self._is_new:
                 self._is_new = False
                 forgotten.end_forgotten()
-            if isinstance(kernel, Prepared):
+            if not isinstance(kernel, Kernel):
                 return self._call(kernel, deadline, progress)
             plan = self._plans.find(kernel, arguments, options)
             if plan is None:

@@ -62,6 +62,8 @@ class CallPlan:
     """
 
     entry_address = 0  # Python calls the function
+    loop = None
+    has_value = True
     pace = 0  # no run before tells how long a row takes
     returns_array = False  # in the memory of members
 
