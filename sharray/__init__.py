@@ -18,27 +18,11 @@ A map of the package; each layer imports only from those below it:
 - ``sharray.names``: names of arrays as users write them
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from .array.catalog import clear_fault, gc, inspect, unlink
-from .array.catalog import list as list
-from .array.core import SharedArray
-from .array.creation import (
-    array,
-    empty,
-    empty_like,
-    full,
-    full_like,
-    ones,
-    ones_like,
-    zeros,
-    zeros_like,
-)
-from .array.named import create
-from .array.named import open as open
-from .array.publishing import publish
-from .array.snapshots import snapshot
 from .errors import (
     AccessError,
     ArrayExistsError,
@@ -64,6 +48,24 @@ from .errors import (
 from .integrations import await_libraries
 
 if TYPE_CHECKING:
+    from .array.catalog import clear_fault, gc, inspect, unlink
+    from .array.catalog import list as list
+    from .array.core import SharedArray
+    from .array.creation import (
+        array,
+        empty,
+        empty_like,
+        full,
+        full_like,
+        ones,
+        ones_like,
+        zeros,
+        zeros_like,
+    )
+    from .array.named import create
+    from .array.named import open as open
+    from .array.publishing import publish
+    from .array.snapshots import snapshot
     from .integrations.dask import to_dask
     from .kernels.decorator import kernel
     from .kernels.here import member, members, offset
@@ -156,38 +158,69 @@ __all__ = [
     "zeros_like",
 ]
 
-# Imported on first use. Programs that only share arrays save 60 ms, and LLVM.
+# Imported on first use, with NumPy and numba. A process that only sends and receives
+# messages without arrays needs neither: see `sharray.passing`.
 _LATE = {
     "Barrier": ".sync.barrier",
     "Counter": ".sync.counter",
     "Holder": ".storage.inspection.holder",
     "Inspection": ".storage.inspection.result",
     "Kernel": ".kernels.kernel",
-    "PageView": ".storage.inspection.holder",
-    "Shipping": ".kernels.kernel",
     "Mapping": ".system.mappings",
     "MemberStatus": ".team.survey",
+    "PageView": ".storage.inspection.holder",
+    "SharedArray": ".array.core",
+    "Shipping": ".kernels.kernel",
     "Team": ".team.team",
     "TeamStatus": ".team.survey",
+    "array": ".array.creation",
+    "clear_fault": ".array.catalog",
+    "create": ".array.named",
     "default_rng": ".kernels.seeding",
+    "empty": ".array.creation",
+    "empty_like": ".array.creation",
+    "full": ".array.creation",
+    "full_like": ".array.creation",
+    "gc": ".array.catalog",
+    "inspect": ".array.catalog",
+    "install": ".passing.installing",
+    "installed": ".passing.installing",
     "kernel": ".kernels.decorator",
+    "list": ".array.catalog",
+    "map": ".team.default",
     "member": ".kernels.here",
     "members": ".kernels.here",
     "offset": ".kernels.here",
-    "install": ".passing.installing",
-    "installed": ".passing.installing",
+    "ones": ".array.creation",
+    "ones_like": ".array.creation",
+    "open": ".array.named",
     "prange": ".kernels.prange",
-    "map": ".team.default",
+    "publish": ".array.publishing",
     "run": ".team.default",
     "share": ".passing.sharing",
+    "snapshot": ".array.snapshots",
     "submit": ".team.default",
     "teams": ".team.survey",
     "to_dask": ".integrations.dask",
     "uninstall": ".passing.installing",
+    "unlink": ".array.catalog",
     "unshare": ".passing.sharing",
     "whole": ".team.arguments",
+    "zeros": ".array.creation",
+    "zeros_like": ".array.creation",
 }
 
+
+class _Package(ModuleType):
+    """Keeps ``sharray.array`` the function; it is also the name of a subpackage."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # When a subpackage is imported, Python sets it as an attribute of its parent.
+        if name != "array" or not isinstance(value, ModuleType):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 await_libraries()
 
 

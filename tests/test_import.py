@@ -18,12 +18,37 @@ from repository import ROOT, needs_sources
 OPTIONAL = ["numba", "llvmlite", "joblib", "matplotlib", "rich", "typer", "dask"]
 
 
-def test_import_loads_nothing_optional_and_no_multiprocessing() -> None:
+def test_import_does_not_load_numpy() -> None:
+    code = """
+import sys
+import sharray
+print([name for name in ("numpy", "numba", "llvmlite") if name in sys.modules])
+"""
+    assert workers.run_python(code).strip() == "[]"
+
+
+ORDERS = [
+    "import sharray; import sharray.array.core",
+    "from sharray.array import core; import sharray",
+    "from sharray import SharedArray; import sharray.array.creation",
+    "from sharray import array; import sharray.array.named, sharray",
+    "import sharray; sharray.array; import sharray.array",
+]
+
+
+@pytest.mark.parametrize("imports", ORDERS)
+def test_array_is_the_function_and_not_the_subpackage(imports: str) -> None:
+    code = f"{imports}; print(sharray.array([1, 2]).tolist(), end='')"
+    assert workers.run_python(code) == "[1, 2]"
+
+
+def test_arrays_load_nothing_optional_and_no_multiprocessing() -> None:
     names = [*OPTIONAL, "multiprocessing", "dataclasses", "uuid", "tempfile"]
     code = f"""
 import sys, numpy
 before = set(sys.modules)
 import sharray
+sharray.zeros
 print([n for n in {names} if n in set(sys.modules) - before])
 """
     assert workers.run_python(code).strip() == "[]"
@@ -38,7 +63,7 @@ def test_import_touches_no_files_and_no_ram(
     tmp_ram: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SHARRAY_RAM_DIR", tmp_ram)  # no other test has used it
-    workers.run_python("import sharray")
+    workers.run_python("import sharray; sharray.zeros; sharray.list")
     assert os.listdir(tmp_ram) == []
 
 

@@ -14,6 +14,7 @@ module                          contents
 `sharray.system.optional`       errors that mean that a call is missing here
 `sharray.system.c_library`      functions of the C library
 `sharray.system.libraries`      places of functions in shared libraries
+`sharray.system.buffers`        addresses of buffers
 `sharray.system.memory`         mmap, msync, madvise, sync_file_range
 `sharray.system.advising`       madvise by the names of its manual page
 `sharray.system.huge_pages`     huge pages for files in memory

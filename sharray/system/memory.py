@@ -10,9 +10,7 @@ import os
 import sys
 from collections.abc import Iterator
 
-import numpy as np
-
-from . import files
+from . import buffers, files
 from .c_library import c_function, raise_errno
 
 PAGE_SIZE = mmap.PAGESIZE
@@ -136,7 +134,7 @@ def _replace_nothing(
     """Let a file take the place of addresses without memory, or close them."""
     # Without the flag, the kernel counts all private addresses as memory to come.
     flags = mmap.MAP_PRIVATE | _MAP_NORESERVE if private else mmap.MAP_SHARED
-    address, nbytes = _address_of_any(found), len(found)
+    address, nbytes = buffers.address_of(found), len(found)
     try:
         map_at(address, nbytes, flags, fd, writable=writable, offset=offset)
     except BaseException:
@@ -154,12 +152,6 @@ def _map_nothing(least: int, most: int, *, writable: bool) -> mmap.mmap:
             if most <= least:
                 raise
         most = max(most // 2, least)
-
-
-def _address_of_any(mapping: mmap.mmap) -> int:
-    """Return the address of a mapping, which may be read-only."""
-    # ctypes takes writable buffers only.
-    return int(np.frombuffer(mapping, np.uint8).__array_interface__["data"][0])
 
 
 def address_of(mapping: mmap.mmap) -> int:
