@@ -21,7 +21,8 @@ OPTIONAL = ["numba", "llvmlite", "joblib", "matplotlib", "rich", "typer", "dask"
 def test_import_does_not_load_numpy() -> None:
     code = """
 import sys
-import sharray
+import sharray, sharray.passing.installing
+sharray.install()
 print([name for name in ("numpy", "numba", "llvmlite") if name in sys.modules])
 """
     assert workers.run_python(code).strip() == "[]"

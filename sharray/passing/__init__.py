@@ -16,8 +16,7 @@ module        contents
 process that may use it in each.
 """
 
-# Import these with any part of the package. Later, a process that sends or receives may
-# be unable to import: it may have changed its user, or have no descriptor left. The
-# first message of a worker needs `installing`, and a message without a file `limits`.
-from ..system import limits as limits
+# Import it with any part of the package: the first message of a worker needs it. Later,
+# a process may be unable to import: it may have changed its user, or have no descriptor
+# left. Without NumPy, it needs no more; `sharray.passing.wire.light` imports the rest.
 from . import installing as installing

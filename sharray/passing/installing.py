@@ -5,11 +5,12 @@ from __future__ import annotations
 from contextlib import ContextDecorator
 from typing import Any, NamedTuple, SupportsIndex
 
-from ..storage.messages import outbox
+from ..storage.messages.returning import Returning
 from ..system import interrupts, locks, marks, processes
 from .hooks import registry
 from .joining import Joining
 from .options import Options, State, check
+from .wire import light
 
 
 def install(
@@ -68,9 +69,11 @@ def install(
         State.options = options
         State.decided = True
         State.warned = False
-        outbox.trim()  # the budget may be smaller now
+        Returning.trim()  # the budget may be smaller now
         marks.leave_mark()
         registry.set_hooks()
+    if light.has_numpy():
+        light.load()
 
 
 def uninstall() -> None:
@@ -87,7 +90,7 @@ def uninstall() -> None:
         State.options = None
         State.decided = True
         registry.remove_hooks()
-        outbox.trim()
+        Returning.trim()
 
 
 class installed(ContextDecorator):  # noqa: N801 - as `contextlib.suppress`
@@ -155,7 +158,7 @@ class _Installed(NamedTuple):
     def restore(self) -> None:
         State.options, State.decided, State.warned, packages = self
         registry.set_hooks_of(packages)
-        outbox.trim()
+        Returning.trim()
 
 
 def install_in_worker(options: Options, family: int) -> None:

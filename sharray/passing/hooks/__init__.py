@@ -9,6 +9,7 @@ module             contents
 `multiprocess`
 `loky`
 `joblib`
+`loky_collecting`  the pickler of loky's messages
 `users`            prepare messages before a process changes its user
 `patches`          replace functions, and restore them
 =================  ====================================================

@@ -19,7 +19,7 @@ class Hooks(NamedTuple):
         The module that is imported if a program uses the package.
     replacements : callable
         Return all replacements, with those that tell new processes of sharray. It is
-        called once, and imports the modules that it needs.
+        called once, and imports the modules that it needs, but not NumPy.
     processes : str or None
         The module whose `current_process` has another name than ``MainProcess`` in a
         worker of this executor; None if it starts no processes.

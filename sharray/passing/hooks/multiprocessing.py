@@ -7,14 +7,12 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any
 
-from ...storage.messages import inbox
+from ...storage.messages.returning import Returning
 from ..joining import Starting
 from ..options import State
 from ..reach import FAR, NAMED, reach_of
-from ..wire.collecting import collector_of
+from ..wire import light
 from ..wire.delivering import Message, Parcel, Written, dumps, hooked_put
-from ..wire.forwarding import with_values
-from ..wire.sending import write
 from .declaration import Hooks
 from .patches import Replacement
 
@@ -33,8 +31,12 @@ def replacements_in(package: str) -> Iterator[Replacement]:
     process = import_module(f"{package}.process").BaseProcess
     queues: Any = import_module(f"{package}.queues")
     reduction: Any = import_module(f"{package}.reduction")
-    collector = collector_of(reduction.ForkingPickler)
-    write_message = functools.partial(write, collector=collector)
+    pickler = reduction.ForkingPickler
+    write_message = functools.partial(
+        light.write,
+        pickle=pickler.dumps,
+        collector=functools.partial(_collector_of, pickler),
+    )
 
     def with_write(hook: Callable[..., Any]) -> Callable[[Any], Any]:
         return functools.partial(hook, write=write_message)
@@ -49,6 +51,11 @@ def replacements_in(package: str) -> Iterator[Replacement]:
         functools.partial(_hooked_dump, write=write_message, process=process),
     )
     yield Replacement(process, "join", _hooked_join)
+
+
+def _collector_of(pickler: Any) -> Any:
+    """Return `sharray.passing.wire.collecting.collector_of`, which needs NumPy."""
+    return import_module("sharray.passing.wire.collecting").collector_of(pickler)
 
 
 def _hooked_send(original: Any, *, write: Write) -> Any:
@@ -88,7 +95,7 @@ def _hooked_send_bytes(original: Any) -> Any:
         transmit = functools.partial(original, self)
         if type(buf) is Written and buf.parcel.send(self, transmit):
             return
-        transmit(buf if State.options is None else with_values(buf))
+        transmit(buf if State.options is None else light.with_values(buf))
 
     return send_bytes
 
@@ -131,7 +138,7 @@ def _hooked_join(original: Any) -> Any:
     @functools.wraps(original)
     def join(self: Any, timeout: float | None = None) -> None:
         original(self, timeout)
-        inbox.drop_orphans()
+        Returning.drop_orphans()
 
     return join
 

@@ -10,8 +10,8 @@ from importlib import import_module
 from typing import Any
 
 from ...errors import SharrayError
-from ...storage.messages import privileges
 from ..options import State
+from ..wire import light
 from .declaration import Hooks
 from .patches import Replacement
 
@@ -36,12 +36,16 @@ def _hooked(original: Any) -> Any:
         if State.options is None or os.geteuid() != 0:
             original(*users)
             return
-        with suppress(OSError, SharrayError):
+        # All that messages need: the new user may be unable to import it.
+        privileges: Any = None
+        with suppress(OSError, ImportError, SharrayError):
+            light.load()
+            privileges = import_module("sharray.storage.messages.privileges")
             privileges.prepare_for_change()
         try:
             original(*users)
         finally:
-            if os.geteuid() == 0:
+            if privileges is not None and os.geteuid() == 0:
                 privileges.withdraw()
 
     return change

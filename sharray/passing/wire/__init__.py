@@ -3,6 +3,7 @@
 ============  =================================================
 module        contents
 ============  =================================================
+`light`       write messages before NumPy is imported
 `collecting`  pickle an object, and set its arrays aside
 `packing`     arrange the parts of a message in memory
 `sending`     write the bytes for the pipe

@@ -21,12 +21,14 @@ from __future__ import annotations
 import functools
 import select
 from collections.abc import Callable
-from typing import Any, NamedTuple, Self
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from ...storage.messages import outbox
-from ...storage.messages.outgoing import Outgoing
 from ...system import channels, interrupts
 from ..options import Options, State
+
+if TYPE_CHECKING:
+    from ...storage.messages.outgoing import Outgoing
 
 # A pipe takes so many bytes, with the length of their frame, in one piece.
 _LEAVES_AT_ONCE = select.PIPE_BUF - 4
@@ -73,7 +75,7 @@ class Message(NamedTuple):
             # This lets signals in while no byte has left and a recall is possible.
             channels.wait_for_room(fd)
         except BaseException:
-            outbox.recall(outgoing, generation)
+            _recall(outgoing, generation)
             raise
         try:
             if len(self.data) <= _LEAVES_AT_ONCE:
@@ -89,8 +91,14 @@ class Message(NamedTuple):
             # Recall after OSError only. After any other exception, all bytes may have
             # left. A recall would then give the file to the next message while the
             # receiver reads this one.
-            outbox.recall(outgoing, generation)
+            _recall(outgoing, generation)
             raise
+
+
+def _recall(outgoing: Outgoing, generation: int) -> None:
+    # The sender of `outgoing` has imported it. Messages without files do not need it,
+    # nor NumPy, which it imports.
+    import_module("sharray.storage.messages.outbox").recall(outgoing, generation)
 
 
 class Parcel:

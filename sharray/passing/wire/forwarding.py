@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...system import interrupts
-from .receiving import is_message, take_values
+from .receiving import take_values
 from .sending import without_memory
 
 # The last message that was sent on, and its bytes with all values.
@@ -13,9 +13,9 @@ _sent_on: tuple[bytes, bytes] | None = None
 
 
 def with_values(data: Any) -> Any:
-    """Return bytes to send on: a message with all its values, other bytes unchanged.
+    """Return the bytes of a message to send on, with all its values.
 
-    A message can be opened once. If a program sends its bytes to two readers, the
+    A message can be opened only once. If a program sends its bytes to two readers, the
     second one would fail. So this process opens the file, and all readers get the
     values.
 
@@ -25,8 +25,6 @@ def with_values(data: Any) -> Any:
         The message was opened before, or its memory is gone.
     """
     global _sent_on
-    if not is_message(data):
-        return data
     raw, last = bytes(data), _sent_on
     if last is None or last[0] != raw:
         # The values can be taken only once. A signal before they are noted would lose

@@ -104,26 +104,13 @@ def _in_order(sizes: tuple[int | AnyArray, ...], found: list[Any]) -> list[Any]:
     return [next(own) if isinstance(size, int) else size for size in sizes]
 
 
-# The first bytes of each message, after its protocol and the length of its frame.
-_BEGIN = slice(11, 60)
-_NAME = pickle.dumps(open_message, 5)[11:-2]
-
-
-def is_message(data: Any) -> bool:
-    """Return whether bytes are a message whose arrays are in shared memory."""
-    view = memoryview(data)
-    if view.nbytes <= _BEGIN.stop:
-        return False
-    return bytes(view.cast("B")[_BEGIN]).startswith(_NAME)
-
-
 def take_values(data: Any) -> tuple[bytes | None, list[Any]]:
     """Return copies of the pickle and the parts of a message; unpickle no object.
 
     Parameters
     ----------
     data : bytes
-        A message, for which `is_message` is true.
+        A message: see `sharray.passing.wire.light.is_message`.
 
     Returns
     -------

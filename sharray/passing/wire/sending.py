@@ -26,6 +26,9 @@ from ...array.core import SharedArray
 from ...errors import NoSpaceError, SharrayError
 from ...storage.messages import outbox
 from ...system import interrupts, processes
+
+# The first message without a file needs it. Later, the process may be unable to import.
+from ...system import limits as limits
 from ..options import CROSSOVER, Options, State
 from .collecting import Sources, collector_of
 from .delivering import Message
@@ -86,7 +89,30 @@ def write(
     sources = Sources(options.threshold)
     collector = collector or collector_of(ForkingPickler)
     collector(file, sources).dump(obj)
-    parts, whole = sources.parts, file.getvalue()
+    return write_parts(
+        sources.parts, file.getvalue(), options, deliver, to_strangers=to_strangers
+    )
+
+
+def write_parts(
+    parts: list[Part],
+    whole: bytes,
+    options: Options,
+    deliver: Callable[[Message], None],
+    *,
+    to_strangers: bool = False,
+) -> Message:
+    """Write a message whose object is pickled; see `write`.
+
+    Parameters
+    ----------
+    parts : list of ndarray or memoryview
+        The memory that was set aside.
+    whole : bytes
+        The pickle.
+    options, deliver, to_strangers
+        See `write`.
+    """
     if not parts and len(whole) < max(options.threshold, CROSSOVER):
         message = Message(whole)
         deliver(message)

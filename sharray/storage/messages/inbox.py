@@ -18,6 +18,7 @@ from .. import ending, location
 from .. import message_states as message
 from ..attaching import attach_open
 from .incoming import Incoming, Places, freeing, held, kept
+from .returning import Returning
 
 # Held by who receives, so that a fork waits for that.
 _receiving = threading.RLock()
@@ -231,6 +232,7 @@ def _after_fork_in_child() -> None:
         incoming.drop()
 
 
+Returning.drop_orphans = drop_orphans
 ending.at_end(_end)
 forks.at_fork(
     before=_before_fork,

@@ -14,6 +14,7 @@ from ...system import channels, clock, file_systems, forks, interrupts
 from .. import dtypes, ending, location, making, new_header
 from .. import message_states as message
 from .outgoing import Outgoing, no_room
+from .returning import Returning
 
 _IDLE_SECONDS = 60.0
 # With so many under way, what is small goes through the pipe, which has room for it.
@@ -247,6 +248,7 @@ def _after_fork_in_child() -> None:
         _outgoing.pop().drop_in_child()
 
 
+Returning.trim = trim
 ending.at_end(_close_all)
 forks.at_fork(
     before=_before_fork,
