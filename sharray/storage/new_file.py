@@ -204,22 +204,21 @@ def write(fd: int, layout: Layout, contents: Contents, path: str) -> None:
 
 
 def _write_data(fd: int, layout: Layout, contents: Blocks | None) -> None:
-    if layout.trailer is not None:  # in RAM
-        huge_pages.fill(fd, layout.size)
-    if contents is None:
+    in_ram = layout.trailer is not None
+    is_huge = in_ram and huge_pages.fill(fd, layout.size)
+    if contents is None or is_huge:
         files.allocate(fd, layout.size)
-    else:
-        _write_contents(fd, layout, contents)
-
-
-def _write_contents(fd: int, layout: Layout, contents: Blocks) -> None:
+    if contents is None:
+        return
     position = len(layout.block)
-    for part in contents:
-        # write(2) to new pages is twice as fast as page faults on them.
-        files.write_at(fd, part, position)
-        position += part.nbytes
-    if layout.trailer is not None:
-        files.write_at(fd, bytes(layout.trailer_offset - position), position)
+    if is_huge:
+        # After the room for all of it: a store to a page without would raise SIGBUS.
+        huge_pages.store(fd, contents, position, layout.size)
+        return
+    # write(2) to new pages is twice as fast as page faults on them.
+    end = files.write_all_at(fd, contents, position)
+    if in_ram:
+        files.allocate(fd, layout.size, end)
 
 
 def explain_failure(error: OSError, size: int, path: str) -> StorageError:

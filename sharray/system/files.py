@@ -8,6 +8,7 @@ import errno
 import fcntl
 import os
 import stat
+from collections.abc import Iterable
 
 from .c_library import c_function, raise_errno
 from .optional import is_unsupported
@@ -107,6 +108,14 @@ def write_at(fd: int, data: bytes | memoryview, offset: int) -> None:
     done = 0
     while done < len(view):
         done += os.pwrite(fd, view[done:], offset + done)
+
+
+def write_all_at(fd: int, parts: Iterable[memoryview], position: int) -> int:
+    """Write parts one after the other from `position` on; return where they end."""
+    for part in parts:
+        write_at(fd, part, position)
+        position += part.nbytes
+    return position
 
 
 def open_unnamed(directory: str) -> int | None:
@@ -222,22 +231,24 @@ def set_owner(fd: int, user: int, group: int) -> bool:
     return True
 
 
-def allocate(fd: int, nbytes: int) -> None:
-    """Make the file `nbytes` long and reserve all its blocks.
+def allocate(fd: int, nbytes: int, start: int = 0) -> None:
+    """Make the file `nbytes` long and reserve its blocks from `start` on.
 
     A full disk raises ENOSPC here. After a bare ftruncate(2), the first store to a
     page without a block would raise SIGBUS. So zeros are written where
     posix_fallocate(3) is missing.
     """
+    if nbytes <= start:
+        return
     if hasattr(os, "posix_fallocate"):
         try:
-            os.posix_fallocate(fd, 0, nbytes)
+            os.posix_fallocate(fd, start, nbytes - start)
             return
         except OSError as error:
             if not is_unsupported(error):
                 raise
-    zeros = memoryview(bytes(min(nbytes, _ZEROS_AT_ONCE)))
-    for offset in range(0, nbytes, _ZEROS_AT_ONCE):
+    zeros = memoryview(bytes(min(nbytes - start, _ZEROS_AT_ONCE)))
+    for offset in range(start, nbytes, _ZEROS_AT_ONCE):
         write_at(fd, zeros[: nbytes - offset], offset)
 
 

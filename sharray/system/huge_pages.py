@@ -24,11 +24,13 @@ import errno
 import functools
 import mmap
 import os
+from collections.abc import Iterable
 
-from . import memory
+from . import files, memory
 
 MADV_COLLAPSE = 25  # asm-generic/mman-common.h
 _AT_ONCE = 64 << 20  # bytes; Ctrl-C does not interrupt the system call
+_COPIED_AT_ONCE = 4 << 20  # bytes; a copy holds the GIL
 _SMALLEST = 1 << 20  # bytes; no system has smaller huge pages than half of it
 _FEWEST = 2  # pages in a file
 
@@ -95,6 +97,39 @@ def _fill(fd: int, start: int, nbytes: int) -> bool:
     except (OSError, NotImplementedError):
         return False  # if there is no room, `files.allocate` raises the error
     return True
+
+
+def store(fd: int, parts: Iterable[memoryview], position: int, nbytes: int) -> None:
+    """Copy data to a file that has huge pages, by mapping it.
+
+    That takes half as long as write(2), which copies page by page.
+
+    Parameters
+    ----------
+    fd : int
+        A file for which `fill` has returned True, and all of which has room.
+    parts : iterable of memoryview
+        Bytes of the file.
+    position : int
+        Where the first part begins; the others follow.
+    nbytes : int
+        Size of the file.
+    """
+    try:
+        mapping = memory.map_aligned(fd, nbytes, size())
+    except OSError:  # too few addresses
+        files.write_all_at(fd, parts, position)
+        return
+    with mapping:
+        for part in parts:
+            _copy(part, mapping, position)
+            position += part.nbytes
+
+
+def _copy(part: memoryview, mapping: mmap.mmap, position: int) -> None:
+    for start in range(0, part.nbytes, _COPIED_AT_ONCE):
+        piece = part[start : start + _COPIED_AT_ONCE]
+        mapping[position + start : position + start + piece.nbytes] = piece
 
 
 def collapse(address: int, nbytes: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import mmap
 import os
 import pickle
@@ -19,7 +20,7 @@ import sharray as sh
 from sharray.cli.commands.doctor import ram
 from sharray.storage.format import BLOCK, TRAILER_SIZE
 from sharray.storage.location import ram_directory
-from sharray.system import huge_pages, limits, memory
+from sharray.system import files, huge_pages, limits, memory
 
 MB = 1 << 20
 LARGE = 9 * MB + 12345  # four huge pages, and a rest
@@ -186,3 +187,50 @@ def test_collapsing_keeps_values_and_both_ends(
 @needs_huge_pages
 def test_the_directory_of_arrays_has_them_as_the_doctor_says() -> None:
     assert ram.try_huge_pages(os.path.dirname(ram_directory()))
+
+
+@needs_huge_pages
+@pytest.mark.parametrize("position", [0, 1, BLOCK])
+def test_data_is_stored_in_pieces_that_need_not_fit(
+    fd: int, position: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(huge_pages, "_COPIED_AT_ONCE", 100_000)
+    content = np.random.default_rng(3).bytes(LARGE - BLOCK)
+    if not huge_pages.fill(fd, LARGE):
+        pytest.skip(SMALL_PIECES)
+    files.allocate(fd, LARGE)
+    cuts = [0, 0, 5, 100_001, 5 * MB, len(content)]
+    parts = (memoryview(content)[a:b] for a, b in itertools.pairwise(cuts))
+    huge_pages.store(fd, parts, position, LARGE)
+    found = os.pread(fd, LARGE, 0)
+    rest = LARGE - position - len(content)
+    assert found == bytes(position) + content + bytes(rest)
+
+
+@needs_huge_pages
+def test_an_error_of_the_data_ends_the_mapping(fd: int) -> None:
+    def parts() -> Iterator[memoryview]:
+        yield memoryview(b"one")
+        raise KeyboardInterrupt
+
+    if not huge_pages.fill(fd, LARGE):
+        pytest.skip(SMALL_PIECES)
+    files.allocate(fd, LARGE)
+    before = Path("/proc/self/maps").read_text().count(str(os.fstat(fd).st_ino))
+    with pytest.raises(KeyboardInterrupt):
+        huge_pages.store(fd, parts(), 0, LARGE)
+    after = Path("/proc/self/maps").read_text().count(str(os.fstat(fd).st_ino))
+    assert (before, after) == (0, 0)
+
+
+@pytest.mark.parametrize("start", [0, 1, 4096, 3 * MB + 1, 4 * MB, 5 * MB])
+@pytest.mark.parametrize("is_missing", [False, True])
+def test_room_begins_where_the_data_ends(
+    fd: int, start: int, is_missing: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.pwrite(fd, b"\1" * start, 0)
+    if is_missing:
+        monkeypatch.delattr(os, "posix_fallocate")
+    files.allocate(fd, 4 * MB, start)
+    assert os.pread(fd, 6 * MB, 0) == (b"\1" * start).ljust(4 * MB, b"\0")
+    assert files.allocated_bytes(os.fstat(fd)) >= max(4 * MB, start)
