@@ -136,6 +136,8 @@ def test_a_send_is_whole_or_has_not_happened(
     sent = numbered(1)
     arrived: list[str] = []
     unchanged = Unchanged()
+    if not is_first:
+        exchange(reader, writer, 2)  # makes the file
     visited = interrupt_everywhere(call, check, step=step)
     assert 0 < len(arrived) < visited
     assert is_received(reader, sent)  # of the run that had fewer points
@@ -254,6 +256,7 @@ def test_copying_stops_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         signal.raise_signal(signal.SIGINT)
 
     reader, writer = FORK.Pipe(False)
+    exchange(reader, writer, 1, 10 * LARGE)  # a file that the next message uses again
     monkeypatch.setattr(np, "copyto", copy_and_be_interrupted)
     with pytest.raises(KeyboardInterrupt):
         writer.send([numbered(number) for number in range(10)])

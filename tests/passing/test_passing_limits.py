@@ -24,7 +24,7 @@ from passing_pressure import (
 
 import sharray as sh
 from sharray.passing.wire import sending
-from sharray.system import file_systems
+from sharray.system import file_systems, files
 
 pytestmark = pytest.mark.slow
 
@@ -294,11 +294,32 @@ def test_a_disk_that_fills_before_the_copy_has_room_for_it(
 
     with sh.installed(budget=100 * MIB):
         monkeypatch.setattr(sending, "copy_parts", fill_then_copy)
-        x = payload(1, 5 * MIB)
+        x = payload(1, 10 * MIB)[::2]  # not contiguous: it is copied
         found = passed(x)
+        assert (small_disk / "filler").exists()
         assert pressure.is_in_shared_memory(found)
         assert checksum(found) == checksum(x)
         found[...] = 7  # not a page of it may lack room
+    (small_disk / "filler").unlink()
+
+
+@needs_root
+def test_a_disk_that_fills_while_a_new_file_is_written_costs_no_message(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = files.write_all_at
+
+    def fill_then_write(*arguments: Any) -> Any:
+        fill(small_disk)
+        return write(*arguments)
+
+    with sh.installed(budget=100 * MIB), warnings_counted() as warned:
+        monkeypatch.setattr(files, "write_all_at", fill_then_write)
+        x = payload(1, 3 * MIB)
+        found = passed(x)
+        assert not pressure.is_in_shared_memory(found)
+        assert checksum(found) == checksum(x)
+    assert len(warned) == 1
     (small_disk / "filler").unlink()
 
 

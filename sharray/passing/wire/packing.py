@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -51,6 +51,25 @@ def copy_parts(
         )
         np.copyto(target, source)
     return places
+
+
+def blocks_of(parts: Sequence[Part]) -> Iterator[memoryview] | None:
+    """Return the bytes that `copy_parts` would copy, with the gaps between the parts.
+
+    None if a part is not contiguous: a copy through a mapping reads it only once.
+    """
+    arrays = [as_array(part) for part in parts]
+    if not all(a.flags.c_contiguous or a.flags.f_contiguous for a in arrays):
+        return None
+    return _with_gaps(arrays)
+
+
+def _with_gaps(arrays: Sequence[np.ndarray[Any, Any]]) -> Iterator[memoryview]:
+    for array in arrays:
+        yield array.ravel(order_of(array)).view(np.uint8).data
+        gap = room_for(array.nbytes) - array.nbytes
+        if gap:
+            yield memoryview(bytes(gap))
 
 
 def as_array(part: Part) -> np.ndarray[Any, Any]:

@@ -32,7 +32,7 @@ from ...system import limits as limits
 from ..options import CROSSOVER, Options, State
 from .collecting import Sources, collector_of
 from .delivering import Message
-from .packing import Part, copy_parts, room_for, writable_bytes
+from .packing import Part, blocks_of, copy_parts, room_for, writable_bytes
 from .receiving import open_inline, open_message
 
 # A shorter pickle goes through the pipe even if the arrays go through a file.
@@ -147,11 +147,13 @@ def _in_memory(
     outgoing = None
     try:
         nbytes = sum(room_for(p.nbytes) for p in copied)
-        outgoing = outbox.take(nbytes, options.budget)
+        outgoing = outbox.take(nbytes, options.budget, blocks_of(copied))
         if outgoing is None:  # nobody reads the queue: the pipe makes the sender wait
             return None
         segment = outgoing.segment
-        if nbytes < _TAKES_LONG:
+        if outgoing.has_contents:
+            interrupts.check()
+        elif nbytes < _TAKES_LONG:
             copy_parts(copied, segment.mapping, segment.data_range[0])
             interrupts.check()
         else:

@@ -13,6 +13,7 @@ from ...errors import explain
 from ...system import channels, clock, file_systems, forks, interrupts
 from .. import dtypes, ending, location, making, new_header
 from .. import message_states as message
+from ..new_file import Blocks
 from .outgoing import Outgoing, no_room
 from .returning import Returning
 
@@ -32,7 +33,9 @@ _is_choosing = False
 _next_look_for_pipes = 0.0
 
 
-def take(nbytes: int, budget: int | None) -> Outgoing | None:
+def take(
+    nbytes: int, budget: int | None, contents: Blocks | None = None
+) -> Outgoing | None:
     """Return a file of this process with room for a message; None: use the pipe.
 
     It never waits: a sender that waited for a receiver could wait for itself. Call it
@@ -45,6 +48,9 @@ def take(nbytes: int, budget: int | None) -> Outgoing | None:
     budget : int, optional
         Bytes that all files of this process may take; a quarter of the free memory
         without.
+    contents : iterable of memoryview, optional
+        The data. A new file gets it at once, which is faster than to copy it through a
+        fresh mapping; see `Outgoing.has_contents`.
 
     Raises
     ------
@@ -53,10 +59,12 @@ def take(nbytes: int, budget: int | None) -> Outgoing | None:
         there is no memory.
     """
     with _choosing:
-        return _take_now(nbytes, budget)
+        return _take_now(nbytes, budget, contents)
 
 
-def _take_now(nbytes: int, budget: int | None) -> Outgoing | None:
+def _take_now(
+    nbytes: int, budget: int | None, contents: Blocks | None
+) -> Outgoing | None:
     global _is_choosing
     # The lock lets the same thread in again, in the middle of a choice. It would choose
     # a file twice that is chosen, but not claimed yet.
@@ -73,7 +81,7 @@ def _take_now(nbytes: int, budget: int | None) -> Outgoing | None:
             if best is None and nbytes <= _SMALL:
                 return None
         if best is None:
-            return _create(nbytes, budget)
+            return _create(nbytes, budget, contents)
         best.claim()
         return best
     finally:
@@ -153,7 +161,9 @@ def _best_free(nbytes: int) -> Outgoing | None:
     return best
 
 
-def _create(nbytes: int, budget: int | None) -> Outgoing | None:
+def _create(
+    nbytes: int, budget: int | None, contents: Blocks | None
+) -> Outgoing | None:
     capacity = _capacity_for(nbytes)
     if budget is not None and capacity > budget >= nbytes:
         capacity = nbytes
@@ -162,11 +172,11 @@ def _create(nbytes: int, budget: int | None) -> Outgoing | None:
     new = new_header.encode(dtypes.spelled("|u1"), (capacity,), False, pages=True)
     # A receiver opens it by its name, so it gets one at once. Killed before it is the
     # owner, this process leaves a file that anybody sweeps.
-    segment = making.create_anonymous(new, None, unnamed_so_far=0)
+    segment = making.create_anonymous(new, contents, unnamed_so_far=0)
     outgoing = None
     try:
         segment.publish()
-        outgoing = Outgoing(segment)
+        outgoing = Outgoing(segment, has_contents=contents is not None)
         ending.keep(segment, None)
         ending.sweep_if_due(os.path.dirname(segment.path))
     except BaseException as error:

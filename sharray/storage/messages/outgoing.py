@@ -28,6 +28,8 @@ class Outgoing:
     ----------
     capacity : int
         Bytes of data that it has room for.
+    has_contents : bool
+        True if the file was made with the data of its first message.
     """
 
     __slots__ = (
@@ -35,12 +37,14 @@ class Outgoing:
         "_fd",
         "_token",
         "capacity",
+        "has_contents",
         "segment",
         "used",
     )
 
-    def __init__(self, segment: Segment) -> None:
+    def __init__(self, segment: Segment, *, has_contents: bool = False) -> None:
         self.segment = segment
+        self.has_contents = has_contents
         self.capacity = segment.header.nbytes
         self.used = clock.monotonic()
         self._token = 0
@@ -93,6 +97,7 @@ class Outgoing:
         # message between `send` and `note_channel`.
         words[trailer.CHANNEL_WORD] = 0
         self._token = 0
+        self.has_contents = False
         self.used = clock.monotonic()
 
     def send(self, *, to_strangers: bool = False) -> int | None:
