@@ -18,6 +18,10 @@ from .views import all_of
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
 
+# Blocks that are written take less time than page faults. From this size on, arrays may
+# have huge pages, which take fewer faults.
+_CONVERTED_BELOW = 4 << 20
+
 
 def empty(shape: Shape, dtype: DTypeLike = float, order: str = "C") -> AnyArray:
     """Create an anonymous array in RAM.
@@ -219,6 +223,8 @@ def array(obj: ArrayLike, dtype: DTypeLike | None = None, order: str = "K") -> A
     in_file_order = source.T if fortran else source
     if in_file_order.flags.c_contiguous and source.nbytes:
         return _map_anonymous(new, iter([filling.bytes_of(in_file_order)]))
+    if source.nbytes < _CONVERTED_BELOW:
+        return _map_anonymous(new, filling.assigned(source, dtype, shape, fortran))
     found = _map_anonymous(new, None)
     found[...] = source
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -165,3 +166,34 @@ def test_string_without_a_length_gets_one_as_in_numpy() -> None:
 def test_more_anonymous_arrays_than_stay_without_a_name() -> None:
     arrays = [sh.full(3, i) for i in range(100)]
     assert [int(a[0]) for a in arrays] == list(range(100))
+
+
+LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "as it is": lambda a: a,
+    "transposed": lambda a: a.T,
+    "every second": lambda a: a[:, ::2],
+    "reversed": lambda a: a[::-1, ::-1],
+    "permuted": lambda a: a.reshape(-1, 5, a.shape[1]).transpose(1, 2, 0),
+    "repeated": lambda a: np.broadcast_to(a[0], a.shape),
+}
+
+
+@pytest.mark.parametrize("order", ["K", "C", "F"])
+@pytest.mark.parametrize("rows", [5, 1000, 2500])  # blocks, blocks, in place
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_arrays_of_any_layout_and_size_are_copied(
+    layout: str, rows: int, order: str
+) -> None:
+    source = LAYOUTS[layout](np.arange(rows * 444.0).reshape(rows, 444))
+    found = sh.array(source, order=order)
+    assert np.array_equal(found, source)
+    assert found.flags.c_contiguous or found.flags.f_contiguous
+
+
+def test_nothing_but_the_fields_of_a_structure_is_copied() -> None:
+    dtype = np.dtype([("a", "u1"), ("b", "f8")], align=True)
+    source = np.frombuffer(b"\xff" * 16 * 20, dtype)[::2]
+    found = sh.array(source)
+    assert found["a"].tolist() == source["a"].tolist()
+    assert found["b"].tobytes() == source["b"].tobytes()
+    assert not np.frombuffer(found.tobytes(), "u1").reshape(-1, 16)[:, 1:8].any()
