@@ -19,9 +19,9 @@ _MS_SYNC = 4  # asm-generic/mman-common.h; the same on every Linux
 _MAP_FIXED = 0x10
 _MAP_NORESERVE = 0x4000
 _SYNC_FILE_RANGE_WRITE = 2
-# Since Python 3.13, a mapping need not keep a descriptor.
-UNTRACKED = {"trackfd": False} if sys.version_info >= (3, 13) else {}
-
+# Since Python 3.13, the module mmap can map a file without keeping a descriptor.
+_UNTRACKED = {"trackfd": False} if sys.version_info >= (3, 13) else {}
+_keeps_descriptors = False  # some mapping does
 
 _size = ctypes.c_size_t
 _address = ctypes.c_void_p
@@ -46,6 +46,10 @@ _sync_file_range = c_function(
 def map_file(fd: int, nbytes: int, *, writable: bool, private: bool) -> mmap.mmap:
     """Map a whole file; the mapping keeps the file's locks after `fd` is closed.
 
+    The mapping keeps no descriptor, so that their limit is none on arrays. It keeps one
+    up to Python 3.12 if a limit on memory or a missing call allows no other way: see
+    `keeps_descriptors`.
+
     Parameters
     ----------
     fd : int
@@ -60,10 +64,34 @@ def map_file(fd: int, nbytes: int, *, writable: bool, private: bool) -> mmap.mma
     OSError
         ENOMEM; ENODATA if the file has become shorter than `nbytes`.
     """
+    if _UNTRACKED or raw_mmap is None:
+        return _map_tracked(fd, nbytes, writable=writable, private=private)
+    if os.fstat(fd).st_size < nbytes:
+        raise OSError(errno.ENODATA, "it was truncated meanwhile")
+    try:
+        found = _map_nothing(nbytes, nbytes, writable=writable)
+    except OSError:
+        # Addresses without memory count as memory to come where it is not
+        # overcommitted, and for RLIMIT_DATA. Those of a shared file do not.
+        return _map_tracked(fd, nbytes, writable=writable, private=private)
+    flags = mmap.MAP_PRIVATE if private else mmap.MAP_SHARED
+    _replace_nothing(found, fd, flags, writable=writable)
+    return found
+
+
+def keeps_descriptors() -> bool:
+    """Return whether a mapping of this process may keep a descriptor of its file."""
+    return _keeps_descriptors
+
+
+def _map_tracked(fd: int, nbytes: int, *, writable: bool, private: bool) -> mmap.mmap:
+    """Map a file by the module mmap, which keeps a descriptor up to Python 3.12."""
+    global _keeps_descriptors
+    _keeps_descriptors = not _UNTRACKED
     flags = mmap.MAP_PRIVATE if private else mmap.MAP_SHARED
     prot = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
     try:
-        return mmap.mmap(fd, nbytes, flags, prot, **UNTRACKED)
+        return mmap.mmap(fd, nbytes, flags, prot, **_UNTRACKED)
     except ValueError as error:
         raise OSError(errno.ENODATA, f"it was truncated meanwhile ({error})") from None
 
@@ -88,7 +116,7 @@ def map_beyond(
     # The module mmap refuses a mapping that is longer than its file. So it maps
     # addresses without memory first, and the file takes their place.
     found = _map_nothing(least, most, writable=writable)
-    _replace_nothing(found, fd, writable=writable, private=private)
+    _replace_nothing(found, fd, _flags_of_many(private), writable=writable)
     return found
 
 
@@ -124,17 +152,23 @@ def map_aligned(
     # one. So they come first, and the file takes their place.
     whole = -(-nbytes // multiple) * multiple
     found = _map_nothing(whole, whole, writable=writable)
-    _replace_nothing(found, fd, writable=writable, private=private, offset=offset)
+    flags = _flags_of_many(private)
+    _replace_nothing(found, fd, flags, writable=writable, offset=offset)
     return found
 
 
+def _flags_of_many(private: bool) -> int:
+    """Return the flags for more addresses than the file has bytes."""
+    # Without the flag, the kernel counts all private addresses as memory to come.
+    return mmap.MAP_PRIVATE | _MAP_NORESERVE if private else mmap.MAP_SHARED
+
+
 def _replace_nothing(
-    found: mmap.mmap, fd: int, *, writable: bool, private: bool, offset: int = 0
+    found: mmap.mmap, fd: int, flags: int, *, writable: bool, offset: int = 0
 ) -> None:
     """Let a file take the place of addresses without memory, or close them."""
-    # Without the flag, the kernel counts all private addresses as memory to come.
-    flags = mmap.MAP_PRIVATE | _MAP_NORESERVE if private else mmap.MAP_SHARED
-    address, nbytes = buffers.address_of(found), len(found)
+    address = address_of(found) if writable else buffers.address_of(found)
+    nbytes = len(found)
     try:
         map_at(address, nbytes, flags, fd, writable=writable, offset=offset)
     except BaseException:

@@ -7,7 +7,7 @@ import mmap
 import os
 from collections.abc import Iterable
 
-from .memory import UNTRACKED, map_at, raw_mmap
+from .memory import keeps_descriptors, map_at, raw_mmap
 
 # Numbers of descriptors by st_dev and st_ino of their file.
 Descriptors = dict[tuple[int, int], list[int]]
@@ -50,11 +50,11 @@ def map_over(address: int, nbytes: int, fd: int, *, writable: bool = True) -> No
 def descriptors_of_mappings() -> Descriptors:
     """Return this process's descriptors by file, if `mmap` objects keep any.
 
-    Call it once before `replace_mapping` of many mappings. Each mapping has a
-    descriptor, so listing them for each mapping would take quadratic time.
+    Call it once before `replace_mapping` of many mappings: listing the descriptors for
+    each mapping would take quadratic time.
     """
     found: Descriptors = {}
-    if UNTRACKED or not os.path.isdir("/proc/self/fd"):
+    if not keeps_descriptors() or not os.path.isdir("/proc/self/fd"):
         return found
     for name in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):  # the descriptor of `listdir` is closed
@@ -92,9 +92,9 @@ def replace_mapping(
         As for the old mapping.
     """
     map_over(address, nbytes, fd, writable=writable)
-    # Up to Python 3.12 the mmap object keeps a descriptor, and with it the lock. `dup2`
-    # replaces the descriptor. If it were closed, the number could get another owner,
-    # and the mmap object would close that one later.
+    # A mmap object may keep a descriptor, and with it the lock: see `memory.map_file`.
+    # `dup2` replaces the descriptor. If it were closed, the number could get another
+    # owner, and the mmap object would close that one later.
     for number in kept:
         with contextlib.suppress(OSError):
             found = os.fstat(number)

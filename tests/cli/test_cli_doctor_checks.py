@@ -50,7 +50,7 @@ def test_a_usual_machine_has_nothing_to_change() -> None:
         calls.check_calls("calls in RAM", ()),
         resources.check_memory(MEMORY),
         resources.check_memory_limit(None, MEMORY),
-        resources.check_open_files(Limit(65536, 65536), True),
+        resources.check_open_files(Limit(65536, 65536)),
         directory.check_file_system("/data", DISK),
         directory.check_room("free space", DISK),
     ]
@@ -219,18 +219,16 @@ def test_little_memory_left_is_a_warning() -> None:
     says(resources.check_memory(None), NOTE, "does not tell")
 
 
-def test_few_open_files_limit_arrays_up_to_python_3_12() -> None:
-    def found(soft: int | None, hard: int | None, keeps: bool = True) -> Finding:
-        return resources.check_open_files(Limit(soft, hard), keeps)
+def test_few_open_files_limit_messages() -> None:
+    def found(soft: int | None, hard: int | None) -> Finding:
+        return resources.check_open_files(Limit(soft, hard))
 
-    says(found(1024, 524288), NOTE, "about 954 arrays", "ulimit -n 65536")
-    says(found(1024, 4096), NOTE, "At most 1024", "ulimit -n 4096")
-    says(found(1024, 524288, keeps=False), OK, "At most 1024 in a process.")
-    says(found(100, None), WARNING, "about 30 arrays", "ulimit -n 65536")
-    says(found(100, 200, keeps=False), WARNING, "", "ulimit -n 200")
+    says(found(1024, 524288), OK, "At most 1024 in a process.")
+    says(found(100, None), WARNING, "At most 100", "ulimit -n 65536")
+    says(found(100, 200), WARNING, "", "ulimit -n 200")
     says(found(None, None), OK, "No limit.")
     line = 'echo "$USER - nofile 65536" | sudo tee /etc/security/limits.d/sharray.conf'
-    says(found(1024, 1024), NOTE, "", f"{line}  # then log in again")
+    says(found(100, 100), WARNING, "", f"{line}  # then log in again")
 
 
 # -- a directory on a disk ---------------------------------------------------

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import shlex
-import sys
 
 from ....system import limits
 from ....system.limits import GroupLimit, Limit, Memory
 from ...output import size
 from . import Finding, Verdict, as_root
 
-_FEW_FILES, _FEW_ARRAYS, _MANY_FILES = 256, 4097, 65536
-_OTHER_FILES = 70  # about the number that Python and messages have open
+_FEW_FILES, _MANY_FILES = 256, 65536
 
 
 def check_resources() -> list[Finding]:
@@ -20,7 +18,7 @@ def check_resources() -> list[Finding]:
     return [
         check_memory(memory),
         check_memory_limit(limits.memory_limit(), memory),
-        check_open_files(limits.open_files(), sys.version_info < (3, 13)),
+        check_open_files(limits.open_files()),
     ]
 
 
@@ -53,22 +51,17 @@ def check_memory_limit(group: GroupLimit | None, memory: Memory | None) -> Findi
     return Finding("memory limit", Verdict.WARNING, found, why, commands)
 
 
-def check_open_files(limit: Limit, keeps_descriptors: bool) -> Finding:
+def check_open_files(limit: Limit) -> Finding:
     """Check how many files this process may have open."""
-    why = "Messages, and arrays that have not been sent, have a descriptor each."
-    if keeps_descriptors:
-        why = "Up to Python 3.12 each mapped array keeps a descriptor."
+    why = "Messages, and up to 64 arrays that were never sent, have a descriptor each."
     if limit.soft is None:
         return Finding("open files", Verdict.OK, "No limit.", why)
-    found = f"At most {limit.soft} in a process"
-    if keeps_descriptors:
-        found += f", enough for about {max(0, limit.soft - _OTHER_FILES)} arrays"
-    if limit.soft >= (_FEW_ARRAYS if keeps_descriptors else _FEW_FILES):
-        return Finding("open files", Verdict.OK, f"{found}.", why)
-    verdict = Verdict.NOTE if limit.soft >= _FEW_FILES else Verdict.WARNING
+    found = f"At most {limit.soft} in a process."
+    if limit.soft >= _FEW_FILES:
+        return Finding("open files", Verdict.OK, found, why)
     wanted = min(limit.hard or _MANY_FILES, _MANY_FILES)
     command = f"ulimit -n {wanted}"
     if wanted <= limit.soft:
         file = as_root("tee /etc/security/limits.d/sharray.conf")
         command = f'echo "$USER - nofile {_MANY_FILES}" | {file}  # then log in again'
-    return Finding("open files", verdict, f"{found}.", why, (command,))
+    return Finding("open files", Verdict.WARNING, found, why, (command,))
