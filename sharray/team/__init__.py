@@ -5,6 +5,7 @@ module       contents
 ===========  ==================================================
 `team`       `Team`: what users call
 `default`    the team behind `sharray.run`
+`members`    its workers and the caller: one run at a time
 `options`    options of teams and of runs
 `arguments`  arguments: split, whole or refused
 `copying`    shared copies of ordinary arrays

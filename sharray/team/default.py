@@ -141,7 +141,7 @@ def submit(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future
 def _forget_after_fork() -> None:
     # The workers belong to the parent, whose other threads may hold the lock.
     global _team, _inner_team, _starting
-    # Keep them: dropping one could deadlock, see `sharray.team.team._left_behind`.
+    # Keep them: dropping one could deadlock, see `sharray.team.members._left_behind`.
     _left_behind.extend((_team, _inner_team))
     _team = _inner_team = None
     _starting = Lock()

@@ -4,33 +4,24 @@ from __future__ import annotations
 
 import contextvars
 import functools
-import os
 import threading
-import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Self
 
-from ..errors import TeamError
 from ..kernels.kernel import Kernel
 from ..notebook import ipython, text
-from ..system import clock, interrupts
-from ..system.thread_locks import Lock
-from . import forgotten, serial
-from .arguments import look_at
+from ..system import clock
+from . import forgotten
 from .copying import Copies
-from .functions import threads
 from .functions.arguments import name_of, taken_names
 from .functions.map import map_rows
-from .functions.plan import CallPlan, Chunks
+from .functions.plan import Chunks
 from .functions.prepared import Prepared, prepare_run
-from .futures import Background
-from .options import check_options, seconds_until, team_name, worker_count
-from .plan import Plan, Plans
-from .progress import Bar, ShowProgress
-from .run import Run
-from .workers.crew import Crew
+from .members import Members
+from .options import check_options, team_name, worker_count
+from .progress import ShowProgress
 from .workers.process import START_METHODS
 
 _this_thread = threading.get_ident
@@ -102,37 +93,17 @@ class Team:
             caller_works = workers == 0 or ipython.shell() is None
         count = worker_count(workers, caller_works)
         self._name = team_name(name)
-        self._members = count + caller_works
-        self._caller_works = caller_works
-        self._threads = threads.for_each(self._members)
-        # An RLock knows its owner, and refuses `release` by any other thread. So after
-        # an interrupt, before or after `acquire`, calling `release` is always safe.
-        self._lock = Lock(reentrant=True)
-        self._runner = 0  # the thread that holds the lock
-        self._running: Kernel | str | None = None  # what it runs
-        self._by_value: set[str] = set()  # modules whose functions go by value
-        self._submitting = Lock()
-        self._background: Background | None = None
-        self._ended = ""  # why the team cannot be used any more
-        self._crew = Crew(count, int(caller_works), self._name)
-        self._plans = Plans(self._crew.segments.number)
-        self._crew.segments.when_gone = _forgetter(weakref.ref(self))
-        # Twice: an interrupt at the first instruction skips a finalizer for good.
-        # Without the other one, the workers would not end.
-        weakref.finalize(self, self._crew.end)
-        weakref.finalize(self, self._crew.end)
+        self._members = Members(count, caller_works=caller_works, name=self._name)
         try:
-            self._crew.start()
-            self._run = Run(self._crew, self._members, caller_works)
-            _teams.add(self)
-            self._is_new = forgotten.watch(self, Team._end_as_forgotten)
+            self._members.is_new = forgotten.watch(self, Team._end_as_forgotten)
         except BaseException:
-            self._crew.end()
+            self._members.end_if_idle()
             raise
 
     def __repr__(self) -> str:
-        state = self._ended or text.count(self._members, "member")
-        return f"<sharray team {text.printable(self._name)}, {state}>"
+        return (
+            f"<sharray team {text.printable(self._name)}, {self._members.describe()}>"
+        )
 
     @property
     def name(self) -> str:
@@ -142,11 +113,11 @@ class Team:
     @property
     def size(self) -> int:
         """Return the number of members: the workers, and the caller if it works."""
-        return self._members
+        return self._members.size
 
     def pids(self) -> list[int]:
         """Return the process numbers of the workers."""
-        return [worker.pid for worker in self._crew.workers]
+        return [worker.pid for worker in self._members.crew.workers]
 
     # -- running -------------------------------------------------------------
 
@@ -244,18 +215,19 @@ class Team:
         options = axis, schedule, chunk, reduce, seed
         deadline = None if timeout is None else clock.monotonic() + timeout
         if not isinstance(function, Kernel):
-            self._check_open()
+            self._members.check_open()
             return self._run_function(
                 function, args, kwargs, options, deadline, progress, copy=copy
             )
-        kernel = function
+        kernel, members = function, self._members
         try:
-            self._check_open()
+            members.check_open()
             arguments = kernel.bind(args, kwargs)
             if not copy:
-                return self._execute(kernel, arguments, options, deadline, progress)
+                return members.execute(kernel, arguments, options, deadline, progress)
             copies = Copies(arguments)
-            value = self._execute(kernel, copies.arguments, options, deadline, progress)
+            arguments = copies.arguments
+            value = members.execute(kernel, arguments, options, deadline, progress)
             copies.copy_back()
             return value
         except BaseException as error:
@@ -289,7 +261,7 @@ class Team:
             timeout=deadline,
         )
         prepared = prepare_run(function, args, kwargs, checked, taken)
-        value = self._execute(prepared, (), (), deadline, progress)
+        value = self._members.execute(prepared, (), (), deadline, progress)
         if copies is not None:
             copies.copy_back()
         return value
@@ -355,14 +327,14 @@ class Team:
         [5.0, 10.0]
         """
         __tracebackhide__ = True  # in IPython and pytest
-        self._check_open()
+        self._members.check_open()
         _check_callable(function)
         deadline = None if timeout is None else clock.monotonic() + timeout
         checked = check_options(axis, "dynamic", chunk, None, seed)
 
         def execute(prepared: Prepared) -> Any:
             shown = False if prepared.part is Chunks.FIRST else progress
-            return self._execute(prepared, (), (), deadline, shown)
+            return self._members.execute(prepared, (), (), deadline, shown)
 
         taken = taken_names(
             ("progress",), axis=axis, chunk=chunk, seed=seed, timeout=timeout, out=out
@@ -399,147 +371,18 @@ class Team:
         ...     future.result()
         1000.0
         """
-        self._check_open()
-        with self._submitting:  # a run may hold `_lock` for long
-            if self._background is None:
-                refuse = functools.partial(_refuse_to_wait, weakref.ref(self))
-                self._background = background = Background(refuse)
-                self._run.is_cancelling = background.is_cancelling
+        self._members.check_open()
         title = getattr(function, "title", f"function {name_of(function)!r}")
         # In a notebook, the context says which cell shows the progress.
         run = contextvars.copy_context().run
         act = functools.partial(run, self.run, function, *args, **kwargs)
-        return self._background.submit(title, act)
-
-    def _check_open(self) -> None:
-        if self._ended:
-            raise TeamError(
-                f"the team {self._ended}; make another one with sharray.Team()"
-            )
-
-    def _check_not_inside(self, wish: str) -> None:
-        """Refuse a call that would wait for a run that the calling thread is inside."""
-        background = self._background
-        if self._runner == threading.get_ident():
-            inside = f"the run of {getattr(self._running, 'title', self._running)}"
-        elif background is not None and background.is_this_thread:
-            inside = "the thread of submitted runs"
-        else:
-            return
-        raise TeamError(
-            f"cannot {wish} from inside {inside} of the same team, which would wait "
-            "for itself; do it after that run, or use another sharray.Team()"
-        )
-
-    def _execute(
-        self,
-        kernel: Kernel | Prepared,
-        arguments: tuple[Any, ...],
-        options: tuple[Any, ...],
-        deadline: float | None,
-        progress: bool | ShowProgress,
-    ) -> Any:
-        me = _this_thread()
-        if self._runner == me:
-            self._check_not_inside(f"run {kernel.title}")
-        seconds = seconds_until(deadline)
-        try:
-            # Within the `try`, so that an interrupt right after it releases the lock.
-            # It comes first: an error before it would release a lock that a caller of
-            # this function holds.
-            lock = self._lock
-            if not (lock.acquire(blocking=False) or lock.acquire_within(seconds)):
-                raise TimeoutError(
-                    f"{kernel.title} did not begin in time, since the team was busy "
-                    "with another run; use a longer timeout=, or another sharray.Team()"
-                )
-            # Its title, since a function comes with its arguments, to be freed.
-            running = kernel if isinstance(kernel, Kernel) else kernel.title
-            self._runner, self._running = me, running
-            self._check_open()  # it may have been closed while this waited
-            if self._is_new:
-                self._is_new = False
-                forgotten.end_forgotten()
-            if not isinstance(kernel, Kernel):
-                return self._call(kernel, deadline, progress)
-            plan = self._plans.find(kernel, arguments, options)
-            if plan is None:
-                return self._run_here(kernel, arguments, options)
-            if progress is False:
-                return self._run.execute(plan, deadline, None)
-            return self._execute_and_show(plan, deadline, progress)
-        finally:
-            # Call no Python function here: an interrupt at its first instruction would
-            # leave the lock taken.
-            if self._runner == me:
-                self._runner = 0
-            try:  # noqa: SIM105 - `suppress` is a Python function
-                self._lock.release()
-            except RuntimeError:
-                pass  # it was not acquired
-            if self._crew.segments.gone:  # arrays that were freed during the run
-                self._forget_gone()
-
-    def _call(
-        self,
-        prepared: Prepared,
-        deadline: float | None,
-        progress: bool | ShowProgress,
-    ) -> Any:
-        plan = prepared.plan(self._crew.segments.number, self._by_value)
-        if self._members == 1 or not self._caller_works:
-            return self._execute_and_show(plan, deadline, progress)
-        with threads.limited(self._threads):
-            return self._execute_and_show(plan, deadline, progress)
-
-    def _execute_and_show(
-        self,
-        plan: Plan | CallPlan,
-        deadline: float | None,
-        progress: bool | ShowProgress,
-    ) -> Any:
-        if progress is not True:
-            return self._run.execute(plan, deadline, progress or None)
-        with Bar(plan.name, plan.unit) as bar:
-            return self._run.execute(plan, deadline, bar.show)
-
-    def _run_here(
-        self, kernel: Kernel, arguments: tuple[Any, ...], options: tuple[Any, ...]
-    ) -> Any:
-        checked = check_options(*options)
-        found = look_at(kernel, arguments, checked)
-        return serial.run_here(kernel, found, checked, self._members)
+        return self._members.submit(title, act)
 
     # -- its end -------------------------------------------------------------
 
     def close(self) -> None:
         """End the worker processes, after the runs that were submitted."""
-        if self._ended:
-            return
-        self._check_not_inside("close the team")
-        background = self._background
-        if background is not None:
-            background.wait()
-        with self._lock:
-            self._end()
-        if background is not None:
-            background.join()
-
-    def _end(self, reason: str = "is closed") -> None:
-        """End the worker processes; the calling thread holds the lock."""
-        with interrupts.deferred():
-            if self._ended:
-                return
-            self._runner, self._running = _this_thread(), None
-            try:
-                self._run.clean_up()
-                self._ended = reason
-                self._plans.clear()
-                if self._background is not None:
-                    self._background.end()
-                self._crew.end()
-            finally:
-                self._runner = 0
+        self._members.close()
 
     def __enter__(self) -> Self:
         return self
@@ -553,63 +396,14 @@ class Team:
         try:
             self.close()
         except BaseException:
-            self._end_if_idle()  # nobody calls `close` again
+            self._members.end_if_idle()  # nobody calls `close` again
             raise
 
     def _end_as_forgotten(self) -> None:
-        self._end_if_idle(
+        self._members.end_if_idle(
             "has ended, since only the history of the notebook held it, and another "
             "team was used"
         )
-
-    def _end_if_idle(self, reason: str = "is closed") -> None:
-        with interrupts.deferred():
-            if self._runner != _this_thread() and self._lock.acquire(blocking=False):
-                try:
-                    self._end(reason)
-                finally:
-                    self._lock.release()
-
-    def _forget_gone(self) -> None:
-        # The garbage collector may call this in the middle of a run of this thread,
-        # which the RLock would not keep out. The next run does it then.
-        me = _this_thread()
-        if self._ended or self._runner == me:
-            return
-        with interrupts.deferred():
-            if not self._lock.acquire(blocking=False):
-                return  # the thread that has the lock does it
-            self._runner, self._running = me, None
-            try:
-                if not self._ended:
-                    with interrupts.allowed():
-                        self._run.forget_gone()
-            except Exception:
-                pass  # a worker has died: the next run replaces it
-            finally:
-                self._runner = 0
-                self._lock.release()
-
-
-# The teams of this process. After a fork, the child cannot use the parent's.
-_teams: weakref.WeakSet[Team] = weakref.WeakSet()
-
-
-# A forked child keeps the parent's teams alive. Dropping the last reference to compiled
-# code calls LLVM, whose lock another thread of the parent may have held. The child
-# would wait for it for ever, before its first line.
-_left_behind: list[Team] = []
-
-
-def _disown_after_fork() -> None:
-    _left_behind.extend(_teams)
-    for team in _left_behind:
-        if not team._ended:
-            team._ended = "belongs to the process that this one was forked from"
-            team._crew.disown()
-
-
-os.register_at_fork(after_in_child=_disown_after_fork)
 
 
 def _check_callable(function: object) -> None:
@@ -618,18 +412,3 @@ def _check_callable(function: object) -> None:
             f"expected a kernel, a function or a ufunc, got {type(function).__name__}; "
             "pass the function itself, without calling it"
         )
-
-
-def _refuse_to_wait(team: weakref.ref[Team]) -> None:
-    found = team()
-    if found is not None:
-        found._check_not_inside("wait for a submitted run")
-
-
-def _forgetter(team: weakref.ref[Team]) -> Callable[[], None]:
-    def forget() -> None:
-        found = team()
-        if found is not None:
-            found._forget_gone()
-
-    return forget

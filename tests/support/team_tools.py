@@ -182,5 +182,5 @@ def program(code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 def until_open(team: Any) -> None:
     """Wait until a run of the team has begun: its gate is open."""
-    words = team._crew.control.words
+    words = team._members.crew.control.words
     until(lambda: words[at.GATE] & at.CLOSED == 0)

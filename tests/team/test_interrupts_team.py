@@ -56,8 +56,8 @@ def team_of_its_own() -> Iterator[sh.Team]:
 
 def forget_plans(team: sh.Team) -> None:
     """Forget all plans, so that the next run has new arrays and a new kernel."""
-    team._plans.clear()
-    for worker in team._crew.workers:
+    team._members._plans.clear()
+    for worker in team._members.crew.workers:
         worker.segments.clear()
         worker.programs.clear()
 
@@ -75,7 +75,7 @@ def check_runs(team: sh.Team) -> Callable[[Interrupted], None]:
         before = float(y[0])
         team.run(meet, y, barrier, schedule="static", timeout=SOON)
         assert (np.asarray(y) == before + 1).all()
-        assert all(worker.is_in_sync for worker in team._crew.workers)
+        assert all(worker.is_in_sync for worker in team._members.crew.workers)
 
     return check
 
@@ -176,7 +176,7 @@ def test_a_run_that_does_not_begin_in_time() -> None:
 
         def check(outcome: Interrupted) -> None:
             assert outcome.raised or outcome.dropped
-            assert team._runner == runner  # of the other thread, as before
+            assert team._members._runner == runner  # of the other thread, as before
 
         begun, done = threading.Event(), threading.Event()
 
@@ -222,9 +222,9 @@ def test_a_segment_that_is_unmapped_is_noted() -> None:
 def test_workers_forget_arrays_that_are_dropped(team: sh.Team) -> None:
     def check(outcome: Interrupted) -> None:
         runs(outcome)
-        team._forget_gone()
+        team._members._forget_gone()
         numbers = set(segments._by_number)
-        assert team._crew.workers[0].segments <= numbers
+        assert team._members.crew.workers[0].segments <= numbers
         assert len(numbers) <= most
         renew()
 
@@ -235,12 +235,12 @@ def test_workers_forget_arrays_that_are_dropped(team: sh.Team) -> None:
         del array
         segments.when_gone = tell
 
-    segments = team._crew.segments
+    segments = team._members.crew.segments
     runs = check_runs(team)
     runs(Interrupted(int, 1))
     most = len(segments._by_number) + 1
     renew()
-    interrupt_everywhere(team._forget_gone, check, step=5)
+    interrupt_everywhere(team._members._forget_gone, check, step=5)
 
 
 def test_a_number_belongs_to_one_array(team: sh.Team) -> None:
@@ -258,7 +258,7 @@ def test_a_number_belongs_to_one_array(team: sh.Team) -> None:
     def check(outcome: Interrupted) -> None:
         assert outcome.raised
         make()
-        segments = team._crew.segments
+        segments = team._members.crew.segments
         numbers = [*segments._by_number, *segments._free]
         assert len(set(numbers)) == len(numbers)
 
@@ -444,7 +444,7 @@ def test_replacing_a_worker() -> None:
 
         def call() -> None:
             team_tools.kill(team.pids()[0])
-            team._run._looked = 0.0
+            team._members._run._looked = 0.0
             team.run(add, x, 1.0)
 
         workers = len(workers_of_this_process())

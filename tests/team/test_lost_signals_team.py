@@ -13,8 +13,7 @@ import sharray as sh
 from sharray.kernels import background
 from sharray.notebook import ipython
 from sharray.system import channels, interrupts, thread_locks
-from sharray.team import futures
-from sharray.team import team as teams
+from sharray.team import futures, members
 from sharray.team.futures import Background, RunFuture
 from sharray.team.workers import channel as messages
 from sharray.team.workers.channel import Channel
@@ -83,7 +82,7 @@ def test_a_team_that_another_thread_uses() -> None:
             team.run(nothing, x, progress=lambda *_: wait())
 
         run(lambda: None)
-        modules = (teams, thread_locks, interrupts)
+        modules = (members, thread_locks, interrupts)
         with another_thread_inside(run):
             lose_each(lambda: team.run(nothing, x), *modules, moments=300)
             lose_each(team.close, *modules, moments=100)

@@ -44,7 +44,7 @@ def check_usable(team: Any, *gone: int) -> None:
         team.run(increment, x, schedule=schedule, timeout=500)
     assert x.tolist() == [2] * 1000
     pids = team.pids()
-    assert len(set(pids)) == team.size - team._crew._first
+    assert len(set(pids)) == team.size - team._members.crew._first
     assert not set(pids) & set(gone)
 
 

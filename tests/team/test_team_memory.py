@@ -226,7 +226,7 @@ def test_an_array_goes_whose_run_was_interrupted_before_the_answers(
     x = sh.zeros(1000)
     path = path_of(x)
     with monkeypatch.context() as patch:
-        patch.setattr(team._crew, "_read_answers", interrupt)
+        patch.setattr(team._members.crew, "_read_answers", interrupt)
         with pytest.raises(KeyboardInterrupt):
             team.run(increment, x)
     team.run(increment, sh.zeros(10))  # a worker that answers has read the commands

@@ -66,7 +66,7 @@ def hold_array(x: Any, gate: Any) -> Any:
 
 
 def blocks_of(team: Any) -> list[int]:
-    words = team._crew.control.words
+    words = team._members.crew.control.words
     return [words[at.member(number) + at.BLOCK] for number in range(team.size)]
 
 
@@ -229,7 +229,7 @@ def test_a_run_of_arrays_interrupted_at_each_point() -> None:
             found = team.run(histogram, x, reduce="sum", schedule="static", timeout=60)
             assert found.tolist() == [1] * 100 + [0] * 156
             assert not any(blocks_of(team))
-            assert all(worker.is_in_sync for worker in team._crew.workers)
+            assert all(worker.is_in_sync for worker in team._members.crew.workers)
 
         call()
         interrupt_everywhere(call, check)

@@ -45,7 +45,7 @@ def check_runs(team: sh.Team) -> Callable[[Interrupted], None]:
         assert team.map(elsewhere.doubled, y, timeout=SOON).tolist() == [2] * 100
         assert sh.default_rng() is not sh.default_rng()
         assert (sh.member(), sh.members(), sh.offset()) == (0, 1, 0)
-        assert all(worker.is_in_sync for worker in team._crew.workers)
+        assert all(worker.is_in_sync for worker in team._members.crew.workers)
 
     return check
 

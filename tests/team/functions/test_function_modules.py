@@ -81,7 +81,7 @@ def test_an_unchanged_module_goes_by_reference(team: sh.Team, module: Any) -> No
     for _ in range(3):
         assert added(team, module) == 1
         module.add(sh.zeros(1))  # which changes `count` here
-    assert team._by_value == set()
+    assert team._members._by_value == set()
 
 
 def test_a_module_that_was_edited_and_loaded_again(
@@ -206,7 +206,7 @@ def test_whatever_is_edited_arrives(
 ) -> None:
     replace(tmp_path, VARIANTS[what].format(1))
     assert added(team, module_of_now()) == 1
-    assert team._by_value == set()
+    assert team._members._by_value == set()
     for amount in (2, 3):
         (tmp_path / NAME).write_text(VARIANTS[what].format(amount), "utf-8")
         assert added(team, importlib.reload(module_of_now())) == amount
@@ -230,6 +230,6 @@ def add(x):
 """
     replace(tmp_path, source)
     assert added(team, module_of_now()) == 0
-    assert team._by_value == set()
+    assert team._members._by_value == set()
     exec(change, vars(module_of_now()))
     assert added(team, module_of_now()) == 9
