@@ -9,7 +9,7 @@ A map of the package; each layer imports only from those below it:
 - ``sharray.team``: worker processes that run kernels and functions together
 - ``sharray.kernels``: functions that numba compiles once for all processes
 - ``sharray.sync``: counters and barriers in shared memory
-- ``sharray.array``: `SharedArray`, its constructors, its handles
+- ``sharray.arrays``: `SharedArray`, its constructors, its handles
 - ``sharray.storage``: the file format, and the lifetime of files
 - ``sharray.native``: machine code without numba, and `sharray.atomic`
 - ``sharray.system``: the operating system's calls
@@ -18,9 +18,7 @@ A map of the package; each layer imports only from those below it:
 - ``sharray.names``: names of arrays as users write them
 """
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from .errors import (
@@ -48,10 +46,10 @@ from .errors import (
 from .integrations import await_libraries
 
 if TYPE_CHECKING:
-    from .array.catalog import clear_fault, gc, inspect, unlink
-    from .array.catalog import list as list
-    from .array.core import SharedArray
-    from .array.creation import (
+    from .arrays.catalog import clear_fault, gc, inspect, unlink
+    from .arrays.catalog import list as list
+    from .arrays.core import SharedArray
+    from .arrays.creation import (
         array,
         empty,
         empty_like,
@@ -62,10 +60,10 @@ if TYPE_CHECKING:
         zeros,
         zeros_like,
     )
-    from .array.named import create
-    from .array.named import open as open
-    from .array.publishing import publish
-    from .array.snapshots import snapshot
+    from .arrays.named import create
+    from .arrays.named import open as open
+    from .arrays.publishing import publish
+    from .arrays.snapshots import snapshot
     from .integrations.dask import to_dask
     from .kernels.decorator import kernel
     from .kernels.here import member, members, offset
@@ -169,58 +167,47 @@ _LATE = {
     "Mapping": ".system.mappings",
     "MemberStatus": ".team.survey",
     "PageView": ".storage.inspection.holder",
-    "SharedArray": ".array.core",
+    "SharedArray": ".arrays.core",
     "Shipping": ".kernels.kernel",
     "Team": ".team.team",
     "TeamStatus": ".team.survey",
-    "array": ".array.creation",
-    "clear_fault": ".array.catalog",
-    "create": ".array.named",
+    "array": ".arrays.creation",
+    "clear_fault": ".arrays.catalog",
+    "create": ".arrays.named",
     "default_rng": ".kernels.seeding",
-    "empty": ".array.creation",
-    "empty_like": ".array.creation",
-    "full": ".array.creation",
-    "full_like": ".array.creation",
-    "gc": ".array.catalog",
-    "inspect": ".array.catalog",
+    "empty": ".arrays.creation",
+    "empty_like": ".arrays.creation",
+    "full": ".arrays.creation",
+    "full_like": ".arrays.creation",
+    "gc": ".arrays.catalog",
+    "inspect": ".arrays.catalog",
     "install": ".passing.installing",
     "installed": ".passing.installing",
     "kernel": ".kernels.decorator",
-    "list": ".array.catalog",
+    "list": ".arrays.catalog",
     "map": ".team.default",
     "member": ".kernels.here",
     "members": ".kernels.here",
     "offset": ".kernels.here",
-    "ones": ".array.creation",
-    "ones_like": ".array.creation",
-    "open": ".array.named",
+    "ones": ".arrays.creation",
+    "ones_like": ".arrays.creation",
+    "open": ".arrays.named",
     "prange": ".kernels.prange",
-    "publish": ".array.publishing",
+    "publish": ".arrays.publishing",
     "run": ".team.default",
     "share": ".passing.sharing",
-    "snapshot": ".array.snapshots",
+    "snapshot": ".arrays.snapshots",
     "submit": ".team.default",
     "teams": ".team.survey",
     "to_dask": ".integrations.dask",
     "uninstall": ".passing.installing",
-    "unlink": ".array.catalog",
+    "unlink": ".arrays.catalog",
     "unshare": ".passing.sharing",
     "whole": ".team.arguments",
-    "zeros": ".array.creation",
-    "zeros_like": ".array.creation",
+    "zeros": ".arrays.creation",
+    "zeros_like": ".arrays.creation",
 }
 
-
-class _Package(ModuleType):
-    """Keeps ``sharray.array`` the function; it is also the name of a subpackage."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        # When a subpackage is imported, Python sets it as an attribute of its parent.
-        if name != "array" or not isinstance(value, ModuleType):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
 await_libraries()
 
 

@@ -12,7 +12,7 @@ from numpy.lib.format import dtype_to_descr
 
 import sharray as sh
 
-from ..array import catalog
+from ..arrays import catalog
 from ..notebook.text import cut
 from ..storage import location
 from ..storage.inspection import result

@@ -36,9 +36,9 @@ from typing import Any
 
 import numpy as np
 
-from ..array.core import AnyArray, SharedArray
-from ..array.handle import has_handle
-from ..array.root import is_any_mapped
+from ..arrays.core import AnyArray, SharedArray
+from ..arrays.handle import has_handle
+from ..arrays.root import is_any_mapped
 from ..errors import NotSharedError
 from ..system import interrupts
 

@@ -29,9 +29,9 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from ..array.core import AnyArray, SharedArray
-from ..array.handle import has_handle
-from ..array.root import is_any_mapped
+from ..arrays.core import AnyArray, SharedArray
+from ..arrays.handle import has_handle
+from ..arrays.root import is_any_mapped
 from ..storage import location
 
 ENVIRONMENT_VARIABLE = "SHARRAY_HOST"

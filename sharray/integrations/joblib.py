@@ -30,8 +30,8 @@ from typing import Any
 
 import numpy as np
 
-from ..array.core import SharedArray
-from ..array.views import shared_view
+from ..arrays.core import SharedArray
+from ..arrays.views import shared_view
 
 
 def register() -> None:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..array.core import SharedArray
+from ..arrays.core import SharedArray
 from ..sync.barrier import Barrier
 from ..sync.counter import Counter
 from .tuples import TupleName, is_named, name_of

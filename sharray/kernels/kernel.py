@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..array.core import SharedArray
+from ..arrays.core import SharedArray
 from ..errors import KernelError
 from ..native import locks
 from ..native.machine_code import MachineCode, why_not_loadable

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..array.core import SharedArray
-from ..array.creation import empty
+from ..arrays.core import SharedArray
+from ..arrays.creation import empty
 from .wire.collecting import Sources, collector_of
 from .wire.packing import copy_parts, order_of, room_for
 from .wire.rebuilding import load, take_part

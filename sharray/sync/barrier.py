@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from threading import BrokenBarrierError
 
-from ..array.creation import zeros
+from ..arrays.creation import zeros
 from ..native import atomic
 from . import barrier_protocol
 from .barrier_protocol import MOST_PARTIES, PARTIES, SIZE, STATE

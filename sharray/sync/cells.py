@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..array.core import AnyArray, SharedArray
-from ..array.creation import array
+from ..arrays.core import AnyArray, SharedArray
+from ..arrays.creation import array
 
 
 class Cells:

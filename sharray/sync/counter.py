@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..array.creation import zeros
+from ..arrays.creation import zeros
 from ..native import atomic
 from .cells import Cells
 

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..array.core import AnyArray, SharedArray
-from ..array.creation import array as shared_copy
-from ..array.handle import find_place
-from ..array.root import Root
+from ..arrays.core import AnyArray, SharedArray
+from ..arrays.creation import array as shared_copy
+from ..arrays.handle import find_place
+from ..arrays.root import Root
 from ..errors import KernelError, NotSharedError
 from ..kernels.argument_keys import (
     WHOLE,

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
-from ..array.core import AnyArray, SharedArray
-from ..array.creation import array as shared_copy
-from ..array.creation import zeros
-from ..array.dtype_and_shape import check_dtype_and_shape
+from ..arrays.core import AnyArray, SharedArray
+from ..arrays.creation import array as shared_copy
+from ..arrays.creation import zeros
+from ..arrays.dtype_and_shape import check_dtype_and_shape
 from ..kernels.argument_keys import check_subclass
 from ..kernels.tuples import rebuild_tuple
 from .arguments import Whole, is_workable

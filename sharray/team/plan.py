@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..array.root import Root
+from ..arrays.root import Root
 from ..errors import KernelError
 from ..kernels.argument_keys import NumberKey, number_slots
 from ..kernels.compiled import Compiled

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, SupportsIndex
 
 import numpy as np
 
-from ..array.core import SharedArray
+from ..arrays.core import SharedArray
 from ..system import limits
 
 SplitArrays = list[tuple[np.ndarray[Any, Any], int]]

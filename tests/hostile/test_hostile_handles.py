@@ -16,7 +16,7 @@ from hostile import header_text, npy, refused
 from workers import start_python
 
 import sharray as sh
-from sharray.array.core import open_handle
+from sharray.arrays.core import open_handle
 from sharray.storage.location import ram_directory
 
 pytestmark = pytest.mark.slow
@@ -205,7 +205,7 @@ def test_a_unit_divided_by_zero_is_refused() -> None:
     # NumPy divides by it, and the process dies of SIGFPE.
     ended = start_python(
         "import sharray as sh, sys\n"
-        "from sharray.array.core import open_handle\n"
+        "from sharray.arrays.core import open_handle\n"
         "parts = list(sh.open(sys.argv[1]).__reduce_ex__(2)[1])\n"
         "parts[parts.index('<f8')] = 'M8[1s/0]'\n"
         "try: open_handle(*parts)\n"

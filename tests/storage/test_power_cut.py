@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import sharray as sh
-from sharray.array.core import SharedArray
+from sharray.arrays.core import SharedArray
 from sharray.system import files
 
 pytestmark = [pytest.mark.slow, disks.needs_disks]

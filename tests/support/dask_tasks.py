@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 import sharray as sh
-from sharray.array.root import find_root_at
+from sharray.arrays.root import find_root_at
 
 Array = np.ndarray[Any, Any]
 

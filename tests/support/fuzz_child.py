@@ -22,8 +22,8 @@ from fuzz_handles import AnyArray, Handle, damaged_handles, valid_handles
 from hypothesis import strategies as st
 
 import sharray as sh
-from sharray.array import handle as handle_module
-from sharray.array.core import open_handle
+from sharray.arrays import handle as handle_module
+from sharray.arrays.core import open_handle
 from sharray.storage import location
 
 outcomes: collections.Counter[str] = collections.Counter()

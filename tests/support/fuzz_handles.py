@@ -10,7 +10,7 @@ from fuzz_files import DTYPES, NUMBERS, TOKENS
 from hypothesis import strategies as st
 
 import sharray as sh
-from sharray.array.core import open_handle
+from sharray.arrays.core import open_handle
 
 Handle = dict[str, Any]
 AnyArray = sh.SharedArray[Any, Any]

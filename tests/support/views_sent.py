@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import sharray as sh
-from sharray.array.root import root_below
+from sharray.arrays.root import root_below
 
 Array = np.ndarray[Any, Any]
 _names = (f"sent-{i}.npy" for i in itertools.count())

@@ -9,7 +9,7 @@ import typer
 
 import sharray as sh
 
-from ...array import display
+from ...arrays import display
 from ...notebook.text import printable
 from ...storage.inspection import result
 from .. import describing

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...array.views import shared_view
+from ...arrays.views import shared_view
 from ..wire.collecting import Sources, has_buffers
 
 # joblib's reducer of arrays in results.

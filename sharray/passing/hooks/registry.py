@@ -15,9 +15,9 @@ To support another executor, write a module with its `Hooks` beside these, and a
 the name of a package. So a copy of these packages needs a declaration only.
 
 Shared arrays reach an executor's workers without hooks. Two other modules may have to
-know a new executor. `sharray.array.pickling` needs its package, to tell its undelivered
-pickles from kept ones. `sharray.storage.ending` needs its copy of multiprocessing.util,
-if its workers run the finalizers of one.
+know a new executor. `sharray.arrays.pickling` needs its package, to tell its
+undelivered pickles from kept ones. `sharray.storage.ending` needs its copy of
+multiprocessing.util, if its workers run the finalizers of one.
 
 Only packages that are imported before `install` get hooks. Importing joblib would cost
 other programs a tenth of a second.

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from ...array.core import AnyArray
-from ...array.views import shared_bytes
+from ...arrays.core import AnyArray
+from ...arrays.views import shared_bytes
 from ...storage.dtypes import spell
 from .packing import Part, order_of
 from .rebuilding import rebuild_array, rebuild_subclass, take_part

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...array.core import SharedArray
+from ...arrays.core import SharedArray
 from ...errors import DtypeError, HandleError
 from ...storage.dtypes import check_dtype
 

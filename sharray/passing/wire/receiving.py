@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from ...array.core import AnyArray, SharedArray
+from ...arrays.core import AnyArray, SharedArray
 from ...errors import HandleError, MessageError
 from ...storage.messages import inbox
 from ...storage.messages.incoming import Incoming, Places
@@ -177,7 +177,7 @@ def _hold(incoming: Incoming, places: Places) -> list[memoryview]:
     memory: Any = np.ndarray.__new__(
         Received, (end - first,), np.uint8, segment.mapping, first
     )
-    # Watch a guard instead of the memory itself: see `sharray.array.root.root_of`.
+    # Watch a guard instead of the memory itself: see `sharray.arrays.root.root_of`.
     memory._guard = np.empty(0, np.uint8)
     incoming.free_with(memory._guard)
     view = memoryview(memory)

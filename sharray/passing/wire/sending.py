@@ -22,7 +22,7 @@ from collections.abc import Callable
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
-from ...array.core import SharedArray
+from ...arrays.core import SharedArray
 from ...errors import NoSpaceError, SharrayError
 from ...storage.messages import outbox
 from ...system import interrupts, processes

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...array.core import AnyArray, SharedArray
-from ...array.creation import array as shared_copy
+from ...arrays.core import AnyArray, SharedArray
+from ...arrays.creation import array as shared_copy
 from ...errors import NotSharedError
 from ...kernels.argument_keys import WHOLE
 from ...sync.barrier import Barrier

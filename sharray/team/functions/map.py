@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from ...array.core import AnyArray, SharedArray
-from ...array.creation import array as shared_copy
-from ...array.creation import empty
+from ...arrays.core import AnyArray, SharedArray
+from ...arrays.creation import array as shared_copy
+from ...arrays.creation import empty
 from ...kernels.argument_keys import WHOLE
 from ..arguments import Whole, overlaps
 from ..options import RunOptions

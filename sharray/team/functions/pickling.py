@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from ...array.core import SharedArray, view_of
-from ...array.handle import check_view, find_place
-from ...array.root import Root
+from ...arrays.core import SharedArray, view_of
+from ...arrays.handle import check_view, find_place
+from ...arrays.root import Root
 from ...errors import TeamError
 from ...storage.dtypes import spell
 from ...system import forks, interrupts

@@ -8,7 +8,7 @@ from contextlib import suppress
 from enum import Enum
 from typing import Any
 
-from ...array.root import Root
+from ...arrays.root import Root
 from ...errors import TeamError
 from ...kernels.failures import drop_notes
 from ..options import RunOptions

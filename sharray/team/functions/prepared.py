@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...array.root import Root
+from ...arrays.root import Root
 from ..options import RunOptions
 from . import arguments, ufuncs
 from .arguments import Found, name_of

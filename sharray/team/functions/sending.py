@@ -26,9 +26,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...array.core import AnyArray
-from ...array.creation import empty
-from ...array.root import Root
+from ...arrays.core import AnyArray
+from ...arrays.creation import empty
+from ...arrays.root import Root
 from ...errors import TeamError
 from . import modules
 from .call import raised

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...array.core import AnyArray, SharedArray
+from ...arrays.core import AnyArray, SharedArray
 from ...kernels.argument_keys import WHOLE
 from ..arguments import Whole, overlaps
 from ..schedule import SplitArrays

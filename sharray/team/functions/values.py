@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...array.core import AnyArray, SharedArray
+from ...arrays.core import AnyArray, SharedArray
 from ...kernels.reductions import ITEMWISE
 from ...kernels.tuples import rebuild_tuple
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ...array.handle import root_for
-from ...array.root import Root
+from ...arrays.handle import root_for
+from ...arrays.root import Root
 from ...errors import KernelError
 from ...kernels import outcome
 from ...kernels.failures import Failure, call_native, capture

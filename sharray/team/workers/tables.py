@@ -36,7 +36,7 @@ from typing import Any
 
 import numpy as np
 
-from ...array.root import Root
+from ...arrays.root import Root
 from ...errors import TeamError
 from ...kernels.compiled import Compiled
 from ...system import interrupts

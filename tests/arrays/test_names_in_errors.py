@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import sharray as sh
-from sharray.array import core
+from sharray.arrays import core
 from sharray.names import quote
 from sharray.storage import location
 from sharray.storage.lifetime import lease

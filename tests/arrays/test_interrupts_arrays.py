@@ -21,7 +21,7 @@ import workers
 from interrupting import Interrupted, belongings, interrupt_everywhere
 
 import sharray as sh
-from sharray.array.addresses import Addresses
+from sharray.arrays.addresses import Addresses
 from sharray.storage import ending, location, trailer
 from sharray.system import clock, finalizing, mappings, memory, pages
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import sharray as sh
-from sharray.array.catalog import inspect_all
+from sharray.arrays.catalog import inspect_all
 from sharray.storage import inspection
 from sharray.system import files, locks, mappings, pages
 

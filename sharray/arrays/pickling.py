@@ -24,7 +24,7 @@ _MODULES = {
     "dill.session": KEPT,  # dump_module, dump_session
     "joblib.externals.cloudpickle.cloudpickle": _PASSED_OVER,
     "pickle": _PASSED_OVER,
-    "sharray.array.core": _PASSED_OVER,
+    "sharray.arrays.core": _PASSED_OVER,
     "joblib.numpy_pickle": KEPT,  # dump, Memory
     "numpy._core._methods": KEPT,  # ndarray.dump, dumps
     "numpy.lib._format_impl": KEPT,  # save and savez of object arrays

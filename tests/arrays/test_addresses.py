@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sharray as sh
-from sharray.array.addresses import Addresses
-from sharray.array.root import find_root_at
+from sharray.arrays.addresses import Addresses
+from sharray.arrays.root import find_root_at
 
 
 class FakeRoot:

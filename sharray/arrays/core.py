@@ -316,7 +316,7 @@ class SharedArray(Growing, np.ndarray[_ShapeT_co, _DTypeT_co]):
         """Pickle as a handle to exactly this view, or by value.
 
         By value if the array is not shared, or if the pickle is kept; see
-        `sharray.array.pickling`.
+        `sharray.arrays.pickling`.
         """
         purpose = pickling.purpose()
         if purpose == pickling.KEPT:

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sharray as sh
-from sharray.array.root import root_below
+from sharray.arrays.root import root_below
 
 Array = Any
 PROTOCOLS = range(2, pickle.HIGHEST_PROTOCOL + 1)
