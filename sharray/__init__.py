@@ -18,6 +18,8 @@ A map of the package; each layer imports only from those below it:
 - ``sharray.names``: names of arrays as users write them
 """
 
+import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +46,7 @@ from .errors import (
     WorkerDied,
 )
 from .integrations import await_libraries
+from .system import forks
 
 if TYPE_CHECKING:
     from .arrays.catalog import clear_fault, gc, inspect, unlink
@@ -156,8 +159,7 @@ __all__ = [
     "zeros_like",
 ]
 
-# Imported on first use, with NumPy and numba. A process that only sends and receives
-# messages without arrays needs neither: see `sharray.passing`.
+# Imported on first use. Programs that only share arrays save 60 ms, and LLVM.
 _LATE = {
     "Barrier": ".sync.barrier",
     "Counter": ".sync.counter",
@@ -208,7 +210,37 @@ _LATE = {
     "zeros_like": ".arrays.creation",
 }
 
+
+def _is_worker_that_begins() -> bool:
+    """Return whether multiprocessing, or a copy of it, is preparing this process."""
+    for name in ("multiprocessing.process", "multiprocess.process"):
+        if name in sys.modules:
+            current = sys.modules[name].current_process()
+            if current.name != "MainProcess" and getattr(current, "_inheriting", False):
+                return True
+    return False
+
+
+def _load() -> None:
+    """Import NumPy, and all that most programs need."""
+    for name in ("catalog", "creation", "named", "publishing", "snapshots"):
+        import_module(f".arrays.{name}", __name__)
+
+
+def _load_before_fork() -> None:
+    # If this process cannot import any more, neither can its child.
+    with suppress(ImportError, OSError):
+        _load()
+
+
 await_libraries()
+# A worker may never see an array, and importing NumPy takes a tenth of a second. All
+# other programs import it here: if another thread imported it at the moment of a fork,
+# the child would wait for the locks of these imports without end.
+if _is_worker_that_begins():
+    forks.at_fork(before=_load_before_fork)
+else:
+    _load()
 
 
 def __getattr__(name: str) -> Any:

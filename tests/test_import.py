@@ -20,16 +20,6 @@ import sharray as sh
 OPTIONAL = ["numba", "llvmlite", "joblib", "matplotlib", "rich", "typer", "dask"]
 
 
-def test_import_does_not_load_numpy() -> None:
-    code = """
-import sys
-import sharray, sharray.passing.installing
-sharray.install()
-print([name for name in ("numpy", "numba", "llvmlite") if name in sys.modules])
-"""
-    assert workers.run_python(code).strip() == "[]"
-
-
 def test_no_name_is_a_module_as_well() -> None:
     # Python would set the module as an attribute of the package when it is imported.
     modules = {path.stem for path in (ROOT / "sharray").iterdir()}

@@ -25,11 +25,12 @@ class _Buffer(ctypes.Structure):
 
 
 _SIMPLE = 0  # PyBUF_SIMPLE
-_get = ctypes.pythonapi.PyObject_GetBuffer
-_get.argtypes = [ctypes.py_object, ctypes.POINTER(_Buffer), ctypes.c_int]
-_release = ctypes.pythonapi.PyBuffer_Release
-_release.argtypes = [ctypes.POINTER(_Buffer)]
-_release.restype = None
+_OF_BUFFER = ctypes.POINTER(_Buffer)
+# Not attributes of `pythonapi`, whose types other libraries may set.
+_get = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.py_object, _OF_BUFFER, ctypes.c_int)(
+    ("PyObject_GetBuffer", ctypes.pythonapi)
+)
+_release = ctypes.PYFUNCTYPE(None, _OF_BUFFER)(("PyBuffer_Release", ctypes.pythonapi))
 
 
 def address_of(owner: Any) -> int:

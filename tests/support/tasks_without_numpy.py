@@ -30,6 +30,14 @@ def make_array(length: int) -> Any:
     return np.arange(float(length))
 
 
+def has_numpy_in_child() -> bool:
+    """Return whether a forked child of this worker has imported NumPy."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0 if has_numpy() else 1)
+    return os.waitpid(pid, 0)[1] == 0
+
+
 def send_back(obj: Any) -> Any:
     """Return the argument."""
     return obj

@@ -13,7 +13,8 @@ has no descriptor left, may be unable to import.
 Invariants
 
 - Only one thread imports `sending` at a time, and no other forks meanwhile. The child
-  would wait for the locks of these imports without end.
+  would wait for the locks of these imports without end. So a process imports it before
+  it forks.
 - Signals are deferred. A signal handler or ``__del__`` that sends a message meanwhile
   sends a plain pickle: it would find half of the module.
 """
@@ -27,7 +28,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ...system import forks, interrupts
-from ..options import CROSSOVER, Options
+from ..options import CROSSOVER, Options, State
 from .delivering import Message
 
 if TYPE_CHECKING:
@@ -146,6 +147,10 @@ def with_values(data: Any) -> Any:
 
 
 def _take_lock() -> None:
+    # Children need not import it one by one then. And no other thread is in the middle
+    # of these imports, since a message has arrived.
+    if State.options is not None:
+        load()
     _lock.acquire()
 
 

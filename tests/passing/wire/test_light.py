@@ -5,8 +5,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -46,6 +49,45 @@ def test_a_worker_of_a_pool_imports_numpy_with_its_first_array(method: str) -> N
         assert "Received" in bases(found)
         assert np.array_equal(found, LARGE)
         assert pool.apply(tasks.has_numpy)
+        pool.close()
+        pool.join()
+
+
+PROGRAM = """
+import multiprocessing, sys
+import sharray as sh
+
+def has_numpy():
+    return "numpy" in sys.modules
+
+def total(array):
+    return float(sh.zeros(3).sum() + array.sum())
+
+if __name__ == "__main__":
+    sh.install()
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        print(pool.apply(has_numpy), pool.apply(total, (sh.ones(3),)))
+        pool.close()
+        pool.join()
+"""
+
+
+def test_the_import_of_sharray_in_the_main_module_needs_no_numpy(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "program.py"
+    path.write_text(PROGRAM)
+    done = subprocess.run(
+        [sys.executable, path], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["False", "3.0"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_worker_imports_numpy_before_it_forks(method: str) -> None:
+    with multiprocessing.get_context(method).Pool(1) as pool:
+        assert not pool.apply(tasks.has_numpy)
+        assert pool.apply(tasks.has_numpy_in_child)
         pool.close()
         pool.join()
 
@@ -167,6 +209,8 @@ import sharray.passing.wire.light as light
 from unittest import mock
 
 begun, go = threading.Event(), threading.Event()
+
+light.State.options = light.Options()
 
 def slowly(*arguments):
     begun.set()
