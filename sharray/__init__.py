@@ -223,7 +223,7 @@ def _is_worker_that_begins() -> bool:
 
 def _load() -> None:
     """Import NumPy, and all that most programs need."""
-    for name in ("catalog", "creation", "named", "publishing", "snapshots"):
+    for name in ("creation", "named", "publishing", "snapshots"):
         import_module(f".arrays.{name}", __name__)
 
 
@@ -231,16 +231,16 @@ def _load_before_fork() -> None:
     # If this process cannot import any more, neither can its child.
     with suppress(ImportError, OSError):
         _load()
+        import_module(".arrays.catalog", __name__)  # 5 ms that few programs need
 
 
 await_libraries()
 # A worker may never see an array, and importing NumPy takes a tenth of a second. All
 # other programs import it here: if another thread imported it at the moment of a fork,
 # the child would wait for the locks of these imports without end.
-if _is_worker_that_begins():
-    forks.at_fork(before=_load_before_fork)
-else:
+if not _is_worker_that_begins():
     _load()
+forks.at_fork(before=_load_before_fork)
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,6 @@ from ..names import display_name
 from ..notebook import html as cards
 from ..notebook.text import count, size
 from ..storage import location, rows_field
-from ..system import process_names
 
 if TYPE_CHECKING:
     from ..storage.inspection.result import Inspection
@@ -144,6 +143,8 @@ def _facts(card: Card, found: Inspection | None) -> list[tuple[str, str]]:
 
 def _holders(found: Inspection) -> list[str]:
     """Return a line for each process or group of workers, this one first."""
+    from ..system import process_names  # only notebooks need it
+
     lines = process_names.phrases(holder.process for holder in found.holders)
     more = len(lines) - _MOST_HOLDERS
     return lines[:_MOST_HOLDERS] + [f"and {more} more"] * (more > 0)

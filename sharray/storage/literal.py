@@ -9,12 +9,13 @@ from typing import Any
 
 from .format import BLOCK, LONGEST_FOR_NUMPY
 
+# Python compiles these expressions on first use, which makes the import faster.
 # A string, or a number with the suffix of long integers in Python 2.
-_LONG_OF_PYTHON_2 = re.compile(
+_LONG_OF_PYTHON_2 = (
     r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
     r"|\b(0[xXoObB][0-9a-fA-F_]+|[0-9][0-9_]*)(?:(?:[ \t]|\\\n)*L\b)+"
 )
-_TEXT_OF_NUMPY = re.compile(
+_TEXT_OF_NUMPY = (
     r"""(?:'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+"|True|False|[][(){},: \n0-9])*+"""
 )
 
@@ -51,7 +52,7 @@ def read_literal(text: str, *, of_python_2: bool) -> Any:
             if not of_python_2:
                 raise
             # Old versions ignore spaces after the last line break, too.
-            tree = _parse(_LONG_OF_PYTHON_2.sub(r"\1\2", text).rstrip())
+            tree = _parse(re.sub(_LONG_OF_PYTHON_2, r"\1\2", text).rstrip())
         return _value_of(tree.body)
     except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError) as error:
         raise ValueError(f"it is not a Python literal ({error})") from None
@@ -60,7 +61,7 @@ def read_literal(text: str, *, of_python_2: bool) -> Any:
 def _check_long_text(text: str) -> None:
     # Python's parser may need much time and memory for other texts.
     padding = len(text) - len(text.rstrip())
-    if padding > 2 * BLOCK or not _TEXT_OF_NUMPY.fullmatch(text):
+    if padding > 2 * BLOCK or not re.fullmatch(_TEXT_OF_NUMPY, text):
         raise ValueError(
             f"expected at most {LONGEST_FOR_NUMPY} characters, or a text as numpy.save "
             f"writes it, got {len(text)} characters"

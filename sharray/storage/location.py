@@ -27,7 +27,7 @@ from . import room
 
 T = TypeVar("T")
 
-_LIKE_A_SCHEME = re.compile(r"[a-z]+://|shm:", re.IGNORECASE)
+_LIKE_A_SCHEME = r"(?i:[a-z]+://|shm:)"  # compiled on first use: import is faster
 CONTROL = ".control"
 _ATTEMPTS = 1000  # for a directory that others keep removing; 50 us each
 
@@ -68,7 +68,7 @@ def locate(path: str | os.PathLike[str]) -> Location:
             "characters that the file system's encoding has; choose another name",
             text,
         )
-    if not text.startswith(SCHEME) and _LIKE_A_SCHEME.match(text):
+    if not text.startswith(SCHEME) and re.match(_LIKE_A_SCHEME, text):
         raise ArrayNameError(
             f"{text!r} is neither a path nor a name in RAM: expected {SCHEME}name for "
             "an array in RAM; if it is a path, write ./ in front",

@@ -16,7 +16,7 @@ import re
 
 SIZE = 16
 _BEFORE = b"'shape': ("
-_FIELD = re.compile(rb" *[0-9]+")
+_FIELD = rb" *[0-9]+"  # compiled on first use: import is faster
 
 
 def split(
@@ -54,7 +54,7 @@ def find(block: bytes) -> int | None:
         after = position + SIZE
         if after > end or block[after : after + 1] != closing:
             continue
-        if _FIELD.fullmatch(field) and not block[position - 1 : position].isdigit():
+        if re.fullmatch(_FIELD, field) and not block[position - 1 : position].isdigit():
             return position
     return None
 

@@ -27,7 +27,8 @@ module                          contents
 `sharray.system.processes`      running and ended processes
 `sharray.system.command_lines`  what processes were started with
 `sharray.system.process_names`  what people call processes
-`sharray.system.channels`       pipes and sockets that processes have open
+`sharray.system.channels`       numbers of pipes and sockets, and waiting for them
+`sharray.system.open_channels`  pipes and sockets that processes have open
 `sharray.system.clock`          clocks that a program cannot mock
 `sharray.system.marks`          a mark that other processes can see
 `sharray.system.futex`          futex

@@ -8,7 +8,7 @@ import re
 
 from ..notebook.text import cut
 
-_PYTHON = re.compile(r"(?:python|pypy)[\w.-]*")
+_PYTHON = r"(?:python|pypy)[\w.-]*"  # compiled on first use: import is faster
 _LONGEST_CODE = 30
 
 
@@ -29,7 +29,7 @@ def command(pid: int) -> str:
 
 def is_python(words: list[str]) -> bool:
     """Return whether a command starts an interpreter of Python."""
-    return bool(words and _PYTHON.fullmatch(os.path.basename(words[0])))
+    return bool(words and re.fullmatch(_PYTHON, os.path.basename(words[0])))
 
 
 def parse(words: list[str]) -> tuple[str, str, list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 from collections.abc import Collection
@@ -11,9 +12,6 @@ from typing import NamedTuple
 # Device and inode as the maps files show them. On some file systems (btrfs, overlays)
 # these differ from stat(2), so `files_at` reads the key of a file from there, too.
 FileKey = tuple[bytes, bytes]
-
-# A line: addresses, permissions, offset, device and inode; proc(5).
-_LINE = re.compile(rb"(\w+)-(\w+) (\S+) (\w+) (\S+) (\d+) *(.*)\n")
 # Up to so many files, search the table for each file before parsing its lines.
 _FEW = 16
 # proc(5) adds this to the path of a mapped file that was removed.
@@ -44,6 +42,12 @@ class Mapping(NamedTuple):
     permissions: str
 
 
+@functools.cache
+def _line() -> re.Pattern[bytes]:
+    """Return a line: addresses, permissions, offset, device and inode; proc(5)."""
+    return re.compile(rb"(\w+)-(\w+) (\S+) (\w+) (\S+) (\d+) *(.*)\n")
+
+
 def files_at(addresses: Collection[int]) -> dict[int, FileKey]:
     """Return the files that this process has mapped from these addresses on.
 
@@ -53,7 +57,7 @@ def files_at(addresses: Collection[int]) -> dict[int, FileKey]:
     wanted = {b"%08x" % address: address for address in addresses}
     return {
         wanted[line[1]]: (line[5], line[6])
-        for line in _LINE.finditer(_read(os.getpid(), "maps"))
+        for line in _line().finditer(_read(os.getpid(), "maps"))
         if line[1] in wanted
     }
 
@@ -71,7 +75,7 @@ def path_at(address: int) -> str | None:
         return None  # no /proc
     # Parse this line only: the table may have thousands.
     start = table.find(b"\n%08x-" % address)
-    line = _LINE.match(table, start + 1) if start >= 0 else None
+    line = _line().match(table, start + 1) if start >= 0 else None
     return os.fsdecode(line[7].replace(rb"\012", b"\n")) or None if line else None
 
 
@@ -83,7 +87,7 @@ def is_private_at(address: int) -> bool:
         return False
     return any(
         int(line[1], 16) <= address < int(line[2], 16) and line[3].endswith(b"p")
-        for line in _LINE.finditer(table)
+        for line in _line().finditer(table)
     )
 
 
@@ -105,7 +109,7 @@ def find(keys: Collection[FileKey]) -> dict[FileKey, list[Mapping]]:
         # Most processes have none of the files, which one search of the table shows.
         if not any(mark in table for mark in marks):
             continue
-        for line in _LINE.finditer(table):
+        for line in _line().finditer(table):
             key = line[5], line[6]
             if key in found and not line[3].startswith(b"---"):
                 found[key].append(_mapping(pid, line))

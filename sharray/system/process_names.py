@@ -32,8 +32,9 @@ _PLURALS = {
 }
 
 _WORKER_MARK = "sharray-worker"
-_SPAWNED = re.compile(r"from multiprocess(?:ing)?\.spawn import ")
-_SERVING = re.compile(r"from multiprocess(?:ing)?\.forkserver import ")
+# Compiled on first use: import is faster.
+_SPAWNED = r"from multiprocess(?:ing)?\.spawn import "
+_SERVING = r"from multiprocess(?:ing)?\.forkserver import "
 _LOKY = "loky.backend.popen_loky_posix"
 _KERNELS = ("ipykernel", "ipykernel_launcher", "ipykernel_launcher.py")
 _SESSION = b"JPY_SESSION_NAME="  # Jupyter Server sets it to the notebook's path
@@ -200,9 +201,9 @@ def _kind(words: list[str]) -> str:
     if not command_lines.is_python(words):
         return PROGRAM
     option, value, _ = command_lines.parse(words)
-    if option == "-c" and _SPAWNED.match(value):
+    if option == "-c" and re.match(_SPAWNED, value):
         return WORKER_PROCESS
-    if option == "-c" and _SERVING.match(value):
+    if option == "-c" and re.match(_SERVING, value):
         return _FORKSERVER
     if option == "-m" and (value == _LOKY or value.endswith(f".{_LOKY}")):
         return POOL_WORKER

@@ -10,7 +10,6 @@ import ctypes
 import math
 import os
 import resource
-import select
 import sys
 from collections.abc import Iterable
 
@@ -110,6 +109,8 @@ def parent_of(pid: int) -> int:
 
 def wait_for_end_of_parent(pid: int) -> None:
     """Wait until the parent process with this number has ended: pidfd_open(2)."""
+    import select  # 1 ms that only workers need
+
     try:
         fd = os.pidfd_open(pid)
     except (AttributeError, OSError):

@@ -18,7 +18,7 @@ from torture.remains import wait_for_locks_of
 
 import sharray as sh
 from sharray.storage.lifetime import transit
-from sharray.system import channels
+from sharray.system import channels, open_channels
 
 START = """
 import multiprocessing, os, sys
@@ -143,7 +143,7 @@ def test_what_nobody_reads_any_more_goes() -> None:
 def test_in_a_container_time_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     process = start(PIPES)
     kill_all(process)
-    monkeypatch.setattr(channels, "namespace", lambda: 1)
+    monkeypatch.setattr(open_channels, "namespace", lambda: 1)
     sh.gc()
     assert blocks_in_ram()
     monkeypatch.setattr(transit, "GRACE", 0)
@@ -156,16 +156,16 @@ def test_a_channel_is_in_use_until_nobody_can_read_from_it(duplex: bool) -> None
     reader, writer = Pipe(duplex)
     channel = channels.channel_of(writer.fileno())
     assert channel != 0
-    assert channels.open_channels().may_have(channel)
+    assert open_channels.find().may_have(channel)
     if duplex:
         reader.close()
-        assert not channels.open_channels().may_have(channel)
+        assert not open_channels.find().may_have(channel)
         writer.close()
     else:
         writer.close()
-        assert channels.open_channels().may_have(channel)
+        assert open_channels.find().may_have(channel)
         reader.close()
-    assert not channels.open_channels().may_have(channel)
+    assert not open_channels.find().may_have(channel)
 
 
 @pytest.mark.parametrize("related", [True, False])
@@ -188,7 +188,7 @@ def test_who_is_of_this_family_and_shows_no_channels_may_have_any(
         return listdir(path)
 
     monkeypatch.setattr(os, "listdir", refuse)
-    found = channels.open_channels()
+    found = open_channels.find()
     monkeypatch.undo()
     os.close(until)
     os.waitpid(pid, 0)

@@ -89,7 +89,7 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ...system import channels, clock, processes
+from ...system import clock, open_channels, processes
 from ..message_states import IN_FLIGHT
 from ..trailer import (
     CHANNEL_WORD,
@@ -270,7 +270,7 @@ def is_awaited(page: bytes, ending: int) -> bool:
             return True
         elif is_message and _knows_channel(words):
             # In the place of `GRACE`: a queue may hold the message for hours.
-            return channels.open_channels().may_have(words[CHANNEL_WORD])
+            return open_channels.find().may_have(words[CHANNEL_WORD])
         elif 0 <= now - sent < GRACE:
             return True
     return False
@@ -279,5 +279,5 @@ def is_awaited(page: bytes, ending: int) -> bool:
 def _knows_channel(words: memoryview[int]) -> bool:
     """Tell whether this process can see all that may still read the message."""
     # This process cannot see the pipes of another container: all would seem closed.
-    namespace = channels.namespace()
+    namespace = open_channels.namespace()
     return words[CHANNEL_WORD] != 0 and words[NAMESPACE_WORD] == namespace != 0

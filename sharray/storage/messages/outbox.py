@@ -10,7 +10,7 @@ import threading
 from contextlib import suppress
 
 from ...errors import explain
-from ...system import channels, clock, file_systems, forks, interrupts
+from ...system import clock, file_systems, forks, interrupts, open_channels
 from .. import dtypes, ending, location, making, new_header
 from .. import message_states as message
 from ..new_file import Blocks
@@ -102,9 +102,9 @@ def _recall_lost(now: float) -> None:
 
 
 def _recall_all_lost() -> None:
-    open_channels = channels.open_channels()
+    found = open_channels.find()
     for outgoing in _outgoing:
-        if outgoing.is_in_closed_channel(open_channels):
+        if outgoing.is_in_closed_channel(found):
             outgoing.recall_lost()
 
 

@@ -8,8 +8,16 @@ from __future__ import annotations
 from contextlib import suppress
 
 from ...errors import NoSpaceError, StorageError
-from ...system import channels, clock, files, locks, memory, processes
-from ...system.channels import OpenChannels
+from ...system import (
+    channels,
+    clock,
+    files,
+    locks,
+    memory,
+    open_channels,
+    processes,
+)
+from ...system.open_channels import OpenChannels
 from .. import ending, location, trailer
 from .. import message_states as message
 from ..segment import Segment
@@ -156,18 +164,18 @@ class Outgoing:
         words = self.segment.words
         # The channel last: its number counts as soon as it is not 0, and without the
         # namespace, a process of another container would take the pipe for closed.
-        words[trailer.NAMESPACE_WORD] = channels.namespace()
+        words[trailer.NAMESPACE_WORD] = open_channels.namespace()
         words[trailer.CHANNEL_WORD] = channels.channel_of(fd)
 
     def is_in_flight(self) -> bool:
         """Tell whether the message has not been received yet."""
         return self.segment.words[trailer.STATE_WORD] == message.IN_FLIGHT
 
-    def is_in_closed_channel(self, open_channels: OpenChannels) -> bool:
+    def is_in_closed_channel(self, found: OpenChannels) -> bool:
         """Tell whether the message is under way, but nobody can read its channel."""
         channel = self.segment.words[trailer.CHANNEL_WORD]
         known = channel != 0 and self.is_in_flight()
-        return known and not open_channels.may_have(channel)
+        return known and not found.may_have(channel)
 
     def abandon(self) -> None:
         """Have it end with this process; another thread just writes to it."""
