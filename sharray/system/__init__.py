@@ -25,6 +25,9 @@ module                          contents
 `sharray.system.limits`         memory, control groups, limits of processes
 `sharray.system.mounts`         file systems: type, options and free space
 `sharray.system.processes`      running and ended processes
+`sharray.system.children`       children that were not started here
+`sharray.system.siblings`       fork a child of the parent: CLONE_PARENT
+`sharray.system.inheritance`    what children inherit, to compare
 `sharray.system.command_lines`  what processes were started with
 `sharray.system.process_names`  what people call processes
 `sharray.system.channels`       numbers of pipes and sockets, and waiting for them

@@ -62,6 +62,12 @@ def join_family(family: int) -> None:
         _family = family
 
 
+def found_family() -> None:
+    """Make this process, a fork of another one, the topmost of a family of its own."""
+    global _family
+    _family = own_stamp()
+
+
 def is_topmost() -> bool:
     """Return whether this process is the topmost of its family."""
     return family_stamp() == own_stamp()
