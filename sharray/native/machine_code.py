@@ -185,6 +185,13 @@ def load(code: MachineCode) -> tuple[int, int]:
         return engine.get_function_address(code.entry), merge
 
 
+def prepare() -> None:
+    """Load LLVM, so that forks of this process can `load` at once."""
+    host()
+    _engine()
+    _libraries()
+
+
 @functools.cache
 def _engine() -> Any:
     import llvmlite.binding as llvm

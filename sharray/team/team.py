@@ -40,9 +40,9 @@ class Team:
         Number of worker processes; by default as many as there are cores, one less if
         the calling process works too.
     start_method : {'spawn'}
-        The way worker processes start. They are new interpreters and do not run the
-        main module, so no ``if __name__ == "__main__"`` is needed. A fork could hang
-        if the process has threads.
+        The way worker processes start. They are new interpreters, or forks of one that
+        was started for that, and do not run the main module. So no ``if __name__ ==
+        "__main__"`` is needed. A fork of this process could hang if it has threads.
     caller_works : bool, optional
         Whether the calling process does its part of each run; by default it does,
         except in IPython. If False, it only waits. Ctrl-C then stops even a kernel that
@@ -85,7 +85,7 @@ class Team:
         if start_method not in START_METHODS:
             raise ValueError(
                 f"expected start_method='spawn', got {start_method!r}: workers are "
-                "new interpreters, since a fork of a process with threads may hang"
+                "never forks of this process, which may hang if it has threads"
             )
         if caller_works is None:
             # In IPython, a run must end when people interrupt it, and a crash must not

@@ -89,7 +89,7 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ...system import clock, open_channels, processes
+from ...system import clock, forks, open_channels, processes
 from ..message_states import IN_FLIGHT
 from ..trailer import (
     CHANNEL_WORD,
@@ -106,8 +106,18 @@ _RECEIVED = 4  # position in an entry
 ENTRIES = (PAGE_WORDS - TRANSIT_WORD) // _ENTRY_WORDS
 _OVERFLOW = ENTRIES - 1
 _MAYBE_KEPT = 1 << 63  # in a token
-# From a random number: a process number comes back, and its tokens must not.
-_serials = itertools.count(int.from_bytes(os.urandom(4), "little"))
+_serials = itertools.count()
+
+
+def _renew_serials() -> None:
+    global _serials
+    # From a random number: a process number comes back, and its tokens must not.
+    _serials = itertools.count(int.from_bytes(os.urandom(4), "little"))
+
+
+_renew_serials()
+# Forks of one process would all begin with the same number.
+forks.at_fork(after_in_child=_renew_serials)
 
 
 class Entry(NamedTuple):

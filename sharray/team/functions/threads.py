@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -45,6 +45,11 @@ def environment(members: int) -> dict[str, str]:
         return {}
     limit = str(for_each(members))
     return {name: limit for name in _NAMES if name not in os.environ}
+
+
+def has_one(variables: Mapping[str, str]) -> bool:
+    """Return whether BLAS starts no threads with these variables of the environment."""
+    return (variables.get("OPENBLAS_NUM_THREADS") or variables.get(_COMMON)) == "1"
 
 
 @contextmanager

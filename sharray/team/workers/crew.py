@@ -11,8 +11,11 @@ from ...system import clock, files, interrupts, process_names, processes
 from ..control import layout as at
 from ..control.page import ControlBlock, create
 from ..control.protocol import lead_here, serve_code
+from ..functions import threads
 from ..functions.plan import CallPlan
 from ..plan import Plan
+from . import fork_server
+from .fork_server import ForkServer
 from .process import Worker, WorkerGone
 from .tables import CALL, Programs, Segments, nothing
 
@@ -56,6 +59,7 @@ class Crew:
         self._run = 0
         self._left_behind: list[Worker] = []
         self._control_fd = -1
+        self._server: ForkServer | None = None
         self.control: ControlBlock
         self.workers: list[Worker] = []
 
@@ -72,15 +76,17 @@ class Crew:
         Call this while signals are deferred.
         """
         started: list[Worker] = []
+        self._change_server()
         try:
             for member in members:
                 number = member - self._first + 1  # people count workers from 1
                 words = process_names.arguments_of_worker(number, self._name)
-                started.append(Worker(member, self._control_fd, self.control, words))
+                started.append(
+                    Worker(member, self._control_fd, self.control, words, self._server)
+                )
             with interrupts.allowed():
                 for worker in started:
                     worker.greet(self._members, self.spin_ns, serve_code())
-                lead_here()  # compile it while they start
                 for worker in started:
                     worker.wait_until_ready()
         except BaseException:
@@ -88,6 +94,24 @@ class Crew:
                 worker.kill()
             raise
         return started
+
+    def _change_server(self) -> None:
+        """Get a fork server for workers that start now, and end the one before."""
+        before, self._server = self._server, None
+        if self._members > self._first:
+            self._server = fork_server.acquire(threads.environment(self._members))
+        if before is not None:
+            fork_server.release(before)
+        with interrupts.allowed():
+            serve_code(), lead_here()  # compile them while it starts
+            is_ready = self._server is not None and self._server.wait_until_ready()
+        if not is_ready:
+            self._release_server()
+
+    def _release_server(self) -> None:
+        server, self._server = self._server, None
+        if server is not None:
+            fork_server.release(server)
 
     def next_number(self) -> int:
         """Return a new number for a run or a command."""
@@ -284,6 +308,7 @@ class Crew:
                 for worker in self.workers:
                     worker.kill()  # no-op on those that have ended
                 self._close()
+                self._release_server()
                 self.segments.when_gone = nothing  # arrays may be freed after this
                 # A finalizer that was interrupted keeps this crew for ever. Let it not
                 # keep the memory, too.

@@ -6,24 +6,24 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 from ...errors import TeamError
 from ...native import atomic
+from ...system.children import Child
 from ..control import layout as at
 from ..control.page import ControlBlock
 from ..functions import threads
 from ..functions.sending import Body, search_path
+from . import fork_server
 from .channel import Channel
+from .fork_server import ForkServer
 
 START_METHODS = ("spawn",)
 _START_SECONDS = 120
 _ANSWER_SECONDS = 600  # a worker may have to compile
-_PACKAGE_PARENT = str(Path(__file__).parents[3])
 _CODE = (
     "import sys; sys.path[:] = {path!r}; from sharray.team.workers.main import main; "
     "main({control}, {channel}, {parent})"
@@ -55,10 +55,17 @@ class Worker:
         The control block.
     words : list of bytes
         Arguments that tell people which worker it is.
+    server : ForkServer or None
+        The process to fork it; otherwise, or if that fails, it is a new interpreter.
     """
 
     def __init__(
-        self, member: int, control_fd: int, control: ControlBlock, words: list[bytes]
+        self,
+        member: int,
+        control_fd: int,
+        control: ControlBlock,
+        words: list[bytes],
+        server: ForkServer | None,
     ) -> None:
         self.member = member
         self.programs: set[int] = set()
@@ -68,28 +75,38 @@ class Worker:
         self._member = member
         self._first_word = at.member(member)
         self._control = control
+        self._server = server
         self._unread = 0
         here, there = socket.socketpair()
         self._channel = Channel(here)
         # Close the worker's end here. Otherwise `receive` would not see an end of file
         # after the worker's death, and wait until its timeout.
         with there:
-            code = _CODE.format(
-                path=[_PACKAGE_PARENT, *search_path()],
-                control=control_fd,
-                channel=there.fileno(),
-                parent=os.getpid(),
-            )
+            descriptors = control_fd, there.fileno()
             try:
-                self._process = _start(
-                    code,
-                    words,
-                    (control_fd, there.fileno()),
-                    threads.environment(at.members(len(control.words))),
+                self._process = self._forked(words, descriptors) or self._started(
+                    words, descriptors
                 )
             except BaseException:
                 self._channel.close()
                 raise
+
+    def _forked(self, words: list[bytes], descriptors: tuple[int, int]) -> Child | None:
+        server = self._server
+        return None if server is None else server.fork(words, descriptors)
+
+    def _started(
+        self, words: list[bytes], descriptors: tuple[int, int]
+    ) -> subprocess.Popen[bytes]:
+        control, channel = descriptors
+        code = _CODE.format(
+            path=[fork_server.PACKAGE_PARENT, *search_path()],
+            control=control,
+            channel=channel,
+            parent=os.getpid(),
+        )
+        environment = threads.environment(at.members(len(self._control.words)))
+        return fork_server.start_interpreter(code, words, descriptors, environment)
 
     @property
     def pid(self) -> int:
@@ -241,28 +258,3 @@ class Worker:
         for word in (at.ASLEEP, at.INSIDE, at.RAISED, at.BLOCK):
             words[self._first_word + word] = 0
         self._channel.close()
-
-
-def _start(
-    code: str,
-    words: list[bytes],
-    inherited: tuple[int, ...],
-    environment: dict[str, str],
-) -> subprocess.Popen[bytes]:
-    # -I, -S: the environment, the current directory and site-packages do not affect the
-    # worker; its path comes from this process.
-    flags = ["-I", "-S"] + ["-B"] * sys.dont_write_bytecode
-    # Its own process group: Ctrl-C in a terminal is for the team's process only.
-    try:
-        return subprocess.Popen(
-            [sys.executable, *flags, "-c", code, *words],
-            stdin=subprocess.DEVNULL,
-            pass_fds=inherited,
-            env=environment | os.environ,
-            process_group=0,
-        )
-    except OSError as error:
-        raise TeamError(
-            f"cannot start a worker process with sys.executable, {sys.executable!r}: "
-            f"{error}; set sys.executable to a Python interpreter"
-        ) from error
