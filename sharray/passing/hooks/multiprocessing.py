@@ -89,13 +89,14 @@ def _hooked_send_bytes(original: Any) -> Any:
 
     @functools.wraps(original)
     def send_bytes(self: Any, buf: Any, *arguments: Any, **more: Any) -> None:
-        if arguments or more:  # only a part of the bytes
-            original(self, buf, *arguments, **more)
-            return
-        transmit = functools.partial(original, self)
-        if type(buf) is Written and buf.parcel.send(self, transmit):
-            return
-        transmit(buf if State.options is None else light.with_values(buf))
+        if not arguments and not more:  # not only a part of the bytes
+            if type(buf) is Written:
+                transmit = functools.partial(original, self)
+                if buf.parcel.send(self, transmit):
+                    return
+            if State.options is not None:
+                buf = light.with_values(buf)
+        original(self, buf, *arguments, **more)
 
     return send_bytes
 

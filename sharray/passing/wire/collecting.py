@@ -12,6 +12,7 @@ import functools
 import io
 import operator
 import pickle
+import types
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ from .rebuilding import rebuild_array, rebuild_subclass, take_part
 _LARGER_THAN_HANDLE = 512
 # Pickling fewer bytes takes less time than setting them aside.
 _SMALL = 8192
+# Types of objects that a pickle only names: most of those in a small message.
+_BY_NAME = frozenset((type, types.FunctionType, types.BuiltinFunctionType))
 # Set the first few small arrays aside, so that a message of small arrays goes through
 # shared memory. Thousands stay in the pickle.
 _FEW_SMALL = 16
@@ -167,14 +170,17 @@ def collector_of(pickler: Any) -> Any:
         plainly = np.ndarray.__reduce__
 
     class Collector(pickler):  # type: ignore[misc]  # any class
+        _is_registered: bool | None = None  # of ndarray
+
         def __init__(self, file: io.BytesIO, sources: Sources) -> None:
-            super().__init__(file)
+            pickler.__init__(self, file)
             self._sources = sources
-            self._is_registered: bool | None = None  # of ndarray
 
         def reducer_override(self, obj: Any) -> Any:
             """Set arrays aside, unless a reducer is registered for them."""
             kind = type(obj)
+            if kind in _BY_NAME:
+                return NotImplemented
             if kind is np.ndarray:
                 if self._is_registered is None:
                     self._is_registered = kind in self.dispatch_table

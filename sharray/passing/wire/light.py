@@ -133,6 +133,8 @@ def _write_pickle(
 
 def is_message(data: Any) -> bool:
     """Return whether bytes are a message whose arrays are in shared memory."""
+    if type(data) is bytes:  # as queues send them
+        return len(data) > _BEGIN.stop and data.startswith(_OPENS, _BEGIN.start)
     view = memoryview(data)
     if view.nbytes <= _BEGIN.stop:
         return False

@@ -113,7 +113,7 @@ def write_parts(
     options, deliver, to_strangers
         See `write`.
     """
-    if not parts and len(whole) < max(options.threshold, CROSSOVER):
+    if not parts and (len(whole) < CROSSOVER or len(whole) < options.threshold):
         message = Message(whole)
         deliver(message)
         return message
@@ -147,7 +147,7 @@ def _in_memory(
     outgoing = None
     try:
         nbytes = sum(room_for(p.nbytes) for p in copied)
-        outgoing = outbox.take(nbytes, options.budget, blocks_of(copied))
+        outgoing = outbox.take(nbytes, options.budget, lambda: blocks_of(copied))
         if outgoing is None:  # nobody reads the queue: the pipe makes the sender wait
             return None
         segment = outgoing.segment

@@ -107,7 +107,7 @@ def _received_before(path: str) -> MessageError:
 
 def has_room() -> bool:
     """Tell whether a message may stay in its file; otherwise it is copied."""
-    return len(held) < message.most_files()
+    return not held or len(held) < message.most_files()
 
 
 def drop_orphans() -> None:

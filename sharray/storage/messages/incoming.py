@@ -174,7 +174,7 @@ class Incoming:
         if self.is_orphan() or kept.setdefault(self.segment.identity, self) is not self:
             self.close()
             return
-        while len(kept) > message.most_files():
+        while len(kept) > 1 and len(kept) > message.most_files():
             # Others take some out, too.
             with suppress(StopIteration, KeyError, RuntimeError):
                 kept.pop(next(iter(kept))).close()

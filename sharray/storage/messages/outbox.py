@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 
 from ...errors import explain
@@ -26,6 +27,8 @@ _LOOK_INTERVAL = 5.0
 _PART_OF_TIME = 100
 _PART_OF_FREE_MEMORY = 4
 
+MakeContents = Callable[[], Blocks | None]
+
 _outgoing: list[Outgoing] = []
 # Reentrant: garbage collection may run a __del__ that sends something.
 _choosing = threading.RLock()
@@ -34,7 +37,7 @@ _next_look_for_pipes = 0.0
 
 
 def take(
-    nbytes: int, budget: int | None, contents: Blocks | None = None
+    nbytes: int, budget: int | None, contents: MakeContents | None = None
 ) -> Outgoing | None:
     """Return a file of this process with room for a message; None: use the pipe.
 
@@ -48,9 +51,10 @@ def take(
     budget : int, optional
         Bytes that all files of this process may take; a quarter of the free memory
         without.
-    contents : iterable of memoryview, optional
-        The data. A new file gets it at once, which is faster than to copy it through a
-        fresh mapping; see `Outgoing.has_contents`.
+    contents : callable, optional
+        Returns the data in blocks, or None to have it copied later. A new file gets it
+        at once, which is faster than a copy through a fresh mapping; see
+        `Outgoing.has_contents`.
 
     Raises
     ------
@@ -63,7 +67,7 @@ def take(
 
 
 def _take_now(
-    nbytes: int, budget: int | None, contents: Blocks | None
+    nbytes: int, budget: int | None, contents: MakeContents | None
 ) -> Outgoing | None:
     global _is_choosing
     # The lock lets the same thread in again, in the middle of a choice. It would choose
@@ -162,7 +166,7 @@ def _best_free(nbytes: int) -> Outgoing | None:
 
 
 def _create(
-    nbytes: int, budget: int | None, contents: Blocks | None
+    nbytes: int, budget: int | None, contents: MakeContents | None
 ) -> Outgoing | None:
     capacity = _capacity_for(nbytes)
     if budget is not None and capacity > budget >= nbytes:
@@ -172,11 +176,12 @@ def _create(
     new = new_header.encode(dtypes.spelled("|u1"), (capacity,), False, pages=True)
     # A receiver opens it by its name, so it gets one at once. Killed before it is the
     # owner, this process leaves a file that anybody sweeps.
-    segment = making.create_anonymous(new, contents, unnamed_so_far=0)
+    blocks = None if contents is None else contents()
+    segment = making.create_anonymous(new, blocks, unnamed_so_far=0)
     outgoing = None
     try:
         segment.publish()
-        outgoing = Outgoing(segment, has_contents=contents is not None)
+        outgoing = Outgoing(segment, has_contents=blocks is not None)
         ending.keep(segment, None)
         ending.sweep_if_due(os.path.dirname(segment.path))
     except BaseException as error:

@@ -40,7 +40,7 @@ def take(content: bytes, *pieces: int) -> Outgoing:
         for begin, end in zip([0, *ends_of], ends_of, strict=False)
     )
     with interrupts.deferred():
-        found = outbox.take(len(content), None, blocks)
+        found = outbox.take(len(content), None, lambda: blocks)
     assert found is not None
     return found
 
@@ -143,7 +143,7 @@ def test_an_error_of_the_data_leaves_no_file(nbytes: int) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt), interrupts.deferred():
-        outbox.take(nbytes, None, blocks())
+        outbox.take(nbytes, None, blocks)
     gc.collect()
     assert (len(os.listdir("/proc/self/fd")), pressure.files_in_ram()) == before
     assert outbox._outgoing == []
