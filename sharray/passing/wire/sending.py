@@ -6,9 +6,13 @@
                                 |                                       |
                                 +---------- signals deferred -----------+
 
+A new file is made with the arrays instead, since a copy through a fresh mapping would
+fault at each page.
+
 Signals are deferred from the claim of the file to the end of the delivery. So Ctrl-C
 finds either no message, or one that has an owner who sends or recalls it. Signals are
-let in only while large arrays are copied; an interrupt there frees the file again.
+let in only while large arrays are copied, or written to a new file; an interrupt there
+frees the file again, or leaves none.
 `delivering` describes the next steps.
 """
 
