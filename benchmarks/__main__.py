@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from pathlib import Path
 
 from . import topics
 from .harness import machine, results
 from .harness.children import stoppable
+from .harness.clock import Clock
 from .harness.errors import BenchmarkError
 from .harness.measuring import FULL, QUICK
 from .harness.results import Results
@@ -45,6 +47,20 @@ def _parser() -> argparse.ArgumentParser:
         help=f"measure this topic; may be repeated: {', '.join(topics.TOPICS)}",
     )
     parser.add_argument(
+        "--minutes",
+        type=_positive,
+        default=10.0,
+        metavar="N",
+        help="how long all topics take at most, about (default: %(default)g); tables "
+        "whose time runs out have fewer rounds, and say so",
+    )
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        metavar="N",
+        help="measure each contender N times at most; tables say what they left out",
+    )
+    parser.add_argument(
         "--json", type=Path, metavar="FILE", help="write the results there as well"
     )
     parser.add_argument(
@@ -64,17 +80,30 @@ def _run(options: argparse.Namespace) -> None:
     console = report.console()
     found = Results(machine.describe(), options.quick, [])
     report.show_machine(console, found.machine)
-    for topic in topics.TOPICS:
-        if options.only and topic not in options.only:
-            continue
+    effort = QUICK if options.quick else FULL
+    if options.rounds is not None:
+        effort = effort._replace(most=max(options.rounds, 1))
+    chosen = [one for one in topics.TOPICS if not options.only or one in options.only]
+    planned = {name: topics.TOPICS[name].seconds for name in chosen}
+    clock = Clock(60 * options.minutes, planned)
+    for topic in chosen:
         # A scratch directory for each topic, so that none finds another's files.
+        begun = time.monotonic()
         with scratch(options.disk) as places:
-            effort = QUICK if options.quick else FULL
-            for table in topics.measure(topic, places, effort):
+            paced = effort._replace(pace=clock.pace(topic))
+            for table in topics.measure(topic, places, paced):
                 found.tables.append(results.summarize(topic, table))
                 report.show(console, found.tables[-1])
+        console.print(f"\n{topic} took {time.monotonic() - begun:.0f} s")
+    report.show_left_out(console, found.tables)
     if options.json is not None:
         results.write(found, options.json)
+
+
+def _positive(text: str) -> float:
+    if (found := float(text)) <= 0:
+        raise ValueError
+    return found
 
 
 def _check_writable(path: Path) -> None:

@@ -10,7 +10,7 @@ from importlib import metadata
 # The versions of these are part of the results.
 _PACKAGES = (
     *("sharray", "numpy", "numba", "pandas"),
-    *("SharedArray", "joblib", "ray", "torch"),
+    *("SharedArray", "joblib", "ray", "torch", "tensordict", "shm-ring-buffer"),
     *("h5py", "npy-append-array", "tables", "zarr"),
 )
 

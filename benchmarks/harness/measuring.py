@@ -7,12 +7,14 @@ import random
 import statistics
 import time
 import timeit
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 Sample = Callable[[], float]
 Samples = tuple[float, ...]
+K = TypeVar("K")
+T = TypeVar("T")
 
 _SETTLING = 0.02  # seconds until all threads and workers sleep
 
@@ -26,22 +28,23 @@ class Effort(NamedTuple):
     # on a busy machine most samples are not interrupted.
     seconds: float
     nbytes: int  # of a large array
+    most: int = 1_000_000  # rounds of any table, whatever it plans
+    pace: float = 1.0  # part of its planned seconds that a table gets
 
 
 FULL = Effort(rounds=400, slow_rounds=20, seconds=0.001, nbytes=100_000_000)
 QUICK = Effort(rounds=3, slow_rounds=3, seconds=0.0005, nbytes=4_000_000)
 
-# Seconds for each contender of a table. Whoever is so slow gets fewer samples.
-BUDGET = 10.0
-# In a sample of so many seconds, costs of the first call are a small part.
-_VERY_SLOW = 8.0
+# For all contenders of a table together, unless the table plans another number.
+SECONDS = 5.0
 
 
 class Contender(NamedTuple):
     """One way to do the task of a table."""
 
     name: str
-    sample: Sample | None  # returns seconds; None if it is not installed
+    sample: Sample | None  # returns seconds; None if it is not measured
+    missing: str = "not installed"  # why there is no sample
 
 
 @dataclass(frozen=True)
@@ -70,34 +73,65 @@ def spread(samples: Iterable[float]) -> Spread:
 
 
 def measure(
-    contenders: Iterable[Contender], rounds: int, budget: float = BUDGET
+    contenders: Iterable[Contender],
+    rounds: int,
+    seconds: float = SECONDS,
+    *,
+    warm_up: bool = True,
 ) -> dict[str, Samples | None]:
-    """Return the samples of each contender: one a round, None if not installed.
+    """Return the samples of each contender: one a round, None if not measured.
 
-    The first round warms up and does not count, unless it takes very long. The order
-    changes each round: a contender that always followed the same other one would find
-    its traces in caches and in the allocator. A contender that has spent its `budget`
-    of seconds is out; it has one sample at least.
+    See `take_turns`.
     """
     contenders = list(contenders)
-    order = [(one.name, one.sample) for one in contenders if one.sample is not None]
-    samples: dict[str, list[float]] = {name: [] for name, _ in order}
-    left = dict.fromkeys(samples, budget)
+    calls = {one.name: one.sample for one in contenders if one.sample is not None}
+    samples = take_turns(calls, rounds, seconds, warm_up=warm_up)
+    return {
+        one.name: tuple(samples[one.name]) if one.name in samples else None
+        for one in contenders
+    }
+
+
+def take_turns(
+    calls: Mapping[K, Callable[[], T]],
+    rounds: int,
+    seconds: float,
+    *,
+    warm_up: bool = True,
+) -> dict[K, list[T]]:
+    """Return the results of each call: one a round, and one at least.
+
+    The order changes each round: a contender that always followed the same other one
+    would find its traces in caches and in the allocator.
+
+    Parameters
+    ----------
+    calls : mapping
+        The contenders, by their names.
+    rounds : int
+        Results of each contender, if there is time.
+    seconds : float
+        For all contenders together. Each gets an equal share. After it has spent its
+        share, it is out of all later rounds, so that equal positions in two lists are
+        results of the same round.
+    warm_up : bool, default True
+        Begin with a round that does not count. Without it, the results are cold.
+    """
+    results: dict[K, list[T]] = {name: [] for name in calls}
+    left = dict.fromkeys(calls, seconds / max(len(calls), 1))
+    order = list(calls.items())
     shuffle = random.Random(0).shuffle
-    for number in range(rounds + 1):
+    for number in range(-warm_up, rounds):
         shuffle(order)
-        for name, sample in order:
+        for name, call in order:
             if left[name] <= 0:
                 continue
             start = time.perf_counter()
-            value = sample()
-            if number > 0 or value > _VERY_SLOW:
-                samples[name].append(value)
+            found = call()
+            if number >= 0:
+                results[name].append(found)
                 left[name] -= time.perf_counter() - start
-    return {
-        one.name: None if one.sample is None else tuple(samples[one.name])
-        for one in contenders
-    }
+    return results
 
 
 def repeated(

@@ -52,6 +52,19 @@ def in_words(ratio: float, unit: str) -> str:
     return f"{float(f'{factor:.2g}'):,g}x {word}"
 
 
+def factors(low: float, high: float, middle: float) -> str:
+    """Return two ratios as the factors that `in_words` shows for the one between.
+
+    Examples
+    --------
+    >>> factors(1.4, 1.62, 1.5), factors(0.01, 0.025, 0.02)
+    ('1.4 - 1.6', '40 - 100')
+    """
+    if middle < 1:
+        low, high = 1 / high, 1 / low
+    return " - ".join(f"{float(f'{one:.2g}'):,g}" for one in (low, high))
+
+
 def is_same(ratio: float) -> bool:
     """Whether two numbers with this ratio are called the same."""
     return 1 / 1.05 <= ratio <= 1.05

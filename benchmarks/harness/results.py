@@ -22,7 +22,10 @@ class Row:
     missing: str = ""  # why there are no figures; empty if there are
     samples: int = 0  # how many
     found: Spread | None = None
-    ratio: Spread | None = None  # to the samples of the reference in the same rounds
+    # Ratios of samples of the same rounds: of this contender to the table's reference,
+    # and of sharray to this contender, if both compete.
+    ratio: Spread | None = None
+    behind: Spread | None = None
 
 
 @dataclass(frozen=True)
@@ -36,10 +39,20 @@ class Result:
     rows: list[Row]
     targets: list[Target]
     contest: Contest | None
+    planned: int = 0  # samples of each contender, had there been time
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether a contender has fewer samples than planned."""
+        return any(0 < row.samples < self.planned for row in self.rows)
+
+    def row(self, name: str) -> Row:
+        """Return the row of a contender."""
+        return next(row for row in self.rows if row.name == name)
 
     def median(self, name: str) -> float | None:
         """Return the median of a contender; None if it was not measured."""
-        found = {row.name: row.found for row in self.rows}[name]
+        found = self.row(name).found
         return None if found is None else found.median
 
 
@@ -60,16 +73,32 @@ def summarize(topic: str, table: Table) -> Result:
     ]
     rows = [_row(table, name) for name in table.samples]
     return Result(
-        topic, table.name, table.title, table.unit, rows, targets, table.contest
+        topic,
+        table.name,
+        table.title,
+        table.unit,
+        rows,
+        targets,
+        table.contest,
+        table.planned,
     )
 
 
 def _row(table: Table, name: str) -> Row:
     found, ratio = table.spread(name), table.ratio(name, table.reference)
     if found is None:
-        return Row(name, "not installed")
-    number = len(table.samples[name] or ())
-    return Row(name, "", number, _rounded(found), ratio and _rounded(ratio))
+        return Row(name, table.missing.get(name, "not installed"))
+    contest, behind = table.contest, None
+    if contest is not None and name in contest.peers:
+        behind = table.ratio(contest.ours, name)
+    return Row(
+        name,
+        "",
+        len(table.samples[name] or ()),
+        _rounded(found),
+        ratio and _rounded(ratio),
+        behind and _rounded(behind),
+    )
 
 
 def _rounded(found: Spread) -> Spread:
@@ -98,8 +127,9 @@ def read(path: Path) -> Results:
 
 
 def _result(found: dict[str, Any]) -> Result:
+    spreads = ("found", "ratio", "behind")
     rows = [
-        Row(**{**row, "found": _spread(row["found"]), "ratio": _spread(row["ratio"])})
+        Row(**{**row, **{key: _spread(row.get(key)) for key in spreads}})
         for row in found["rows"]
     ]
     targets = [

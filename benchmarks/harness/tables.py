@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from .measuring import BUDGET, Contender, Samples, Spread, measure, spread
+from .measuring import SECONDS, Contender, Effort, Samples, Spread, measure, spread
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,10 @@ class Table:
 
     name: str  # for programs
     title: str  # for people
-    samples: dict[str, Samples | None]  # None for a contender that is not installed
+    samples: dict[str, Samples | None]  # None for a contender that is not measured
     unit: str = "s"  # or "B" or "x"
+    planned: int = 0  # samples of each contender, had there been time; 0 if any is all
+    missing: dict[str, str] = field(default_factory=dict)  # why one is not measured
     targets: list[Target] = field(default_factory=list)
     contest: Contest | None = None
 
@@ -49,12 +52,26 @@ class Table:
         cls,
         name: str,
         title: str,
-        contenders: list[Contender],
+        contenders: Iterable[Contender],
         rounds: int,
-        budget: float = BUDGET,
+        effort: Effort,
+        *,
+        seconds: float = SECONDS,
+        warm_up: bool = True,
     ) -> Table:
-        """Measure the contenders and return their table."""
-        return cls(name, title, measure(contenders, rounds, budget))
+        """Measure the contenders and return their table; see `take_turns`.
+
+        The effort may grant fewer rounds, and less time, than a table plans.
+        """
+        contenders = list(contenders)
+        samples = measure(
+            contenders,
+            min(rounds, effort.most),
+            seconds * effort.pace,
+            warm_up=warm_up,
+        )
+        missing = {one.name: one.missing for one in contenders if one.sample is None}
+        return cls(name, title, samples, planned=rounds, missing=missing)
 
     @property
     def reference(self) -> str:
@@ -62,7 +79,7 @@ class Table:
         return next(iter(self.samples))
 
     def spread(self, name: str) -> Spread | None:
-        """Summarize the samples of a contender; None if it is not installed."""
+        """Summarize the samples of a contender; None if it is not measured."""
         samples = self.samples[name]
         return None if samples is None else spread(samples)
 

@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from subprocess import PIPE
 from typing import Any
@@ -20,11 +20,19 @@ from typing import Any
 import numpy as np
 
 from ..harness.children import Process, child, stoppable
-from ..harness.measuring import Sample, spread
-from .contenders import OURS, PEERS, SHARED
+from ..harness.measuring import Contender, Sample, spread
+from .contenders import OURS, PEERS, RETURNING, SHARED
 from .way import Array, Call, Way
 
+KEPT = 16  # results of a task "keep"
 _KEPT_BYTES = 200_000_000  # larger arrays are made again for each sample
+
+# The tasks that return new values, and which.
+_RESULTS: dict[str, Callable[[Array], Array]] = {
+    "change": lambda x: x + 1,
+    "double": lambda x: x * 2,
+    "full": lambda x: np.full(x.size, 1.5),
+}
 
 
 class Driver:
@@ -64,11 +72,19 @@ class Driver:
         return found
 
 
+Running = dict[str, Driver | None]  # by their names
+
+
+def contender(name: str, driver: Driver | None, *how: Any) -> Contender:
+    """Return a contender that samples a task; `how` is that of `Driver.sample`."""
+    return Contender(name, None if driver is None else driver.sample(*how))
+
+
 @contextmanager
-def drivers(names: Iterable[str]) -> Iterator[dict[str, Driver | None]]:
+def drivers(names: Iterable[str]) -> Iterator[Running]:
     """Yield the processes by name, all ready; None for what is not installed."""
     with ExitStack() as stack:
-        found: dict[str, Driver | None] = {}
+        found: Running = {}
         for name in names:
             if importlib.util.find_spec(PEERS[name].module) is None:
                 found[name] = None
@@ -111,6 +127,12 @@ def _verify(name: str, way: Way) -> None:
         x = np.arange(n, dtype=float)
         if not way.run("give", x, functools.partial(np.array_equal, x)):
             raise RuntimeError(f"{name} gives back something else")
+    for task, expected in _RESULTS.items():
+        x = np.arange(200_000, dtype=float)
+        if name in RETURNING:
+            equal = functools.partial(np.array_equal, expected(x))
+            if not way.run(task, x, equal):
+                raise RuntimeError(f"{name} returns a wrong result of {task!r}")
     outbox = sys.modules.get("sharray.storage.messages.outbox")
     if bool(outbox and outbox._outgoing) is not (name in (OURS, SHARED)):
         raise RuntimeError(f"{name} is installed, or is not, contrary to its name")
@@ -119,23 +141,30 @@ def _verify(name: str, way: Way) -> None:
 def _measure(
     way: Way, x: Array, task: str, nbytes: int, calls: int, warm: int
 ) -> list[float]:
-    """Return the seconds of each call but the first ones."""
+    """Return the seconds of each call after the warm-up calls."""
     with ExitStack() as stack:
         call: Call
         if task == "again":
             assert way.again is not None
             call = stack.enter_context(way.again(x))
+        elif task == "keep":
+            call = functools.partial(_keep, way, x)
         else:
-            what = None if task == "empty" else x
-            call = functools.partial(way.run, task, what, _drop)
+            call = functools.partial(way.run, task, x, _drop)
         for _ in range(warm):
             call()
         taken = []
         for _ in range(calls):
             start = time.perf_counter()
-            call()
+            found = call()
             taken.append(time.perf_counter() - start)
+            del found
         return taken
+
+
+def _keep(way: Way, x: Array) -> list[Any]:
+    """Return many new arrays as large as this one."""
+    return [way.run("full", x, lambda found: found) for _ in range(KEPT)]
 
 
 def _drop(found: Any) -> None:

@@ -6,10 +6,10 @@ import importlib
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from .way import MOST, TASKS, Array, Call, Use, Way, pool_of_one
+from .way import MOST, TASKS, Array, Call, Use, Way, argument, pool_of_one
 
 
 @contextmanager
@@ -45,8 +45,7 @@ def _on_tensor(task: str, tensor: Any) -> Any:
 def with_torch() -> Iterator[Way]:
     """Send tensors through a pool of torch.multiprocessing."""
     torch = importlib.import_module("torch")
-    maker = importlib.import_module("torch.multiprocessing").get_context("spawn").Pool
-    with pool_of_one(maker) as pool:
+    with _torch_pool() as pool:
 
         def run(task: str, x: Any, use: Use) -> Any:
             found = pool.apply(_on_tensor, (task, torch.from_numpy(x)))
@@ -56,6 +55,41 @@ def with_torch() -> Iterator[Way]:
         def again(x: Array) -> Iterator[Call]:
             tensor = torch.from_numpy(x.copy()).share_memory_()
             yield lambda: pool.apply(_on_tensor, ("take", tensor))
+
+        yield Way(run, again)
+
+
+def _torch_pool() -> AbstractContextManager[Any]:
+    multiprocessing = importlib.import_module("torch.multiprocessing")
+    return pool_of_one(multiprocessing.get_context("spawn").Pool)
+
+
+def _on_tensordict(task: str, data: Any) -> Any:
+    found = _on_tensor(task, data["x"])
+    return _consolidated(found) if task == "give" else found
+
+
+def _consolidated(tensor: Any) -> Any:
+    """Return a dictionary of tensors that is one block of shared memory."""
+    data = importlib.import_module("tensordict").TensorDict({"x": tensor})
+    return data.consolidate(share_memory=True)
+
+
+@contextmanager
+def with_tensordict() -> Iterator[Way]:
+    """Send a TensorDict of one tensor through a pool of torch.multiprocessing."""
+    torch = importlib.import_module("torch")
+    with _torch_pool() as pool:
+
+        def run(task: str, x: Any, use: Use) -> Any:
+            data = _consolidated(torch.from_numpy(x))
+            found = pool.apply(_on_tensordict, (task, data))
+            return use(found["x"].numpy() if task == "give" else found)
+
+        @contextmanager
+        def again(x: Array) -> Iterator[Call]:
+            data = _consolidated(torch.from_numpy(x))
+            yield lambda: pool.apply(_on_tensordict, ("take", data))
 
         yield Way(run, again)
 
@@ -78,7 +112,7 @@ def with_ray() -> Iterator[Way]:
         tasks = {name: ray.remote(function) for name, function in TASKS.items()}
 
         def run(task: str, x: Any, use: Use) -> Any:
-            return use(ray.get(tasks[task].remote(x)))
+            return use(ray.get(tasks[task].remote(argument(task, x))))
 
         @contextmanager
         def again(x: Array) -> Iterator[Call]:

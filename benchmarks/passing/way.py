@@ -46,12 +46,33 @@ def _read(x: Any) -> float:
     return float(x.sum())
 
 
+def _change(x: Any) -> Any:
+    x += 1
+    return x
+
+
+def _double(x: Any) -> Any:
+    return x * 2
+
+
+def _full(n: int) -> Any:
+    return np.full(n, 1.5)
+
+
 TASKS: dict[str, Callable[[Any], Any]] = {
     "empty": _nothing,
     "take": _take,
     "give": _give,
     "read": _read,
+    "change": _change,
+    "double": _double,
+    "full": _full,
 }
+
+
+def argument(task: str, x: Array) -> Any:
+    """Return what a task gets if all tasks are about the same array."""
+    return {"empty": None, "full": x.size}.get(task, x)
 
 
 # -- multiprocessing, as it is and with sharray ------------------------------
@@ -77,7 +98,7 @@ def plain() -> Iterator[Way]:
     with pool_of_one() as pool:
 
         def run(task: str, x: Any, use: Use) -> Any:
-            return use(pool.apply(TASKS[task], (x,)))
+            return use(pool.apply(TASKS[task], (argument(task, x),)))
 
         @contextmanager
         def again(x: Array) -> Iterator[Call]:
@@ -106,6 +127,8 @@ def memcpy() -> Iterator[Way]:
 
     def run(task: str, x: Array, use: Use) -> Any:
         nonlocal target
+        if task == "full":
+            return use(TASKS[task](x.size))
         if target.shape != x.shape:
             target = np.zeros_like(x)
             target[...] = 1  # has its pages, too

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..harness.measuring import Spread
 from ..harness.quantities import is_same
 from ..harness.results import Result, Results
 from ..harness.tables import Contest
@@ -26,18 +27,35 @@ class Comparison:
     def best_peer(self) -> str:
         """Return the name of the fastest peer."""
         peers = [name for name in self.medians if name != self.contest.ours]
-        return min(peers, key=self.medians.__getitem__)
+        return max(peers, key=lambda name: self.behind(name).median)
+
+    def behind(self, peer: str) -> Spread:
+        """Return sharray's time as a multiple of a peer's, round by round."""
+        found = self.table.row(peer).behind
+        if found is not None:
+            return found
+        # Of results that were written before there were such ratios.
+        ratio = self.ours / self.medians[peer]
+        return Spread(ratio, ratio, ratio, ratio)
 
     @property
     def ratio(self) -> float:
-        """Return sharray's median as a multiple of the best peer's."""
-        return self.ours / self.medians[self.best_peer]
+        """Return sharray's time as a multiple of the best peer's."""
+        return self.behind(self.best_peer).median
+
+    @property
+    def is_lost(self) -> bool:
+        """Return whether the best peer takes less, and more than 5 % less."""
+        return self.contest.ours not in self.winners
 
     @property
     def winners(self) -> set[str]:
         """Return the fastest contender, and all that are called as fast."""
-        least = min(self.medians.values())
-        return {name for name, found in self.medians.items() if is_same(found / least)}
+        others = [name for name in self.medians if name != self.contest.ours]
+        times = {name: 1 / self.behind(name).median for name in others}
+        times[self.contest.ours] = 1.0
+        least = min(times.values())
+        return {name for name, found in times.items() if is_same(found / least)}
 
 
 def compare(table: Result) -> Comparison | None:

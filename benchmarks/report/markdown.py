@@ -4,33 +4,69 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from ..harness.quantities import in_words, quantity
+from ..harness.quantities import factors, in_words, is_same, quantity
 from ..harness.results import Result, Results
+from ..passing.contenders import REUSED
 from ..topics import TOPICS
 from .comparison import Comparison, compare, worst_of_each_group
 from .plots import PASSING, can_draw
 from .terminal import HEADINGS, cells, target_in_words
 
-# The tables of which the README has a row; in two of them, a peer is faster.
-_README = (
+_ROWS = 5  # of the README
+_LOST = 2  # of these, at least if there are so many
+# The tables that the README prefers. The others follow in their order.
+_PREFERRED = (
     "argument and result, 100 MB",
     "handles",
     "dispatch after a pause",
     "memory of workers",
-    "stencil",
+    "images",
 )
+# What a reader of the README cannot know.
+_NOTES = {
+    REUSED: "code that keeps two blocks itself, so that only one call can run at a "
+    "time",
+}
 _COMPARED = ("", "sharray", "without sharray", "best alternative")
 _BOLD = "Bold: fastest (or least memory), or within 5 % of it."
+_QUARTILES = "In brackets: quartiles of the ratios of single rounds."
 
 
 def readme(results: Results, images: str) -> str:
-    """Return the few rows that a newcomer learns most from."""
-    tables = {table.name: table for table in results.tables}
-    found = [compare(tables[name]) for name in _README if name in tables]
-    rows = [_compared(one) for one in found if one is not None]
+    """Return the few rows that a newcomer learns most from, the worst ones included."""
+    chosen = readme_rows(results)
+    table = _grid(_COMPARED, map(_compared, chosen))
     machine = results.machine
+    notes = [
+        f"*{name}* is {note}."
+        for name, note in _NOTES.items()
+        if any(name in (one.best_peer, one.contest.peers[0]) for one in chosen)
+    ]
     where = f"Medians on {machine['cores']} cores of {machine['cpu']}."
-    return f"{_grid(_COMPARED, rows)}\n\n{_BOLD} {where}"
+    return f"{table}\n\n{' '.join([_BOLD, _QUARTILES, where, *notes])}"
+
+
+def readme_rows(results: Results) -> list[Comparison]:
+    """Choose rows of different groups, of which at least two are lost if any are.
+
+    The lost ones are those in which sharray compares worst. They come last.
+    """
+    worst = worst_of_each_group(results)
+    lost = sorted(
+        (one for one in worst if one.is_lost), key=lambda one: one.ratio, reverse=True
+    )[:_LOST]
+    taken = {one.contest.group for one in lost}
+    rest: list[Comparison] = []
+    for one in sorted(filter(None, map(compare, results.tables)), key=_preference):
+        if one.contest.group not in taken and len(rest) + len(lost) < _ROWS:
+            taken.add(one.contest.group)
+            rest.append(one)
+    return rest + lost
+
+
+def _preference(one: Comparison) -> int:
+    name = one.table.name
+    return _PREFERRED.index(name) if name in _PREFERRED else len(_PREFERRED)
 
 
 def overview(results: Results, images: str) -> str:
@@ -39,8 +75,8 @@ def overview(results: Results, images: str) -> str:
     parts = [
         _grid((*_COMPARED, "fastest possible"), rows),
         "Each row stands for a group of tables: the one in which sharray compares "
-        f"worst with its best peer. {_BOLD} Fastest possible: bare system calls, a "
-        "copy of the memory, or a plain ndarray, which do less.",
+        f"worst with its best peer. {_BOLD} {_QUARTILES} Fastest possible: bare "
+        "system calls, a copy of the memory, or a plain ndarray, which do less.",
         _measured_on(results),
     ]
     if can_draw(results):
@@ -52,10 +88,10 @@ def overview(results: Results, images: str) -> str:
 def every_table(results: Results, images: str) -> str:
     """Return every table below the heading of its topic, with its targets."""
     parts = []
-    for topic, description in TOPICS.items():
-        tables = [one for one in results.tables if one.topic == topic]
+    for name, topic in TOPICS.items():
+        tables = [one for one in results.tables if one.topic == name]
         if tables:
-            parts.append(f"### {topic.capitalize()}\n\n{description}")
+            parts.append(f"### {name.capitalize()}\n\n{topic.description}")
             parts += map(_table, tables)
     return "\n\n".join(parts)
 
@@ -84,7 +120,11 @@ def _median(one: Comparison, name: str) -> str:
 
 
 def _peer(one: Comparison, name: str) -> str:
-    words = in_words(one.medians[name] / one.ours, one.table.unit)
+    behind = one.behind(name)
+    median, low, high = 1 / behind.median, 1 / behind.high, 1 / behind.low
+    words = in_words(median, one.table.unit)
+    if low < high and not is_same(median):
+        words += f" ({factors(low, high, median)})"
     return f"{name}: {_median(one, name)}, {words}"
 
 
@@ -102,7 +142,11 @@ def _table(table: Result) -> str:
     winners = comparison.winners if comparison else set()
     rows = []
     for row in table.rows:
-        shown = [row.missing, *[""] * 4] if row.missing else cells(row, table.unit)
+        shown = (
+            [row.missing, *[""] * (len(HEADINGS) - 1)]
+            if row.missing
+            else cells(row, table)
+        )
         rows.append([_bold(row.name, row.name in winners), *shown])
     parts = [f"**{table.title}**", _grid(("", *HEADINGS), rows, numbers=True)]
     targets = [
@@ -119,11 +163,13 @@ def _measured_on(results: Results) -> str:
     )
     numbers = [row.samples for one in results.tables for row in one.rows if row.samples]
     versions = ", ".join(f"{name} {version}" for name, version in facts.items())
+    cut = sum(one.is_cut for one in results.tables)
+    some = f" In {cut} tables, time ran out before all rounds." if cut else ""
     quick = " A quick run, which shows that it works, not how fast."
     return (
         f"Measured on {date} on {cores} cores of {cpu} (load {load}), {kernel}, "
         f"{versions.removeprefix('python ')}. Medians of {min(numbers)} to "
-        f"{max(numbers)} samples.{quick if results.quick else ''}"
+        f"{max(numbers)} samples.{some}{quick if results.quick else ''}"
     )
 
 

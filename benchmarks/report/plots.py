@@ -23,6 +23,8 @@ _COLOURS = {
     "SharedArray": "#cc79a7",
     "joblib": "#d89000",
     "torch.multiprocessing": "#9467bd",
+    "tensordict": "#c5a3e0",
+    "shm-ring-buffer": "#56b4e9",
     "ray": "#a6761d",
 }
 _STYLE: Any = {

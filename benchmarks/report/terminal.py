@@ -34,7 +34,7 @@ def show(console: Console, table: Result) -> None:
     for heading in HEADINGS:
         grid.add_column(heading, justify="right", no_wrap=True)
     for row in table.rows:
-        grid.add_row(row.name, *cells(row, table.unit))
+        grid.add_row(row.name, *cells(row, table))
     console.print()
     console.print(grid)
     for row in table.rows:
@@ -48,20 +48,36 @@ def show(console: Console, table: Result) -> None:
         console.print(words, highlight=False, soft_wrap=True)
 
 
+def show_left_out(console: Console, tables: list[Result]) -> None:
+    """Name the tables in which a contender got fewer rounds than planned."""
+    cut = [table.name for table in tables if table.is_cut]
+    if cut:
+        console.print(
+            f"\nTime ran out, or --rounds said so, before all rounds of {len(cut)} of "
+            f"{len(tables)} tables: {'; '.join(cut)}. For more rounds, pass more "
+            "--minutes.",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
 HEADINGS = ("median", "quartiles", "maximum", "ratio", "samples")
 
 
-def cells(row: Row, unit: str) -> list[str]:
-    """Return the lines below the headings."""
+def cells(row: Row, table: Result) -> list[str]:
+    """Return the cells below the headings; "4 of 20" samples if time ran out."""
     if row.found is None:
         return ["-"] * len(HEADINGS)
-    found = row.found
+    found, unit = row.found, table.unit
+    samples = str(row.samples)
+    if row.samples < table.planned:
+        samples += f" of {table.planned}"
     return [
         quantity(found.median, unit),
         span(found.low, found.high, found.median, unit),
         quantity(found.worst, unit),
         "" if row.ratio is None else quantity(row.ratio.median, "x"),
-        str(row.samples),
+        samples,
     ]
 
 

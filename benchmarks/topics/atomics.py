@@ -14,8 +14,9 @@ import sharray as sh
 from sharray.kernels.numba import extension
 from sharray.native import atomic
 from sharray.sync.barrier import Barrier
+from sharray.sync.counter import Counter
 
-from ..harness.measuring import Contender, Effort, Sample, measure
+from ..harness.measuring import Contender, Effort, Sample, repeated
 from ..harness.scratch import Scratch
 from ..harness.tables import Table
 
@@ -25,6 +26,9 @@ _LOSING = "load, then store"
 _PEER = "multiprocessing.Value"
 _TOGETHER = ", two processes"
 _ROUNDS = 5
+_ATOMIC = "sh.atomic.add"
+_COUNTER = "Counter.add"
+_LOCKED = "multiprocessing.Value, with its lock"
 
 _value: Any = None  # the peer, which processes can only get when they start
 
@@ -38,12 +42,17 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
     with ProcessPoolExecutor(
         2, mp_context=context, initializer=_start, initargs=(value,)
     ) as pool:
-        samples = measure(_contenders(pool, n, lost), min(effort.rounds, _ROUNDS))
-    table = Table(
-        "atomics",
+        table = Table.measured(
+            "atomics",
+            "",
+            _contenders(pool, n, lost),
+            min(effort.rounds, _ROUNDS),
+            effort,
+            seconds=10.0,
+        )
+    table.title = (
         f"add 1 to an element {n / 1e6:g} million times in each process; without "
-        f"atomics, two processes lost {max(lost):.0%} of their counts",
-        samples,
+        f"atomics, two processes lost {max(lost):.0%} of their counts"
     )
     table.demand(_OURS + _TOGETHER, 0.2, times=_PEER + _TOGETHER)
     table.demand(_FROM_PYTHON, 10, times=_PEER)
@@ -55,6 +64,44 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
         without=tuple(set(table.samples) - {_PEER + _TOGETHER}),
     )
     yield table
+    yield _from_python(context, effort)
+
+
+def _from_python(context: Any, effort: Effort) -> Table:
+    """Measure calls in this process alone, with all their checks."""
+    element, counter, value = sh.zeros(8, "i8"), Counter(), context.Value("q", 0)
+    statements = {
+        _ATOMIC: "add(element, 0, 1)",
+        _COUNTER: "counter.add(1)",
+        _LOCKED: "with lock: value.value += 1",
+    }
+    names = {
+        "add": sh.atomic.add,
+        "element": element,
+        "counter": counter,
+        "value": value,
+        "lock": value.get_lock(),
+    }
+    table = Table.measured(
+        "atomics from Python",
+        "add 1 to an integer, called from Python in one process",
+        [
+            Contender(name, repeated(statement, effort.seconds, **names))
+            for name, statement in statements.items()
+        ],
+        max(effort.rounds // 4, 1),
+        effort,
+    )
+    for name, limit in ((_ATOMIC, 0.6e-6), (_COUNTER, 0.3e-6)):
+        table.demand(name, limit)
+        table.demand(name, 1, times=_LOCKED)
+    table.compare(
+        "add 1 to a shared integer from Python",
+        _ATOMIC,
+        group="atomics from Python",
+        without=(_COUNTER,),
+    )
+    return table
 
 
 def _start(value: Any) -> None:

@@ -134,6 +134,7 @@ def _table(
         f"{title}, {_ROWS} rows",
         [Contender(name, settled(call)) for name, call in calls.items()],
         effort.slow_rounds,
+        effort,
     )
     fixed = [f"chunk={size}" for size in _FIXED]
     best = min(fixed, key=lambda one: table.spread(one).median)  # type: ignore[union-attr]

@@ -1,4 +1,4 @@
-"""Creating: create a large array in RAM and fill it with one value."""
+"""Creating: create a large array in RAM, from one value or from contents."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from . import peers
 
 _VALUE = 1.5
 _OURS = "sh.full()"
+_COPIED = "sh.array()"
 _MAPPED = "new tmpfs file: mmap, fill"
 _WRITTEN = "new tmpfs file: write(), mmap"
 
@@ -33,24 +34,44 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
     The look matters: data written into a file is only mapped page by page when it is
     read; data stored through a mapping is already mapped.
     """
+    n = effort.nbytes // 8
     size = f"{effort.nbytes / 1e6:.0f} MB"
-    makers = _makers(scratch.ram, effort.nbytes // 8)
-    table = Table.measured(
+    yield _table(
         "creating",
         f"create {size} in RAM, fill it with one value and sum it up",
+        f"create, fill and sum up {size}",
+        {_OURS: lambda: _ours(n), **_makers(scratch.ram, n, _VALUE)},
+        effort,
+    )
+    contents = np.arange(n, dtype=float)
+    yield _table(
+        "creating from contents",
+        f"create {size} in RAM from an ordinary array and sum it up",
+        f"copy {size} into shared memory and sum it up",
+        {_COPIED: lambda: _copied(contents), **_makers(scratch.ram, n, contents)},
+        effort,
+    )
+
+
+def _table(
+    name: str, title: str, task: str, makers: dict[str, Maker | None], effort: Effort
+) -> Table:
+    ours, *_ = makers
+    # The floor first, with which the others are compared.
+    order = sorted(makers, key=lambda one: one != _MAPPED)
+    table = Table.measured(
+        name,
+        title,
         [
-            Contender(name, make and _create_and_sum(make))
-            for name, make in makers.items()
+            Contender(name, (make := makers[name]) and _create_and_sum(make))
+            for name in order
         ],
         effort.slow_rounds,
+        effort,
     )
-    table.compare(
-        f"create, fill and sum up {size}",
-        _OURS,
-        group="creating",
-        floors=(_MAPPED, _WRITTEN),
-    )
-    yield table
+    table.demand(ours, 1.0, times=_MAPPED)
+    table.compare(task, ours, group="creating", floors=(_MAPPED, _WRITTEN))
+    return table
 
 
 def _create_and_sum(make: Maker) -> Sample:
@@ -65,16 +86,17 @@ def _create_and_sum(make: Maker) -> Sample:
     return sample
 
 
-def _makers(ram: Path, n: int) -> dict[str, Maker | None]:
+def _makers(ram: Path, n: int, contents: Any) -> dict[str, Maker | None]:
     """Return ways to make a float64 array in memory that others could map."""
-    ready = np.full(n, _VALUE)
+    ready = np.empty(n)
+    ready[...] = contents
     module = peers.shared_array_module()
     return {
-        _MAPPED: lambda: _mapped(ram, n),
+        _MAPPED: lambda: _mapped(ram, n, contents),
         _WRITTEN: lambda: _written(ram, ready),
-        _OURS: lambda: _ours(n),
-        "SharedArray.create(), fill": module and (lambda: _extension(module, n)),
-        "multiprocessing.SharedMemory": lambda: _standard_library(n),
+        "SharedArray.create(), fill": module
+        and (lambda: _extension(module, n, contents)),
+        "multiprocessing.SharedMemory": lambda: _standard_library(n, contents),
     }
 
 
@@ -84,11 +106,16 @@ def _ours(n: int) -> Iterator[Any]:
 
 
 @contextmanager
-def _mapped(ram: Path, n: int) -> Iterator[Any]:
+def _copied(contents: Any) -> Iterator[Any]:
+    yield sh.array(contents)
+
+
+@contextmanager
+def _mapped(ram: Path, n: int, contents: Any) -> Iterator[Any]:
     with _unnamed_file(ram) as file:
         file.truncate(8 * n)
         array = np.frombuffer(mmap.mmap(file.fileno(), 8 * n))
-    array[...] = _VALUE
+    array[...] = contents
     yield array
 
 
@@ -103,16 +130,16 @@ def _written(ram: Path, ready: np.ndarray[Any, Any]) -> Iterator[Any]:
 
 
 @contextmanager
-def _extension(module: Any, n: int) -> Iterator[Any]:
+def _extension(module: Any, n: int, contents: Any) -> Iterator[Any]:
     with peers.shared_array_peer(module, n) as (_, array):
-        array[...] = _VALUE
+        array[...] = contents
         yield array
 
 
 @contextmanager
-def _standard_library(n: int) -> Iterator[Any]:
+def _standard_library(n: int, contents: Any) -> Iterator[Any]:
     with peers.standard_library_peer(n) as (_, array):
-        array[...] = _VALUE
+        array[...] = contents
         yield array
 
 

@@ -26,6 +26,7 @@ _POOL = "multiprocessing.Pool.apply"
 _EXECUTOR = "ProcessPoolExecutor.submit"
 _LOKY = "joblib's loky, submit"
 _PIPE = "a byte through os.pipe and back"
+_SIZES = (1, 2, 4, 16)
 _BURST = 50  # calls back to back; others take their turn between bursts
 _WARM = 5  # calls before those, which wake the worker
 _IDLE = 0.01
@@ -50,6 +51,7 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
             f"no-op in one worker, call after call; medians of {_BURST} calls",
             [Contender(name, _burst(call)) for name, call in calls.items()],
             rounds,
+            effort,
         )
         # Here the worker certainly takes part: it has a chunk of its own.
         table.demand(_STATIC, 1 / 50, times=_POOL)
@@ -61,10 +63,39 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
             f"no-op in one worker, each call after {_IDLE * 1000:.0f} ms of sleep",
             [Contender(name, _after_pause(call)) for name, call in calls.items()],
             rounds,
+            effort,
         )
         idle.demand(_STATIC, 3, times=_PIPE)
         idle.compare("call a function that does nothing on an idle worker", **who)
         yield idle
+    yield _by_size(effort)
+
+
+def _by_size(effort: Effort) -> Table:
+    """Measure teams of which most have more workers than there are cores."""
+    kernel, x = sh.kernel(_nothing), sh.zeros(8 * _SIZES[-1])
+    with ExitStack() as stack:
+        calls = {
+            size: _static(stack.enter_context(sh.Team(size)), kernel, x)
+            for size in _SIZES
+        }
+        table = Table.measured(
+            "dispatch by size",
+            "no-op in each worker of a team, static",
+            [Contender(_team(size), _burst(call)) for size, call in calls.items()],
+            max(effort.rounds // 8, 2),
+            effort,
+        )
+    table.demand(_team(16), 4, times=_team(2))
+    return table
+
+
+def _static(team: sh.Team, kernel: sh.Kernel, x: Any) -> Callable[[], object]:
+    return lambda: team.run(kernel, x, schedule="static")
+
+
+def _team(size: int) -> str:
+    return f"Team({size})"
 
 
 def _nothing(x: Any) -> None:

@@ -34,6 +34,7 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
                 for name, array in arrays.items()
             ],
             effort.rounds,
+            effort,
         )
         table.demand("SharedArray", limit, times="ndarray")
         table.demand("SharedArray", 1, times="np.memmap")

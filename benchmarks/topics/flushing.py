@@ -44,6 +44,7 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
         f"flush {size} of changed data to a disk",
         [Contender(name, _duration(data, flush)) for name, data, flush in cases],
         effort.slow_rounds,
+        effort,
     )
     times.demand(_OURS, 1.05, times=_FLOOR)
     times.compare(f"flush {size} to a disk", _OURS, group="flushing", floors=(_FLOOR,))
@@ -55,6 +56,7 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
         f"longest wait of another thread during a flush of {size}",
         [Contender(name, _longest_gap(data, flush)) for name, data, flush in cases],
         effort.slow_rounds,
+        effort,
     )
     gaps.demand(_OURS, 0.010)
     gaps.compare(

@@ -70,6 +70,7 @@ def _calls(
             ),
         ],
         effort.slow_rounds,
+        effort,
     )
     table.demand(_RUN, 15e-6)
     table.demand(_RUN, 1 / 10, times=_POOL)
@@ -112,7 +113,8 @@ def _images(
             for name, call in calls.items()
         ],
         min(effort.slow_rounds, 7),
-        budget=60.0,
+        effort,
+        seconds=25.0,
     )
     table.demand(_RUN, 1 / 1.9, times=_ONE)
     for other in (_EXECUTOR, _LOKY, _DASK):
@@ -170,6 +172,7 @@ def _results(team: sh.Team, effort: Effort) -> Table:
             Contender(_MAP_OUT, settled(lambda: team.map(_waves, x, out=out))),
         ],
         effort.slow_rounds,
+        effort,
     )
     table.demand(_MAP, 0.6, times=_ONE + ", out=")
     return table

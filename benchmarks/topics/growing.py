@@ -61,7 +61,7 @@ def _measure(name: str, directory: Path, count: int, effort: Effort) -> Table:
                 sample = _sample(append, rows, effort)
             contenders.append(Contender(one, sample))
         rounds = effort.slow_rounds if count > 1 else max(3, effort.rounds // 4)
-        return Table.measured(name, name, contenders, rounds)
+        return Table.measured(name, name, contenders, rounds, effort)
 
 
 def _sample(append: Callable[[Any], object], rows: Any, effort: Effort) -> Sample:

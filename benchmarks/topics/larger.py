@@ -27,7 +27,7 @@ _STATIC = "rows, static"
 
 def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
     """Measure times against dd, and bytes read against the size of the file."""
-    rows = max(256, 80 * effort.nbytes // ROW)
+    rows = max(256, 16 * effort.nbytes // ROW)
     limit = max(rows * ROW // _PART, _SMALLEST_LIMIT)
     path = scratch.disk / "larger.npy"
     make_file(path, rows)
@@ -40,7 +40,7 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
         one = partial(measure, group, path)
         title = f"{rows * ROW / 1e9:.1f} GB under {limit / 1e6:.0f} MB"
         yield _times(one, title, effort)
-        yield _reads(one, title, rows * ROW)
+        yield _reads(one, title, rows * ROW, effort)
 
 
 def _times(one: partial[dict[str, float]], title: str, effort: Effort) -> Table:
@@ -49,19 +49,24 @@ def _times(one: partial[dict[str, float]], title: str, effort: Effort) -> Table:
         f"read a cold file, or change all of it and flush: {title}",
         [Contender(way, _sample(one, way, "seconds")) for way in (DD, *READS, CHANGE)],
         min(effort.slow_rounds, 5),
-        budget=60.0,
+        effort,
+        seconds=25.0,
+        warm_up=False,
     )
     table.demand(_STATIC, 1 / 0.95, times=DD)
     return table
 
 
-def _reads(one: partial[dict[str, float]], title: str, nbytes: int) -> Table:
+def _reads(
+    one: partial[dict[str, float]], title: str, nbytes: int, effort: Effort
+) -> Table:
     table = Table.measured(
         "larger, bytes read",
         f"bytes read from the disk as a multiple of the file: {title}",
         [Contender(way, _sample(one, way, "bytes_read", nbytes)) for way in READS],
         1,
-        budget=60.0,
+        effort,
+        warm_up=False,
     )
     table.unit = "x"
     for way in READS:

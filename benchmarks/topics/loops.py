@@ -95,6 +95,7 @@ def _table(loop: Loop, worker: sh.Team, team: sh.Team, effort: Effort) -> Table:
         f"{team.size} cores, numba's threading layer {numba.threading_layer()}",
         [Contender(name, settled(call)) for name, call in calls.items()],
         loop.repeats * effort.slow_rounds,
+        effort,
     )
     table.demand(_WORKER, 1 / 0.97, times=_ALONE)
     for other, limit in loop.limits.items():

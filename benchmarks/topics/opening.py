@@ -35,9 +35,10 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
             "open an array of 8 MB, read its first element and close it",
             [*_contenders(path, effort.seconds), *_peers(stack, effort.seconds)],
             effort.rounds,
+            effort,
         )
     for name in (_PATH, _NAME):
-        table.demand(name, 2, times=_FLOOR)
+        table.demand(name, 1.8, times=_FLOOR)
         table.demand(name, 0.3, times=_NUMPY)
     table.compare(
         "open an array and read an element",

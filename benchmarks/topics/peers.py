@@ -38,7 +38,7 @@ def loky_executor(workers: int) -> Iterator[Any | None]:
 @contextmanager
 def shared_array_peer(module: Any, shape: int) -> Iterator[tuple[str, Any]]:
     """Make an array of that library; return it, and the name to attach it by."""
-    name = f"shm://{_unique_name()}"
+    name = f"shm://{unique_name()}"
     array = module.create(name, shape, float)
     try:
         yield name, array
@@ -49,7 +49,7 @@ def shared_array_peer(module: Any, shape: int) -> Iterator[tuple[str, Any]]:
 @contextmanager
 def standard_library_peer(shape: int) -> Iterator[tuple[str, Any]]:
     """Make an array in `multiprocessing.shared_memory`; return it, and its name."""
-    block = SharedMemory(_unique_name(), create=True, size=8 * shape)
+    block = SharedMemory(unique_name(), create=True, size=8 * shape)
     array: Any = np.ndarray(shape, buffer=block.buf)
     try:
         yield block.name, array
@@ -60,5 +60,6 @@ def standard_library_peer(shape: int) -> Iterator[tuple[str, Any]]:
         del array
 
 
-def _unique_name() -> str:
+def unique_name() -> str:
+    """Return a name in RAM from which a leftover can be told."""
     return f"sharray-benchmark-{os.getpid()}-{os.urandom(4).hex()}"

@@ -34,6 +34,7 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
             f"sum of {size} of float64",
             _sums(team, n),
             3 * effort.slow_rounds,  # of a few milliseconds each
+            effort,
         )
         sums.demand(_TEAM, 1 / 0.95, times=_PARALLEL)
         yield _compared(sums, f"sum of {size}")
@@ -42,6 +43,7 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
             f"histogram of {size} of uint8; each chunk or thread has its own bins",
             _histograms(team, effort.nbytes),
             effort.slow_rounds,
+            effort,
         )
         bins.demand(_STATIC, 1 / 0.95, times=_PARALLEL)
         yield _compared(bins, f"histogram of {size}")
@@ -51,17 +53,19 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
             "million times; each of numba's threads has its own copy",
             _scatters(team, n),
             effort.slow_rounds,
+            effort,
         )
         added.demand(_TEAM, 1, times=_ADD_AT)
         yield _compared(added, f"add 1 at {n / 1e6:g} million random places")
 
 
-def _table(name: str, title: str, calls: _Calls, rounds: int) -> Table:
+def _table(name: str, title: str, calls: _Calls, rounds: int, effort: Effort) -> Table:
     return Table.measured(
         name,
         title,
         [Contender(name, settled(call)) for name, call in calls.items()],
         rounds,
+        effort,
     )
 
 

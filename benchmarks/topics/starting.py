@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from functools import partial
 
 from ..harness.children import output_of
-from ..harness.measuring import FULL, Effort, Samples
+from ..harness.measuring import FULL, Effort, Samples, take_turns
 from ..harness.scratch import Scratch
 from ..harness.tables import Table
 
@@ -16,6 +17,9 @@ _FIRST = "Team(2), first"
 _POOL_READY = "ProcessPoolExecutor(2), ready"
 _POOL_FIRST = "ProcessPoolExecutor(2), first"
 _ALONE = "in one process"
+_MANY, _FEW = (2, 16, 48), (1, 2, 3)
+_TEAM = "Team(2)"
+_EXECUTOR = "ProcessPoolExecutor(2), a new one"
 _BARE = ", start"
 _REST = ", rest"
 
@@ -24,13 +28,15 @@ _Measured = dict[str, float]
 
 def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
     """Measure in new processes, one after the other, in which nothing is warm."""
-    rounds = max(effort.slow_rounds // 6, 1)
-    yield _starting(rounds)
-    yield _compiling(rounds, 4 if effort.rounds >= FULL.rounds else 1)
+    full = effort.rounds >= FULL.rounds
+    yield _starting(effort)
+    yield _many_workers(effort, _MANY if full else _FEW)
+    yield _replacing(effort)
+    yield _compiling(effort, 4 if full else 1)
 
 
-def _starting(rounds: int) -> Table:
-    team, pool = _fresh(rounds, ("team", 2, "compiled"), ("pool", 2, "source"))
+def _starting(effort: Effort) -> Table:
+    team, pool = _fresh(effort, 12.0, ("team", 2, "compiled"), ("pool", 2, "source"))
     table = Table(
         "starting",
         "time until 2 workers are ready, and until they return a first result of a "
@@ -41,8 +47,9 @@ def _starting(rounds: int) -> Table:
             _POOL_READY: _only("ready", pool),
             _POOL_FIRST: _only("first", pool),
         },
+        planned=_planned(effort),
     )
-    table.demand(_READY, 1 / 5, times=_POOL_FIRST)
+    table.demand(_READY, 0.15, times=_POOL_FIRST)
     table.demand(_FIRST, 1 / 5, times=_POOL_FIRST)
     table.compare(
         "start 2 workers and get a first result",
@@ -53,13 +60,43 @@ def _starting(rounds: int) -> Table:
     return table
 
 
-def _compiling(rounds: int, workers: int) -> Table:
+def _many_workers(effort: Effort, sizes: tuple[int, ...]) -> Table:
+    found = _fresh(effort, 25.0, *(("team", size, "none") for size in sizes))
+    table = Table(
+        "starting many",
+        "time until all workers of a team are ready, by their number",
+        {
+            f"Team({size})": _only("ready", one)
+            for size, one in zip(sizes, found, strict=True)
+        },
+        planned=_planned(effort),
+    )
+    table.demand(f"Team({sizes[-1]})", 1.5)
+    return table
+
+
+def _replacing(effort: Effort) -> Table:
+    team, pool = _fresh(effort, 10.0, ("replaced", 2, "none"), ("pool", 2, "none"))
+    table = Table(
+        "replacing",
+        "time from the death of a worker until both workers have done a task; the "
+        "executor is broken then, and starts anew",
+        {_TEAM: _only("replaced", team), _EXECUTOR: _only("first", pool)},
+        planned=_planned(effort),
+    )
+    table.demand(_TEAM, 0.1)
+    table.compare("replace a worker that was killed", _TEAM, group="replacing")
+    return table
+
+
+def _compiling(effort: Effort, workers: int) -> Table:
     """Measure the processor time of all processes together.
 
     The start of workers is also measured alone, and subtracted round by round.
     """
     alone, *others = _fresh(
-        rounds,
+        effort,
+        25.0,
         ("alone", 0, "source"),
         ("team", workers, "source"),
         ("team", workers, "none"),
@@ -72,7 +109,7 @@ def _compiling(rounds: int, workers: int) -> Table:
         (team := f"Team({workers})", whole, bare),
         (f"ProcessPoolExecutor({workers})", pool, bare_pool),
     ):
-        pairs = zip(all_of_it, start, strict=True)
+        pairs = zip(all_of_it, start, strict=False)
         samples[name] = all_of_it
         samples[name + _BARE] = start
         samples[name + _REST] = tuple(one - other for one, other in pairs)
@@ -81,6 +118,7 @@ def _compiling(rounds: int, workers: int) -> Table:
         "processor time of all processes until the first result of a kernel of 50 "
         "lines, including compilation; rest: without the start of the workers",
         samples,
+        planned=_planned(effort),
     )
     table.demand(team + _REST, 1.3, times=_ALONE)
     table.compare(
@@ -93,10 +131,18 @@ def _compiling(rounds: int, workers: int) -> Table:
     return table
 
 
-def _fresh(rounds: int, *cases: tuple[str, int, str]) -> list[list[_Measured]]:
+def _planned(effort: Effort) -> int:
+    return max(effort.slow_rounds // 4, 1)
+
+
+def _fresh(
+    effort: Effort, seconds: float, *cases: tuple[str, int, str]
+) -> list[list[_Measured]]:
     """Return the figures of each case in each round; the cases take turns."""
-    found = [[_in_new_process(case) for case in cases] for _ in range(rounds)]
-    return [list(column) for column in zip(*found, strict=True)]
+    calls = {str(case): partial(_in_new_process, case) for case in cases}
+    rounds = min(_planned(effort), effort.most)
+    found = take_turns(calls, rounds, seconds * effort.pace, warm_up=False)
+    return list(found.values())
 
 
 def _only(what: str, measured: list[_Measured]) -> Samples:

@@ -2,14 +2,17 @@
 
 ``python -m benchmarks.topics.starting_process HOW WORKERS KERNEL`` prints the seconds
 until workers are ready and until there is a first result, and the processor time of all
-processes, once they have ended. All of it counts from when everything is imported.
+processes, once they have ended. All of it counts from when everything is imported. HOW
+``replaced`` prints the seconds until a killed worker of a team is replaced instead.
 """
 
 from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import resource
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -80,6 +83,29 @@ def _processor_time() -> float:
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
+# -- a worker that dies ------------------------------------------------------
+
+
+def _replaced_on_team(workers: int) -> float:
+    import sharray as sh
+
+    kernel, x = sh.kernel(_nothing), sh.zeros(8 * workers)
+    with sh.Team(workers, caller_works=False) as team:
+        team.run(kernel, x, schedule="static")
+        start = time.perf_counter()
+        os.kill(team.pids()[0], signal.SIGKILL)
+        while True:  # a run in which a worker is missed fails
+            try:
+                team.run(kernel, x, schedule="static")
+                return time.perf_counter() - start
+            except sh.WorkerDied:
+                pass
+
+
+def _nothing(x: Any) -> None:
+    pass
+
+
 _HOW: dict[str, Callable[[int, str], Marks]] = {
     "team": _team,
     "pool": _pool,
@@ -89,6 +115,9 @@ _HOW: dict[str, Callable[[int, str], Marks]] = {
 
 def main(how: str, workers: str, kernel: str) -> None:
     """Start the workers and print the times."""
+    if how == "replaced":
+        print(json.dumps({"replaced": _replaced_on_team(int(workers))}))
+        return
     if how == "team":
         import sharray.team.team  # noqa: F401  # as numba, not part of the start
     before = _processor_time()

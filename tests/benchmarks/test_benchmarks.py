@@ -18,13 +18,18 @@ import pytest
 from repository import ROOT
 
 from benchmarks.harness import results as results_module
+from benchmarks.harness.clock import Clock
 from benchmarks.harness.errors import BenchmarkError
-from benchmarks.harness.measuring import Contender
+from benchmarks.harness.measuring import FULL, Contender, Spread
+from benchmarks.harness.quantities import quantity
 from benchmarks.harness.results import Results, summarize
 from benchmarks.harness.tables import Table
 from benchmarks.passing.calls import ARGUMENT, BOTH, table_name
-from benchmarks.report import markdown, publish
+from benchmarks.passing.memory_process import has_pandas
+from benchmarks.report import markdown, publish, terminal
+from benchmarks.report.comparison import worst_of_each_group
 from benchmarks.topics import TOPICS
+from benchmarks.topics.many_process import BESIDE, ONE_MORE
 
 pytestmark = pytest.mark.slow
 
@@ -43,9 +48,13 @@ TABLES = [
     "flushing",
     "stalls",
     "creating",
+    "creating from contents",
+    "small arrays",
+    *(f"many, {what}" for what in (*ONE_MORE, *BESIDE, "end")),
     "importing",
     "dispatch",
     "dispatch after a pause",
+    "dispatch by size",
     "elementwise",
     "stencil",
     "transcendental",
@@ -59,21 +68,35 @@ TABLES = [
     "larger, time",
     "larger, bytes read",
     "starting",
+    "starting many",
+    "replacing",
     "compiling",
     "atomics",
+    "atomics from Python",
     "argument, 1 MB",
     "argument and result, 1 MB",
     "argument, read",
+    *(f"{task}, 4 MB" for task in ("change", "double", "full")),
+    "results, kept",
     "same array",
     "crossover, argument",
     "crossover, argument and result",
+    "first message",
+    "first task",
+    "slices",
+    "handles of a DataFrame",
     "memory of workers",
 ]
-APPENDERS = ("NpyAppendArray", "h5py", "tables", "zarr")
+MAY_BE_MISSING = (
+    *("SharedArray.", "NpyAppendArray", "h5py", "tables", "zarr"),
+    "a shared DataFrame",  # without pandas
+)
 WITHOUT_CONTEST = {
     *("handle sizes", "importing", "results", "larger, time", "larger, bytes read"),
     *(name for name in TABLES if name.startswith("chunks, ")),
+    *(name for name in TABLES if name.startswith("many, ")),
     *("crossover, argument", "crossover, argument and result"),
+    *("dispatch by size", "starting many", "first task", "handles of a DataFrame"),
 }
 
 
@@ -135,11 +158,11 @@ def test_every_contender_was_measured(results: dict[str, Any]) -> None:
     assert [table["name"] for table in results["tables"]] == TABLES
     assert list(dict.fromkeys(one["topic"] for one in results["tables"])) == [*TOPICS]
     for table in results["tables"]:
-        assert len(table["rows"]) >= 3
+        assert len(table["rows"]) >= 2
         for row in table["rows"]:
             if row["missing"]:
                 assert row["missing"] == "not installed"
-                assert row["name"].startswith(("SharedArray.", *APPENDERS))
+                assert row["name"].startswith(MAY_BE_MISSING)
                 continue
             assert row["samples"] >= 1
             low, median, high = (row["found"][n] for n in ("low", "median", "high"))
@@ -149,9 +172,9 @@ def test_every_contender_was_measured(results: dict[str, Any]) -> None:
 def test_every_topic_has_targets(results: dict[str, Any]) -> None:
     without = [table["name"] for table in results["tables"] if not table["targets"]]
     assert without == [
-        "creating",
         "crossover, argument",
         "crossover, argument and result",
+        *([] if has_pandas() else ["handles of a DataFrame"]),
     ]
 
 
@@ -178,7 +201,7 @@ def table_of(**medians: float | None) -> Table:
         Contender(name, None if median is None else lambda median=median: median)
         for name, median in medians.items()
     ]
-    return Table.measured("name", "title", contenders, rounds=2)
+    return Table.measured("name", "title", contenders, 2, FULL)
 
 
 def run_of(*tables: Table) -> Results:
@@ -196,29 +219,117 @@ def test_a_peer_that_is_not_installed_is_shown_as_such() -> None:
     assert "| missing | not installed |" in markdown.every_table(run_of(table), ".")
 
 
-def test_a_slow_contender_gets_fewer_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 0.0
+class Machine:
+    """A clock, and contenders that move it."""
 
-    def taking(seconds: float) -> Contender:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        for module in ("measuring", "clock"):
+            for name in ("perf_counter", "monotonic"):
+                target = f"benchmarks.harness.{module}.time.{name}"
+                monkeypatch.setattr(target, lambda: self.now)
+
+    def taking(self, *seconds: float) -> Contender:
+        """Take these seconds in turn, and the last ones from then on."""
+        left = list(seconds)
+
         def sample() -> float:
-            nonlocal now
-            now += seconds
-            return seconds
+            taken = left.pop(0) if len(left) > 1 else left[0]
+            self.now += taken
+            return taken
 
-        return Contender(str(seconds), sample)
+        return Contender(str(seconds[-1]), sample)
 
-    monkeypatch.setattr("benchmarks.harness.measuring.time.perf_counter", lambda: now)
-    cases = [taking(seconds) for seconds in (0.5, 2.0, 6.0, 30.0)]
-    table = Table.measured("name", "title", cases, rounds=8, budget=5)
-    assert {name: len(found or ()) for name, found in table.samples.items()} == {
-        "0.5": 8,
-        "2.0": 3,
-        "6.0": 1,
-        "30.0": 1,  # the first, as it is so slow
-    }
+
+def samples_of(table: Table) -> dict[str, int]:
+    return {name: len(found or ()) for name, found in table.samples.items()}
+
+
+def test_a_slow_contender_gets_fewer_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch)
+    cases = [machine.taking(seconds) for seconds in (0.5, 2.0, 6.0, 30.0)]
+    table = Table.measured("name", "title", cases, 8, FULL, seconds=20)
+    assert samples_of(table) == {"0.5": 8, "2.0": 3, "6.0": 1, "30.0": 1}
     ratio = table.ratio("30.0", "0.5")
     assert ratio is not None
     assert ratio.median == 60
+    shown = markdown.every_table(run_of(table), ".")
+    assert "| 2.0 | 2 s | 2 - 2 | 2 s | 4x | 3 of 8 |" in shown
+    assert "| 0.5 | 500 ms | 500 - 500 | 500 ms | 1x | 8 |" in shown
+
+
+def test_what_is_cold_is_measured_only_on_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine = Machine(monkeypatch)
+    for warm_up, expected in ((True, (1.0, 1.0)), (False, (9.0, 1.0))):
+        case = machine.taking(9.0, 1.0)
+        measured = Table.measured(
+            "name", "title", [case], 2, FULL, seconds=99, warm_up=warm_up
+        )
+        assert measured.samples == {"1.0": expected}
+
+
+def test_ratios_are_those_of_samples_of_the_same_round(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # A machine that becomes three times slower, and a peer that is twice as slow as
+    # ours: the ratio of the medians may be another one.
+    machine = Machine(monkeypatch)
+    ours = machine.taking(1.0, 1.0, 3.0, 3.0, 3.0)._replace(name="ours")
+    peer = machine.taking(2.0, 2.0, 6.0)._replace(name="peer")
+    table = Table.measured("name", "title", [ours, peer], 4, FULL, seconds=26)
+    assert samples_of(table) == {"ours": 4, "peer": 3}
+    table.compare("to do it", "ours", group="it")
+    behind = summarize("opening", table).row("peer").behind
+    assert behind == Spread(0.5, 0.5, 0.5, 0.5)
+    text = markdown.overview(run_of(table), ".")
+    assert row_of(text, "to do it")[2] == "peer: 6 s, 2x slower"
+
+
+def test_the_overview_has_quartiles_of_ratios(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch)
+    ours = machine.taking(1.0)._replace(name="ours")
+    peer = machine.taking(9.0, 2.0, 3.0, 4.0, 5.0, 6.0)._replace(name="peer")
+    table = Table.measured("name", "title", [ours, peer], 5, FULL, seconds=99)
+    table.compare("to do it", "ours", group="it")
+    text = markdown.overview(run_of(table), ".")
+    assert row_of(text, "to do it")[2] == "peer: 4 s, 4x slower (3 - 5)"
+
+
+def test_fewer_rounds_and_less_time_are_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine = Machine(monkeypatch)
+    tables = {
+        "rounds": FULL._replace(most=4),
+        "time": FULL._replace(pace=0.25),
+        "neither": FULL,
+    }
+    found = []
+    for name, effort in tables.items():
+        case = machine.taking(1.0)
+        table = Table.measured(name, "title", [case], 8, effort, seconds=12)
+        found.append(summarize("opening", table))
+    assert [one.rows[0].samples for one in found] == [4, 3, 8]
+    terminal.show_left_out(terminal.console(), found)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "2 of 3 tables: rounds; time. For more" in said
+
+
+def test_a_run_that_is_late_paces_the_topics_that_are_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine = Machine(monkeypatch)
+    clock = Clock(100, {"first": 40, "second": 40, "third": 20})
+    assert clock.pace("first") == 1
+    machine.now += 70
+    assert clock.pace("second") == 0.5
+    machine.now += 10
+    assert clock.pace("third") == 1
+    late = Clock(10, {"first": 5, "second": 5})
+    machine.now += 20
+    assert 0 < late.pace("first") < 0.1
 
 
 def row_of(text: str, task: str) -> list[str]:
@@ -295,11 +406,64 @@ def test_the_plot_names_every_contender() -> None:
     assert {"sharray.install()", "joblib", "1 kB", "1 MB", "1 s"} <= texts
 
 
-def test_the_readme_has_five_rows_of_which_two_are_lost() -> None:
+# -- the README's rows -------------------------------------------------------
+
+
+def run_with(**ratios: float) -> Results:
+    tables = []
+    for name, ratio in ratios.items():
+        table = replace(table_of(ours=ratio, peer=1.0), name=name)
+        table.compare(f"to do {name}", "ours", group=name.rstrip("0123456789"))
+        tables.append(table)
+    return run_of(*tables)
+
+
+@pytest.mark.parametrize(
+    ("ratios", "expected"),
+    [
+        # The two worst ones last, whether the others are lost or not.
+        (
+            {"a": 0.1, "b": 1.5, "c": 3.0, "d": 2.0, "e": 0.2, "f": 0.3, "g": 0.4},
+            ["a", "b", "e", "c", "d"],
+        ),
+        (
+            {"a": 0.1, "b": 1.5, "c": 0.2, "d": 1.0, "e": 1.04},
+            ["a", "c", "d", "e", "b"],
+        ),
+        ({"a": 0.1, "b": 0.2}, ["a", "b"]),
+        # One of each group; a group counts as lost where it does worst.
+        ({"a1": 0.1, "a2": 2.0, "b1": 0.5, "b2": 0.6}, ["b1", "a2"]),
+    ],
+)
+def test_the_readme_shows_the_two_rows_that_are_lost_most(
+    ratios: dict[str, float], expected: list[str]
+) -> None:
+    rows = markdown.readme_rows(run_with(**ratios))
+    assert [one.table.name for one in rows] == expected
+
+
+def test_the_readme_has_rows_of_the_results_file() -> None:
     found = results_module.read(REPOSITORY / publish.RESULTS)
-    rows = [one for one in markdown.readme(found, ".").splitlines() if "x " in one]
+    rows = markdown.readme_rows(found)
+    lost = [one for one in rows if one.is_lost]
+    lost_at_all = [one for one in worst_of_each_group(found) if one.is_lost]
     assert len(rows) == 5
-    assert len([row for row in rows if "x faster |" in row]) == 2
+    assert len(lost) >= min(2, len(lost_at_all))
+    page = (REPOSITORY / "README.md").read_text("utf-8")
+    for one in rows:
+        cells = row_of(page, one.contest.task)
+        assert cells[1].strip("*") == quantity(one.ours, one.table.unit)
+        best = f"{quantity(one.medians[one.best_peer], one.table.unit)}"
+        assert best in cells[2].replace("*", "") + cells[3].replace("*", "")
+
+
+def test_the_readme_explains_what_it_names() -> None:
+    table = table_of(ours=2.0, **{"SharedMemory, reused": 1.0})
+    table.compare("to do it", "ours", group="it")
+    assert "*SharedMemory, reused* is code that" in markdown.readme(run_of(table), ".")
+    other = table_of(ours=2.0, peer=1.0)
+    other.compare("to do it", "ours", group="it")
+    assert "reused" not in markdown.readme(run_of(other), ".")
 
 
 # -- publishing --------------------------------------------------------------
