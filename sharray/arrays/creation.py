@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -262,5 +261,5 @@ def _map_anonymous(new: new_header.NewHeader, contents: filling.Contents) -> Any
         held = ending.count_held()
         segment = making.create_anonymous(new, contents, unnamed_so_far=held)
         root = root_of(segment)
-        ending.sweep_if_due(os.path.dirname(segment.path))
+        ending.sweep_if_due(segment.path.rpartition("/")[0])
         return all_of(root)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, SupportsIndex
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
 Shape = SupportsIndex | Sequence[SupportsIndex]
+
+_check_shape = functools.lru_cache(maxsize=128)(check_shape)
 
 
 def check_dtype_and_shape(
@@ -33,7 +36,7 @@ def check_dtype_and_shape(
         found, inner = found.subdtype
         dims += inner
     check_dtype(found)
-    check_shape(dims, found.itemsize)
+    _check_shape(dims, found.itemsize)
     return found, dims
 
 

@@ -29,13 +29,10 @@ from .addresses import Addresses
 class Root(np.ndarray[Any, np.dtype[np.uint8]]):
     """All bytes of one mapped file, which stays mapped as long as this lives."""
 
-    segment: Segment  # only the root itself has it, not slices of it
+    # Only the root itself has these, not slices of it.
+    segment: Segment
+    address: int  # of the first byte of the mapping
     _guard: np.ndarray[Any, Any]
-
-    @functools.cached_property
-    def address(self) -> int:
-        """Address of the first byte of the mapping."""
-        return address_of(self)
 
 
 def root_below(array: np.ndarray[Any, Any]) -> Root | None:
@@ -86,10 +83,14 @@ def root_of(segment: Segment) -> Root:
     finalizing.act_for_the_dead()
     root = np.ndarray.__new__(Root, (segment.size,), np.uint8, segment.mapping)
     root.segment = segment
+    root.address = segment.address()
     if segment.mode != "c":
         _remember(root)
     if segment.anonymous:
-        look_after(root)
+        _add_guard(root)
+        # This comes last since it may import. If it raises an error, the root dies,
+        # and its guard releases the segment.
+        ending.keep(segment, root.address)
     return root
 
 
@@ -129,8 +130,6 @@ def look_after(root: Root) -> None:
         if "_guard" in root.__dict__:
             return
         _add_guard(root)
-    # This comes last since it reads other files. If it raises an error, the root dies,
-    # and its guard releases the segment.
     ending.keep(segment, root.address)
 
 

@@ -94,8 +94,8 @@ def keep(segment: Segment, address: int | None) -> None:
     """
     _held[id(segment)] = segment, address
     if segment.anonymous:
-        watch(os.path.dirname(segment.path))
-    else:
+        _used_directories.add(segment.path.rpartition("/")[0])
+    if _watched_pid != os.getpid():
         _watch_end()
 
 

@@ -11,6 +11,7 @@ import functools
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
 from ..errors import (
@@ -29,6 +30,8 @@ T = TypeVar("T")
 
 _LIKE_A_SCHEME = r"(?i:[a-z]+://|shm:)"  # compiled on first use: import is faster
 CONTROL = ".control"
+# By directory: the st_dev of files in it, once it was found to be private.
+_devices: dict[str, int] = {}
 _ATTEMPTS = 1000  # for a directory that others keep removing; 50 us each
 
 
@@ -118,12 +121,12 @@ def _ram_directory(chosen: str) -> str:
 
 def anonymous_directory() -> str:
     """Return the directory of the anonymous arrays that others may open."""
-    return os.path.join(ram_directory(), ANONYMOUS)
+    return f"{ram_directory()}/{ANONYMOUS}"
 
 
-def anonymous_path(uuid: bytes) -> str:
-    """Return the path of the anonymous array with this uuid."""
-    return os.path.join(anonymous_directory(), uuid.hex() + ".npy")
+def anonymous_name(uuid: bytes) -> str:
+    """Return the name in that directory of the anonymous array with this uuid."""
+    return uuid.hex() + ".npy"
 
 
 def control_directory() -> str:
@@ -133,7 +136,7 @@ def control_directory() -> str:
 
 def is_anonymous(path: str) -> bool:
     """Tell whether a path is in the directory of anonymous arrays."""
-    return os.path.dirname(path) == anonymous_directory()
+    return path.rpartition("/")[0] == anonymous_directory()
 
 
 def dangling_target(path: str) -> str | None:
@@ -212,6 +215,38 @@ def tidy_ram_directories(directory: str) -> None:
     remove = directories.remove_directory_if_empty
     while len(directory) >= len(root) and remove(directory):
         directory = os.path.dirname(directory)
+
+
+def open_unnamed(directory: str) -> int | None:
+    """Open a file without a name in a directory in RAM, which is created as needed.
+
+    Return None where the file system has no such files.
+    """
+    device = _devices.get(directory)
+    fd = None
+    if device is not None:
+        with suppress(OSError):  # such as an empty directory that others have removed
+            fd = files.open_unnamed(directory)
+    # Nobody sees a file without a name, whatever has become of the directory since. A
+    # name in it is given after a look at all directories. But a link in its place must
+    # not lead to another user's file system.
+    if fd is not None:
+        if _device_of(fd) == device:
+            return fd
+        files.close(fd)
+    fd = in_ram_directory(directory, lambda: files.open_unnamed(directory))
+    if fd is not None:
+        _devices[directory] = _device_of(fd)
+    return fd
+
+
+def _device_of(fd: int) -> int:
+    """Return the st_dev of an open file, or close it."""
+    try:
+        return files.status(fd).st_dev
+    except BaseException:
+        files.close(fd)
+        raise
 
 
 def link_into_ram_directory(fd: int, path: str) -> None:

@@ -26,8 +26,8 @@ from .new_file import (
 from .new_header import NewHeader
 from .segment import Segment
 
-# Each array without a name keeps a file descriptor open until it gets a name. The usual
-# limit of descriptors is 1024.
+# Each array without a name keeps a file descriptor open until it gets a name, and up to
+# Python 3.12 another one for its mapping. The usual limit of descriptors is 1024.
 _MOST_UNNAMED = 64
 
 
@@ -112,19 +112,22 @@ def create_anonymous(
     """
     layout = Layout(new, in_ram=True, anonymous=True)
     assert layout.trailer is not None
-    path = location.anonymous_path(layout.trailer.uuid)
+    directory = location.anonymous_directory()
+    path = f"{directory}/{location.anonymous_name(layout.trailer.uuid)}"
     fd = None
     named = True
     try:
-        fd = naming.new_nameable_file(os.path.dirname(path), path)
+        fd = naming.new_nameable_file(directory, path)
         named = fd is None
         if fd is None:
             fd = naming.new_file_in_ram(path)
         write(fd, layout, contents, path)
-        segment = layout.map(fd, location.Location(path, in_ram=True))
+        place = location.Location(path, in_ram=True)
+        stays_unnamed = not named and unnamed_so_far < _MOST_UNNAMED
+        segment = layout.map(fd, place, is_unnamed=stays_unnamed)
         if named:
             return segment
-        if unnamed_so_far < _MOST_UNNAMED:
+        if stays_unnamed:
             segment.keep_unnamed(fd)
             fd = None
         else:

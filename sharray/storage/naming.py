@@ -72,9 +72,11 @@ def new_nameable_file(directory: str, path: str, *, in_ram: bool = True) -> int 
     must be known in advance, since the fallback, a copy, is impossible once processes
     have mapped the array.
     """
-    if directory not in _can_name:
-        _can_name[directory] = _try_to_name(directory, path, in_ram=in_ram)
-    if not _can_name[directory]:
+    can_name = _can_name.get(directory)
+    if can_name is None:
+        can_name = _try_to_name(directory, path, in_ram=in_ram)
+        _can_name[directory] = can_name
+    if not can_name:
         return None
     return _new_unnamed(directory, path, in_ram=in_ram)
 
@@ -85,10 +87,8 @@ def new_file_in_ram(path: str) -> int:
 
 
 def _new_unnamed(directory: str, path: str, *, in_ram: bool) -> int | None:
-    if in_ram:
-        fd = location.in_ram_directory(directory, lambda: files.open_unnamed(directory))
-    else:
-        fd = files.open_unnamed(directory)
+    opener = location.open_unnamed if in_ram else files.open_unnamed
+    fd = opener(directory)
     if fd is not None:
         hold_or_close(fd, path)
     return fd

@@ -20,6 +20,8 @@ from .segment import Segment
 
 # Smaller files are allocated faster than signals can be allowed and deferred again.
 _SOON_ALLOCATED = 1 << 20
+# Smaller files are written as one piece faster than by three calls.
+_SOON_WRITTEN = 1 << 16
 
 Blocks = Iterable[memoryview]
 Contents = Blocks | Clone | None
@@ -156,11 +158,16 @@ class Layout:
             )
             self.size = self.trailer_offset + TRAILER_SIZE
 
-    def map(self, fd: int, place: location.Location) -> Segment:
+    def map(
+        self, fd: int, place: location.Location, *, is_unnamed: bool = False
+    ) -> Segment:
         """Map the finished file."""
         status = files.status(fd)
         try:
-            return Segment(fd, status, place, "r+", self.header, self.trailer)
+            return Segment(
+                *(fd, status, place, "r+", self.header, self.trailer),
+                is_unnamed=is_unnamed,
+            )
         except OSError as error:
             raise explain(error, "map the new array", place.path) from error
 
@@ -188,6 +195,9 @@ def explaining(place: location.Location, layout: Layout) -> Iterator[None]:
 
 def write(fd: int, layout: Layout, contents: Contents, path: str) -> None:
     """Write header, data and trailer, all of which has room from now on."""
+    if layout.size < _SOON_WRITTEN and contents is None and layout.trailer:
+        _write_zeros(fd, layout, layout.trailer)
+        return
     room.check_room(fd, layout.size, path)
     if isinstance(contents, Clone):
         with interrupts.allowed():
@@ -199,8 +209,18 @@ def write(fd: int, layout: Layout, contents: Contents, path: str) -> None:
             _write_data(fd, layout, contents)
     files.write_at(fd, layout.block, 0)  # after the zeros that allocate may write
     if layout.trailer is not None:
-        page = trailer.encode(layout.trailer).ljust(TRAILER_SIZE, b"\0")
-        files.write_at(fd, page, layout.trailer_offset)
+        files.write_at(fd, _page(layout.trailer), layout.trailer_offset)
+
+
+def _page(found: trailer.Trailer) -> bytes:
+    return trailer.encode(found).ljust(TRAILER_SIZE, b"\0")
+
+
+def _write_zeros(fd: int, layout: Layout, found: trailer.Trailer) -> None:
+    """Write a small file of zeros; its pages have room then, as from `allocate`."""
+    # If there is no room, or less than that is allowed (ulimit -f), the call fails.
+    start = layout.block.ljust(layout.trailer_offset, b"\0")
+    files.write_at(fd, start + _page(found), 0)
 
 
 def _write_data(fd: int, layout: Layout, contents: Blocks | None) -> None:

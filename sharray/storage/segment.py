@@ -7,8 +7,6 @@ import os
 import struct
 from contextlib import suppress
 
-import numpy as np
-
 from ..errors import ArrayGoneError, StorageError, explain
 from ..names import quote
 from ..system import (
@@ -16,6 +14,7 @@ from ..system import (
     file_identity,
     file_systems,
     files,
+    forks,
     huge_pages,
     interrupts,
     mappings,
@@ -63,11 +62,25 @@ class Segment(FileSharing):
         True if this process has removed the file by `sharray.unlink`.
     awaits_name : bool
         True while `sharray.publish` fills the file: `path` is its future name.
+
+    Parameters
+    ----------
+    fd : int
+        The file, open and leased.
+    status : os.stat_result
+        Its status.
+    place : Location
+        Its path, or for a new anonymous array the path that it may get.
+    mode, header, trailer
+        See above.
+    is_unnamed : bool, default False
+        The file is a new anonymous array's, and gets its name when it is published.
     """
 
     __slots__ = (
         "_reachable_until",
         "_unnamed_fd",
+        "_unnamed_since",
         "anonymous",
         "awaits_name",
         "mapping",
@@ -82,6 +95,8 @@ class Segment(FileSharing):
         mode: str,
         header: Header,
         trailer: Trailer | None,
+        *,
+        is_unnamed: bool = False,
     ) -> None:
         path, in_ram = place
         self.path = path
@@ -96,7 +111,9 @@ class Segment(FileSharing):
         self.volatile = file_systems.is_volatile(fd, status.st_dev, is_known=in_ram)
         # A user's copy of such a file elsewhere is not anonymous, and never removed.
         self.anonymous = (
-            trailer is not None and trailer.anonymous and location.is_anonymous(path)
+            trailer is not None
+            and trailer.anonymous
+            and (is_unnamed or location.is_anonymous(path))
         )
         self.unlinked = False
         self.awaits_name = False
@@ -104,17 +121,17 @@ class Segment(FileSharing):
         self._words: memoryview[int] | None = None
         self._share_nothing()
         self._reachable_until = 0.0
-        self.mapping: mmap.mmap = self._map(fd)
+        self.mapping: mmap.mmap = self._map(fd, is_unnamed)
         if header.growing is not None:
             self.size = len(self.mapping)
         # While this exists, mapping.close() raises an error instead of crashing.
         self._pin = memoryview(self.mapping)
 
-    def _map(self, fd: int) -> mmap.mmap:
+    def _map(self, fd: int, is_unnamed: bool) -> mmap.mmap:
         access = {"writable": self.mode != "r", "private": self.mode == "c"}
         if self.header.growing is None:
             map_file = huge_pages.map_file if self.volatile else memory.map_file
-            return map_file(fd, self.size, **access)
+            return map_file(fd, self.size, one_of_few=is_unnamed, **access)
         return memory.map_beyond(fd, self.size, max(_ROOM, 16 * self.size), **access)
 
     @property
@@ -140,7 +157,7 @@ class Segment(FileSharing):
         if self.anonymous or self.unlinked or self.awaits_name:
             return None
         # The system has the name after a rename; this reads the table of all mappings.
-        found = mappings.path_at(self._address())
+        found = mappings.path_at(self.address())
         if found is None or os.path.basename(found).startswith(_NAMES_OF_REMOVED):
             return None
         if files.names_same_file(found, *same):
@@ -165,7 +182,7 @@ class Segment(FileSharing):
                     lease.hold(
                         fd, self.path
                     )  # first: the old lease ends with the old mapping
-                    remapping.map_over(self._address(), len(self.mapping), fd)
+                    remapping.map_over(self.address(), len(self.mapping), fd)
             finally:
                 files.close(fd)
 
@@ -176,16 +193,16 @@ class Segment(FileSharing):
             return False
         return self.find_path() is not None
 
-    def _address(self) -> int:
+    def address(self) -> int:
         """Return the address of the mapping."""
-        view = np.frombuffer(self._pin, np.uint8)
-        return int(view.__array_interface__["data"][0])
+        return memory.address_of(self.mapping)
 
     # -- anonymous arrays ----------------------------------------------------
 
     def keep_unnamed(self, fd: int) -> None:
         """Keep the file unnamed; take over `fd`, which `publish` needs."""
         self._unnamed_fd = fd
+        self._unnamed_since = forks.count()
 
     @property
     def is_unnamed(self) -> bool:
@@ -207,6 +224,8 @@ class Segment(FileSharing):
                 location.link_into_ram_directory(fd, self.path)
             except FileExistsError:
                 pass  # a forked child or parent has published the same file
+            except StorageError:
+                raise
             except OSError as error:
                 raise explain(error, "name the array", self.path) from error
             self._unnamed_fd = None
@@ -282,10 +301,13 @@ class Segment(FileSharing):
         as that object lives. Then garbage collection removes the file.
         """
         is_unmapped = self.unmap()
+        # A process that was forked meanwhile may have named the file.
+        has_name = True
         if self._unnamed_fd is not None:
+            has_name = forks.count() != self._unnamed_since
             files.close(self._unnamed_fd)
             self._unnamed_fd = None
-        if is_unmapped and self.anonymous:
+        if is_unmapped and self.anonymous and has_name:
             lease.reap(self.path)
 
     def unmap(self) -> bool:
@@ -293,13 +315,15 @@ class Segment(FileSharing):
         if self._words is not None:
             self._words.release()
         # Before the mapping ends, which knows where the file is.
-        path = self.find_path() if self.has_control_page else None
+        has_control_page = self.has_control_page
+        path = self.find_path() if has_control_page else None
         self._pin.release()
         try:
             self.mapping.close()
         except BufferError:
             return False
-        self._drop_control(path)
+        if has_control_page:
+            self._drop_control(path)
         return True
 
     def let_go(

@@ -104,8 +104,10 @@ def do_not_read_ahead(fd: int) -> None:
 
 def write_at(fd: int, data: bytes | memoryview, offset: int) -> None:
     """Write all of `data` with as many calls as that takes: pwrite(2)."""
+    done = os.pwrite(fd, data, offset)
+    if done == (data.nbytes if isinstance(data, memoryview) else len(data)):
+        return
     view = memoryview(data).cast("B")
-    done = 0
     while done < len(view):
         done += os.pwrite(fd, view[done:], offset + done)
 

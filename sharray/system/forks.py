@@ -14,6 +14,13 @@ from collections.abc import Callable
 
 from . import interrupts
 
+_count = 0
+
+
+def count() -> int:
+    """Return how often this process was forked, and its ancestors before it was."""
+    return _count
+
 
 class _Fork:
     """Runs each function once per fork, although each is called twice."""
@@ -78,3 +85,11 @@ def at_fork(
             after_in_parent=fork.go_on_in_parent,
             after_in_child=fork.go_on_in_child,
         )
+
+
+def _note() -> None:
+    global _count
+    _count += 1
+
+
+at_fork(before=_note)

@@ -152,7 +152,9 @@ def collapse(address: int, nbytes: int) -> None:
         memory.advise(start, end - start, MADV_COLLAPSE)
 
 
-def map_file(fd: int, nbytes: int, *, writable: bool, private: bool) -> mmap.mmap:
+def map_file(
+    fd: int, nbytes: int, *, writable: bool, private: bool, one_of_few: bool = False
+) -> mmap.mmap:
     """Map a whole file in memory so that its huge pages are used.
 
     See `memory.map_file` for parameters and errors.
@@ -166,4 +168,6 @@ def map_file(fd: int, nbytes: int, *, writable: bool, private: bool) -> mmap.mma
             return memory.map_aligned(
                 fd, nbytes, size(), writable=writable, private=private
             )
-    return memory.map_file(fd, nbytes, writable=writable, private=private)
+    return memory.map_file(
+        fd, nbytes, writable=writable, private=private, one_of_few=one_of_few
+    )

@@ -77,7 +77,7 @@ def create_without_room() -> None:
 
 def create_above_a_limit() -> None:
     with faults.failing({"fallocate": errno.EDQUOT}, location.ram_directory()):
-        sh.create(NAME, 3)
+        sh.create(NAME, 1 << 15)  # smaller ones are written at once
 
 
 def create_that_cannot_be_mapped() -> None:

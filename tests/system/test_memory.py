@@ -48,6 +48,12 @@ def test_a_mapping_shows_the_file_and_keeps_no_descriptor(
     found.close()
 
 
+def test_a_mapping_that_is_one_of_few_shows_the_file(fd: int) -> None:
+    found = memory.map_file(fd, PAGE, writable=True, private=False, one_of_few=True)
+    assert found[:] == CONTENT[:PAGE]
+    found.close()
+
+
 @pytest.mark.parametrize("way", ["map_file", "_map_tracked"])
 def test_a_file_that_was_truncated_meanwhile_is_not_mapped(fd: int, way: str) -> None:
     with pytest.raises(OSError, match="truncated") as raised:
@@ -106,7 +112,8 @@ def test_without_room_for_addresses_a_mapping_keeps_a_descriptor() -> None:
         "import sharray as sh\n"
         "from sharray.system import huge_pages, memory, remapping\n"
         "huge_pages.size = lambda: 0\n"
-        "a = sh.zeros(10)\n"
+        "a = sh.create('shm://a', 10)\n"
+        "sh.unlink('shm://a')\n"
         "print(memory.keeps_descriptors(), remapping.descriptors_of_mappings())\n"
         "statm = pathlib.Path('/proc/self/statm').read_text().split()\n"
         "data = int(statm[5]) * 4096\n"

@@ -53,7 +53,7 @@ def check_memory_limit(group: GroupLimit | None, memory: Memory | None) -> Findi
 
 def check_open_files(limit: Limit) -> Finding:
     """Check how many files this process may have open."""
-    why = "Messages, and up to 64 arrays that were never sent, have a descriptor each."
+    why = "Messages, and up to 64 arrays in RAM, have a descriptor or two each."
     if limit.soft is None:
         return Finding("open files", Verdict.OK, "No limit.", why)
     found = f"At most {limit.soft} in a process."
