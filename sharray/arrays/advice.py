@@ -46,6 +46,7 @@ def advise(root: Root, low: int, high: int, advice: Advice) -> None:
     if advice == "dontneed":
         _refuse_loss(root, low)
     start = root.address + low
+    root.segment.keepable = False  # the next user has not given the advice
     try:
         advising.advise(start, high - low, advice)
         if advice == "huge" and root.segment.volatile:

@@ -14,7 +14,7 @@ from ..errors import (
     explain,
 )
 from ..names import ANONYMOUS, SCHEME, is_in_ram
-from ..storage import control_page, ending, location
+from ..storage import control_page, ending, kept, location
 from ..storage.attaching import attach, explain_open, read_layout
 from ..storage.location import Location
 from ..storage.messages import inbox, outbox
@@ -267,7 +267,8 @@ def gc(*, dry_run: bool = False) -> builtins.list[str]:
     Such arrays remain if all processes that shared them were killed. Each process also
     removes them when it starts to use arrays in RAM. Named arrays are never removed.
     Unfinished files that killed processes left behind are. The memory that this process
-    keeps for its next message is freed, too.
+    keeps for its next message is freed, too, and files that it keeps mapped for the
+    next handle are unmapped.
 
     Parameters
     ----------
@@ -288,6 +289,7 @@ def gc(*, dry_run: bool = False) -> builtins.list[str]:
     if not dry_run:
         outbox.trim()
         inbox.drop_orphans()
+        kept.clear()
     anonymous = ending.sweep(location.anonymous_directory(), dry_run=dry_run)
     unused = control_page.sweep(dry_run=dry_run)
     return anonymous + unused + ending.sweep_unfinished(dry_run=dry_run)

@@ -17,7 +17,7 @@ from ..storage import location
 from ..storage.dtypes import check_dtype, spell, spelled
 from ..storage.header import check_shape
 from ..storage.segment import IDENTITY_SIZE
-from .root import Root, attach_root, find_root, refresh
+from .root import Root, attach_kept_root, attach_root, find_root, refresh
 
 _INTEGERS = {int}
 
@@ -117,6 +117,8 @@ def root_for(path: Any, identity: Any, mode: Any) -> Root:
     """
     if type(identity) is bytes and type(mode) is str:
         root = find_root(identity, mode)
+        if root is None:
+            root = attach_kept_root(identity, mode)
         if root is not None:
             return root
     _check_origin(path, identity, mode)

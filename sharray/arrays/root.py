@@ -17,11 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from ..storage import ending, flushing
+from ..errors import StorageError
+from ..storage import ending, flushing, kept
 from ..storage.attaching import attach
 from ..storage.location import Location
 from ..storage.segment import Segment
-from ..system import finalizing, interrupts
+from ..system import files, finalizing, interrupts
 from ..system.thread_locks import Lock
 from .addresses import Addresses
 
@@ -73,6 +74,8 @@ _roots: dict[tuple[bytes, str], weakref.ref[Root]] = {}
 _most_roots = 64
 _addresses: Addresses[Root] = Addresses()
 _attaching = Lock(reentrant=True)
+# Mapped arrays beyond which none is mapped in two parts: a process may have 65,530.
+_MOST_KEEPABLE = 1000
 
 
 def root_of(segment: Segment) -> Root:
@@ -177,9 +180,32 @@ def attach_root(place: Location, mode: str, identity: bytes) -> Root:
     with _attaching, interrupts.deferred():
         root = find_root(identity, mode)
         if root is None:
-            root = root_of(attach(place, mode, identity=identity))
+            root = root_of(_attach(place, mode, identity))
             if root.segment.anonymous:
                 ending.sweep_if_due(os.path.dirname(place.path))
+        return root
+
+
+def _attach(place: Location, mode: str, identity: bytes) -> Segment:
+    keepable = ending.count_held() < _MOST_KEEPABLE
+    try:
+        return attach(place, mode, identity=identity, keepable=keepable)
+    except StorageError as error:
+        # Descriptors or addresses: the mappings that are kept have some to give.
+        if not files.is_exhausted(error) or not kept.clear():
+            raise
+    return attach(place, mode, identity=identity)
+
+
+def attach_kept_root(identity: bytes, mode: str) -> Root | None:
+    """Return the root of a file whose mapping this process has kept, or None."""
+    if mode != "r+" or not kept.has(identity):
+        return None
+    with _attaching, interrupts.deferred():
+        root = find_root(identity, mode)
+        if root is None:
+            segment = kept.take(identity)
+            root = None if segment is None else root_of(segment)
         return root
 
 

@@ -34,6 +34,7 @@ module            contents
 `location`        paths and ``shm://`` names, the RAM directory
 `inspection`      the holders of a file, and its pages in memory
 `lifetime`        leases, handles in transit, lost arrays
+`kept`            mappings that stay for the next handle
 `ending`          letting go of arrays at the end, and sweeping
 `message_states`  whose turn it is with a message
 `messages`        files that carry messages

@@ -13,7 +13,7 @@ from ..errors import (
     explain,
 )
 from ..names import quote
-from ..system import files
+from ..system import files, remapping
 from . import control_page, location, trailer
 from . import header as header_block
 from .format import BLOCK, TRAILER_SIZE
@@ -26,7 +26,11 @@ _OVERWRITES = 10
 
 
 def attach(
-    place: location.Location, mode: str, *, identity: bytes | None = None
+    place: location.Location,
+    mode: str,
+    *,
+    identity: bytes | None = None,
+    keepable: bool = False,
 ) -> Segment:
     """Map an existing array file; call this with signals deferred.
 
@@ -38,6 +42,8 @@ def attach(
         As in `numpy.memmap`.
     identity : bytes, optional
         Refuse a file with another identity.
+    keepable : bool, default False
+        Map an anonymous array so that `sharray.storage.kept` can keep the mapping.
 
     Raises
     ------
@@ -48,13 +54,17 @@ def attach(
     AccessError, UnsafePathError, BusyError, StorageError
         The file cannot be used.
     """
-    segment, fd = attach_open(place, mode, identity=identity)
+    segment, fd = attach_open(place, mode, identity=identity, keepable=keepable)
     files.close(fd)
     return segment
 
 
 def attach_open(
-    place: location.Location, mode: str, *, identity: bytes | None = None
+    place: location.Location,
+    mode: str,
+    *,
+    identity: bytes | None = None,
+    keepable: bool = False,
 ) -> tuple[Segment, int]:
     """Attach as `attach` does; also return the descriptor, which the caller closes."""
     path = place.path
@@ -73,7 +83,7 @@ def attach_open(
             if not files.has_name(status, path):
                 files.close(fd)
                 continue  # removed or replaced between open and lock: try again
-            return _map_checked(fd, status, place, mode, identity), fd
+            return _map_checked(fd, status, place, mode, identity, keepable), fd
         except BaseException as error:
             files.close(fd)
             if not isinstance(error, OSError) or isinstance(error, StorageError):
@@ -134,6 +144,7 @@ def _map_checked(
     place: location.Location,
     mode: str,
     identity: bytes | None,
+    keepable: bool,
 ) -> Segment:
     path = place.path
     check_regular(status, path)
@@ -150,10 +161,36 @@ def _map_checked(
         found = identity_of(fd, status, header, found_trailer)
         header = with_live_rows(header, found, status.st_size)
     try:
+        if keepable and mode == "r+" and found_trailer and found_trailer.anonymous:
+            return _map_keepable(fd, status, place, header, found_trailer)
         return Segment(fd, status, place, mode, header, found_trailer)
     except OSError as error:
         doing = "map a private copy of" if mode == "c" else "map the array"
         raise explain(error, doing, path) from error
+
+
+def _map_keepable(
+    fd: int,
+    status: os.stat_result,
+    place: location.Location,
+    header: Header,
+    found_trailer: Trailer,
+) -> Segment:
+    """Map a file with its lease in the first page only."""
+    layout = header, found_trailer
+    same = status.st_dev, status.st_ino
+    if not (remapping.is_possible() and location.is_anonymous(place.path)):
+        return Segment(fd, status, place, "r+", *layout)
+    # Opened again, since a lock belongs to an open file and not to a descriptor. The
+    # lease keeps the name, unless somebody removes it by hand.
+    unlocked = files.open_existing(place.path, writable=True, follow=False)
+    try:
+        again = files.status(unlocked)
+        if (again.st_dev, again.st_ino) != same:
+            return Segment(fd, status, place, "r+", *layout)
+        return Segment(unlocked, status, place, "r+", *layout, lease_fd=fd)
+    finally:
+        files.close(unlocked)
 
 
 def with_live_rows(header: Header, identity: bytes, size: int) -> Header:

@@ -10,7 +10,8 @@ name. If that holder was killed, the next process that comes along here sweeps i
          |  multiprocessing's finalizers, or atexit
          v
       1. queued deaths   finalizers that an interrupt has kept back
-      2. acts of at_end  messages: names removed, files given back
+      2. acts of at_end  messages: names removed, files given back; kept
+                         mappings go
       3. each array      another mapping in its place: lease gone; reap
       4. forget          `_held` is empty
       5. sweep           each directory in which this process had arrays
@@ -69,7 +70,7 @@ from importlib import import_module
 
 from ..errors import SharrayError
 from ..system import clock, finalizing, interrupts, processes, remapping
-from . import control_page, location, naming
+from . import control_page, kept, location, naming
 from .lifetime import lease, lost
 from .segment import Segment
 
@@ -135,7 +136,8 @@ def release(segment: Segment) -> None:
     """Nothing uses the segment any more here; call it with signals deferred."""
     # First: the end must not put another mapping where this one has been.
     _held.pop(id(segment), None)
-    segment.release()
+    if not kept.keep(segment):
+        segment.release()
 
 
 def count_held() -> int:
@@ -234,6 +236,7 @@ def _end() -> None:
     for act in _before_end:
         with suppress(OSError):
             act()
+    kept.clear()
     descriptors = remapping.descriptors_of_mappings() if _held else {}
     # One by one: a daemon thread may still add arrays, and drop others. And before the
     # sweep, which passes over files of `_held`. The sweep is the second chance for

@@ -63,6 +63,8 @@ offset   type   meaning
 88       u64    inode of the PID namespace in which the channel can be found
 96       u64    1: the owner must look for a note before it sends a message
                 (`sharray.storage.messages.privileges`)
+104      u64    1: processes may have the file mapped that do not use it; who
+                removes it frees its memory (`sharray.storage.kept`)
 128      u64    state: 0 clean, 1 header or data are being rewritten; of a file
                 for messages also 2 in flight, 3 held, 4 retired
                 (`sharray.storage.message_states`)

@@ -23,6 +23,7 @@ from ..system import (
 )
 from ..system.thread_locks import Lock
 from . import location
+from . import trailer as trailer_page
 from .file_sharing import FileSharing
 from .header import Header
 from .lifetime import lease, transit
@@ -62,6 +63,9 @@ class Segment(FileSharing):
         True if this process has removed the file by `sharray.unlink`.
     awaits_name : bool
         True while `sharray.publish` fills the file: `path` is its future name.
+    keepable : bool
+        True if `sharray.storage.kept` may keep the mapping: only the first page has the
+        lease.
 
     Parameters
     ----------
@@ -78,11 +82,13 @@ class Segment(FileSharing):
     """
 
     __slots__ = (
+        "_first_page",
         "_reachable_until",
         "_unnamed_fd",
         "_unnamed_since",
         "anonymous",
         "awaits_name",
+        "keepable",
         "mapping",
         "unlinked",
     )
@@ -97,6 +103,7 @@ class Segment(FileSharing):
         trailer: Trailer | None,
         *,
         is_unnamed: bool = False,
+        lease_fd: int | None = None,
     ) -> None:
         path, in_ram = place
         self.path = path
@@ -126,6 +133,12 @@ class Segment(FileSharing):
             self.size = len(self.mapping)
         # While this exists, mapping.close() raises an error instead of crashing.
         self._pin = memoryview(self.mapping)
+        self.keepable = lease_fd is not None
+        if lease_fd is not None:
+            self._first_page = self.address()
+            self.renew_lease(lease_fd)
+            # Before the lease ends: a reaper with the lock looks for the word.
+            self.words[trailer_page.KEPT_WORD] = 1
 
     def _map(self, fd: int, is_unnamed: bool) -> mmap.mmap:
         access = {"writable": self.mode != "r", "private": self.mode == "c"}
@@ -312,8 +325,7 @@ class Segment(FileSharing):
 
     def unmap(self) -> bool:
         """Unmap and do nothing else; return False if the buffer is still in use."""
-        if self._words is not None:
-            self._words.release()
+        self._drop_words()
         # Before the mapping ends, which knows where the file is.
         has_control_page = self.has_control_page
         path = self.find_path() if has_control_page else None
@@ -325,6 +337,42 @@ class Segment(FileSharing):
         if has_control_page:
             self._drop_control(path)
         return True
+
+    # -- mappings that are kept: see `sharray.storage.kept` -------------------
+
+    def is_of(self, status: os.stat_result) -> bool:
+        """Return whether a file is the one that is mapped, and as long."""
+        same = status.st_dev, status.st_ino, status.st_size
+        return same == (self.device, self.inode, self.size)
+
+    def renew_lease(self, fd: int) -> None:
+        """Let the first page have the lease of an open file, for writing."""
+        remapping.map_over(self._first_page, memory.PAGE_SIZE, fd)
+
+    def give_up_lease(self) -> bool:
+        """Give up the lease but keep the mapping; return False if that cannot be.
+
+        Then another object uses the buffer of the mapping, or the system has no room
+        for more mappings.
+        """
+        self._drop_words()
+        self._pin.release()
+        try:
+            # An error in any case. It tells whether somebody else uses the buffer.
+            self.mapping.resize(-1)
+        except BufferError:
+            return False
+        except (TypeError, ValueError):
+            self._pin = memoryview(self.mapping)
+        with suppress(OSError):
+            remapping.map_nothing(self._first_page, memory.PAGE_SIZE)
+            return True
+        return False
+
+    def _drop_words(self) -> None:
+        words, self._words = self._words, None
+        if words is not None:
+            words.release()
 
     def let_go(
         self, address: int, *, ending: int, descriptors: remapping.Descriptors
@@ -370,6 +418,8 @@ class Segment(FileSharing):
             same = (self.device, self.inode)
             status = files.status(fd)
             if (status.st_dev, status.st_ino) == same:
+                self.keepable = False  # it will show its data without a lease
+                lease.show(fd)
                 kept = descriptors.get(same, ())
                 writable = self.mode == "r+"
                 remapping.replace_mapping(

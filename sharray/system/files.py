@@ -207,6 +207,14 @@ def rename_new(source: str, path: str) -> bool:
     return False
 
 
+def cut_off(fd: int) -> None:
+    """Make a file empty, which frees its memory although it is mapped: ftruncate(2).
+
+    To read a mapping of it raises SIGBUS from then on.
+    """
+    os.ftruncate(fd, 0)
+
+
 def unlink(path: str) -> None:
     """Remove a name of a file, which lives as long as it is mapped: unlink(2)."""
     os.unlink(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import mmap
 import os
 import re
 from collections.abc import Collection
@@ -95,7 +96,9 @@ def find(keys: Collection[FileKey]) -> dict[FileKey, list[Mapping]]:
     """Return all mappings of files, in all processes that this one may look into.
 
     Processes of other users are left out, unless this user is root. Mappings without
-    permissions are left out, too: `sharray.system.pages` makes them.
+    permissions are left out, too: `sharray.system.pages` makes them. So are those whose
+    first page was replaced by `remapping.map_nothing`: nobody uses them. A first page
+    that was mapped apart counts as one mapping with the others.
 
     One pass over /proc serves all files.
     """
@@ -109,11 +112,34 @@ def find(keys: Collection[FileKey]) -> dict[FileKey, list[Mapping]]:
         # Most processes have none of the files, which one search of the table shows.
         if not any(mark in table for mark in marks):
             continue
-        for line in _line().finditer(table):
-            key = line[5], line[6]
-            if key in found and not line[3].startswith(b"---"):
-                found[key].append(_mapping(pid, line))
+        _add_mappings(pid, table, found)
     return found
+
+
+def _add_mappings(pid: int, table: bytes, found: dict[FileKey, list[Mapping]]) -> None:
+    before = None
+    for line in _line().finditer(table):
+        key = line[5], line[6]
+        if key in found and not line[3].startswith(b"---"):
+            mapping = _mapping(pid, line)
+            if mapping.offset == mmap.PAGESIZE and before and before[2] == line[1]:
+                _add_after_first_page(mapping, before, found[key])
+            else:
+                found[key].append(mapping)
+        before = line
+
+
+def _add_after_first_page(
+    mapping: Mapping, before: re.Match[bytes], mappings: list[Mapping]
+) -> None:
+    if before[3].startswith(b"---p"):
+        return  # the rest of a kept mapping
+    first = mappings[-1] if mappings else None
+    place = mapping.pid, mapping.address - mmap.PAGESIZE, 0
+    if first and (first.pid, first.address, first.offset) == place:
+        mappings[-1] = first._replace(nbytes=first.nbytes + mapping.nbytes)
+    else:
+        mappings.append(mapping)
 
 
 def _marks(keys: Collection[FileKey]) -> list[bytes]:

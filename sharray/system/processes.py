@@ -7,6 +7,7 @@ process is unique.
 from __future__ import annotations
 
 import ctypes
+import functools
 import math
 import os
 import resource
@@ -150,6 +151,22 @@ def move_to_another_core() -> None:
 def descriptor_limit() -> int:
     """Return how many descriptors this process may have: RLIMIT_NOFILE."""
     return min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 1 << 20)
+
+
+def spare_addresses() -> int:
+    """Return how many bytes may be mapped without use.
+
+    This is half of the machine's memory, so that page tables take a thousandth of that,
+    or an eighth of RLIMIT_AS.
+    """
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    half = _machine_memory() // 2
+    return half if limit == resource.RLIM_INFINITY else min(half, limit // 8)
+
+
+@functools.cache
+def _machine_memory() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def count_cores() -> int:

@@ -7,7 +7,11 @@ import mmap
 import os
 from collections.abc import Iterable
 
+from .c_library import raise_errno
 from .memory import keeps_descriptors, map_at, raw_mmap
+
+_PROT_NONE = 0
+_MAP_FIXED = 0x10  # asm-generic/mman-common.h; the same on every Linux
 
 # Numbers of descriptors by st_dev and st_ino of their file.
 Descriptors = dict[tuple[int, int], list[int]]
@@ -45,6 +49,23 @@ def map_over(address: int, nbytes: int, fd: int, *, writable: bool = True) -> No
     """
     if raw_mmap is not None:
         map_at(address, nbytes, mmap.MAP_SHARED, fd, writable=writable)
+
+
+def is_possible() -> bool:
+    """Return whether this platform can replace a mapping at its address."""
+    return raw_mmap is not None
+
+
+def map_nothing(address: int, nbytes: int) -> None:
+    """Replace a part of a mapping by addresses that cannot be read.
+
+    If no other part was mapped by the same open file, this ends its locks.
+    """
+    if raw_mmap is None:
+        raise NotImplementedError("this platform's C library has no mmap")
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_FIXED
+    if raw_mmap(address, nbytes, _PROT_NONE, flags, -1, 0) != address:
+        raise_errno()
 
 
 def descriptors_of_mappings() -> Descriptors:

@@ -41,6 +41,11 @@ Invariants; the torture tests have mutants that break each of the first three.
 - Nobody converts or unlocks a lease, except by unmapping. Forked children share it and
   would lose it too.
 
+Some processes have a file mapped without a lease, and do not read it: see
+`sharray.storage.kept`. A reaper frees the memory under them. Others have ended, except
+for arrays that still show the memory. They have a shared lock on a byte (`show`), and
+reapers leave the memory alone.
+
 A process that is killed leaves
 
 ===============================  ================================================
@@ -50,7 +55,8 @@ attaching, at any step           no lock: that ends with its descriptor
 as a holder                      one lease less; as the last holder, a file with a
                                  name that nobody holds
 reaping, before the unlink       the same file as before
-reaping, after the unlink        nothing; mappings elsewhere cannot exist
+reaping, after the unlink        nothing, or memory that a mapping without a lease
+                                 keeps
 ===============================  ================================================
 
 The next process that makes an anonymous array sweeps such a file: see
@@ -67,13 +73,17 @@ third answer: unknown. Nothing unknown is ever reaped.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from ...errors import BusyError
 from ...names import quote
 from ...system import files, interrupts, locks
 from ..format import TRAILER_SIZE
+from ..trailer import KEPT_WORD
 from . import lost, transit
 
 _TIMEOUT = 5.0
+_SHOWN = 1 << 62  # behind each file, and the locks of messages
 
 
 def hold(fd: int, path: str) -> None:
@@ -87,6 +97,11 @@ def hold(fd: int, path: str) -> None:
             f"it for {_TIMEOUT:g} s; wait for it or end it (see fuser or lslocks)",
             path,
         )
+
+
+def show(fd: int) -> None:
+    """Tell reapers that a mapping of this open file shows its data without a lease."""
+    locks.lock_byte(fd, _SHOWN, shared=True)
 
 
 def is_held(fd: int) -> bool | None:
@@ -171,4 +186,17 @@ def _reap_open(fd: int, path: str, ending: int, dry_run: bool) -> bool:
         # still be read. A process that is killed in between could warn of nothing.
         if ending and len(page) == TRAILER_SIZE and transit.is_kept(page, ending):
             lost.note(fd)
+        if page[KEPT_WORD * 8 :][:8].strip(b"\0"):
+            _free_memory(fd)
     return True
+
+
+def _free_memory(fd: int) -> None:
+    """Free the memory of a removed file, which others may have mapped without use.
+
+    A process that ended, and whose arrays still exist, uses it as long as it is there.
+    Its end frees the memory.
+    """
+    with suppress(OSError):
+        if not locks.is_byte_locked(fd, _SHOWN):
+            files.cut_off(fd)
