@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import sharray as sh
-from sharray.storage import ending, location, trailer
+from sharray.storage import ending, kept, location, trailer
 from sharray.storage.lifetime import lease
 from sharray.system import files, locks, memory
 
@@ -33,6 +33,8 @@ COUNTS = [
     "gone",
     "taken",
     "collected",
+    "reused",  # a mapping that was kept
+    "outdated",  # a mapping that was kept of a file that is gone
 ]
 VIOLATIONS = COUNTS[: COUNTS.index("created")]
 
@@ -90,6 +92,7 @@ class Actor:
         for name in "status", "names_same_file", "link_unnamed", "rename":
             jitter(files, name, self.random, 0.05)
         jitter(memory, "map_file", self.random, 0.05)
+        self.count_kept_mappings()
         # Between open and lock is where most can happen.
         for name in "lock_shared", "lock_exclusive":
             jitter(locks, name, self.random, 0.3)
@@ -99,13 +102,25 @@ class Actor:
         """Add 1 to a count."""
         self.counts[COUNTS.index(what)] += 1
 
+    def count_kept_mappings(self) -> None:
+        """Count how often a mapping that was kept is used, and how often it is not."""
+        take = kept.take
+
+        def counted(identity: bytes) -> Any:
+            found = take(identity)
+            self.count("outdated" if found is None else "reused")
+            return found
+
+        kept.take = counted
+
     def live(self) -> None:
         """Take random actions, one after the other; seldom return."""
         some = self.random.choices
         things: list[tuple[Callable[[], None], int, tuple[type[Exception], ...]]] = [
             # What it does, how often, and what races may refuse.
             (self.create, 6, (sh.ArrayExistsError,)),
-            (self.attach, 10, (sh.ArrayGoneError,)),
+            (self.attach, 6, (sh.ArrayGoneError,)),
+            (self.attach_again, 6, (sh.ArrayGoneError,)),
             (self.check, 6, ()),
             (self.drop, 6, ()),
             (self.let_go_without_reaping, 2, ()),
@@ -160,15 +175,36 @@ class Actor:
 
     def attach(self) -> None:
         """Open an array that another process has published."""
+        published = self.published()
+        if published is not None:
+            self.hold(self.opened(*published))
+
+    def attach_again(self) -> None:
+        """Open an array, drop it, and open it again; others drop it meanwhile."""
+        published = self.published()
+        if published is not None:
+            inode = self.opened(*published).inode
+            _pause(self.random, 0.3)
+            again = self.opened(*published)
+            if again.inode != inode:
+                self.count("content_wrong")
+            self.hold(again)
+
+    def published(self) -> tuple[bytes, float] | None:
+        """Return a handle that a process has published, and the value of the array."""
         try:
             sent = Path(f"{HANDLES}/{self.random.randrange(_NAMES)}").read_bytes()
         except FileNotFoundError:
-            return
-        handle, value = pickle.loads(sent)
+            return None
+        found: tuple[bytes, float] = pickle.loads(sent)
+        return found
+
+    def opened(self, handle: bytes, value: float) -> Held:
+        """Return the array of a handle."""
         array = pickle.loads(handle)
         segment = array._root.segment
         self.count("attached")
-        self.hold(Held(array, value, segment.path, segment.inode))
+        return Held(array, value, segment.path, segment.inode)
 
     def hold(self, held: Held) -> None:
         """Keep an array for a while."""

@@ -31,7 +31,7 @@ _ACTORS = 6
 _LONGEST_PAUSE = 0.015
 # What a run must have seen, or it says little, however long that takes ...
 KILLS = 900
-RACES = ("created", "attached", "gone", "taken")
+RACES = ("created", "attached", "gone", "taken", "reused")
 RACED = 100
 LONGEST = 240.0  # ... up to so many seconds
 

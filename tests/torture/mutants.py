@@ -7,8 +7,9 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from sharray.storage import attaching, naming
+from sharray.storage import attaching, kept, naming
 from sharray.storage.lifetime import lease, transit
+from sharray.storage.segment import Segment
 from sharray.system import files, locks
 
 
@@ -59,6 +60,22 @@ def ignore_handles_in_transit() -> None:
     transit.is_awaited = lambda *_: False
 
 
+def use_kept_mappings_without_looking_for_the_name() -> None:
+    """Between open and lock, a reaper may have removed the file."""
+    kept.files = _Altered(files, has_name=lambda *_: True)
+    Segment.is_of = lambda segment, found: segment.inode == found.st_ino
+
+
+def use_kept_mappings_without_comparing_the_file() -> None:
+    """The name may belong to a new file, and the mapping shows the old one."""
+    Segment.is_of = lambda *_: True
+
+
+def free_memory_that_ended_processes_show() -> None:
+    """Their arrays still exist."""
+    locks.is_byte_locked = lambda *_: False
+
+
 # And how the torture notices.
 MUTANTS = {
     attach_without_looking_for_the_name: "name_lost",
@@ -67,5 +84,8 @@ MUTANTS = {
     map_without_a_lease: "name_lost",
     reap_without_the_exclusive_lock: "name_lost",
     ignore_handles_in_transit: "sent_lost",
+    use_kept_mappings_without_looking_for_the_name: "crashed",
+    use_kept_mappings_without_comparing_the_file: "crashed",
+    free_memory_that_ended_processes_show: "crashed",
 }
 BY_NAME = {mutant.__name__: mutant for mutant in MUTANTS}

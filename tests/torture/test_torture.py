@@ -31,6 +31,7 @@ def test_nothing_is_lost_or_left_by_nine_hundred_kills() -> None:
     assert {what: found[what] for what in VIOLATIONS} == dict.fromkeys(VIOLATIONS, 0)
     assert found["kills"] >= KILLS
     assert min(found[what] for what in RACES) > RACED
+    assert found["outdated"] > 0
 
 
 @pytest.mark.torture
