@@ -187,7 +187,7 @@ def attach_root(place: Location, mode: str, identity: bytes) -> Root:
 
 
 def _attach(place: Location, mode: str, identity: bytes) -> Segment:
-    keepable = ending.count_held() < _MOST_KEEPABLE
+    keepable = kept.comes_again(identity) and ending.count_held() < _MOST_KEEPABLE
     try:
         return attach(place, mode, identity=identity, keepable=keepable)
     except StorageError as error:

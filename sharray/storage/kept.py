@@ -1,9 +1,10 @@
 """Kept mappings: a process that drops an array keeps its mapping for the next handle.
 
 To map a file, to touch its pages and to unmap it takes several times as long as to
-open it. So a process that has opened an anonymous array by a handle keeps the mapping
-when the last view is gone. It gives up the lease, so that it counts no more as a
-holder, and the last holder still frees the memory at once.
+open it. So a process that has opened an anonymous array by a handle, for the second
+time, keeps the mapping when the last view is gone. It gives up the lease, so that it
+counts no more as a holder, and the last holder still frees the memory at once. Arrays
+that come once, such as results, cost nothing more.
 
 A mapping and a lease are separate for this: the first page is mapped by an open file
 that has the lock, all others by one that has none. Without the first page, the mapping
@@ -65,6 +66,9 @@ _PART_OF_DESCRIPTORS = 8
 
 # By identity, the one longest unused first.
 _kept: dict[bytes, Segment] = {}
+# Identities of arrays that were opened, the oldest first. As many as may be kept: who
+# opens more of them in turn would only pay for mappings that are gone by the next time.
+_opened: dict[bytes, None] = {}
 # On their way into `_kept` or out of it. If a thread forks meanwhile, the child unmaps
 # them.
 _moving: dict[int, Segment] = {}
@@ -73,6 +77,17 @@ _moving: dict[int, Segment] = {}
 def most() -> int:
     """Return how many mappings a process keeps."""
     return min(_MOST, processes.descriptor_limit() // _PART_OF_DESCRIPTORS)
+
+
+def comes_again(identity: bytes) -> bool:
+    """Note that a file is opened; return whether it was opened before."""
+    if identity in _opened:
+        return True
+    _opened[identity] = None
+    while len(_opened) > most():
+        with suppress(StopIteration, RuntimeError):  # other threads change it, too
+            _opened.pop(next(iter(_opened)), None)
+    return False
 
 
 def has(identity: bytes) -> bool:

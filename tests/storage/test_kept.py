@@ -43,11 +43,34 @@ def blocks(fd: int) -> int:
 
 
 def open_and_drop(handle: bytes) -> str:
+    """Open an array for the second time, so that the mapping is kept."""
+    pickle.loads(handle)
     return path_of(pickle.loads(handle))
+
+
+def test_an_array_that_comes_once_is_not_kept() -> None:
+    with other_holder() as other:
+        handle = other.handle()
+        path = path_of(pickle.loads(handle))
+        assert path not in mapped_arrays()
+        assert path_of(pickle.loads(handle)) == path
+        assert path in mapped_arrays()
+
+
+def test_more_arrays_in_turn_than_are_kept_are_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(kept, "_MOST", 2)
+    with other_holder() as a, other_holder() as b, other_holder() as c:
+        for _ in range(3):
+            for other in a, b, c:
+                path = path_of(pickle.loads(other.handle()))
+                assert path not in mapped_arrays()
 
 
 def test_the_next_handle_finds_the_mapping_and_what_is_in_the_array_by_then() -> None:
     with other_holder() as other:
+        pickle.loads(other.handle())
         first = pickle.loads(other.handle())
         place = address(first)
         assert np.asarray(first).tolist() == [7.0] * N
@@ -63,12 +86,14 @@ def test_the_next_handle_finds_the_mapping_and_what_is_in_the_array_by_then() ->
 
 def test_a_view_of_pages_that_were_not_touched_before() -> None:
     with other_holder(100_000) as other:
+        pickle.loads(other.handle())
         assert pickle.loads(other.handle())[0] == 7
         assert np.asarray(pickle.loads(other.handle())).tolist() == [7.0] * 100_000
 
 
 def test_who_keeps_a_mapping_is_no_holder() -> None:
     with other_holder() as other:
+        pickle.loads(other.handle())
         array = pickle.loads(other.handle())
         path = path_of(array)
         pids = {holder.pid for holder in sh.inspect(path).holders}
@@ -108,6 +133,7 @@ def test_the_last_user_frees_the_memory_at_once() -> None:
 
 def test_the_last_user_keeps_nothing() -> None:
     with other_holder() as other:
+        pickle.loads(other.handle())
         array = pickle.loads(other.handle())
         path = path_of(array)
         other.drop()
@@ -172,6 +198,7 @@ def test_together_they_have_a_limited_size(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_advice_is_not_kept() -> None:
     with other_holder() as other:
+        pickle.loads(other.handle())
         array = pickle.loads(other.handle())
         path = path_of(array)
         array.advise("random")
@@ -209,6 +236,7 @@ def test_without_descriptors_they_are_unmapped(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_buffer_that_outlives_the_array_keeps_the_file() -> None:
     with other_holder() as other:
+        pickle.loads(other.handle())
         array = pickle.loads(other.handle())
         path = path_of(array)
         rest = memoryview(array._root.base)[4096 : 4096 + 8 * N].cast("d")
@@ -260,6 +288,7 @@ def test_a_forked_child_keeps_none_of_its_parents() -> None:
 
 def test_a_forked_child_holds_what_its_parent_drops() -> None:
     with other_holder() as other:
+        pickle.loads(other.handle())
         held = [pickle.loads(other.handle())]
         path = path_of(held[0])
 
@@ -289,6 +318,7 @@ how = sys.argv[1]
 if how == "no sign":
     lease.show = lambda fd: None
 with other_holder() as other:
+    pickle.loads(other.handle())
     array = pickle.loads(other.handle())
     path = array._root.segment.path
     ending.end()
