@@ -83,6 +83,7 @@ class Actor:
         self.random = random.Random(seed)
         self.counts = counts
         self.held: list[Held] = []
+        self.known: list[tuple[bytes, float]] = []  # handles that were opened
         # A uuid never comes back. These do, and with them the file names.
         trailer.os = SimpleNamespace(
             urandom=lambda n: bytes([self.random.randrange(_NAMES)]) * n
@@ -180,11 +181,13 @@ class Actor:
             self.hold(self.opened(*published))
 
     def attach_again(self) -> None:
-        """Open an array, drop it, and open it again; others drop it meanwhile."""
-        published = self.published()
+        """Open an array, now or earlier, and again; others may have dropped it."""
+        published = self.random.choice([*self.known, self.published()])
         if published is not None:
-            inode = self.opened(*published).inode
-            _pause(self.random, 0.3)
+            self.known = [*self.known, published][-_NAMES:]
+            for _ in range(2):  # it is kept from the second time on
+                inode = self.opened(*published).inode
+            time.sleep(self.random.choice([0, 1e-2]) * self.random.random())
             again = self.opened(*published)
             if again.inode != inode:
                 self.count("content_wrong")
