@@ -70,7 +70,7 @@ class Segment(FileSharing):
     Parameters
     ----------
     fd : int
-        The file, open and leased.
+        The file, open, with the lease unless `lease_fd` is given.
     status : os.stat_result
         Its status.
     place : Location
@@ -79,6 +79,8 @@ class Segment(FileSharing):
         See above.
     is_unnamed : bool, default False
         The file is a new anonymous array's, and gets its name when it is published.
+    lease_fd : int, optional
+        The file, open with the lease. Then `fd` has none: see `keepable`.
     """
 
     __slots__ = (

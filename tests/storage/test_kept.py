@@ -17,7 +17,7 @@ from workers import start_python
 
 import sharray as sh
 from conftest import mapped_arrays
-from sharray.array import root as root_module
+from sharray.arrays import root as root_module
 from sharray.errors import StorageError
 from sharray.storage import kept
 from sharray.system import files, processes
