@@ -185,7 +185,7 @@ def _rounds(nbytes: int, effort: Effort) -> int:
 def _seconds(nbytes: int) -> float:
     """Return the time of a table: some rounds, also of what takes long."""
     if nbytes > _LARGE:
-        return 30.0
+        return 25.0
     return 15.0 if nbytes == _LARGE else 2.5
 
 

@@ -40,7 +40,7 @@ def _of_task(
         [contender(name, running[name], task, nbytes, 1, _WARM) for name in RETURNING],
         max(effort.slow_rounds // 2, 1),
         effort,
-        seconds=6.0,
+        seconds=5.0,
     )
     table.demand(OURS, limit, times=REUSED)
     table.compare(f"{size(nbytes)} from a worker: `{words}`", OURS, group="results")
@@ -53,7 +53,7 @@ def _kept(running: Running, effort: Effort) -> Table:
     chosen = {_ALONE: MEMCPY, PLAIN: PLAIN, OURS: OURS, "ray": "ray"}
     table = Table.measured(
         "results, kept",
-        f"{KEPT} results of {size(nbytes)} from a worker, all kept",
+        f"{KEPT} results of {size(nbytes)} from a worker, all kept, in a warm pool",
         [
             contender(name, running[driver], "keep", nbytes, 1)
             for name, driver in chosen.items()

@@ -9,7 +9,7 @@ from ..harness.results import Result, Results
 from ..passing.contenders import REUSED
 from ..topics import TOPICS
 from .comparison import Comparison, compare, worst_of_each_group
-from .plots import PASSING, can_draw
+from .plots import MANY, PASSING, can_draw, can_draw_many
 from .terminal import HEADINGS, cells, target_in_words
 
 _ROWS = 5  # of the README
@@ -82,6 +82,9 @@ def overview(results: Results, images: str) -> str:
     if can_draw(results):
         words = "Time to send an array to a worker, and to get it back, by size"
         parts.append(f"![{words}]({images}/{PASSING})")
+    if can_draw_many(results):
+        words = "Time of an operation by the number of arrays that live"
+        parts.append(f"![{words}]({images}/{MANY})")
     return "\n\n".join(parts)
 
 

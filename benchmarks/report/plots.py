@@ -1,7 +1,9 @@
-"""The plot of passing, as SVG that can be read on white and on dark pages."""
+"""The plots, as SVG that can be read on white and on dark pages."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,10 @@ from ..harness.quantities import quantity
 from ..harness.results import Result, Results
 from ..passing.calls import ARGUMENT, BOTH, LARGEST, SIZES, table_name
 from ..passing.contenders import BY_HAND, MEMCPY, OURS, PLAIN
+from ..topics import many
 
 PASSING = "passing.svg"
+MANY = "many.svg"
 
 # Of equal contrast to white and to black; colour-blind people can tell most of them
 # apart, which are from Okabe and Ito.
@@ -45,26 +49,57 @@ def can_draw(results: Results) -> bool:
     return all(len(_by_size(results, what)) > 1 for what in (ARGUMENT, BOTH))
 
 
+def can_draw_many(results: Results) -> bool:
+    """Return whether the results have costs by the number of arrays."""
+    return any(many.TABLES.match(table.name) for table in results.tables)
+
+
 def draw(results: Results, directory: Path) -> None:
-    """Write the plot into a directory, if there are enough results for it."""
-    if not can_draw(results):
-        return
+    """Write the plots into a directory for which there are enough results."""
+    if can_draw(results):
+        with _figure(directory / PASSING, 2) as panels:
+            for panel, what in zip(panels, (ARGUMENT, BOTH), strict=True):
+                _draw_panel(panel, what, _by_size(results, what))
+            panels[0].set_ylabel("median time of a call")
+    if can_draw_many(results):
+        with _figure(directory / MANY, 1) as panels:
+            _draw_many(panels[0], results)
+
+
+@contextmanager
+def _figure(path: Path, count: int) -> Iterator[Any]:
+    """Yield panels beside each other, and write them with a legend."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(12, 6), layout="constrained")
-        panels = figure.subplots(1, 2, sharey=True)
-        for panel, what in zip(panels, (ARGUMENT, BOTH), strict=True):
-            _draw_panel(panel, what, _by_size(results, what))
-        panels[0].set_ylabel("median time of a call")
+        figure = Figure(figsize=(4 + 4 * count, 6), layout="constrained")
+        panels = figure.subplots(1, count, sharey=True, squeeze=False)[0]
+        yield panels
         figure.legend(
             *panels[0].get_legend_handles_labels(),
             loc="outside right center",
             frameon=False,
         )
         # Neither date nor random names, so that equal results make equal files.
-        figure.savefig(directory / PASSING, transparent=True, metadata={"Date": None})
+        figure.savefig(path, transparent=True, metadata={"Date": None})
+
+
+def _draw_many(panel: Any, results: Results) -> None:
+    """Draw what an operation takes over the number of other arrays."""
+    for table in results.tables:
+        if found := many.TABLES.match(table.name):
+            rows = [row for row in table.rows if row.found is not None]
+            panel.plot(
+                [many.count_of(row.name) for row in rows],
+                [row.found.median for row in rows if row.found is not None],
+                label=found["what"],
+                marker="o",
+                markersize=3,
+            )
+    _set_logarithmic(panel)
+    panel.set_xlabel("other arrays that live in the process")
+    panel.set_ylabel("median time")
 
 
 def _by_size(results: Results, what: str) -> dict[int, Result]:
@@ -81,11 +116,15 @@ def _draw_panel(panel: Any, what: str, tables: dict[int, Result]) -> None:
     # A dictionary, as sets have no order.
     for name in dict.fromkeys(row.name for one in tables.values() for row in one.rows):
         _draw_line(panel, name, tables)
-    panel.set_xscale("log")
-    panel.set_yscale("log")
+    _set_logarithmic(panel)
     panel.set_title(f"Pool.apply, {what}")
     panel.set_xlabel("size of the array")
     panel.xaxis.set_major_formatter(lambda size, _: quantity(size, "B"))
+
+
+def _set_logarithmic(panel: Any) -> None:
+    panel.set_xscale("log")
+    panel.set_yscale("log")
     panel.yaxis.set_major_formatter(lambda seconds, _: quantity(seconds, "s"))
     panel.grid(alpha=0.25)
 

@@ -54,7 +54,7 @@ TOPICS = {
         "Start workers and get a first result, including compilation.", 60
     ),
     "atomics": Topic("Count in two processes at once, without losing counts.", 15),
-    "passing": Topic("Send an ordinary array to a worker, and get it back.", 265),
+    "passing": Topic("Send an ordinary array to a worker, and get it back.", 330),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -50,6 +51,8 @@ _WORDS = {
     "dispatch": "no-op in one worker of a team",
     _END: "end the process",
 }
+
+TABLES = re.compile("many, (?P<what>.*)")  # by the number of arrays
 
 _Measured = dict[str, float]
 
@@ -173,6 +176,17 @@ def _beside_others(effort: Effort) -> Iterator[Table]:
 
 def _beside(count: int) -> str:
     return f"beside {count:,}"
+
+
+def count_of(name: str) -> int:
+    """Return the number of arrays in the name of a row.
+
+    Examples
+    --------
+    >>> count_of("beside 2,000")
+    2000
+    """
+    return int(name.removeprefix("beside ").replace(",", ""))
 
 
 def _in_new_process(count: int) -> _Measured:

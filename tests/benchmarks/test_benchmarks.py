@@ -457,6 +457,20 @@ def test_the_readme_has_rows_of_the_results_file() -> None:
         assert best in cells[2].replace("*", "") + cells[3].replace("*", "")
 
 
+def test_the_plot_of_many_arrays_has_a_line_for_each_operation() -> None:
+    names = {"make": "many, make", "end": "many, end"}
+    rows = {"beside 1": 1e-5, "beside 2,000": 2e-5}
+    tables = [replace(table_of(**rows), name=name) for name in names.values()]
+    results_module.write(run_of(*tables), Path("results.json"))
+    in_another_process(
+        "from benchmarks.harness import results; from benchmarks.report import plots; "
+        "plots.draw(results.read(Path('results.json')), Path())"
+    )
+    assert sorted(os.listdir()) == ["many.svg", "results.json"]
+    texts = {one.text for one in ElementTree.parse("many.svg").iter() if one.text}
+    assert {*names, "other arrays that live in the process"} <= texts
+
+
 def test_the_readme_explains_what_it_names() -> None:
     table = table_of(ours=2.0, **{"SharedMemory, reused": 1.0})
     table.compare("to do it", "ours", group="it")
@@ -497,8 +511,8 @@ def test_publishing_rewrites_pages_and_draws_plots(output: Path) -> None:
     in_another_process(f"from benchmarks.report.publish import publish; {done}")
     copied = Path("benchmarks/results/results.json")
     assert copied.read_bytes() == output.read_bytes()
-    # The plot needs more than the one size of a quick run.
-    assert os.listdir("docs/images/benchmarks") == []
+    # The plot of passing needs more than the one size of a quick run.
+    assert os.listdir("docs/images/benchmarks") == ["many.svg"]
     for name in ("README.md", "docs/performance.md"):
         text = Path(name).read_text("utf-8")
         assert text.startswith("Before.\n<!-- benchmarks: ")
