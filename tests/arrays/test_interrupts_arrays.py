@@ -19,10 +19,11 @@ import numpy as np
 import pytest
 import workers
 from interrupting import Interrupted, belongings, interrupt_everywhere
+from other_holder import other_holder
 
 import sharray as sh
 from sharray.arrays.addresses import Addresses
-from sharray.storage import ending, location, trailer
+from sharray.storage import ending, kept, location, trailer
 from sharray.system import clock, finalizing, mappings, memory, pages
 
 # Creating files on a disk waits for it, so not each point is visited each time.
@@ -39,6 +40,8 @@ on_disk_and_in_ram = pytest.mark.parametrize(
 def none_is_lost(
     call: Callable[[], Any],
     verify: Callable[[Interrupted], None] = lambda outcome: None,
+    *,
+    step: int = 1,
 ) -> None:
     """Interrupt a call at each point; it must raise, leave nothing, and work again."""
 
@@ -60,7 +63,7 @@ def none_is_lost(
         warnings.simplefilter("ignore", ResourceWarning)  # of files that end unclosed
         again()  # what is there from the first time on
         before, held = belongings(), ending.count_held()
-        interrupt_everywhere(again, check)
+        interrupt_everywhere(again, check, step=step)
         again()
         assert belongings() == before
 
@@ -77,6 +80,24 @@ def none_is_lost(
 )
 def test_anonymous_arrays(make: Callable[[], Any]) -> None:
     none_is_lost(lambda: make() is None)
+
+
+@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.torture)])
+def test_mappings_that_are_kept(step: int) -> None:
+    def call() -> None:
+        pickle.loads(handle)  # mapped, and kept
+        pickle.loads(handle)  # used again
+        kept.clear()
+
+    def unmap_what_is_kept(_: Interrupted) -> None:
+        finalizing.act_for_the_dead()
+        kept.clear()
+
+    with other_holder() as other:
+        handle = other.handle()
+        pickle.loads(handle)  # kept from the second time on
+        none_is_lost(call, unmap_what_is_kept, step=step)
+        assert (pickle.loads(handle) == 7).all()
 
 
 def test_an_interrupt_outside_of_finalizers_is_raised() -> None:

@@ -62,8 +62,8 @@ def other_holder(n: int = 1000, value: float = 7.0) -> Iterator[Holder]:
     theirs.close()
     try:
         yield Holder(ours)
-        ours.send("end")
     finally:
+        ours.send("end")
         ours.close()
         process.join()
     assert process.exitcode == 0
