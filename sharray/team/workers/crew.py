@@ -256,6 +256,8 @@ class Crew:
 
     def replace_the_dead(self) -> None:
         """Replace the workers that have ended or are out of sync."""
+        if self._is_sound():  # looks at them, and changes nothing
+            return
         with interrupts.deferred():
             self.kill_the_stuck(0)
             ended = [worker for worker in self.workers if worker.has_ended]
@@ -272,6 +274,11 @@ class Crew:
             # Last. If a start fails, the ended workers are still in the list, and the
             # next run tries again. A new state makes plans send their programs again.
             self.state += 1
+
+    def _is_sound(self) -> bool:
+        return self.control.is_finished and not any(
+            worker.has_ended or not worker.is_in_sync for worker in self.workers
+        )
 
     def kill_the_stuck(self, run: int) -> None:
         """Kill the workers that are still inside a run, or out of sync.
