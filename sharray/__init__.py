@@ -245,10 +245,12 @@ forks.at_fork(before=_load_before_fork)
 
 def __getattr__(name: str) -> Any:
     if name == "atomic":
-        return import_module(".native.atomic", __name__)
-    if name not in _LATE:
+        found = import_module(".native.atomic", __name__)
+    elif name in _LATE:
+        found = getattr(import_module(_LATE[name], __name__), name)
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(_LATE[name], __name__), name)
+    globals()[name] = found
     return found
 
 

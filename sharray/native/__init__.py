@@ -13,6 +13,9 @@ module               contents
 `atomic`             `sharray.atomic`: operations on elements of arrays
 `atomic_operations`  the table of operations and their elements
 `atomic_elements`    calls from Python: checks, and the element's address
+`atomic_builtin`     built-in functions of Python, for fast calls
+`atomic_builtin_ir`  their instructions
+`array_layout`       where machine code finds the parts of an array
 `atomic_native`      each operation as a function of machine code
 `atomic_ir`          their instructions
 `waiting`            futexes, clocks and pauses

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .atomic_elements import Array, Index, operate
+from .atomic_elements import CALLS, Array, Index
 
 __all__ = [
     "add",
@@ -79,7 +79,7 @@ def add(array: Array, index: Index, value: Any) -> Any:
     >>> atomic.add(counts, (-1, -1), 1)
     np.int64(5)
     """
-    return operate("add", array, index, value)[0]
+    return CALLS.add(array, index, value)
 
 
 def sub(array: Array, index: Index, value: Any) -> Any:
@@ -93,7 +93,7 @@ def sub(array: Array, index: Index, value: Any) -> Any:
     >>> atomic.sub(left, 0, 3), left[0]
     (np.int32(10), np.int32(7))
     """
-    return operate("sub", array, index, value)[0]
+    return CALLS.sub(array, index, value)
 
 
 def min(array: Array, index: Index, value: Any) -> Any:
@@ -110,7 +110,7 @@ def min(array: Array, index: Index, value: Any) -> Any:
     >>> atomic.min(lowest, 0, 2.5), lowest[0]
     (np.float64(inf), np.float64(2.5))
     """
-    return operate("min", array, index, value)[0]
+    return CALLS.min(array, index, value)
 
 
 def max(array: Array, index: Index, value: Any) -> Any:
@@ -127,7 +127,7 @@ def max(array: Array, index: Index, value: Any) -> Any:
     >>> atomic.max(highest, 0, 200), highest[0]
     (np.uint8(0), np.uint8(200))
     """
-    return operate("max", array, index, value)[0]
+    return CALLS.max(array, index, value)
 
 
 def and_(array: Array, index: Index, value: Any) -> Any:
@@ -141,7 +141,7 @@ def and_(array: Array, index: Index, value: Any) -> Any:
     >>> atomic.and_(flags, 0, 0b0110), flags[0]
     (np.uint32(12), np.uint32(4))
     """
-    return operate("and_", array, index, value)[0]
+    return CALLS.and_(array, index, value)
 
 
 def or_(array: Array, index: Index, value: Any) -> Any:
@@ -155,7 +155,7 @@ def or_(array: Array, index: Index, value: Any) -> Any:
     >>> atomic.or_(flags, 0, 0b0110), flags[0]
     (np.uint32(12), np.uint32(14))
     """
-    return operate("or_", array, index, value)[0]
+    return CALLS.or_(array, index, value)
 
 
 def xor(array: Array, index: Index, value: Any) -> Any:
@@ -169,7 +169,7 @@ def xor(array: Array, index: Index, value: Any) -> Any:
     >>> atomic.xor(flags, 0, 0b0110), flags[0]
     (np.uint32(12), np.uint32(10))
     """
-    return operate("xor", array, index, value)[0]
+    return CALLS.xor(array, index, value)
 
 
 def exchange(array: Array, index: Index, value: Any) -> Any:
@@ -183,7 +183,7 @@ def exchange(array: Array, index: Index, value: Any) -> Any:
     >>> atomic.exchange(a, 1, 8), a[1]
     (np.int16(7), np.int16(8))
     """
-    return operate("exchange", array, index, value)[0]
+    return CALLS.exchange(array, index, value)
 
 
 def compare_exchange(
@@ -229,8 +229,8 @@ def compare_exchange(
     >>> atomic.compare_exchange(lock, 0, 0, 2)
     (np.int32(1), False)
     """
-    cells = operate("compare_exchange", array, index, expected, desired)
-    return cells[0], cells[:1].tobytes() == cells[1:2].tobytes()
+    found: tuple[Any, bool] = CALLS.compare_exchange(array, index, expected, desired)
+    return found
 
 
 def load(array: Array, index: Index) -> Any:
@@ -264,7 +264,7 @@ def load(array: Array, index: Index) -> Any:
     >>> atomic.load(sh.full(3, 2.5), 1)
     np.float64(2.5)
     """
-    return operate("load", array, index)[0]
+    return CALLS.load(array, index)
 
 
 def store(array: Array, index: Index, value: Any) -> None:
@@ -293,4 +293,4 @@ def store(array: Array, index: Index, value: Any) -> None:
     >>> ready[0]
     np.uint8(1)
     """
-    operate("store", array, index, value)
+    CALLS.store(array, index, value)

@@ -1,21 +1,69 @@
-"""Atomic operations called from Python: check arguments, and call machine code."""
+"""Atomic operations called from Python: check arguments, and call machine code.
+
+Most calls run in built-in functions: see `sharray.native.atomic_builtin`. The functions
+here do the same for all arguments, and raise the errors.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import functools
 import operator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 
-from .atomic_operations import ON_ELEMENTS
+from .atomic_operations import ON_ELEMENTS, OPERATIONS
 
 if TYPE_CHECKING:
     from .atomic_native import Operation
 
 Array = np.ndarray[Any, Any]
 Index = SupportsIndex | tuple[SupportsIndex, ...]
+
+
+class Calls:
+    """The functions of `sharray.native.atomic`, each made at its first call.
+
+    Parameters
+    ----------
+    as_int : bool
+        Whether they return Python's integers, and not NumPy's; for int64.
+    """
+
+    def __init__(self, *, as_int: bool = False) -> None:
+        self._as_int = as_int
+
+    def __getattr__(self, operation: str) -> Callable[..., Any]:
+        # Python calls this only if there is no attribute yet.
+        if operation not in OPERATIONS:
+            raise AttributeError(f"there is no operation {operation!r}")
+        from . import atomic_builtin  # llvmlite is imported on first use only
+
+        checked = function_of(operation, as_int=self._as_int)
+        made = atomic_builtin.make(operation, checked, as_int=self._as_int)
+        setattr(self, operation, made)
+        return made
+
+
+CALLS = Calls()
+CALLS_AS_INT = Calls(as_int=True)
+
+
+def function_of(operation: str, *, as_int: bool = False) -> Callable[..., Any]:
+    """Return a function of array, index and values, for any arguments; see `Calls`."""
+
+    def call(array: Array, index: Index, *values: Any) -> Any:
+        cells = operate(operation, array, index, *values)
+        if operation == "store":
+            return None
+        old = int(cells[0]) if as_int else cells[0]
+        if operation == "compare_exchange":
+            return old, cells[:1].tobytes() == cells[1:2].tobytes()
+        return old
+
+    return call
 
 
 def operate(operation: str, array: Array, index: Index, *values: Any) -> Array:

@@ -38,11 +38,25 @@ def compile_operation(operation: str, kind: str, nbytes: int) -> Operation:
         Size of the elements.
     """
     name = f"{operation}_{kind}{nbytes}"
+    address = keep_compiled(name, str(_module(name, operation, kind, nbytes)))
+    return _SIGNATURE(address)
+
+
+def keep_compiled(name: str, source: str) -> int:
+    """Compile a function that is never freed; return its address.
+
+    Parameters
+    ----------
+    name : str
+        Name of the function in the source.
+    source : str
+        A module in LLVM's intermediate representation.
+    """
     with interrupts.deferred():  # see `sharray.native.machine_code.host`
         # Keep the engine before the address is returned: the code ends with it.
-        engine = _compile(str(_module(name, operation, kind, nbytes)))
+        engine = _compile(source)
         _engines.append(engine)
-        return _SIGNATURE(engine.get_function_address(name))
+        return int(engine.get_function_address(name))
 
 
 def _module(name: str, operation: str, kind: str, nbytes: int) -> ir.Module:

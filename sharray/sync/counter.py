@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..arrays.creation import zeros
 from ..native import atomic
+from ..native.atomic_elements import CALLS_AS_INT
 from .cells import Cells
 
 
@@ -49,12 +50,14 @@ class Counter(Cells):
         >>> counter.add(2), counter.add(-1), counter.value
         (5, 7, 6)
         """
-        return int(atomic.add(self._cells, 0, n))
+        old: int = CALLS_AS_INT.add(self._cells, 0, n)
+        return old
 
     @property
     def value(self) -> int:
         """Return the present value; other processes may be changing it."""
-        return int(atomic.load(self._cells, 0))
+        value: int = CALLS_AS_INT.load(self._cells, 0)
+        return value
 
     def reset(self, value: int = 0) -> None:
         """Set the value.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
+import numpy as np
 import pytest
 import team_tools
 from interrupting import Interrupted, interrupt_everywhere
@@ -12,7 +13,7 @@ from team_kernels import one_more
 
 import sharray as sh
 from sharray.kernels import kernel as kernels
-from sharray.native.atomic_elements import _machine_function
+from sharray.native.atomic_elements import CALLS_AS_INT, _machine_function
 
 SOON = 60.0
 
@@ -59,13 +60,16 @@ def test_counting() -> None:
 def test_compiling_an_atomic_operation() -> None:
     def call() -> None:
         _machine_function.cache_clear()
+        vars(CALLS_AS_INT).pop("add", None)
         counter.add()
+        counter.add(number)
 
     def check(outcome: Interrupted) -> None:
         assert outcome.raised
         call()
 
     counter = sh.Counter()
+    number: Any = np.int64(1)  # which the built-in function leaves to Python
     interrupt_everywhere(call, check, step=3)
 
 
