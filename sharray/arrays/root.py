@@ -10,7 +10,6 @@ and derive order and strides from an array of bytes.
 
 from __future__ import annotations
 
-import functools
 import os
 import weakref
 from typing import Any
@@ -142,7 +141,7 @@ def _add_guard(root: Root) -> None:
     # array. It does not track a plain ndarray, so the guard dies only when nothing can
     # read the array any more.
     root._guard = np.empty(0, np.uint8)
-    finalizing.at_death(root._guard, functools.partial(ending.release, root.segment))
+    finalizing.at_death(root._guard, ending.release, root.segment)
 
 
 def _remember(root: Root) -> None:

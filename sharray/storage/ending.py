@@ -77,8 +77,9 @@ from .segment import Segment
 _SWEEP_INTERVAL = 60.0
 _AFTER_ALL_OTHERS = -1000
 
-# id to (segment, address) of each anonymous segment that is mapped here.
-_held: dict[int, tuple[Segment, int | None]] = {}
+# By id: each anonymous segment that is mapped here, and those with a control page.
+_held: dict[int, Segment] = {}
+_ended_by_acts: set[int] = set()  # ids of those that a function of `at_end` lets go
 _before_end: list[Callable[[], None]] = []
 _used_directories: set[str] = set()
 _next_sweep = 0.0
@@ -93,7 +94,9 @@ def keep(segment: Segment, address: int | None) -> None:
     It is anonymous, or has a control page. Without an address, the caller has said
     `at_end` what is to be done then.
     """
-    _held[id(segment)] = segment, address
+    if address is None:
+        _ended_by_acts.add(id(segment))
+    _held[id(segment)] = segment
     if segment.anonymous:
         _used_directories.add(segment.path.rpartition("/")[0])
     if _watched_pid != os.getpid():
@@ -129,15 +132,20 @@ def at_end(act: Callable[[], None]) -> None:
 
 def forget(segment: Segment) -> None:
     """Look after it no more; it is another process's."""
-    _held.pop(id(segment), None)
+    _drop(segment)
 
 
 def release(segment: Segment) -> None:
     """Nothing uses the segment any more here; call it with signals deferred."""
     # First: the end must not put another mapping where this one has been.
-    _held.pop(id(segment), None)
+    _drop(segment)
     if not kept.keep(segment):
         segment.release()
+
+
+def _drop(segment: Segment) -> None:
+    _held.pop(id(segment), None)
+    _ended_by_acts.discard(id(segment))
 
 
 def count_held() -> int:
@@ -156,7 +164,7 @@ def sweep(directory: str, *, ending: int = 0, dry_run: bool = False) -> list[str
     except OSError:
         return []
     # What this process holds, nobody may remove: there is no need to ask the kernel.
-    held = {segment.path for segment, _ in list(_held.values())}
+    held = {segment.path for segment in list(_held.values())}
     paths = [os.path.join(directory, name) for name in sorted(names)]
     return [
         path
@@ -242,10 +250,11 @@ def _end() -> None:
     # sweep, which passes over files of `_held`. The sweep is the second chance for
     # those that another process was just asking about, so that `let_go` found a lock.
     for key in list(_held):
-        segment, address = _held.pop(key, (None, None))
-        if segment is not None and address is not None:
+        segment = _held.pop(key, None)
+        if segment is not None and key not in _ended_by_acts:
             with suppress(OSError):
-                segment.let_go(address, ending=ending, descriptors=descriptors)
+                segment.let_go(ending=ending, descriptors=descriptors)
+    _ended_by_acts.clear()
     if _may_have_children():
         with suppress(SharrayError):  # what a child has sent and nobody received
             _used_directories.add(location.anonymous_directory())

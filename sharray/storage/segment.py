@@ -376,9 +376,7 @@ class Segment(FileSharing):
         if words is not None:
             words.release()
 
-    def let_go(
-        self, address: int, *, ending: int, descriptors: remapping.Descriptors
-    ) -> None:
+    def let_go(self, *, ending: int, descriptors: remapping.Descriptors) -> None:
         """Give up the lease while arrays on the mapping still exist.
 
         This is for the end of a process. Its arrays continue to show the same memory.
@@ -387,8 +385,6 @@ class Segment(FileSharing):
 
         Parameters
         ----------
-        address : int
-            Address of the mapping.
         ending : int
             See `sharray.storage.lifetime.transit.is_awaited`.
         descriptors : Descriptors
@@ -403,7 +399,7 @@ class Segment(FileSharing):
         except ValueError:
             return  # it is unmapped
         with pin:
-            self._let_go(address, descriptors)
+            self._let_go(self.address(), descriptors)
         if self.anonymous:
             lease.reap(self.path, ending=ending)
         else:

@@ -10,6 +10,7 @@ import sys
 from .c_library import c_function
 from .optional import is_unsupported
 
+_Answer = ctypes.c_long * 64  # longer than struct statfs
 _fstatfs = c_function("fstatfs", ctypes.c_int, ctypes.c_void_p)
 # statfs(2): file systems whose files live in memory.
 _VOLATILE_MAGIC = {0x01021994: "tmpfs", 0x858458F6: "ramfs", 0x958458F6: "hugetlbfs"}
@@ -83,7 +84,7 @@ def _file_system_type(fd: int) -> int:
     """Return f_type, the first field of fstatfs(2); 0 where the call is missing."""
     if _fstatfs is None:
         return 0
-    answer = (ctypes.c_long * 64)()
+    answer = _Answer()
     if _fstatfs(fd, answer) != 0:
         return 0
     return int(answer[0]) & 0xFFFFFFFF

@@ -34,9 +34,12 @@ from . import interrupts
 class _Death(weakref.ref[Any]):
     """The reference whose callback is C code, with the function to run."""
 
-    __slots__ = ("act", "others_callback")
+    # Each object that garbage collection looks at costs time if there are many arrays:
+    # so the argument is here, and not in a partial function.
+    __slots__ = ("act", "argument", "others_callback")
 
-    act: Callable[[], None]
+    act: Callable[..., None]
+    argument: Any
     others_callback: weakref.ref[Any]
 
 
@@ -47,7 +50,7 @@ _dead: deque[_Death] = deque()
 _note = _dead.append
 
 
-def at_death(mortal: Any, act: Callable[[], None]) -> None:
+def at_death(mortal: Any, act: Callable[..., None], argument: Any = None) -> None:
     """Run a function once when an object is freed; call this with signals deferred.
 
     Parameters
@@ -56,12 +59,15 @@ def at_death(mortal: Any, act: Callable[[], None]) -> None:
         An object that supports weak references and is in no reference cycle.
     act : callable
         The function. It must not refer to `mortal`, which would never be freed.
+    argument : object, optional
+        Its only argument; by default it has none.
     """
     others_callback = weakref.ref(mortal, act_for_the_dead)
     # CPython calls the callback of the newest reference first. In the other order,
     # `act_for_the_dead` would find an empty queue.
     death = _Death(mortal, _note)
-    death.act, death.others_callback = act, others_callback
+    death.act, death.argument = act, argument
+    death.others_callback = others_callback
     _watched[id(death)] = death
 
 
@@ -87,4 +93,7 @@ def _act_for_all() -> None:
         except IndexError:  # another thread was faster
             return
         _watched.pop(id(death), None)
-        death.act()
+        if death.argument is None:
+            death.act()
+        else:
+            death.act(death.argument)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import random
 import threading
 import weakref
 from typing import Any
@@ -85,6 +86,23 @@ def test_what_is_gone_is_forgotten() -> None:
         addresses.add(FakeRoot(number, 1), number, 1)
         addresses.find(number)
     assert len(addresses._starts) + len(addresses._added) < 3000
+
+
+@pytest.mark.parametrize("at_once", [1, 5, 50, 500])
+def test_many_roots_are_found_in_whatever_order_they_came(at_once: int) -> None:
+    addresses: Addresses[FakeRoot] = Addresses()
+    starts = random.Random(at_once).sample(range(0, 5000, 10), 500)
+    roots = []
+    for number, start in enumerate(starts, 1):
+        roots.append(FakeRoot(start, 7))
+        addresses.add(roots[-1], start, 7)
+        if number % at_once == 0:
+            assert addresses.find(start + 6) is roots[-1]
+            assert addresses._starts == sorted(addresses._at) == sorted(addresses._ends)
+    for root in roots:
+        assert addresses.find(root.address) is addresses.find(root.address + 6) is root
+        assert addresses.find(root.address + 7) is None
+    assert addresses._starts == list(range(0, 5000, 10))
 
 
 def test_first_and_last_byte_and_those_beside_them() -> None:

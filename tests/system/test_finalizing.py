@@ -24,6 +24,16 @@ def mortal(act: Callable[[], Any]) -> Mortal:
     return made
 
 
+@pytest.mark.parametrize("argument", [7, "", 0, ()])
+def test_an_act_may_have_an_argument(argument: object) -> None:
+    done: list[object] = []
+    made = Mortal()
+    with interrupts.deferred():
+        finalizing.at_death(made, done.append, argument)
+    del made
+    assert done == [argument]
+
+
 def test_each_act_is_done_once_wherever_its_object_is_interrupted() -> None:
     def call() -> None:
         living.clear()
