@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from sharray.storage import attaching, kept, naming
+from sharray.storage import attaching, kept, location, naming
 from sharray.storage.lifetime import lease, transit
 from sharray.storage.segment import Segment
 from sharray.system import files, locks
@@ -43,6 +43,7 @@ def reap_without_comparing_the_name() -> None:
 def name_before_the_file_is_complete() -> None:
     """Others may see it, and reap it before it is leased."""
     naming.files = _Altered(files, open_unnamed=lambda _: None)
+    naming.location = _Altered(location, open_unnamed=lambda _: None)
 
 
 def map_without_a_lease() -> None:
