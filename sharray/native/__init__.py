@@ -15,6 +15,7 @@ module               contents
 `atomic_elements`    calls from Python: checks, and the element's address
 `atomic_builtin`     built-in functions of Python, for fast calls
 `atomic_builtin_ir`  their instructions
+`object_ir`          instructions that read Python's objects
 `array_layout`       where machine code finds the parts of an array
 `atomic_native`      each operation as a function of machine code
 `atomic_ir`          their instructions

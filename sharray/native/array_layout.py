@@ -19,6 +19,7 @@ TYPE = 8  # of PyObject, as all below
 TUPLE_LENGTH = 16
 TUPLE_ITEMS = tuple.__basicsize__
 FLOAT_VALUE = 16
+SCALAR_VALUE = 16  # of NumPy's numbers
 # PyArrayObject_fields
 DATA, NDIM, SHAPE, STRIDES, DESCR, FLAGS = 16, 24, 32, 40, 56, 64
 WRITEABLE, WARN_ON_WRITE = 0x0400, 0x80000000
@@ -60,7 +61,14 @@ def _has_layout() -> bool:
         and _words(_word(at + STRIDES), 3) == array.strides
         and _holds_items(("one", "two"))
         and _read(id(one := 2.5) + FLOAT_VALUE, ctypes.c_double) == one
+        and all(map(_holds_value, "bBhHiIlLqQfd"))
     )
+
+
+def _holds_value(char: str) -> bool:
+    scalar = np.dtype(char).type(113)
+    found = (ctypes.c_char * scalar.nbytes).from_address(id(scalar) + SCALAR_VALUE)
+    return bool(found.raw == scalar.tobytes())
 
 
 def _holds_items(pair: tuple[str, str]) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 import sharray as sh
 from sharray.native import array_layout, atomic, atomic_builtin, atomic_elements
@@ -110,7 +111,12 @@ def test_all_calls_have_the_same_outcome(operation: str, data: st.DataObject) ->
     index = data.draw(_indices)
     count = OPERATIONS[operation].values
     number = data.draw(st.sampled_from([count] * 8 + [count + 1, max(0, count - 1)]))
-    values = [data.draw(_values) for _ in range(number)]
+    own = np.zeros(1, dtype).dtype
+    if own.kind in "iuf" and own.isnative:
+        several = st.one_of(_values, hnp.from_dtype(own), hnp.from_dtype(own))
+    else:
+        several = _values
+    values = [data.draw(several) for _ in range(number)]
     fast = getattr(atomic_elements.CALLS, operation)
     slow = atomic_elements.function_of(operation)
     for _ in range(2):  # again, on what the first call has left
@@ -133,6 +139,7 @@ def test_usual_calls_do_not_reach_python(operation: str) -> None:
         for array in (np.zeros(5, dtype), sh.zeros((2, 3), dtype)[:, 1:]):
             index = (1,) * array.ndim
             fast(array, index, *[1] * count)
+            fast(array, tuple(map(np.int64, index)), *[dtype.type(1)] * count)
             fast(array, index if array.ndim > 1 else -1, *[1] * count)
             if dtype.kind == "f":
                 fast(array, index, *[0.5] * count)
