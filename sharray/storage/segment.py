@@ -416,8 +416,9 @@ class Segment(FileSharing):
             same = (self.device, self.inode)
             status = files.status(fd)
             if (status.st_dev, status.st_ino) == same:
-                self.keepable = False  # it will show its data without a lease
-                lease.show(fd)
+                if self.anonymous:
+                    self.keepable = False  # it will show its data without a lease
+                    lease.show(fd)
                 kept = descriptors.get(same, ())
                 writable = self.mode == "r+"
                 remapping.replace_mapping(

@@ -83,7 +83,7 @@ from ..trailer import KEPT_WORD
 from . import lost, transit
 
 _TIMEOUT = 5.0
-_SHOWN = 1 << 62  # behind each file, and the locks of messages
+_SHOWN = 3 << 61  # behind each file, and the bytes that others lock
 
 
 def hold(fd: int, path: str) -> None:
