@@ -27,6 +27,8 @@ LIVES: dict[str, tuple[lives.Life, str]] = {
     "create_send_receive_close": (lives.create_send_receive_close, "none"),
     "attach_and_close": (lives.attach_and_close, "holds"),
     "attach_and_close_as_the_last": (lives.attach_and_close, "is dead"),
+    "keep_and_use_again": (lives.keep_and_use_again, "holds"),
+    "keep_and_close_as_the_last": (lives.keep_and_close, "is dead"),
     "attach_and_end": (lives.attach_and_end, "holds"),
     "attach_and_end_as_the_last": (lives.attach_and_end, "is dead"),
     "name_in_ram": (lives.name_in_ram, "none"),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from types import CodeType, FrameType, ModuleType
 from typing import Any
 
-from sharray.system import directories, files, locks, memory
+from sharray.system import directories, files, locks, memory, remapping
 
 MOMENTS = ["before", "after", "line"]
 # What only reads or computes would be many steps more that all leave the same.
@@ -20,6 +20,7 @@ _CHANGING = {
     for name in (
         "storage.attaching",
         "storage.ending",
+        "storage.kept",
         "storage.lifetime.lease",
         "storage.making",
         "storage.naming",
@@ -30,6 +31,7 @@ _CHANGING = {
         "storage.lifetime.transit",
         "system.files",
         "system.memory",
+        "system.remapping",
     )
 }
 
@@ -69,7 +71,7 @@ def die_at(moment: str, n: int) -> None:
 
 def system_functions() -> Iterator[tuple[ModuleType, str, Callable[..., Any]]]:
     """Yield every function of the library that calls the operating system."""
-    for module in directories, files, locks, memory:
+    for module in directories, files, locks, memory, remapping:
         for name, function in inspect.getmembers(module, inspect.isfunction):
             if not name.startswith("_") and function.__module__ == module.__name__:
                 yield module, name, function

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import sharray as sh
-from sharray.storage import ending
+from sharray.storage import ending, kept
 
 RAM_NAME = "shm://run/named"
 DISK_NAME = "field.npy"
@@ -58,6 +58,18 @@ def attach_and_close(handle: bytes) -> None:
     check(array, OLD)
     ForkingPickler.dumps(array[1:])
     del array
+
+
+def keep_and_close(handle: bytes) -> None:
+    """Open an array whose mapping this process keeps, and close it."""
+    kept.comes_again = lambda _: True  # from the first time on
+    attach_and_close(handle)
+
+
+def keep_and_use_again(handle: bytes) -> None:
+    """Open and close an array again and again."""
+    for _ in range(3):
+        keep_and_close(handle)
 
 
 def attach_and_end(handle: bytes) -> None:
