@@ -47,9 +47,9 @@ A process that is killed leaves no kept mapping. A reaper that is killed between
 and cutting off leaves the memory to the processes that have kept a mapping: until they
 have mapped as many other arrays, call `sharray.gc`, or end.
 
-The limits: a kept mapping costs page tables, 1/512 of its size, addresses, and up to
-Python 3.12 a descriptor. So a process keeps the `most` that were used last, of
-together no more bytes than `processes.spare_addresses`.
+The limits: a kept mapping costs page tables, 1/512 of its size, addresses, and a
+descriptor where the mmap object has one. So a process keeps the `most` that were used
+last, of together no more bytes than `processes.spare_addresses`.
 """
 
 from __future__ import annotations

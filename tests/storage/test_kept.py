@@ -340,3 +340,24 @@ def test_arrays_of_a_process_that_has_ended_show_their_values(how: str) -> None:
 
 def test_without_a_sign_that_they_are_shown_their_memory_would_be_freed() -> None:
     assert start_python(END, "no sign").returncode == -signal.SIGBUS
+
+
+# In a process of its own, since loky's helpers stay until the end.
+TASKS = """
+import joblib, numpy as np, sharray as sh
+from kept_elsewhere import count_kept, total
+with joblib.Parallel(2, backend={backend!r}, max_nbytes=1) as parallel:
+    a = sh.ones(1000)  # after workers were forked, which would inherit it
+    model = sh.share({{"weights": np.ones(500), "shift": np.ones(500)}})
+    sums = parallel(joblib.delayed(total)({sent}) for i in range(20))
+    kept = parallel(joblib.delayed(count_kept)() for i in range(20))
+assert sums == [1000.0] * 20, sums
+assert set(kept) <= {{0, 1}} and sum(kept), kept
+"""
+
+
+@pytest.mark.parametrize("backend", ["loky", "multiprocessing"])
+@pytest.mark.parametrize("sent", ["a", "np.asarray(a)", "model"])
+def test_tasks_of_joblib_find_the_mapping(sent: str, backend: str) -> None:
+    done = start_python(TASKS.format(backend=backend, sent=sent))
+    assert (done.returncode, done.stderr) == (0, "")
