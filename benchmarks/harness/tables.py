@@ -75,8 +75,9 @@ class Table:
 
     @property
     def reference(self) -> str:
-        """Return the first contender, which the others are compared with."""
-        return next(iter(self.samples))
+        """Return the first measured contender, which others are compared with."""
+        measured = (name for name, found in self.samples.items() if found is not None)
+        return next(measured, next(iter(self.samples)))
 
     def spread(self, name: str) -> Spread | None:
         """Summarize the samples of a contender; None if it is not measured."""

@@ -19,6 +19,7 @@ from .contenders import (
     LEAST_SHARED,
     MEMCPY,
     OURS,
+    PEERS,
     PLAIN,
     RETURNING,
     REUSED,
@@ -133,14 +134,14 @@ def _of_size(
     table = Table.measured(
         table_name(what, nbytes),
         f"Pool.apply with an {what} of {size(nbytes)}, in a warm pool",
-        [
-            *(
+        sorted(
+            (
                 one
-                for one in _contenders(peers, _TASKS[what], nbytes)
+                for one in (*_contenders(peers, _TASKS[what], nbytes), *slow)
                 if what == ARGUMENT or one.name != MEMCPY
             ),
-            *slow,
-        ],
+            key=lambda one: list(PEERS).index(one.name),
+        ),
         _rounds(nbytes, effort),
         effort,
         seconds=_seconds(nbytes),

@@ -113,7 +113,7 @@ def _compared(one: Comparison) -> list[str]:
     return [
         one.contest.task,
         _median(one, one.contest.ours),
-        _peer(one, usual) if usual in one.medians else "",
+        _peer(one, usual) if usual in one.medians else _missing(one, usual),
         "none better" if best == usual else _peer(one, best),
     ]
 
@@ -129,6 +129,12 @@ def _peer(one: Comparison, name: str) -> str:
     if low < high and not is_same(median):
         words += f" ({factors(low, high, median)})"
     return f"{name}: {_median(one, name)}, {words}"
+
+
+def _missing(one: Comparison, name: str) -> str:
+    """Return why the usual way was left out; "" if it is not installed."""
+    missing = one.table.row(name).missing
+    return f"{name} {missing}" if missing.startswith("left out") else ""
 
 
 def _floor(one: Comparison) -> str:

@@ -17,6 +17,7 @@ _FIRST = "Team(2), first"
 _POOL_READY = "ProcessPoolExecutor(2), ready"
 _POOL_FIRST = "ProcessPoolExecutor(2), first"
 _ALONE = "in one process"
+_IDLE = 4  # workers
 _MANY, _FEW = (2, 16, 48), (1, 2, 3)
 _TEAM = "Team(2)"
 _EXECUTOR = "ProcessPoolExecutor(2), a new one"
@@ -32,6 +33,7 @@ def run(scratch: Scratch, effort: Effort) -> Iterator[Table]:
     yield _starting(effort)
     yield _many_workers(effort, _MANY if full else _FEW)
     yield _replacing(effort)
+    yield _memory(effort)
     yield _compiling(effort, 4 if full else 1)
 
 
@@ -86,6 +88,23 @@ def _replacing(effort: Effort) -> Table:
     )
     table.demand(_TEAM, 0.1)
     table.compare("replace a worker that was killed", _TEAM, group="replacing")
+    return table
+
+
+def _memory(effort: Effort) -> Table:
+    ways = {f"Team({_IDLE})": "team", f"ProcessPoolExecutor({_IDLE})": "pool"}
+    found = _fresh(effort, 6.0, *(("memory", _IDLE, how) for how in ways.values()))
+    table = Table(
+        "memory of idle workers",
+        "memory that each worker takes before its first task, with numba in those of "
+        "the executor",
+        {name: _only("memory", one) for name, one in zip(ways, found, strict=True)},
+        "B",
+        planned=_planned(effort),
+    )
+    ours, peer = ways
+    table.demand(ours, 0.5, times=peer)
+    table.compare("memory of an idle worker", ours, group="idle workers")
     return table
 
 

@@ -3,7 +3,8 @@
 ``python -m benchmarks.topics.starting_process HOW WORKERS KERNEL`` prints the seconds
 until workers are ready and until there is a first result, and the processor time of all
 processes, once they have ended. All of it counts from when everything is imported. HOW
-``replaced`` prints the seconds until a killed worker of a team is replaced instead.
+``replaced`` prints the seconds until a killed worker of a team is replaced instead, and
+``memory`` the bytes of each idle worker of a ``team`` or ``pool``, the last argument.
 """
 
 from __future__ import annotations
@@ -15,14 +16,16 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import numba
 import numpy as np
 
 from ..harness.children import stoppable
+from ..passing.memory_process import memory_of_all
 from .fifty_lines import move
 
 _N = 4096
@@ -50,17 +53,24 @@ def _pool(workers: int, kernel: str) -> Marks:
     """Start a pool of processes, each of which imports numba and compiles."""
     moving, arguments = numba.njit(move), _arguments(np)
     marks = [time.perf_counter()]
-    spawn = multiprocessing.get_context("spawn")
-    together = spawn.Barrier(workers + 1)
-    with ProcessPoolExecutor(workers, spawn, together.wait) as pool:
-        call = (int,) if kernel == "none" else (moving, *arguments)
-        futures = [pool.submit(*call) for _ in range(workers)]
-        together.wait()
+    call = (int,) if kernel == "none" else (moving, *arguments)
+    with _executor(workers, *call) as futures:
         marks.append(time.perf_counter())
         for future in futures:
             future.result()
         marks.append(time.perf_counter())
     return marks
+
+
+@contextmanager
+def _executor(workers: int, *call: Any) -> Iterator[list[Future[Any]]]:
+    """Make as many calls as there are workers; yield when all workers are ready."""
+    spawn = multiprocessing.get_context("spawn")
+    together = spawn.Barrier(workers + 1)
+    with ProcessPoolExecutor(workers, spawn, together.wait) as pool:
+        futures = [pool.submit(*call) for _ in range(workers)]
+        together.wait()
+        yield futures
 
 
 def _alone(workers: int, kernel: str) -> Marks:
@@ -81,6 +91,15 @@ def _arguments(module: Any) -> tuple[Any, ...]:
 def _processor_time() -> float:
     used = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def _memory(workers: int, how: str) -> float:
+    """Return the bytes that each idle worker takes."""
+    import sharray as sh
+
+    before = memory_of_all()
+    with sh.Team(workers) if how == "team" else _executor(workers, int):
+        return (memory_of_all() - before) / workers
 
 
 # -- a worker that dies ------------------------------------------------------
@@ -115,6 +134,9 @@ _HOW: dict[str, Callable[[int, str], Marks]] = {
 
 def main(how: str, workers: str, kernel: str) -> None:
     """Start the workers and print the times."""
+    if how == "memory":
+        print(json.dumps({"memory": _memory(int(workers), kernel)}))
+        return
     if how == "replaced":
         print(json.dumps({"replaced": _replaced_on_team(int(workers))}))
         return

@@ -57,6 +57,7 @@ TABLES = [
     "starting",
     "starting many",
     "replacing",
+    "memory of idle workers",
     "compiling",
     "atomics",
     "atomics from Python",

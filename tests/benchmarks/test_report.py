@@ -12,7 +12,9 @@ from benchmark_tables import in_another_process, row_of, run_of, run_with, table
 from repository import ROOT
 
 from benchmarks.harness import results as results_module
+from benchmarks.harness.measuring import FULL, Contender
 from benchmarks.harness.quantities import quantity
+from benchmarks.harness.tables import Table
 from benchmarks.passing.calls import ARGUMENT, BOTH, table_name
 from benchmarks.report import markdown, publish
 from benchmarks.report.comparison import worst_of_each_group
@@ -48,6 +50,21 @@ def test_without_the_usual_way_the_best_peer_is_still_there() -> None:
     table.compare("to do it", "ours", group="it")
     text = markdown.overview(run_of(table), ".")
     assert row_of(text, "to do it")[1:4] == ["**1 s**", "", "peer: 2 s, 2x slower"]
+
+
+def test_a_usual_way_that_was_left_out_is_named_with_the_reason() -> None:
+    contenders = [
+        Contender("usual", None, "left out: 57x slower at 100 MB"),
+        Contender("ours", lambda: 1.0),
+        Contender("peer", lambda: 2.0),
+    ]
+    table = Table.measured("name", "title", contenders, 2, FULL)
+    assert table.reference == "ours"
+    table.compare("to do it", "ours", group="it")
+    text = markdown.overview(run_of(table), ".")
+    assert row_of(text, "to do it")[2] == "usual left out: 57x slower at 100 MB"
+    details = markdown.every_table(run_of(table), ".")
+    assert "| usual | left out: 57x slower at 100 MB |" in details
 
 
 def test_of_a_group_the_overview_shows_where_sharray_does_worst() -> None:
