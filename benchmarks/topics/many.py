@@ -24,7 +24,7 @@ from ..harness.measuring import FULL, Contender, Effort, Sample, take_turns
 from ..harness.scratch import Scratch
 from ..harness.tables import Table
 from . import peers
-from .many_process import BESIDE, ONE_MORE, allow
+from .many_process import BESIDE, ONE_MORE
 
 _OURS = "sh.zeros(10)"
 _BARE = "bare system calls"
@@ -149,8 +149,7 @@ def _delete(made: Any) -> None:
 
 
 def _beside_others(effort: Effort) -> Iterator[Table]:
-    chosen = _COUNTS if effort.nbytes >= FULL.nbytes else _QUICK_COUNTS
-    counts = [allow(count) for count in chosen]
+    counts = _COUNTS if effort.nbytes >= FULL.nbytes else _QUICK_COUNTS
     rounds = max(effort.slow_rounds // 5, 1)
     measured = take_turns(
         {count: partial(_in_new_process, count) for count in counts},

@@ -9,11 +9,9 @@ from __future__ import annotations
 import json
 import multiprocessing
 import pickle
-import resource
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import sharray as sh
@@ -25,18 +23,6 @@ ONE_MORE = ("make", "send", "drop", "create a name", "open", "unlink", "list")
 BESIDE = ("handle", "message", "dispatch")
 _MORE = 200  # arrays, besides those that live
 _CALLS = 100
-_SPARE = 1000  # descriptors, besides one for each live array
-
-
-def allow(live: int) -> int:
-    """Let this process open files for so many arrays; return how many it may have."""
-    wanted = live + _SPARE
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):  # the system may grant no more
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, max(wanted, hard)))
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return min(live, soft - _SPARE)
 
 
 @sh.kernel
@@ -50,7 +36,6 @@ def _take(x: Any) -> None:
 
 def main(live: str) -> None:
     """Make the live arrays, measure, and end with them."""
-    allow(int(live))
     # The workers start before, so that they hold none of the arrays.
     spawn = multiprocessing.get_context("spawn")
     with sh.Team(1) as team, spawn.Pool(1) as pool:
