@@ -20,6 +20,7 @@ from passing_ends import LARGE, SMALL, checksum, close, numbered, receiver_of, s
 from torture.remains import wait_for_locks_of
 
 import sharray as sh
+from sharray.system import files
 
 METHODS = ["fork", "spawn", "forkserver"]
 # Python 3.12 and later warn of forks in a process with threads, which pools have.
@@ -178,10 +179,18 @@ def test_an_exception_while_pickling_takes_no_memory() -> None:
     close(reader, writer)
 
 
-def test_ctrl_c_while_copying_takes_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_first", [True, False])
+def test_ctrl_c_while_copying_takes_no_memory(
+    is_first: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reader, writer = FORK.Pipe(False)
+    step: tuple[Any, str] = (files, "write_all_at")  # a new file is written
+    if not is_first:
+        writer.send(numbered(6))
+        assert not any(ends.is_wrong([reader.recv()], [6]))
+        step = np, "copyto"
     with monkeypatch.context() as patch:
-        patch.setattr(np, "copyto", lambda *_: signal.raise_signal(signal.SIGINT))
+        patch.setattr(*step, lambda *_: signal.raise_signal(signal.SIGINT))
         for number in range(100):
             with pytest.raises(KeyboardInterrupt):
                 writer.send(numbered(number))
