@@ -53,6 +53,7 @@ def replacements_in(package: str) -> Iterator[Replacement]:
     yield Replacement(process, "join", _hooked_join)
 
 
+@functools.cache
 def _collector_of(pickler: Any) -> Any:
     """Return `sharray.passing.wire.collecting.collector_of`, which needs NumPy."""
     return import_module("sharray.passing.wire.collecting").collector_of(pickler)
