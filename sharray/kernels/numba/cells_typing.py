@@ -21,6 +21,7 @@ from numba.extending import (
     unbox,
 )
 
+from ...native import atomic
 from ...sync import barrier_protocol
 from ...sync.barrier import MESSAGE, SPINS_IN_KERNELS, Barrier
 from ...sync.cells import Cells
@@ -89,6 +90,15 @@ def _always(implementation: Callable[..., Any]) -> Callable[..., Any]:
     return choose
 
 
+def _counter_add(self: Any, n: int = 1) -> Any:
+    """Add like `Counter.add`, which calls a built-in function."""
+    return atomic.add(self._cells, 0, n)
+
+
+def _counter_value(self: Any) -> Any:
+    return atomic.load(self._cells, 0)
+
+
 def _barrier_wait(self: Any, timeout: Any = None) -> Any:
     """Wait like `Barrier.wait`, without its checks for Ctrl-C."""
     timeout_ns = barrier_protocol.nanoseconds(timeout)
@@ -113,7 +123,7 @@ for _function in (
     register_jitable(_function)
 
 for _type, _name, _method in (
-    (CounterType, "add", Counter.add),
+    (CounterType, "add", _counter_add),
     (CounterType, "reset", Counter.reset),
     (BarrierType, "abort", Barrier.abort),
     (BarrierType, "reset", Barrier.reset),
@@ -123,10 +133,6 @@ for _type, _name, _method in (
 # calls raises an error.
 overload_method(BarrierType, "wait", inline="always")(_always(_barrier_wait))
 
-for _type, _class, _name in (
-    (CounterType, Counter, "value"),
-    (BarrierType, Barrier, "broken"),
-    (BarrierType, Barrier, "n_waiting"),
-    (BarrierType, Barrier, "parties"),
-):
-    overload_attribute(_type, _name)(_always(getattr(_class, _name).fget))
+overload_attribute(CounterType, "value")(_always(_counter_value))
+for _name in ("broken", "n_waiting", "parties"):
+    overload_attribute(BarrierType, _name)(_always(getattr(Barrier, _name).fget))
