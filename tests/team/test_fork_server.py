@@ -28,7 +28,7 @@ settled = team_tools.settled
 
 
 def server_of(team: Any) -> ForkServer:
-    server = team._crew._server
+    server = team._members.crew._server
     if server is None:
         pytest.skip("there is no fork server here")
     return server
@@ -149,7 +149,7 @@ def test_workers_with_several_threads_are_new_interpreters(
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     with sh.Team(1) as team:
-        assert team._crew._server is None
+        assert team._members.crew._server is None
         check_usable(team)
     assert not fork_server._servers
 
@@ -163,7 +163,7 @@ def test_libraries_that_start_threads_lead_to_new_interpreters(
         pytest.skip("this BLAS starts no threads")
     for _ in range(2):
         with sh.Team(1) as team:
-            assert team._crew._server is None
+            assert team._members.crew._server is None
             check_usable(team)
     assert list(fork_server._servers.values()) == [None]
     fork_server._servers.clear()
@@ -194,7 +194,7 @@ def test_without_a_standard_output_workers_are_new_interpreters() -> None:
 import os, sys, sharray as sh
 os.close(1)
 with sh.Team(1, caller_works=False) as team:
-    assert team._crew._server is None
+    assert team._members.crew._server is None
     sys.stderr.write(str(team.run(sum, [1, 2])))
 """
     with program(code) as process:
@@ -233,7 +233,7 @@ def test_a_worker_is_a_family_of_its_own(two: Any) -> None:
 _OWNER = """
 import os, sys, sharray as sh
 team = sh.Team(2)
-server = team._crew._server
+server = team._members.crew._server
 pid = os.fork() if sys.argv[1] == "fork" else 1
 if pid == 0:
     os.read(0, 1)  # keeps the socket open
