@@ -115,6 +115,8 @@ def _try_to_name(directory: str, path: str, *, in_ram: bool) -> bool:
 def _try_in_ram(fd: int) -> None:
     # Not in `directory`, where every visible file must be a complete array.
     root = location.ram_directory()
+    # First, so that an error of a directory is not taken for that of a name.
+    location.in_ram_directory(root, lambda: None)
     _claim_beside(
         os.path.join(root, "trial"),
         lambda name: location.in_ram_directory(

@@ -117,24 +117,37 @@ wait_for_a_signal()
     assert names_in_ram() == []
 
 
-def test_a_daemon_thread_copies_while_the_interpreter_ends() -> None:
-    program = """
+@pytest.mark.parametrize(
+    ("owner", "name", "before"),
+    [
+        ("sharray.system.files", "write_all_at", ""),  # a new file is written
+        ("numpy", "copyto", "writer.send(numbered(0)); reader.recv()"),
+    ],
+)
+def test_a_daemon_thread_copies_while_the_interpreter_ends(
+    owner: str, name: str, before: str
+) -> None:
+    program = f"""
+import importlib
 from multiprocessing import util
 
+{before}
 copying, ended, done = (threading.Event() for _ in range(3))
-copyto = np.copyto
+owner = importlib.import_module("{owner}")
+copy = owner.{name}
 
 def copy_late(*arguments):
     copying.set()
     ended.wait()
-    copyto(*arguments)
+    copied = copy(*arguments)
     done.set()
+    return copied
 
 def end():
     ended.set()
     done.wait()
 
-np.copyto = copy_late
+owner.{name} = copy_late
 threading.Thread(target=writer.send, args=(numbered(1),), daemon=True).start()
 copying.wait()
 util.Finalize(None, end, exitpriority=-2000)  # after sharray has let go
