@@ -74,18 +74,29 @@ class Running:
             self._read(seconds)
         reply = self._reply()
         if reply["status"] == "error" and not self._error:
-            self._error = reply["ename"], reply["evalue"], self._take_traceback()
+            text = self._take_traceback() if "traceback" in reply else ""
+            self._error = reply["ename"], reply["evalue"], text
         return Cell(*self._printed.values(), self._shown, self._error)
 
     def _reply(self) -> dict[str, Any]:
         """Return the content of the reply, which IPython sends also without a display.
 
-        It says "aborted" if an earlier cell failed.
+        It says "aborted" if an earlier cell failed. An interrupt right before or after
+        the code of the cell reaches ipykernel itself, which then sends none. It answers
+        in order: the answer to a later question tells that there is no earlier one.
         """
+        question = self._client.kernel_info()
         while True:
             message = self._client.get_shell_msg(timeout=LONG)
-            if message["parent_header"].get("msg_id") == self._number:
-                return dict(message["content"])
+            match message["parent_header"].get("msg_id"):
+                case self._number:
+                    return dict(message["content"])
+                case number if number == question:
+                    return {
+                        "status": "error",
+                        "ename": "KeyboardInterrupt",
+                        "evalue": "",
+                    }
 
     def _take_traceback(self) -> str:
         """Take a traceback that IPython could not show out of the printed text."""
