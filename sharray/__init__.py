@@ -223,7 +223,7 @@ def _is_worker_that_begins() -> bool:
 
 def _load() -> None:
     """Import NumPy, and all that most programs need."""
-    for name in ("creation", "named", "publishing", "snapshots"):
+    for name in ("catalog", "creation", "named", "publishing", "snapshots"):
         import_module(f".arrays.{name}", __name__)
 
 
@@ -231,7 +231,6 @@ def _load_before_fork() -> None:
     # If this process cannot import any more, neither can its child.
     with suppress(ImportError, OSError):
         _load()
-        import_module(".arrays.catalog", __name__)  # 5 ms that few programs need
 
 
 await_libraries()

@@ -222,20 +222,20 @@ def open_unnamed(directory: str) -> int | None:
 
     Return None where the file system has no such files.
     """
-    device = _devices.get(directory)
+    device = _devices.get(directory)  # only of the directory of anonymous arrays
     fd = None
     if device is not None:
         with suppress(OSError):  # such as an empty directory that others have removed
             fd = files.open_unnamed(directory)
-    # Nobody sees a file without a name, whatever has become of the directory since. A
-    # name in it is given after a look at all directories. But a link in its place must
-    # not lead to another user's file system.
+    # Nobody sees a file without a name, whatever has become of the directory since. An
+    # anonymous array gets a name after a look at all directories. But a link in the
+    # place of this one must not lead to another user's file system.
     if fd is not None:
         if _device_of(fd) == device:
             return fd
         files.close(fd)
     fd = in_ram_directory(directory, lambda: files.open_unnamed(directory))
-    if fd is not None:
+    if fd is not None and directory == anonymous_directory():
         _devices[directory] = _device_of(fd)
     return fd
 

@@ -56,11 +56,17 @@ def step(x):
 FACTS = "sorted(set(x.tolist())), sorted(set(y.tolist()))"
 
 
-def children_of(notebook: Kernel) -> list[str]:
-    """Return the processes of a notebook."""
-    return (
-        Path(f"/proc/{notebook.pid}/task/{notebook.pid}/children").read_text().split()
-    )
+def workers_of(notebook: Kernel) -> list[str]:
+    """Return the worker processes of a notebook."""
+    children = Path(f"/proc/{notebook.pid}/task/{notebook.pid}/children").read_text()
+    return [pid for pid in children.split() if _is_worker(pid)]
+
+
+def _is_worker(pid: str) -> bool:
+    try:
+        return b"sharray-worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:  # it has ended
+        return False
 
 
 def test_all_cells_can_be_run_again_and_edited(notebook: Kernel) -> None:
@@ -72,9 +78,7 @@ def test_all_cells_can_be_run_again_and_edited(notebook: Kernel) -> None:
         twice = factor * once + offset
         assert notebook.value(FACTS) == ([twice], [once])
         notebook.run("import gc; gc.collect()")
-        until(
-            lambda: len(children_of(notebook)) == notebook.value("1 + os.cpu_count()")
-        )
+        until(lambda: len(workers_of(notebook)) == notebook.value("1 + os.cpu_count()"))
         counts.add(len(files_in_ram()))
     assert len(counts) == 1
     notebook.run("del x, y, team; sh.unlink('shm://y')")
@@ -122,10 +126,10 @@ def test_a_team_that_only_the_history_holds_ends(notebook: Kernel) -> None:
     notebook.run("team")  # now Out has it
     notebook.run("def fail(team):\n    1 / 0")
     assert notebook.start("fail(team)").finish().error[0] == "ZeroDivisionError"
-    first = children_of(notebook)
+    first = workers_of(notebook)
     assert len(first) == 1
     notebook.run("team = sh.Team(1)")
-    until(lambda: len(children_of(notebook)) == 1 and children_of(notebook) != first)
+    until(lambda: len(workers_of(notebook)) == 1 and workers_of(notebook) != first)
 
 
 # -- papermill, nbconvert: a notebook as a program ----------------------------

@@ -346,7 +346,9 @@ def test_without_a_sign_that_they_are_shown_their_memory_would_be_freed() -> Non
 TASKS = """
 import joblib, numpy as np, sharray as sh
 from kept_elsewhere import count_kept, total
-with joblib.Parallel(2, backend={backend!r}, max_nbytes=1) as parallel:
+# One by one, since a batch of tasks opens the array once.
+options = dict(backend={backend!r}, max_nbytes=1, batch_size=1)
+with joblib.Parallel(2, **options) as parallel:
     a = sh.ones(1000)  # after workers were forked, which would inherit it
     model = sh.share({{"weights": np.ones(500), "shift": np.ones(500)}})
     sums = parallel(joblib.delayed(total)({sent}) for i in range(20))

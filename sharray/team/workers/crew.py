@@ -59,6 +59,7 @@ class Crew:
         self._run = 0
         self._left_behind: list[Worker] = []
         self._control_fd = -1
+        self._is_ending = False
         self._server: ForkServer | None = None
         self.control: ControlBlock
         self.workers: list[Worker] = []
@@ -299,8 +300,9 @@ class Crew:
         This is a no-op if they have ended, or have never been started.
         """
         with interrupts.deferred():
-            if self._control_fd < 0:
+            if self._control_fd < 0 or self._is_ending:
                 return
+            self._is_ending = True  # another thread may call this at the same time
             self.control.words[at.CALLER] = 0  # `sharray.teams` leaves this team out
             # Before the bell: a worker that wakes up reads STOP, and would sleep again.
             self.control.words[at.STOP] = 1
