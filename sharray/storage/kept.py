@@ -167,13 +167,16 @@ def drop(identity: bytes) -> None:
 
 def clear() -> bool:
     """Unmap all kept files; return whether there were any."""
-    found = False
+    found = bool(_kept)
     with interrupts.deferred():
-        while _kept:
-            found = True
-            with suppress(StopIteration, RuntimeError):  # others take some out, too
-                drop(next(iter(_kept)))
+        _drop_all()
     return found
+
+
+def _drop_all() -> None:
+    while _kept:
+        with suppress(StopIteration, RuntimeError):  # others take some out, too
+            drop(next(iter(_kept)))
 
 
 def _trim() -> None:
