@@ -11,7 +11,7 @@ skipped or take long run without sharray as well; `peers.comparing` has the rule
 ========================  ========================================================
 module                    purpose
 ========================  ========================================================
-`peers.__main__`          the command: runs peers, two at a time
+`peers.__main__`          the command: runs peers, three at a time
 `peers.command`           the command line that most peers' programs share
 `peers.suite`             a suite, and the outcomes of its tests
 `peers.running`           runs a suite in a process that it watches

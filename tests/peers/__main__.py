@@ -1,4 +1,4 @@
-"""Run peers' suites, two peers at a time: ``python -m peers [PEER ...]``, in tests.
+"""Run peers' suites, three peers at a time: ``python -m peers [PEER ...]``, in tests.
 
 Without arguments, what CI runs of each peer; with ``all``, everything. The last line
 has the sum of all.
@@ -17,6 +17,7 @@ from .running import say
 
 HERE = Path(__file__).resolve().parent
 _LONGEST = "loky"  # it waits for timeouts
+_AT_ONCE = 3  # one waits most of the time
 _SUMMARY = re.compile(r"(\d+) passed, (\d+) failed")
 
 
@@ -30,7 +31,7 @@ def main(arguments: list[str]) -> int:
         sys.exit(f"expected names of peers, {', '.join(known)}, or all; got {unknown}")
     more = ["--all"] if "all" in arguments else []
     # Some suites wait most of the time, others compute.
-    with ThreadPoolExecutor(2) as executor:
+    with ThreadPoolExecutor(_AT_ONCE) as executor:
         found = list(executor.map(lambda name: _run(name, more), names))
     failed = sum(bad for _, bad in found)
     say(f"{sum(good for good, _ in found)} passed, {failed} failed")
