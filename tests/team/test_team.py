@@ -175,6 +175,21 @@ def test_submit_does_not_wait_for_the_run_before() -> None:
 
 
 @needs_jit
+def test_two_that_end_its_workers_at_the_same_time_do_not_clash(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def wait_while_another_ends_it(seconds: float) -> None:
+        crew.end()
+        wait(seconds)
+
+    with sh.Team(1) as team:
+        crew = team._members.crew
+        wait = crew._wait_for_ends
+        monkeypatch.setattr(crew, "_wait_for_ends", wait_while_another_ends_it)
+    assert team.pids() == []
+    monkeypatch.undo()
+
+
 def test_close_waits_for_what_was_submitted() -> None:
     x, gate = sh.zeros(4), sh.zeros(2, "i8")
     team = sh.Team(1, caller_works=False)
