@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import operator
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, SupportsIndex
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
 Shape = SupportsIndex | Sequence[SupportsIndex]
-
-_check_shape = functools.lru_cache(maxsize=128)(check_shape)
 
 
 def check_dtype_and_shape(
@@ -36,7 +33,7 @@ def check_dtype_and_shape(
         found, inner = found.subdtype
         dims += inner
     check_dtype(found)
-    _check_shape(dims, found.itemsize)
+    check_shape(dims, found.itemsize)
     return found, dims
 
 

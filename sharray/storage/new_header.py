@@ -22,6 +22,7 @@ from .format import (
 from .header import MAGIC, VERSIONS, Header, checked
 
 _LONGEST_VERSION_1 = 65_535
+_FEW_DIMENSIONS = 4  # of most arrays
 _MOST_DIGITS = 21  # numpy.lib.format.GROWTH_AXIS_MAX_DIGITS
 # NumPy's own objects: a dtype that is equal may have metadata, or another letter.
 _PLAIN: dict[int, np.dtype[Any]] = {
@@ -77,12 +78,13 @@ def encode(
     >>> len(block), block[10:69].decode()
     (128, "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }")
     """
-    if _PLAIN.get(dtype.num) is dtype:
+    if _PLAIN.get(dtype.num) is dtype and len(shape) <= _FEW_DIMENSIONS:
         return _encode_plain(dtype.num, shape, fortran_order, pages, growable)
     return _encode(dtype, shape, fortran_order, pages, growable, as_bytes)
 
 
-# Programs make many arrays of few kinds, and composing a header takes 5 us.
+# Programs make many arrays of few kinds, and composing a header takes 5 us. Long shapes
+# are left out: NumPy's own tests look that an array keeps no reference to its lengths.
 @functools.lru_cache(maxsize=128)
 def _encode_plain(
     number: int,
