@@ -5,21 +5,44 @@ in place. The caller looks at each module in each run, so a text is made only of
 small. Large containers and arrays are compared by identity until the module changes.
 
 Objects of other kinds have no text: they may differ between processes for many reasons.
+`text` lists them, so that `modules` can see when they are other objects than before.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from types import CodeType, FunctionType, ModuleType
+from datetime import date, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from fractions import Fraction
+from pathlib import PurePath
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FunctionType,
+    GetSetDescriptorType,
+    MemberDescriptorType,
+    ModuleType,
+)
 from typing import Any
 
 import numpy as np
 
 _CONSTANTS = (bool, int, float, complex, str, bytes, type(None), type(...))
 _SEQUENCES = (tuple, list, set, frozenset)
+_SUBCLASSED = (int, float, complex, str, bytes)
+# Values that never change, and that their `repr` shows completely.
+_SHOWN = (range, slice, date, time, timedelta, Decimal, Fraction, PurePath, np.dtype)
+# What these are made of is compared, or where they come from.
+_COMPARED = (
+    *(FunctionType, BuiltinFunctionType, type, ModuleType),
+    *(property, staticmethod, classmethod, MemberDescriptorType, GetSetDescriptorType),
+)
+_OBJECT = "an object"
 _MOST_ITEMS = 1000
 _MOST_BYTES = 1 << 16
 
@@ -108,25 +131,66 @@ def _up_to(value: Any, most: int) -> Iterator[None]:
         one = ahead.pop()
         most -= 1
         yield
-        if type(one) is dict:
-            ahead += list(one.items())[:most]
-        elif type(one) in _SEQUENCES:
-            ahead += list(one)[:most]
-        elif issubclass(type(one), np.ndarray) and one.nbytes > _MOST_BYTES:
+        base = _base_of(type(one))
+        if _is_large(one, base, most):
             yield from [None] * most
             return
+        ahead += _contained(one, base)
 
 
-def text(value: Any) -> str:
+def _is_large(value: Any, base: type | None, most: int) -> bool:
+    if base is np.ndarray:
+        return bool(value.nbytes > _MOST_BYTES)
+    return base in (dict, *_SEQUENCES) and base.__len__(value) > most
+
+
+def _base_of(kind: type) -> type | None:
+    """Return the type that tells what values of a type, or a subclass, contain."""
+    bases = (Enum, np.ndarray, np.generic, dict, *_SEQUENCES)
+    found = next((base for base in bases if issubclass(kind, base)), None)
+    if found is None and dataclasses.is_dataclass(kind):
+        # A frozen one has no other state than its fields.
+        parameters = getattr(kind, "__dataclass_params__", None)
+        return kind if getattr(parameters, "frozen", False) else None
+    return found
+
+
+def _contained(value: Any, base: type | None) -> list[Any]:
+    """Return what a value contains, without a call of its class's own methods.
+
+    Sets and dicts are copied first, since another thread may change them.
+    """
+    if base is Enum:
+        return [value._name_, value._value_]
+    if base is dict:
+        return [one for item in dict.copy(value).items() for one in item]
+    if base in (set, frozenset):
+        return [*base.copy(value)]
+    if base in (tuple, list):
+        return [*base.__iter__(value)]
+    if base is None or base in (np.ndarray, np.generic):
+        return []
+    return [getattr(value, field.name, None) for field in dataclasses.fields(value)]
+
+
+def text(value: Any, others: list[Any] | None = None) -> str:
     """Return a text that is the same for the same code or value in each process.
 
     The lines where code stands are left out. A container that comes again is a number,
     since some contain themselves, or one container in many places.
+
+    Parameters
+    ----------
+    value : object
+        Anything.
+    others : list, optional
+        Objects without a text are appended, except for functions, classes and modules.
     """
     written: list[str] = []
     known: dict[int, int] = {}
     kept = []  # so that no other object gets the same identity
     ahead = [value]
+    others = [] if others is None else others
     while ahead:
         one = ahead.pop()
         kind = type(one)
@@ -139,34 +203,41 @@ def text(value: Any) -> str:
         else:
             known[id(one)] = len(known)
             kept.append(one)
-            begin, inner = _opened(one)
+            begin, inner = _opened(one, others)
             written.append(begin)
             ahead += inner[::-1]
     return ",".join(written)
 
 
-def _opened(value: Any) -> tuple[str, Sequence[Any]]:
+def _opened(value: Any, others: list[Any]) -> tuple[str, Sequence[Any]]:
     """Return the text of a value without what it contains, and that.
 
-    The text tells how many values it contains, so that the end of each is known. Sets
-    and dicts are copied first, since another thread may change them.
+    The text tells how many values it contains, so that the end of each is known.
     """
     kind = type(value)
     if kind is CodeType:
         names = "co_names", "co_varnames", "co_freevars", "co_cellvars", "co_consts"
         code = f"{value.co_name!r}{value.co_code!r}"
         return code, [getattr(value, name) for name in names]
-    if kind in (set, frozenset):  # their order differs between processes
-        return f"set{sorted(map(text, value.copy()))}", ()
-    if kind is dict:
-        inner = [one for item in value.copy().items() for one in item]
-        return f"dict{len(inner)}", inner
-    if kind in _SEQUENCES:
-        inner = [*value]
-        return f"{kind.__name__}{len(inner)}", inner
-    if issubclass(kind, np.ndarray) and not value.dtype.hasobject:
-        return f"{value.dtype.str}{value.shape}{_digest(value)}", ()
-    return "an object", ()
+    base = _base_of(kind)
+    inner = _contained(value, base)
+    if base in (set, frozenset):  # their order differs between processes
+        return f"set{sorted(text(one, others) for one in inner)}", ()
+    if base in (np.ndarray, np.generic):
+        if not value.dtype.hasobject:
+            return f"{value.dtype.str}{value.shape}{_digest(np.asarray(value))}", ()
+    elif base is not None:
+        return f"{kind.__qualname__}{len(inner)}", inner
+    for constant in _SUBCLASSED:
+        if issubclass(kind, constant):
+            shown = constant.__format__ if constant is int else constant.__repr__
+            digits = ("x",) if constant is int else ()
+            return f"{kind.__qualname__}({shown(value, *digits)})", ()
+    if issubclass(kind, _SHOWN):
+        return f"{kind.__qualname__}({value!r})", ()
+    if not issubclass(kind, _COMPARED):
+        others.append(value)
+    return _OBJECT, ()
 
 
 def _digest(array: np.ndarray[Any, Any]) -> str:

@@ -15,7 +15,9 @@ Installed modules are left out: people do not edit them, and there are many.
 
 A digest covers the code of all functions and classes of a module, the values that they
 were made with, and the variables of the module that none of its functions assigns:
-numbers, strings, arrays and containers of these. See `contents`.
+numbers, strings, arrays and containers of these. See `contents`. Other objects cannot
+be compared between processes. But if a module has got other ones since it was first
+looked at, workers may still have those of before. So it goes by value from then on.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ import hashlib
 import itertools
 import sys
 import sysconfig
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import PurePath
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
@@ -48,11 +50,17 @@ class _Version(NamedTuple):
         The digest.
     needs : tuple of str
         Modules from which it has functions, classes or the module itself.
+    others : list
+        Its objects that cannot be compared between processes.
+    changes : int
+        How often these were found to be other objects.
     """
 
     objects: tuple[Any, ...]
     digest: bytes
     needs: tuple[str, ...]
+    others: list[Any]
+    changes: int
 
 
 _known: dict[str, _Version] = {}
@@ -155,8 +163,14 @@ def _version_of(name: str, module: Any) -> _Version:
         needs.update(_origin(value)[0] for _, value in others)
         assigned = {name for code in codes for name in _assigned(code)}
         values = [item for item in items if item[0] not in assigned]
-        digest = _digest_of(parts, attributes, values, others)
-        known = _known[name] = _Version(objects, digest, tuple(needs))
+        texts, unknown = _texts_of(parts, attributes, values, own)
+        texts += [f"{name}: {_origin(value)}" for name, value in others]
+        changes = 0
+        if known is not None:
+            changes = known.changes + (not _are_same(known.others, unknown))
+        texts.append(str(changes))
+        found = objects, _digest_of(texts), tuple(needs), unknown, changes
+        known = _known[name] = _Version(*found)
     return known
 
 
@@ -166,7 +180,7 @@ def _is_from_elsewhere(value: Any, own: str) -> bool:
     return is_named and _origin(value)[0] != own
 
 
-def _are_same(some: tuple[Any, ...], others: tuple[Any, ...]) -> bool:
+def _are_same(some: Sequence[Any], others: Sequence[Any]) -> bool:
     return len(some) == len(others) and all(map(_is_same, some, others))
 
 
@@ -182,14 +196,23 @@ def _origin(value: Any) -> tuple[str, str]:
     return module if isinstance(module, str) else "", value.__qualname__
 
 
-def _digest_of(
+def _texts_of(
     parts: Iterable[Any],
     attributes: Iterable[tuple[str, Any]],
     values: Iterable[tuple[str, Any]],
-    others: Iterable[tuple[str, Any]],
-) -> bytes:
-    texts = [*map(text, parts), *map(text, attributes), *map(text, values)]
-    texts += [f"{name}: {_origin(value)}" for name, value in others]
+    module: str,
+) -> tuple[list[str], list[Any]]:
+    """Return texts of what a module has, and the objects that have none."""
+    others: list[Any] = []
+    texts = [text(one, others) for one in (*parts, *attributes)]
+    for item in values:
+        # What a decorated function is made of is among the parts.
+        is_decorated = any(functions_of(item[1], module))
+        texts.append(text(item, [] if is_decorated else others))
+    return texts, others
+
+
+def _digest_of(texts: list[str]) -> bytes:
     joined = ";".join(texts).encode(errors="surrogatepass")
     return hashlib.blake2b(joined, digest_size=16).digest()
 

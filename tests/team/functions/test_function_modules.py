@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import collections
 import copy
+import fractions
+import http
 import importlib
 import sys
 from collections.abc import Iterator
@@ -56,6 +59,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTy
     importlib.invalidate_caches()
     yield importlib.import_module("edited_by_its_user")
     del sys.modules["edited_by_its_user"]
+    modules._known.pop("edited_by_its_user", None)  # as in a new process
 
 
 def write(directory: Path, amount: int, before: str = "") -> None:
@@ -134,6 +138,17 @@ def test_a_line_that_moves_changes_nothing(module: Any, tmp_path: Path) -> None:
         ([[1], [1, 1]], [[1], [1], 1]),
         (["a", "b"], ["a, 'b'"]),
         ({1, 2}, [1, 2]),
+        (np.float64(0.1), np.float32(0.1)),
+        (np.float64(0.1), np.float64(0.1) + 1e-17 * 3),
+        (np.str_("a"), "a"),
+        (np.datetime64(1, "s"), np.datetime64(1, "m")),
+        (collections.OrderedDict(a=1), {"a": 1}),
+        (collections.Counter("ab"), collections.Counter("aab")),
+        (range(3), range(4)),
+        (np.dtype("i4"), np.dtype("f4")),
+        (http.HTTPStatus.OK, 200),
+        (http.HTTPStatus.OK, http.HTTPStatus.CREATED),
+        (fractions.Fraction(1, 2), 0.5),
         (np.arange(30000), np.arange(30000) // 29999),
         (np.zeros(2), np.zeros((2, 1))),
         (np.zeros(2), np.zeros(2, "i8")),
@@ -185,6 +200,32 @@ VARIANTS = {
     "a dict": "AMOUNT = {{'a': {{'b': {}}}}}\ndef add(x):\n    x += AMOUNT['a']['b']\n",
     "an array": "import numpy as np\nAMOUNT = np.full(3, {})\n"
     "def add(x):\n    x += AMOUNT[2]\n",
+    "a number of NumPy": "import numpy as np\nAMOUNT = np.sqrt(np.float64({}) ** 2)\n"
+    "def add(x):\n    x += AMOUNT\n",
+    "a named tuple": "import collections\nPair = collections.namedtuple('P', 'a b')\n"
+    "AMOUNT = Pair({}, 7)\ndef add(x):\n    x += AMOUNT.a\n",
+    "an object": "import types\nAMOUNT = types.SimpleNamespace(a={})\n"
+    "def add(x):\n    x += AMOUNT.a\n",
+    "an object in a list": "class Amount:\n    pass\nAMOUNT = [Amount(), 7]\n"
+    "AMOUNT[0].a = {}\ndef add(x):\n    x += AMOUNT[0].a\n",
+    "an object of a closure": "class Amount:\n    pass\ndef more(a):\n"
+    "    amount = Amount()\n    amount.a = a\n    def add(x):\n        x += amount.a\n"
+    "    return add\nadd = more({})\n",
+    "a frozen dataclass": "import dataclasses\n@dataclasses.dataclass(frozen=True)\n"
+    "class Amount:\n    a: int\nAMOUNT = Amount({})\ndef add(x):\n    x += AMOUNT.a\n",
+    "an ordered dict": "import collections\nAMOUNT = collections.OrderedDict(a={})\n"
+    "def add(x):\n    x += AMOUNT['a']\n",
+    "a member": "import enum\nclass Amount(enum.Enum):\n    a = {}\nAMOUNT = Amount.a\n"
+    "def add(x):\n    x += AMOUNT.value\n",
+    "a fraction": "import fractions\nAMOUNT = fractions.Fraction({})\n"
+    "def add(x):\n    x += int(AMOUNT)\n",
+    "a range": "AMOUNT = range({})\ndef add(x):\n    x += len(AMOUNT)\n",
+    "a duration": "import datetime\nAMOUNT = datetime.timedelta({})\n"
+    "def add(x):\n    x += AMOUNT.days\n",
+    "a path": "import pathlib\nAMOUNT = pathlib.Path('{}')\n"
+    "def add(x):\n    x += int(AMOUNT.name)\n",
+    "a dtype": "import numpy as np\nAMOUNT = np.dtype('V{}')\n"
+    "def add(x):\n    x += AMOUNT.itemsize\n",
     "a large array": "import numpy as np\nAMOUNT = np.full(10**5, {})\n"
     "def add(x):\n    x += AMOUNT[7]\n",
     "a large list": "AMOUNT = [{}] * 5000\ndef add(x):\n    x += AMOUNT[-1]\n",
