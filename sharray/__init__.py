@@ -237,9 +237,10 @@ await_libraries()
 # A worker may never see an array, and importing NumPy takes a tenth of a second. All
 # other programs import it here: if another thread imported it at the moment of a fork,
 # the child would wait for the locks of these imports without end.
-if not _is_worker_that_begins():
+if _is_worker_that_begins():
+    forks.at_fork(before=_load_before_fork)
+else:
     _load()
-forks.at_fork(before=_load_before_fork)
 
 
 def __getattr__(name: str) -> Any:
