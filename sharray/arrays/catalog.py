@@ -16,10 +16,10 @@ from ..errors import (
 from ..names import ANONYMOUS, SCHEME, is_in_ram
 from ..storage import control_page, ending, kept, location
 from ..storage.attaching import attach, explain_open, read_layout
+from ..storage.identity import identity_of
 from ..storage.location import Location
 from ..storage.messages import inbox, outbox
 from ..storage.naming import UNFINISHED
-from ..storage.segment import identity_of
 from ..system import files, finalizing, interrupts
 from .core import AnyArray, SharedArray
 from .named import Path

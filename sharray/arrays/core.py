@@ -455,7 +455,7 @@ def open_handle(
     path : str
         Absolute path of the file.
     identity : bytes
-        Identity of the file, 32 bytes; see `sharray.storage.segment.identity_of`.
+        Identity of the file, 32 bytes; see `sharray.storage.identity.identity_of`.
     mode : {'r', 'r+'}
         How to map it.
     offset : int

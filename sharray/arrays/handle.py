@@ -16,7 +16,7 @@ from ..errors import HandleError
 from ..storage import location
 from ..storage.dtypes import check_dtype, spell, spelled
 from ..storage.header import check_shape
-from ..storage.segment import IDENTITY_SIZE
+from ..storage.identity import IDENTITY_SIZE
 from .root import Root, attach_kept_root, attach_root, find_root, refresh
 
 _INTEGERS = {int}

@@ -17,6 +17,7 @@ module            contents
 `page_holding`    holding a control page, and refusing other containers
 `rows_field`      the number of rows in a growable header: where, how written
 `header_rows`     the same number, read and written in a file
+`identity`        which file it is: equal only for the same
 `segment`         one mapped file: its path, state and release
 `file_sharing`    what a segment shares: a fault, and appended rows
 `flushing`        writing a file to the disk, and errors of that

@@ -18,8 +18,9 @@ from . import control_page, location, trailer
 from . import header as header_block
 from .format import BLOCK, TRAILER_SIZE
 from .header import Header
+from .identity import identity_of
 from .lifetime import lease
-from .segment import Segment, identity_of
+from .segment import Segment
 from .trailer import Trailer
 
 _OVERWRITES = 10

@@ -114,7 +114,7 @@ def make(identity: bytes, path: str) -> ControlPage:
     Parameters
     ----------
     identity : bytes
-        From `sharray.storage.segment.identity_of`, or `file_identity`.
+        From `sharray.storage.identity.identity_of`, or `file_identity`.
     path : str
         Where the file is, for `sweep`.
     """

@@ -55,7 +55,7 @@ class PageHolder:
     device, inode : int
         The file that is mapped; another one under its name is refused.
     identity : bytes
-        From `sharray.storage.segment.identity_of`.
+        From `sharray.storage.identity.identity_of`.
     header : Header
         Of a growable array.
     writable : bool

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import mmap
 import os
-import struct
 from contextlib import suppress
 
 from ..errors import ArrayGoneError, StorageError, explain
 from ..names import quote
 from ..system import (
     clock,
-    file_identity,
     file_systems,
     files,
     forks,
@@ -26,11 +24,11 @@ from . import location
 from . import trailer as trailer_page
 from .file_sharing import FileSharing
 from .header import Header
+from .identity import identity_of
 from .lifetime import lease, transit
 from .trailer import Trailer
 
 _LOOK_INTERVAL = 0.01
-IDENTITY_SIZE = 32  # bytes that `identity_of` returns
 # Addresses for a growable array: 64 GiB cost nothing, and 1,000 of them fit.
 _ROOM = 1 << 36
 # Names that NFS and FUSE give to a removed file while it is in use.
@@ -429,29 +427,6 @@ class Segment(FileSharing):
                     self._unnamed_fd = None
         finally:
             files.close(fd)
-
-
-def identity_of(
-    fd: int, status: os.stat_result, header: Header, trailer: Trailer | None
-) -> bytes:
-    """Return 32 bytes that are equal only for the same file.
-
-    The uuid of a file in RAM alone is not enough, since a copy of a file has the same
-    uuid. Nor is the inode alone, since inodes are reused. A file on a disk has a time
-    of birth and a generation. It also has the checksum of its header: a program that
-    writes another array into the same file changes neither inode nor time. Where the
-    file system knows neither time nor generation, the size takes that place.
-    """
-    if trailer is None:
-        found = file_identity.identity_of(fd, status)
-        if found is not None:
-            checksum = header.checksum.to_bytes(file_identity.REST, "little")
-            return found[: -file_identity.REST] + checksum
-        size = 0 if header.growing is not None else status.st_size
-        uuid = struct.pack("<QQ", size, header.checksum)
-    else:
-        uuid = trailer.uuid
-    return struct.pack("<QQ16s", status.st_dev, status.st_ino, uuid)
 
 
 def _renew_lock_after_fork() -> None:

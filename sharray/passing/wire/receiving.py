@@ -25,9 +25,9 @@ import numpy as np
 
 from ...arrays.core import AnyArray, SharedArray
 from ...errors import HandleError, MessageError
+from ...storage.identity import IDENTITY_SIZE
 from ...storage.messages import inbox
 from ...storage.messages.incoming import Incoming, Places
-from ...storage.segment import IDENTITY_SIZE
 from ...system import interrupts
 from ..joining import Joining
 from ..options import Options, State

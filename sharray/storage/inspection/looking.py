@@ -26,9 +26,9 @@ from .. import attaching, control_page, location, trailer
 from .. import message_states as message
 from ..format import TRAILER_SIZE
 from ..header import Header
+from ..identity import identity_of
 from ..lifetime import lease, transit
 from ..location import Location
-from ..segment import identity_of
 from ..trailer import Trailer
 from .result import Inspection
 
