@@ -194,10 +194,8 @@ def text(value: Any, others: list[Any] | None = None) -> str:
     while ahead:
         one = ahead.pop()
         kind = type(one)
-        if kind is int:
-            written.append(hex(one))  # `repr` refuses more than 4300 digits
-        elif kind in _CONSTANTS:
-            written.append(repr(one))
+        if kind in _CONSTANTS:
+            written.append(_shown(one, kind))
         elif id(one) in known:
             written.append(f"#{known[id(one)]}")
         else:
@@ -223,6 +221,8 @@ def _opened(value: Any, others: list[Any]) -> tuple[str, Sequence[Any]]:
     inner = _contained(value, base)
     if base in (set, frozenset):  # their order differs between processes
         return f"set{sorted(text(one, others) for one in inner)}", ()
+    if base is np.ndarray and kind is not base:
+        others.append(value)  # a subclass may have more, such as a mask
     if base in (np.ndarray, np.generic):
         if not value.dtype.hasobject:
             return f"{value.dtype.str}{value.shape}{_digest(np.asarray(value))}", ()
@@ -230,14 +230,18 @@ def _opened(value: Any, others: list[Any]) -> tuple[str, Sequence[Any]]:
         return f"{kind.__qualname__}{len(inner)}", inner
     for constant in _SUBCLASSED:
         if issubclass(kind, constant):
-            shown = constant.__format__ if constant is int else constant.__repr__
-            digits = ("x",) if constant is int else ()
-            return f"{kind.__qualname__}({shown(value, *digits)})", ()
+            return f"{kind.__qualname__}({_shown(value, constant)})", ()
     if issubclass(kind, _SHOWN):
         return f"{kind.__qualname__}({value!r})", ()
     if not issubclass(kind, _COMPARED):
         others.append(value)
     return _OBJECT, ()
+
+
+def _shown(value: Any, kind: Any) -> str:
+    if kind is int:
+        return int.__format__(value, "x")  # `repr` refuses more than 4300 digits
+    return str(kind.__repr__(value))
 
 
 def _digest(array: np.ndarray[Any, Any]) -> str:

@@ -224,6 +224,9 @@ VARIANTS = {
     "def add(x):\n    x += AMOUNT.days\n",
     "a path": "import pathlib\nAMOUNT = pathlib.Path('{}')\n"
     "def add(x):\n    x += int(AMOUNT.name)\n",
+    "a mask": "import numpy as np\nMASK = [i >= {} for i in range(3)]\n"
+    "AMOUNT = np.ma.array(np.ones(3), mask=MASK)\ndel MASK\n"
+    "def add(x):\n    x += AMOUNT.count()\n",
     "a dtype": "import numpy as np\nAMOUNT = np.dtype('V{}')\n"
     "def add(x):\n    x += AMOUNT.itemsize\n",
     "a large array": "import numpy as np\nAMOUNT = np.full(10**5, {})\n"
