@@ -30,7 +30,6 @@ def main(arguments: list[str]) -> int:
     if unknown := sorted(set(names) - set(known)):
         sys.exit(f"expected names of peers, {', '.join(known)}, or all; got {unknown}")
     more = ["--all"] if "all" in arguments else []
-    # Some suites wait most of the time, others compute.
     with ThreadPoolExecutor(_AT_ONCE) as executor:
         found = list(executor.map(lambda name: _run(name, more), names))
     failed = sum(bad for _, bad in found)

@@ -12,7 +12,6 @@ from typing import Any
 
 from ...errors import TeamError
 from ...native import atomic
-from ...system.children import Child
 from ..control import layout as at
 from ..control.page import ControlBlock
 from ..functions import threads
@@ -75,7 +74,6 @@ class Worker:
         self._member = member
         self._first_word = at.member(member)
         self._control = control
-        self._server = server
         self._unread = 0
         here, there = socket.socketpair()
         self._channel = Channel(here)
@@ -84,16 +82,11 @@ class Worker:
         with there:
             descriptors = control_fd, there.fileno()
             try:
-                self._process = self._forked(words, descriptors) or self._started(
-                    words, descriptors
-                )
+                forked = server and server.fork(words, descriptors)
+                self._process = forked or self._started(words, descriptors)
             except BaseException:
                 self._channel.close()
                 raise
-
-    def _forked(self, words: list[bytes], descriptors: tuple[int, int]) -> Child | None:
-        server = self._server
-        return None if server is None else server.fork(words, descriptors)
 
     def _started(
         self, words: list[bytes], descriptors: tuple[int, int]
