@@ -82,7 +82,7 @@ def _replacing(effort: Effort) -> Table:
     table = Table(
         "replacing",
         "time from the death of a worker until both workers have done a task; the "
-        "executor is broken then, and starts anew",
+        "executor is broken then, and another one starts",
         {_TEAM: _only("replaced", team), _EXECUTOR: _only("first", pool)},
         planned=_planned(effort),
     )

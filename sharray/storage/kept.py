@@ -108,7 +108,7 @@ def keep(segment: Segment) -> bool:
     try:
         if not segment.give_up_lease():
             return False
-        # Another thread may have mapped the same file anew, and dropped it again.
+        # Another thread may have mapped the same file again, and dropped it.
         if _kept.setdefault(segment.identity, segment) is not segment:
             segment.unmap()
     finally:

@@ -69,7 +69,7 @@ class Inspection(NamedTuple):
     uuid : str or None
         Of an array in RAM; None for a file on a disk.
     generation : int
-        How often the file was used anew.
+        How often the file was used again.
     state : str
         ``clean`` or ``updating``; of one that carries messages also ``in flight``,
         ``held``, ``retired``.

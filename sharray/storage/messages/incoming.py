@@ -170,7 +170,7 @@ class Incoming:
 
     def keep(self) -> None:
         """Wait for the next message, if there can be one."""
-        # Another thread may have mapped the same file anew.
+        # Another thread may have mapped the same file again.
         if self.is_orphan() or kept.setdefault(self.segment.identity, self) is not self:
             self.close()
             return
