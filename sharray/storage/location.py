@@ -71,7 +71,7 @@ def locate(path: str | os.PathLike[str]) -> Location:
             "characters that the file system's encoding has; choose another name",
             text,
         )
-    if not text.startswith(SCHEME) and re.match(_LIKE_A_SCHEME, text):
+    if not text.startswith(SCHEME) and ":" in text and re.match(_LIKE_A_SCHEME, text):
         raise ArrayNameError(
             f"{text!r} is neither a path nor a name in RAM: expected {SCHEME}name for "
             "an array in RAM; if it is a path, write ./ in front",
