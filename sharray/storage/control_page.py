@@ -253,7 +253,7 @@ def _reap(page: str, *, dry_run: bool, path: str | None = None) -> bool:
     except OSError:
         return False
     finally:
-        files.close(fd)
+        lease.let_go(fd)
 
 
 def _settle(page: int, path: str | None, *, dry_run: bool) -> bool:
@@ -277,7 +277,7 @@ def _settle(page: int, path: str | None, *, dry_run: bool) -> bool:
             header_rows.settle(fd, words[ROWS_WORD], layout, words[PENDING_WORD])
         return lease.is_held(fd) is False
     finally:
-        files.close(fd)
+        lease.let_go(fd)
 
 
 def _open_file(path: str, identity: bytes) -> int | None:

@@ -68,7 +68,7 @@ def start(program: str, before: str = "") -> subprocess.Popen[str]:
 def finish(process: subprocess.Popen[str], status: int = 0) -> list[str]:
     """Wait for a program and all its children; return the lines they printed."""
     printed, errors = process.communicate()
-    assert errors == ""
+    assert not errors, errors
     assert process.returncode == status
     return printed.splitlines()
 

@@ -40,6 +40,8 @@ Invariants; the torture tests have mutants that break each of the first three.
 - A file appears under its name complete and already leased.
 - Nobody converts or unlocks a lease, except by unmapping. Forked children share it and
   would lose it too.
+- Who has the exclusive lock unlocks it before closing. Children that another thread has
+  forked meanwhile would keep it.
 
 Some processes have a file mapped without a lease, and do not read it: see
 `sharray.storage.kept`. A reaper frees the memory under them. Others have ended, except
@@ -107,10 +109,10 @@ def show(fd: int) -> None:
 def is_held(fd: int) -> bool | None:
     """Tell whether somebody holds an open file; None if that cannot be told.
 
-    Until `fd` is closed, whoever wants a lease waits. Call it with signals deferred.
+    Until `let_go`, whoever wants a lease waits. Call it with signals deferred.
     """
-    # The lock stays on `fd`: the answer holds as long as the caller keeps that open.
-    # After an unlock, another process could map the file before the caller acts.
+    # The lock stays: the answer holds until the caller lets go. After an unlock, some
+    # other process could map the file before the caller acts.
     is_free = locks.lock_exclusive(fd)
     if is_free is None:
         is_free = _ask_as_writer(fd)
@@ -126,7 +128,19 @@ def _ask_as_writer(fd: int) -> bool | None:
     try:
         return locks.lock_exclusive(writer)
     finally:
-        files.close(writer)
+        let_go(writer)
+
+
+def let_go(fd: int) -> None:
+    """End the exclusive lock that `is_held` may have taken, and close the file.
+
+    To close it is not enough. If another thread has forked meanwhile, the child has the
+    same open file, and nobody could use the array until the child ends.
+    """
+    try:
+        locks.unlock(fd)
+    finally:
+        files.close(fd)
 
 
 def reap(path: str, *, ending: int = 0, dry_run: bool = False) -> bool:
@@ -162,7 +176,7 @@ def reap(path: str, *, ending: int = 0, dry_run: bool = False) -> bool:
         finally:
             # Not before the unlink: until here, attaching processes wait for the lock,
             # and then see that the file has no name any more.
-            files.close(fd)
+            let_go(fd)
 
 
 def _reap_open(fd: int, path: str, ending: int, dry_run: bool) -> bool:

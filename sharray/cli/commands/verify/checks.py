@@ -84,7 +84,7 @@ def check_file(name: str) -> Iterator[Check]:
     except OSError as error:
         yield Check("reading", DAMAGED, f"failed: {error.strerror}", _RESTORE)
     finally:
-        files.close(fd)
+        lease.let_go(fd)
 
 
 def _check_open(fd: int, path: str) -> Iterator[Check]:
@@ -271,7 +271,7 @@ def _check_state(file: _File) -> Check:
 def _is_in_use(fd: int) -> bool:
     """Return whether another process has, or may have, the file mapped.
 
-    This may lock the file. Closing `fd` releases the lock.
+    This may lock the file, until `lease.let_go`.
     """
     return lease.is_held(fd) is not False
 
