@@ -18,7 +18,7 @@ from ..storage import control_page, ending, kept, location
 from ..storage.attaching import attach, explain_open, read_layout
 from ..storage.identity import identity_of
 from ..storage.location import Location
-from ..storage.messages import inbox, outbox
+from ..storage.messages.returning import Returning
 from ..storage.naming import UNFINISHED
 from ..system import files, finalizing, interrupts
 from .core import AnyArray, SharedArray
@@ -287,8 +287,8 @@ def gc(*, dry_run: bool = False) -> builtins.list[str]:
     []
     """
     if not dry_run:
-        outbox.trim()
-        inbox.drop_orphans()
+        Returning.trim()
+        Returning.drop_orphans()
         kept.clear()
     anonymous = ending.sweep(location.anonymous_directory(), dry_run=dry_run)
     unused = control_page.sweep(dry_run=dry_run)

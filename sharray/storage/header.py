@@ -32,7 +32,7 @@ VERSIONS: dict[tuple[int, ...], tuple[str, str]] = {
     (3, 0): ("<I", "utf-8"),
 }
 _KEYS = {"descr", "fortran_order", "shape"}
-_MAX_DIMS = 64 if np.lib.NumpyVersion(np.__version__) >= "2.0.0" else 32
+_MAX_DIMS = 64  # of NumPy 2
 _MAX_INTP = int(np.iinfo(np.intp).max)
 
 

@@ -9,18 +9,18 @@ private copy of the module `time`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec, module_from_spec
+from importlib.machinery import BuiltinImporter
 from types import ModuleType
 
 
 def _private_time() -> ModuleType:
-    spec = find_spec("time")
-    if spec is None or spec.loader is None:  # the program replaced the whole module
+    spec = BuiltinImporter.find_spec("time")
+    module = None if spec is None else BuiltinImporter.create_module(spec)
+    if module is None:  # this interpreter has it in a file
         import time
 
         return time
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
+    BuiltinImporter.exec_module(module)
     return module
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import glob
 import os
 from typing import NamedTuple
 
-from . import processes
+from . import mappings, processes
 
 
 class OpenChannels(NamedTuple):
@@ -37,11 +36,12 @@ def find() -> OpenChannels:
     that has changed its user can read a message, but its pipes cannot be listed.
     """
     found, hidden = set(), []
-    for directory in glob.iglob("/proc/[0-9]*/fd"):
+    for pid in mappings.all_processes():
+        directory = f"/proc/{pid}/fd"
         try:
             names = os.listdir(directory)
         except PermissionError:
-            hidden.append(int(directory.split("/")[2]))
+            hidden.append(pid)
             continue
         except OSError:  # it has ended
             continue

@@ -1,7 +1,7 @@
 """Give back the memory of messages, if this process has had any.
 
 `outbox` and `inbox` set the functions when they are imported. Until then, there is
-nothing to give back, and no need to import NumPy.
+nothing to give back, and no need to import them, or NumPy.
 """
 
 from __future__ import annotations
