@@ -73,6 +73,15 @@ def test_code_needs_the_c_library_only_and_has_names_of_its_own() -> None:
     assert undefined_symbols(compile_words(words.sort).content) == []
 
 
+@pytest.mark.parametrize("first", [words.calls, words.square_plus])
+def test_of_two_functions_one_may_call_the_other(first: Any) -> None:
+    (second,) = {words.calls, words.square_plus} - {first}
+    code = compile_words(first, second)
+    kind = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
+    for function, address in zip((first, second), load(code), strict=True):
+        assert kind(address)(3, 4) == function(3, 4)
+
+
 # -- what differs from Python --------------------------------------------------
 
 
