@@ -17,6 +17,8 @@ its trailer say whose turn it is::
 
      FREE  --->  RETIRED    owner: the memory is given back
      HELD  --->  WRITING    owner: claim, if the lock is gone and HELD is left
+     HELD  --->  IN_FLIGHT  receiver: sends the same data on, or back to the owner;
+                            see `sharray.storage.messages.relay`
 
 ==============  =====================================  ===================
 state           meaning                                may change it
@@ -35,13 +37,14 @@ state           meaning                                may change it
 word              meaning                                     writer
 ================  ==========================================  ===================
 STATE             see above                                   see above
-GENERATION        number of this use                          the owner
+GENERATION        number of this use                          the owner; the receiver,
+                                                              to send on
 OWNER             identity of the owner, 0 if it gave it up   the owner
-CHANNEL           pipe that the message goes through, or 0    the owner
-NAMESPACE         where that number means something           the owner
+CHANNEL           pipe that the message goes through, or 0    who sends
+NAMESPACE         where that number means something           who sends
 LOOK              look for a note before the next message:    anybody sets it, the
                   see `privileges` in this package            owner clears it
-an entry          note of the handle on its way: see          the owner; the
+an entry          note of the handle on its way: see          who sends; the
                   `sharray.storage.lifetime.transit`          receiver clears it
 lock, one byte    at `lock_offset`: the message is being      the receiver; the
                   received, or arrays lie in the file         owner, to recall
@@ -56,6 +59,9 @@ Invariants
   owner recalls a message without the lock.
 - HELD means a lock. The receiver locks before it says HELD, and unlocks after it has
   said FREE. The kernel unlocks for one that is killed, so HELD without a lock is free.
+- A receiver that sends the data on has both bytes locked, of the old generation and of
+  the next, while it changes GENERATION and says IN_FLIGHT. The owner may have read HELD
+  or the old generation before, so it reads both again when it has found no lock.
 - The byte depends on the generation, so that a lock says nothing about other messages.
 - A generation is used for one message. A message names it, so one that is delivered
   twice, or late, is recognised and never shows the data of another.
@@ -79,6 +85,9 @@ receiver, while it copies           the same
 receiver, HELD                      HELD without a lock: the owner uses it again;
                                     an entry that is left is cleared by `claim`
 receiver, FREE, before it unlocks   FREE; the kernel unlocks
+receiver, sending on, still HELD    HELD without a lock, as above
+receiver, sent on, before the       IN_FLIGHT until the pipe is gone, or both owner
+bytes have left                     and family have ended
 ==================================  ==============================================
 """
 

@@ -19,6 +19,7 @@ module                          contents
 `sharray.system.advising`       madvise by the names of its manual page
 `sharray.system.huge_pages`     huge pages for files in memory
 `sharray.system.remapping`      another mapping at the same addresses
+`sharray.system.freezing`       memory of a file that keeps its values
 `sharray.system.locks`          flock, open file description locks
 `sharray.system.mappings`       mappings of files in all processes
 `sharray.system.pages`          mincore: pages in memory, dirty pages, page frames

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from joblib.externals.loky import get_reusable_executor
 from passing_tasks import add_one, bases, is_installed
+from relay_tasks import came_back, double
 
 import sharray as sh
 
@@ -109,6 +110,40 @@ def test_joblib_without_its_own_mapping_passes_arguments_by_shared_memory() -> N
         for answer in parallel(joblib.delayed(add_one)(LARGE) for _ in range(3)):
             check(answer, argument="Received")
         del answer
+    finally:
+        get_reusable_executor().shutdown(wait=True)
+
+
+def check_returned(run: Callable[[Any], Any]) -> None:
+    """Check that a worker sends arguments back in their files, from the second on."""
+    for first in range(4):
+        found = run(LARGE + first)
+        np.testing.assert_array_equal(found, (LARGE + first) * 2)
+        assert first == 0 or came_back(found)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_multiprocess_returns_an_argument_in_its_file(method: str) -> None:
+    with multiprocess.get_context(method).Pool(1) as pool:
+        check_returned(lambda array: pool.apply(double, (array,)))
+        pool.close()
+        pool.join()
+
+
+def test_loky_returns_an_argument_in_its_file() -> None:
+    with loky.ProcessPoolExecutor(1) as executor:
+        check_returned(lambda array: executor.submit(double, array).result())
+
+
+def test_joblib_returns_an_argument_in_its_file() -> None:
+    parallel = joblib.Parallel(2, max_nbytes=None)
+    try:
+        for _ in range(2):
+            found = parallel(joblib.delayed(double)(LARGE + i) for i in range(6))
+            for first, array in enumerate(found):
+                np.testing.assert_array_equal(array, (LARGE + first) * 2)
+        assert any(map(came_back, found))
+        del found, array
     finally:
         get_reusable_executor().shutdown(wait=True)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -18,7 +17,7 @@ EXECUTORS = ["executor fork", "executor spawn", "loky"]
 KINDS = POOLS + EXECUTORS
 _FORKS = ["Pool fork", "executor fork"]  # those that start quickly
 
-SIZES = SMALL, MIDDLE, LARGE = [300_000, 3_000_000, 12_000_000]  # bytes
+NBYTES = 3_000_000  # of an argument; much smaller ones are always copied
 _PATIENCE = 120  # seconds; a machine may be busy
 
 
@@ -62,25 +61,18 @@ def value_of(function: Callable[[], Any]) -> Any:
         return error.with_traceback(None)
 
 
-def places(kinds: list[str], sizes: list[int]) -> Any:
-    """Return a mark that gives a test kinds of pools, and bytes of arrays.
-
-    Large arrays go through pools that start by a fork, since how a worker starts has
-    little to do with the size.
-    """
-    found = []
-    for kind, nbytes in itertools.product(kinds, sizes):
-        if nbytes == SMALL or kind in _FORKS:
-            is_quick = nbytes == SMALL and kind in _FORKS
-            marks = [] if is_quick else pytest.mark.slow
-            found.append(pytest.param(kind, nbytes, marks=marks))
-    return pytest.mark.parametrize(("kind", "nbytes"), found)
+def places(kinds: list[str]) -> Any:
+    """Return a mark that gives a test kinds of pools; those that fork are quick."""
+    slow = [kind for kind in kinds if kind not in _FORKS]
+    quick = [kind for kind in kinds if kind in _FORKS]
+    found = [*quick, *(pytest.param(kind, marks=pytest.mark.slow) for kind in slow)]
+    return pytest.mark.parametrize("kind", found)
 
 
-all_places = places(KINDS, SIZES)
+all_places = places(KINDS)
 
 
-def numbered(number: int, nbytes: int, order: Any = "C") -> Any:
+def numbered(number: int, order: Any = "C", nbytes: int = NBYTES) -> Any:
     """Return an array of two axes that differs for each number."""
     values = np.arange(nbytes // 512 * 64.0) + number * 1e7
     return np.array(values.reshape(-1, 64), order=order)

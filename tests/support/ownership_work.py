@@ -9,7 +9,6 @@ import signal
 import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,42 +39,6 @@ def exit_self() -> None:
 def exit_at_once() -> None:
     """End the worker without any cleaning up."""
     os._exit(0)
-
-
-class Kills(Zeroes):
-    """An object that zeroes an array and kills its process when it dies."""
-
-    def __del__(self) -> None:
-        super().__del__()
-        kill_self()
-
-
-def kill_after_result(a: Any) -> Any:
-    """Return an array, and kill the worker once it has sent it."""
-    return a, Kills(a)
-
-
-class Waits(Zeroes):
-    """An object that waits until its caller has the result when it dies."""
-
-    def __init__(self, a: Any, path: str) -> None:
-        super().__init__(a)
-        self._path = path
-
-    def __del__(self) -> None:
-        Path(self._path).read_bytes()  # until `release`
-        super().__del__()
-
-
-def wait_after_result(path: str, a: Any) -> Any:
-    """Return an array, and wait for the caller once it is sent."""
-    return a[5:], Waits(a, path)
-
-
-def release(path: str) -> None:
-    """Let the worker go on that waits at this pipe."""
-    with open(path, "wb"):
-        pass
 
 
 # -- arrays that the worker has from its initializer -----------------------------

@@ -10,7 +10,7 @@ from typing import Any
 from ..joining import Starting
 from ..options import State
 from ..wire import light
-from ..wire.delivering import dumps, hooked_put
+from ..wire.delivering import dumps, hooked_put, is_written
 from .declaration import Hooks
 from .patches import Replacement
 
@@ -44,7 +44,8 @@ def _hooked_dumps(original: Any, *, reduction: Any) -> Any:
     @functools.wraps(original)
     def dumps_message(obj: Any, reducers: Any = None, protocol: Any = None) -> bytes:
         options = State.options
-        if options is None or protocol is not None:
+        is_plain = options is None and not is_written(obj)
+        if is_plain or protocol is not None:
             plain: bytes = original(obj, reducers, protocol)
             return plain
 

@@ -12,7 +12,16 @@ from ..joining import Starting
 from ..options import State
 from ..reach import FAR, NAMED, reach_of
 from ..wire import light
-from ..wire.delivering import Message, Parcel, Written, dumps, hooked_put
+from ..wire.delivering import (
+    Message,
+    Parcel,
+    Relaying,
+    Written,
+    dumps,
+    hooked_get,
+    hooked_put,
+    is_written,
+)
 from .declaration import Hooks
 from .patches import Replacement
 
@@ -45,6 +54,8 @@ def replacements_in(package: str) -> Iterator[Replacement]:
     yield Replacement(connection, "send_bytes", _hooked_send_bytes)
     yield Replacement(queues, "_ForkingPickler", with_write(_hooked_pickler))
     yield Replacement(queues.SimpleQueue, "put", hooked_put)
+    yield Replacement(queues.SimpleQueue, "get", hooked_get)
+    yield Replacement(queues.Queue, "get", hooked_get)
     yield Replacement(
         reduction,
         "dump",
@@ -64,6 +75,7 @@ def _hooked_send(original: Any, *, write: Write) -> Any:
 
     @functools.wraps(original)
     def send(self: Any, obj: Any) -> None:
+        Relaying.send_waiting()
         options = State.options
         reach = reach_of(self)
         if options is None or reach == FAR:
@@ -109,7 +121,8 @@ def _hooked_pickler(original: Any, *, write: Write) -> Any:
         @classmethod
         def dumps(cls, obj: Any, protocol: int | None = None) -> bytes:
             options = State.options
-            if options is None or protocol is not None:
+            is_plain = options is None and not is_written(obj)
+            if is_plain or protocol is not None:
                 plain: bytes = super().dumps(obj, protocol)
                 return plain
             return dumps(obj, options, write)

@@ -29,6 +29,7 @@ import sys
 from collections.abc import Set
 
 from ...system import interrupts
+from ..wire.delivering import Relaying
 from . import joblib, loky, multiprocess, multiprocessing, users
 from .patches import Patches
 
@@ -70,6 +71,8 @@ def set_hooks_of(packages: Set[str]) -> None:
     """Set the hooks of these packages, and remove all others."""
     # An interrupt between setting a hook and noting it would leave the hook for good.
     with interrupts.deferred():
+        if _hooked - packages:
+            Relaying.send_waiting()  # its loop will call the original `get`
         for package in _hooked - packages:
             _patches[package].remove()
             _hooked.discard(package)

@@ -12,6 +12,9 @@ perhaps after waiting for a lock. These bytes are a `Written`, which refers to t
                             v
                          Parcel, empty; file free
 
+A result of a worker may have to wait: see `sharray.passing.wire.relaying`. Then nothing
+is sent here, and its parcel goes through the same steps later.
+
 Invariants: a message with a file is in its parcel, or its bytes have left, or its file
 is free. It changes between these states only while signals are deferred.
 """
@@ -20,15 +23,18 @@ from __future__ import annotations
 
 import functools
 import select
+import sys
+import types
 from collections.abc import Callable
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from ...system import channels, interrupts
 from ..options import Options, State
 
 if TYPE_CHECKING:
     from ...storage.messages.outgoing import Outgoing
+    from ...storage.messages.relay import Relay
 
 # A pipe takes so many bytes, with the length of their frame, in one piece.
 _LEAVES_AT_ONCE = select.PIPE_BUF - 4
@@ -41,12 +47,12 @@ class Message(NamedTuple):
     ----------
     data : bytes
         The bytes for the pipe.
-    outgoing : Outgoing or None
+    outgoing : Outgoing, Relay or None
         The file, if there is one.
     """
 
     data: bytes
-    outgoing: Outgoing | None = None
+    outgoing: Outgoing | Relay | None = None
 
     def transmit(self, connection: Any, transmit: Callable[[bytes], None]) -> None:
         """Send the message through a pipe; free its file if that fails.
@@ -95,10 +101,15 @@ class Message(NamedTuple):
             raise
 
 
-def _recall(outgoing: Outgoing, generation: int) -> None:
+def _recall(outgoing: Outgoing | Relay, generation: int) -> None:
     # The sender of `outgoing` has imported it. Messages without files do not need it,
     # nor NumPy, which it imports.
     import_module("sharray.storage.messages.outbox").recall(outgoing, generation)
+
+
+# Returns a message whose parts need not be copied, from the parts, the pickle and the
+# options; or None.
+InPlace = Callable[..., Message | None]
 
 
 class Parcel:
@@ -113,11 +124,14 @@ class Parcel:
         object.
     """
 
-    __slots__ = ("_message", "obj")
+    __slots__ = ("message", "obj")
+
+    # A method in `relaying.Relayed`.
+    in_place: InPlace | None = None
 
     def __init__(self, obj: Any) -> None:
         self.obj = obj
-        self._message: Message | None = None
+        self.message: Message | None = None
 
     def __reduce__(self) -> Any:
         return _itself, (self.obj,)
@@ -134,7 +148,7 @@ class Parcel:
 
     def keep(self, message: Message) -> None:
         """Keep a message until `send`; `write` calls this before signals can come."""
-        self._message = message
+        self.message = message
 
     def send(self, connection: Any, transmit: Callable[[bytes], None]) -> bool:
         """Send the message, once.
@@ -160,7 +174,7 @@ class Parcel:
         return True
 
     def _take(self) -> Message | None:
-        message, self._message = self._message, None
+        message, self.message = self.message, None
         return message
 
 
@@ -174,20 +188,27 @@ class Written(bytes):
     parcel: Parcel
 
 
-def dumps(obj: Any, options: Options, write: Callable[..., Message]) -> bytes:
+def is_written(obj: Any) -> bool:
+    """Return whether an object is a parcel whose message is written already."""
+    return isinstance(obj, Parcel) and obj.message is not None
+
+
+def dumps(obj: Any, options: Options | None, write: Callable[..., Message]) -> bytes:
     """Pickle an object for a queue.
 
     Parameters
     ----------
     obj : object or Parcel
         The object to send.
-    options : Options
-        See `write`.
+    options : Options or None
+        See `write`; None only if `is_written`.
     write : callable
         `sharray.passing.wire.sending.write`, with a collector.
     """
-    parcel = obj if type(obj) is Parcel else Parcel(obj)
-    message = write(parcel.obj, options, parcel.keep)
+    parcel = obj if isinstance(obj, Parcel) else Parcel(obj)
+    message = parcel.message
+    if message is None:
+        message = write(parcel.obj, options, parcel.keep, in_place=parcel.in_place)
     if message.outgoing is None:
         return message.data
     written = Written(message.data)
@@ -195,15 +216,58 @@ def dumps(obj: Any, options: Options, write: Callable[..., Message]) -> bytes:
     return written
 
 
+class Relaying:
+    """What `sharray.passing.wire.relaying` does, once it is imported.
+
+    A process without NumPy has no arrays to relay.
+
+    Attributes
+    ----------
+    parcel : callable
+        Return the parcel for an object, from its queue, the queue's `put`, the object
+        and the frame of the caller.
+    send_waiting : callable
+        Send the message that waits until its arrays are gone.
+    """
+
+    parcel: ClassVar[Callable[[Any, Any, Any, types.FrameType], Parcel]]
+    send_waiting: ClassVar[Callable[[], None]]
+
+
+def _plain_parcel(_: Any, __: Any, obj: Any, ___: types.FrameType) -> Parcel:
+    return Parcel(obj)
+
+
+def _do_nothing() -> None:
+    pass
+
+
+Relaying.parcel = _plain_parcel
+Relaying.send_waiting = _do_nothing
+
+
 def hooked_put(original: Any) -> Any:
     """Return a replacement of `SimpleQueue.put` that frees the file if it fails."""
 
     @functools.wraps(original)
     def put_or_recall(self: Any, obj: Any) -> None:
+        Relaying.send_waiting()  # in the order of the calls
         if State.options is None:
             original(self, obj)
             return
-        with Parcel(obj) as parcel:
+        with Relaying.parcel(self, original, obj, sys._getframe(1)) as parcel:
             original(self, parcel)
 
     return put_or_recall
+
+
+def hooked_get(original: Any) -> Any:
+    """Return a replacement of a queue's `get` that sends what waits for it."""
+
+    @functools.wraps(original)
+    def get_after_sending(self: Any, *arguments: Any, **more: Any) -> Any:
+        # Before `get` waits for the queue's lock, which idle workers hold.
+        Relaying.send_waiting()
+        return original(self, *arguments, **more)
+
+    return get_after_sending

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...system import forks, interrupts
 from ..options import CROSSOVER, Options, State
-from .delivering import Message
+from .delivering import InPlace, Message
 
 if TYPE_CHECKING:
     from .sending import Collector
@@ -66,6 +66,7 @@ def _load() -> Any:
         if _sending is None and not _is_loading:
             _is_loading = True
             try:
+                import_module(".relaying", __package__)
                 _sending = import_module(".sending", __package__)
             except (ImportError, OSError):
                 pass  # plain pickles arrive as well
@@ -82,12 +83,13 @@ def write(
     pickle: Callable[[Any], Any],
     collector: Callable[[], Collector],
     to_strangers: bool = False,
+    in_place: InPlace | None = None,
 ) -> Message:
     """Pickle an object; copy its arrays to shared memory if they are large enough.
 
     Parameters
     ----------
-    obj, options, deliver, to_strangers
+    obj, options, deliver, to_strangers, in_place
         See `sharray.passing.wire.sending.write`.
     pickle : callable
         Return the plain pickle of an object.
@@ -98,7 +100,12 @@ def write(
     if tools is not None:
         sending, collect = tools
         written: Message = sending.write(
-            obj, options, deliver, to_strangers=to_strangers, collector=collect
+            obj,
+            options,
+            deliver,
+            to_strangers=to_strangers,
+            collector=collect,
+            in_place=in_place,
         )
         return written
     return _write_pickle(bytes(pickle(obj)), options, deliver, to_strangers)

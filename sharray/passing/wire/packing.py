@@ -7,8 +7,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ...arrays.core import AnyArray
+
 # Bytes of any layout: an array's elements, or a buffer's.
 Part = np.ndarray[Any, Any] | memoryview
+# Begin and end of a part in the file of its message; a shared array has its own file.
+Place = tuple[int, int] | AnyArray
 
 _ALIGNMENT = 64  # a cache line, and the alignment that pyarrow recommends
 

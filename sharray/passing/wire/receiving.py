@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from ...arrays.core import AnyArray, SharedArray
+from ...arrays.core import SharedArray
 from ...errors import HandleError, MessageError
 from ...storage.identity import IDENTITY_SIZE
 from ...storage.messages import inbox
@@ -31,7 +31,7 @@ from ...storage.messages.incoming import Incoming, Places
 from ...system import interrupts
 from ..joining import Joining
 from ..options import Options, State
-from .packing import places_of, room_for
+from .packing import Place
 from .rebuilding import load
 
 # Copying less takes no longer than holding the file, and lets the sender use it again
@@ -51,7 +51,7 @@ def open_message(
     identity: bytes,
     generation: int,
     token: int,
-    sizes: tuple[int | AnyArray, ...],
+    places: tuple[Place, ...],
     pickled: bytes | None,
     options: tuple[int, int | None],
     family: int,
@@ -62,8 +62,8 @@ def open_message(
     ----------
     path, identity, generation, token
         See `sharray.storage.messages.inbox.receive`.
-    sizes : tuple of int or SharedArray
-        Bytes of each part in the file; the array itself for a shared one.
+    places : tuple of (int, int) or SharedArray
+        Begin and end of each part in the file; the array itself for a shared one.
     pickled : bytes or None
         The rest of the message; None if it is the last part.
     options : (int, int or None)
@@ -80,15 +80,17 @@ def open_message(
     """
     with interrupts.deferred():
         # First: arguments that are no message must neither install nor take anything.
-        _check(path, identity, generation, token, sizes)
+        _check(path, identity, generation, token, places)
         _answer_alike(options, family)
-        own = [size for size in sizes if isinstance(size, int)]
-        source = path, identity, generation, token, places_of(own)
-        if sum(map(room_for, own)) < _WORTH_KEEPING or not inbox.has_room():
+        own = _in_file(places)
+        source = path, identity, generation, token, own
+        nbytes = sum(end - begin for begin, end in own)
+        incoming = None if nbytes < _WORTH_KEEPING else inbox.receive(*source)
+        if incoming is None:
             found: list[Any] = inbox.receive_copy(*source, interruptible=True)
         else:
-            found = _hold(inbox.receive(*source), source[-1])
-    parts = _in_order(sizes, found)
+            found = _hold(incoming, own)
+    parts = _in_order(places, found)
     whole = pickled if pickled is not None else parts.pop()
     try:
         return load(whole, parts)
@@ -98,10 +100,14 @@ def open_message(
         raise MessageError(text, path) from error
 
 
-def _in_order(sizes: tuple[int | AnyArray, ...], found: list[Any]) -> list[Any]:
+def _in_file(places: tuple[Place, ...]) -> list[tuple[int, int]]:
+    return [place for place in places if isinstance(place, tuple)]
+
+
+def _in_order(places: tuple[Place, ...], found: list[Any]) -> list[Any]:
     """Return all parts: those in the file, and shared arrays between them."""
     own = iter(found)
-    return [next(own) if isinstance(size, int) else size for size in sizes]
+    return [next(own) if isinstance(place, tuple) else place for place in places]
 
 
 def take_values(data: Any) -> tuple[bytes | None, list[Any]]:
@@ -124,16 +130,15 @@ def take_values(data: Any) -> tuple[bytes | None, list[Any]]:
     HandleError, MessageError
         See `open_message`.
     """
-    path, identity, generation, token, sizes, pickled, *_ = _Unopened(
+    path, identity, generation, token, places, pickled, *_ = _Unopened(
         io.BytesIO(data)
     ).load()
-    _check(path, identity, generation, token, sizes)
-    places = places_of([size for size in sizes if isinstance(size, int)])
+    _check(path, identity, generation, token, places)
     # Not interruptible: the program keeps the bytes, and may send them on once more.
     found = inbox.receive_copy(
-        path, identity, generation, token, places, interruptible=False
+        path, identity, generation, token, _in_file(places), interruptible=False
     )
-    return pickled, _in_order(sizes, list(found))
+    return pickled, _in_order(places, list(found))
 
 
 class _Unopened(pickle.Unpickler):
@@ -148,7 +153,7 @@ def _arguments(*arguments: Any) -> Any:
     return arguments
 
 
-def _check(path: Any, identity: Any, generation: Any, token: Any, sizes: Any) -> None:
+def _check(path: Any, identity: Any, generation: Any, token: Any, places: Any) -> None:
     """Refuse arguments that no message has, before anything is taken."""
     # Do not print the value: it may be any object, of any size.
     if type(path) is not str or not path.startswith("/") or len(path) > _LONGEST_PATH:
@@ -157,16 +162,20 @@ def _check(path: Any, identity: Any, generation: Any, token: Any, sizes: Any) ->
         problem = f"an identity of {IDENTITY_SIZE} bytes"
     elif type(generation) is not int or type(token) is not int:
         problem = "integers as generation and token"
-    elif type(sizes) is not tuple or not all(map(_is_size, sizes)):
-        problem = "the bytes of each part"
+    elif type(places) is not tuple or not all(map(_is_place, places)):
+        problem = "the begin and end of each part"
     else:
         return
     raise HandleError(f"not a message of this library: expected {problem}")
 
 
-def _is_size(size: Any) -> bool:
-    return isinstance(size, SharedArray) or (
-        type(size) is int and 0 <= size <= sys.maxsize
+def _is_place(place: Any) -> bool:
+    if type(place) is not tuple:
+        return isinstance(place, SharedArray)
+    return (
+        len(place) == 2
+        and type(place[0]) is type(place[1]) is int
+        and 0 <= place[0] <= place[1] <= sys.maxsize
     )
 
 

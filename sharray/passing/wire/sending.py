@@ -29,14 +29,24 @@ from typing import Any
 from ...arrays.core import SharedArray
 from ...errors import NoSpaceError, SharrayError
 from ...storage.messages import outbox
+from ...storage.messages.outgoing import Outgoing
+from ...storage.messages.relay import Relay
 from ...system import interrupts, processes
 
 # The first message without a file needs it. Later, the process may be unable to import.
 from ...system import limits as limits
 from ..options import CROSSOVER, Options, State
 from .collecting import Sources, collector_of
-from .delivering import Message
-from .packing import Part, blocks_of, copy_parts, room_for, writable_bytes
+from .delivering import InPlace, Message
+from .packing import (
+    Part,
+    Place,
+    blocks_of,
+    copy_parts,
+    places_of,
+    room_for,
+    writable_bytes,
+)
 from .receiving import open_inline, open_message
 
 # A shorter pickle goes through the pipe even if the arrays go through a file.
@@ -72,6 +82,7 @@ def write(
     *,
     to_strangers: bool = False,
     collector: Collector | None = None,
+    in_place: InPlace | None = None,
 ) -> Message:
     """Pickle an object; copy its arrays to shared memory if they are large enough.
 
@@ -88,13 +99,20 @@ def write(
     collector : callable
         From `sharray.passing.wire.collecting.collector_of`; by default that of
         multiprocessing's pickler.
+    in_place : callable, optional
+        From `sharray.passing.wire.relaying`.
     """
     file = io.BytesIO()
     sources = Sources(options.threshold)
     collector = collector or collector_of(ForkingPickler)
     collector(file, sources).dump(obj)
     return write_parts(
-        sources.parts, file.getvalue(), options, deliver, to_strangers=to_strangers
+        sources.parts,
+        file.getvalue(),
+        options,
+        deliver,
+        to_strangers=to_strangers,
+        in_place=in_place,
     )
 
 
@@ -105,6 +123,7 @@ def write_parts(
     deliver: Callable[[Message], None],
     *,
     to_strangers: bool = False,
+    in_place: InPlace | None = None,
 ) -> Message:
     """Write a message whose object is pickled; see `write`.
 
@@ -114,13 +133,19 @@ def write_parts(
         The memory that was set aside.
     whole : bytes
         The pickle.
-    options, deliver, to_strangers
+    options, deliver, to_strangers, in_place
         See `write`.
     """
     if not parts and (len(whole) < CROSSOVER or len(whole) < options.threshold):
         message = Message(whole)
         deliver(message)
         return message
+    if parts and in_place is not None:
+        with interrupts.deferred():
+            found = in_place(parts, whole, options)
+            if found is not None:
+                deliver(found)
+                return found
     pickled = whole if parts and len(whole) < _SHORT else None
     if pickled is None:
         # The pickle is large: bytes, strings, many small arrays, or classes that pickle
@@ -168,18 +193,9 @@ def _in_memory(
         token = outgoing.send(to_strangers=to_strangers)
         if token is None:
             return None
-        call = _Call(
-            open_message,
-            segment.path,
-            segment.identity,
-            outgoing.generation,
-            token,
-            tuple(p if isinstance(p, SharedArray) else p.nbytes for p in parts),
-            pickled,
-            tuple(options),
-            processes.family_stamp(),
-        )
-        return Message(pickle.dumps(call, 5), outgoing)
+        own = iter(places_of([part.nbytes for part in copied]))
+        places = [p if isinstance(p, SharedArray) else next(own) for p in parts]
+        return named(outgoing, token, places, pickled, options)
     except (OSError, ImportError, SharrayError) as error:
         # No descriptor, no memory, or the process has changed its user and cannot
         # import.
@@ -191,6 +207,29 @@ def _in_memory(
         if outgoing is not None:
             outgoing.recall()
         raise
+
+
+def named(
+    outgoing: Outgoing | Relay,
+    token: int,
+    places: list[Place],
+    pickled: bytes | None,
+    options: Options,
+) -> Message:
+    """Return the message that names a file; see `open_message`."""
+    segment = outgoing.segment
+    call = _Call(
+        open_message,
+        segment.path,
+        segment.identity,
+        outgoing.generation,
+        token,
+        tuple(places),
+        pickled,
+        tuple(options),
+        processes.family_stamp(),
+    )
+    return Message(pickle.dumps(call, 5), outgoing)
 
 
 def without_memory(parts: list[Part], pickled: bytes | None) -> bytes:

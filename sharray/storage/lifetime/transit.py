@@ -9,7 +9,7 @@ One entry of the trailer goes through these states::
          free     ---------------------------------------->       counts
     token is 0 or   <------------------------------------   token is not that
     that received    receiver of this token: received          received
-                     owner of a message, at the next claim        |
+                     owner of a message: free for the next one    |
                                                                   v
                                                   lapses: `is_awaited` passes over it
 
@@ -224,6 +224,12 @@ def record_received(words: memoryview[int], token: int) -> None:
     if entry < _OVERFLOW and words[_word(entry)] == token != 0:
         # Beside the token, not over it: it may be another's by now.
         words[_word(entry) + _RECEIVED] = token
+
+
+def clear(words: memoryview[int]) -> None:
+    """Free all entries: no handle of this file is on its way any more."""
+    for entry in on_the_way(words):
+        words[_word(entry.number) + _RECEIVED] = entry.token
 
 
 def count(page: bytes) -> int:

@@ -26,8 +26,8 @@ _receiving = threading.RLock()
 
 def receive(
     path: str, identity: bytes, generation: int, token: int, places: Places
-) -> Incoming:
-    """Take over the data of a message, where it is.
+) -> Incoming | None:
+    """Take over the data of a message, where it is; None if it has to be copied.
 
     Call it in `interrupts.deferred`, and have `Incoming.free_with` called there, too:
     else an interrupt in between would hold the memory for good.
@@ -49,6 +49,9 @@ def receive(
         It was received already, does not fit, or the file is gone.
     """
     with _receiving, _take(path, identity, places) as incoming:
+        if not _has_room_for(incoming):
+            incoming.keep()
+            return None
         if not incoming.hold(generation, token):
             raise _received_before(path)
         incoming.take_over()
@@ -105,9 +108,14 @@ def _received_before(path: str) -> MessageError:
     )
 
 
-def has_room() -> bool:
-    """Tell whether a message may stay in its file; otherwise it is copied."""
-    return not held or len(held) < message.most_files()
+def _has_room_for(incoming: Incoming) -> bool:
+    if len(held) >= message.most_files():
+        return False
+    if not incoming.is_from_here():
+        return True
+    # What has come back to its sender, which cannot send in these files meanwhile.
+    back = sum(one.is_from_here() for one in list(held.values()))
+    return back < message.most_files() // 2
 
 
 def drop_orphans() -> None:

@@ -134,10 +134,82 @@ class Incoming:
             and words[trailer.STATE_WORD] == message.IN_FLIGHT
         )
 
+    def send_on(self) -> int | None:
+        """Let the data leave again as another message, and return its token.
+
+        None if only the owner may send: it has to look for a note before.
+        """
+        words, before = self.segment.words, self._lock_offset()
+        generation = (self._generation + 1) % (1 << 64)
+        # Both bytes are locked while the number changes. With HELD and an unlocked
+        # byte, the owner would claim the file.
+        if not locks.lock_byte(
+            self._fd, message.lock_offset(self.segment.size, generation)
+        ):
+            return None
+        self._generation = generation
+        # Before IN_FLIGHT: a late duplicate of the message before would find its own
+        # number else.
+        words[trailer.GENERATION_WORD] = generation
+        token = self.segment.record_sent()
+        words[trailer.STATE_WORD] = message.IN_FLIGHT
+        # After IN_FLIGHT: see `sharray.storage.messages.privileges`.
+        if words[trailer.LOOK_WORD]:
+            self.segment.record_received(token)
+            words[trailer.STATE_WORD] = message.HELD
+            locks.unlock_byte(self._fd, before)
+            return None
+        locks.unlock_byte(self._fd, before)
+        # Before the message leaves, whose receiver locks this byte.
+        self._unlock()
+        return token
+
+    def recall(self, token: int) -> None:
+        """Free a file whose message could not leave, unless somebody has it by now."""
+        # Its pipe is broken, so the owner may be recalling it at the same time.
+        if self._lock(self._generation):
+            if self._has(self._generation):
+                self._drop_message(token)
+            self._unlock()
+
     def take_over(self) -> None:
         """From now on `free` is due."""
         self._unneeded = False
         held[id(self)] = self
+
+    def is_from_here(self) -> bool:
+        """Return whether this process is the owner, to whom its data came back."""
+        return self.segment.words[trailer.OWNER_WORD] == processes.own_stamp()
+
+    def is_out(self) -> bool:
+        """Return whether its data was sent on, and the receiver still has it."""
+        words = self.segment.words
+        return words[trailer.GENERATION_WORD] == self._generation and words[
+            trailer.STATE_WORD
+        ] in (message.IN_FLIGHT, message.HELD)
+
+    def withhold(self) -> bool:
+        """Have `free` only note that nothing needs the data; False if it is freed."""
+        return not self._own and held.pop(id(self), None) is not None
+
+    @property
+    def descriptor(self) -> int:
+        """The file, open."""
+        return self._fd
+
+    @property
+    def generation(self) -> int:
+        """Number of the message that was received or sent on last."""
+        return self._generation
+
+    @property
+    def is_unneeded(self) -> bool:
+        """Whether `free` was called."""
+        return self._unneeded
+
+    def position_of(self, address: int) -> int:
+        """Return the position of an address from the start of the data."""
+        return address - self._address - self.segment.data_range[0]
 
     def free_with(self, guard: Any) -> None:
         """Have `free` called when an object is gone."""
@@ -238,15 +310,23 @@ class Incoming:
                 )
             if self._remove_name():
                 self._close_descriptor()
-        self._put_back()
+        self.put_back()
+
+    def stay_private(self) -> None:
+        """Keep data that is private already: as `make_own`, without the change."""
+        self._own = True
+        if self._remove_name():
+            self._close_descriptor()
+        self.put_back()
 
     def leave(self) -> None:
         """Prepare for the end of the process; the data can be used until then."""
         self._own = True  # what frees it later does not make it the sender's again
         self._remove_name()
-        self._put_back()
+        self.put_back()
 
-    def _put_back(self) -> None:
+    def put_back(self) -> None:
+        """Have `free` free the file again; do that now if it was called meanwhile."""
         held[id(self)] = self
         if self._unneeded:
             self.free()

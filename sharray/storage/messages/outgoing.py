@@ -20,6 +20,7 @@ from ...system import (
 from ...system.open_channels import OpenChannels
 from .. import ending, location, trailer
 from .. import message_states as message
+from ..lifetime import transit
 from ..segment import Segment
 from . import privileges
 
@@ -27,6 +28,14 @@ from . import privileges
 def no_room(problem: str) -> StorageError:
     """Return the error for a message that cannot go through shared memory."""
     return NoSpaceError(problem, location.anonymous_directory())
+
+
+def note_channel(segment: Segment, fd: int) -> None:
+    """Note in a file through which pipe or socket its message goes."""
+    # The channel last: its number counts as soon as it is not 0, and without the
+    # namespace, a process of another container would take the pipe for closed.
+    segment.words[trailer.NAMESPACE_WORD] = open_channels.namespace()
+    segment.words[trailer.CHANNEL_WORD] = channels.channel_of(fd)
 
 
 class Outgoing:
@@ -80,8 +89,18 @@ class Outgoing:
 
     def _is_abandoned(self) -> bool:
         """Tell whether the receiver has ended without giving the file back."""
-        held = self.segment.words[trailer.STATE_WORD] == message.HELD
-        return held and not locks.is_byte_locked(self._fd, self._lock_offset())
+        words = self.segment.words
+        generation = self.generation
+        if words[trailer.STATE_WORD] != message.HELD or self._is_locked(generation):
+            return False
+        # Once more: it may have relayed the message meanwhile, and unlocked its byte.
+        return (
+            words[trailer.STATE_WORD] == message.HELD and self.generation == generation
+        )
+
+    def _is_locked(self, generation: int) -> bool:
+        offset = message.lock_offset(self.segment.size, generation)
+        return locks.is_byte_locked(self._fd, offset)
 
     def _lock_offset(self) -> int:
         return message.lock_offset(self.segment.size, self.generation)
@@ -96,11 +115,13 @@ class Outgoing:
     def claim(self) -> None:
         """Begin the next use of a file that is free."""
         words = self.segment.words
+        if words[trailer.STATE_WORD] == message.HELD:
+            # The receiver was killed, perhaps before it has cleared its entry.
+            transit.clear(words)
         words[trailer.STATE_WORD] = message.WRITING
         # While the state is not IN_FLIGHT. A late duplicate of the message before would
         # find its own number else, and open the data of this one.
         words[trailer.GENERATION_WORD] = (self.generation + 1) % (1 << 64)
-        self.segment.record_received(self._token)  # the receiver may have been killed
         # Of the message before. If that pipe is gone, another thread would recall this
         # message between `send` and `note_channel`.
         words[trailer.CHANNEL_WORD] = 0
@@ -156,16 +177,14 @@ class Outgoing:
         # Before FREE: a receiver that has seen IN_FLIGHT would read the next message.
         # If one has come and gone since we looked, FREE is right as well.
         if locks.lock_byte(self._fd, offset):
+            # The entry may be that of a process which has relayed it.
+            transit.clear(self.segment.words)
             self.recall()
             locks.unlock_byte(self._fd, offset)
 
     def note_channel(self, fd: int) -> None:
         """Note for everybody through which pipe or socket the message goes."""
-        words = self.segment.words
-        # The channel last: its number counts as soon as it is not 0, and without the
-        # namespace, a process of another container would take the pipe for closed.
-        words[trailer.NAMESPACE_WORD] = open_channels.namespace()
-        words[trailer.CHANNEL_WORD] = channels.channel_of(fd)
+        note_channel(self.segment, fd)
 
     def is_in_flight(self) -> bool:
         """Tell whether the message has not been received yet."""

@@ -14,20 +14,15 @@ import pickle
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-import loky.backend.resource_tracker
 import ownership_kept as kept
 import ownership_late as late
 import ownership_tasks as tasks
 import pytest
 from ownership_looks import Looks, describe, differences
 from ownership_pools import (
-    KINDS,
-    MIDDLE,
-    SMALL,
     all_places,
     call,
     numbered,
-    places,
     pool_of,
 )
 
@@ -42,12 +37,6 @@ FURTHER = 10
 # Cases whose results are kept together. A process that holds many messages copies the
 # next ones.
 AT_ONCE = 5
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _helper_process() -> None:
-    """Start loky's helper process before leaks are checked."""
-    loky.backend.resource_tracker.ensure_running()
 
 
 # Protocol 5, which loky and Python 3.14 use, keeps arrays read-only. Those in shared
@@ -168,36 +157,34 @@ def begin(
     assert describe(arguments) == before
 
 
-def run_in_both_orders(
-    kind: str, cases: dict[str, Case], nbytes: int
-) -> dict[Any, Any]:
+def run_in_both_orders(kind: str, cases: dict[str, Case]) -> dict[Any, Any]:
     """Return the descriptions of runs with C order and with Fortran order."""
     found = {}
     for order in "CF":
-        arrays = (numbered(i, nbytes, order) for i in itertools.count())
+        arrays = (numbered(i, order) for i in itertools.count())
         seen = run(kind, cases, arrays)
         found.update({(order, key): value for key, value in seen.items()})
     return found
 
 
-def differences_of(kind: str, cases: dict[str, Case], nbytes: int) -> list[Any]:
+def differences_of(kind: str, cases: dict[str, Case]) -> list[Any]:
     """Return the cases and times at which results are not as by plain pickle."""
-    want = run_in_both_orders(kind, cases, nbytes)
+    want = run_in_both_orders(kind, cases)
     with sh.installed():
-        found = run_in_both_orders(kind, cases, nbytes)
+        found = run_in_both_orders(kind, cases)
     return differences(found, want)
 
 
 @pytest.mark.parametrize("group", GROUPS)
 @all_places
-def test_results_are_and_stay_as_by_pickle(kind: str, nbytes: int, group: str) -> None:
-    assert differences_of(kind, GROUPS[group], nbytes) == []
+def test_results_are_and_stay_as_by_pickle(kind: str, group: str) -> None:
+    assert differences_of(kind, GROUPS[group]) == []
 
 
 # Not the largest: the worker keeps all arrays, and this process all results.
 @pytest.mark.parametrize("group", KEEPING)
-@places(KINDS, [SMALL, MIDDLE])
+@all_places
 def test_results_that_the_worker_keeps_are_and_stay_as_by_pickle(
-    kind: str, nbytes: int, group: str
+    kind: str, group: str
 ) -> None:
-    assert differences_of(kind, KEEPING[group], nbytes) == []
+    assert differences_of(kind, KEEPING[group]) == []

@@ -43,14 +43,14 @@ class Program:
     def start(self, pool: Any) -> None:
         """Start a task, and note its name and the description of its result."""
         name = self._random.choice(NAMES)
-        nbytes = self._random.choice([100_000, 300_000, 600_000, 1_500_000])
+        nbytes = self._random.choice([600_000, 2_500_000, 4_000_000])
         order = self._random.choice("CF")
         count = TABLE[name].__code__.co_argcount
         numbers = [self._random.randrange(1000) for _ in range(count)]
-        arrays = [numbered(number, nbytes, order) for number in numbers]
+        arrays = [numbered(number, order, nbytes) for number in numbers]
         kind = self._random.randrange(12)
         wait = submit(pool, work.do_and_keep, name, kind, *arrays)
-        again = [numbered(number, nbytes, order) for number in numbers]
+        again = [numbered(number, order, nbytes) for number in numbers]
         want = value_of(lambda: tasks.do(name, *again))
         self._waiting.append((name, describe(through_pickle(want)), wait))
 

@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-import loky.backend.resource_tracker
 import numpy as np
 import ownership_tasks as tasks
 import ownership_work as work
@@ -19,10 +18,8 @@ from ownership_looks import Looks, describe, differences
 from ownership_pools import (
     EXECUTORS,
     KINDS,
-    MIDDLE,
+    NBYTES,
     POOLS,
-    SIZES,
-    SMALL,
     all_places,
     call,
     numbered,
@@ -37,19 +34,12 @@ import sharray as sh
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _helper_process() -> None:
-    """Start loky's helper process before leaks are checked."""
-    loky.backend.resource_tracker.ensure_running()
-
-
 @pytest.fixture
 def _installed() -> Any:
     with sh.installed():
         yield
 
 
-small_places = places(KINDS, [SMALL, MIDDLE])
 do = functools.partial(functools.partial, tasks.do)
 
 
@@ -64,10 +54,10 @@ def assert_as_by_pickle(run: Callable[[Looks], None]) -> None:
     assert differences(found.seen, want.seen) == []
 
 
-def take_further(looks: Looks, pool: Any, nbytes: int, when: str) -> None:
+def take_further(looks: Looks, pool: Any, when: str) -> None:
     """Take more results of the same size, then look at all of them, and write."""
     for i in range(10):
-        looks.take((when, i), call(pool, do("increased"), numbered(i, nbytes)))
+        looks.take((when, i), call(pool, do("increased"), numbered(i)))
     looks.look(when)
     looks.overwrite()
 
@@ -76,27 +66,27 @@ def take_further(looks: Looks, pool: Any, nbytes: int, when: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["itself", "increased", "strided", "with its view"])
-@small_places
-def test_chunks_of_a_map(kind: str, name: str, nbytes: int) -> None:
-    arrays = [numbered(i, nbytes) for i in range(24)]
+@all_places
+def test_chunks_of_a_map(kind: str, name: str) -> None:
+    arrays = [numbered(i) for i in range(24)]
 
     def run(looks: Looks) -> None:
         with pool_of(kind) as pool:
             found = list(pool.map(do(name), arrays, chunksize=8))
             looks.take("map", found)
-            take_further(looks, pool, nbytes, "later")
+            take_further(looks, pool, "later")
 
     assert_as_by_pickle(run)
 
 
-@small_places
-def test_chunks_of_a_map_of_which_some_are_kept(kind: str, nbytes: int) -> None:
+@all_places
+def test_chunks_of_a_map_of_which_some_are_kept(kind: str) -> None:
     def run(looks: Looks) -> None:
         with pool_of(kind) as pool:
             for i in range(3):
                 names = ["itself", "increased", "three quarters", "reversed"] * 6
                 kinds = list(range(24))
-                arrays = [numbered(i, nbytes) for i in range(24)]
+                arrays = [numbered(i) for i in range(24)]
                 columns = names, kinds, arrays
                 if kind in POOLS:
                     rows = zip(*columns, strict=True)
@@ -104,19 +94,19 @@ def test_chunks_of_a_map_of_which_some_are_kept(kind: str, nbytes: int) -> None:
                 else:
                     found = pool.map(work.do_and_keep, *columns, chunksize=8)
                 looks.take(i, list(found))
-                take_further(looks, pool, nbytes, f"later {i}")
+                take_further(looks, pool, f"later {i}")
 
     assert_as_by_pickle(run)
 
 
-@places(POOLS, SIZES)
-def test_results_that_come_one_by_one(kind: str, nbytes: int) -> None:
+@places(POOLS)
+def test_results_that_come_one_by_one(kind: str) -> None:
     def run(looks: Looks) -> None:
-        arrays = (numbered(i, nbytes) for i in range(12))
+        arrays = (numbered(i) for i in range(12))
         with pool_of(kind) as pool:
             for i, found in enumerate(pool.imap(do("three quarters"), arrays)):
                 looks.take(i, found)
-            take_further(looks, pool, nbytes, "later")
+            take_further(looks, pool, "later")
 
     assert_as_by_pickle(run)
 
@@ -130,9 +120,9 @@ CHANNELS += [("SimpleQueue", task) for task in AT_ONCE]
 
 
 @pytest.mark.parametrize(("channel", "task"), CHANNELS)
-@places(QUEUED, SIZES)
+@places(QUEUED)
 def test_arrays_that_are_also_put_in_a_queue(
-    kind: str, channel: str, task: Any, nbytes: int
+    kind: str, channel: str, task: Any
 ) -> None:
     def run(looks: Looks) -> None:
         context = multiprocessing.get_context(kind.split()[1])
@@ -141,57 +131,57 @@ def test_arrays_that_are_also_put_in_a_queue(
         with pool_of(kind, **options) as pool:
             for i in range(4):
                 # The pipe of a queue may be too full for another message.
-                result = submit(pool, task, numbered(i, nbytes))
+                result = submit(pool, task, numbered(i))
                 other = looks.take(("queue", i), queue.get())
                 looks.take(("result", i), result())
                 del result, other
-            take_further(looks, pool, nbytes, "later")
+            take_further(looks, pool, "later")
         ends.close(queue)
 
     assert_as_by_pickle(run)
 
 
 @all_places
-def test_arrays_that_are_also_given_to_a_manager(kind: str, nbytes: int) -> None:
+def test_arrays_that_are_also_given_to_a_manager(kind: str) -> None:
     def run(looks: Looks) -> None:
         with multiprocessing.Manager() as manager, pool_of(kind) as pool:
             shelf = manager.list()
             for i in range(3):
-                result = call(pool, work.append_and_return, shelf, numbered(i, nbytes))
+                result = call(pool, work.append_and_return, shelf, numbered(i))
                 looks.take(i, result)
             looks.take("shelf", list(shelf))
-            take_further(looks, pool, nbytes, "later")
+            take_further(looks, pool, "later")
             looks.take("shelf later", list(shelf))
 
     assert_as_by_pickle(run)
 
 
-@places(EXECUTORS, SIZES)
-def test_arrays_that_went_to_an_inner_pool(kind: str, nbytes: int) -> None:
+@places(EXECUTORS)
+def test_arrays_that_went_to_an_inner_pool(kind: str) -> None:
     def run(looks: Looks) -> None:
         with pool_of(kind) as pool:
             for i in range(2):
-                found = call(pool, work.through_inner_pool, numbered(i, nbytes))
+                found = call(pool, work.through_inner_pool, numbered(i))
                 looks.take(i, found)
-            take_further(looks, pool, nbytes, "later")
+            take_further(looks, pool, "later")
 
     assert_as_by_pickle(run)
 
 
 @all_places
-def test_results_that_are_arguments_again(kind: str, nbytes: int) -> None:
+def test_results_that_are_arguments_again(kind: str) -> None:
     names = ["increased", "itself", "with its view", "rolled", "reversed"]
 
     def run(looks: Looks) -> None:
         with pool_of(kind) as first, pool_of(kind) as second:
-            array = numbered(1, nbytes)
+            array = numbered(1)
             for i in range(12):
                 pool, name = (first, second)[i // 2 % 2], names[i % len(names)]
                 step = functools.partial(work.do_and_keep, name, i % 9)
                 found = looks.take(i, call(pool, step, array))
                 array = found[0] if isinstance(found, tuple) else found
             del found, array
-            take_further(looks, first, nbytes, "later")
+            take_further(looks, first, "later")
 
     assert_as_by_pickle(run)
 
@@ -200,13 +190,13 @@ def test_results_that_are_arguments_again(kind: str, nbytes: int) -> None:
 
 
 @all_places
-def test_results_of_tasks_from_several_threads(kind: str, nbytes: int) -> None:
+def test_results_of_tasks_from_several_threads(kind: str) -> None:
     def run(looks: Looks) -> None:
         lists: list[list[Any]] = [[] for _ in range(4)]
 
         def work_on(pool: Any, number: int) -> None:
             for i in range(8):
-                array = numbered(8 * number + i, nbytes)
+                array = numbered(8 * number + i)
                 lists[number].append(call(pool, do("three quarters"), array))
 
         with pool_of(kind, 2) as pool:
@@ -219,29 +209,29 @@ def test_results_of_tasks_from_several_threads(kind: str, nbytes: int) -> None:
                 thread.join()
             for i, found in enumerate(lists):
                 looks.take(i, found)
-            take_further(looks, pool, nbytes, "later")
+            take_further(looks, pool, "later")
 
     assert_as_by_pickle(run)
 
 
 @all_places
 @pytest.mark.usefixtures("_installed")
-def test_forks_of_the_caller_have_results_of_their_own(kind: str, nbytes: int) -> None:
+def test_forks_of_the_caller_have_results_of_their_own(kind: str) -> None:
     go, start = os.pipe()
     with pool_of(kind) as pool:
-        result = call(pool, do("increased"), numbered(1, nbytes))
+        result = call(pool, do("increased"), numbered(1))
 
         def write_then_look() -> bool:
             result[0] = -1.0
             os.read(go, 1)
-            want = numbered(1, nbytes) + 1
+            want = numbered(1) + 1
             want[0] = -1.0
             return np.array_equal(result, want)
 
         is_right = ends.start_fork(write_then_look)
         for i in range(10):
-            call(pool, do("increased"), numbered(i, nbytes))
-        assert np.array_equal(result, numbered(1, nbytes) + 1)
+            call(pool, do("increased"), numbered(i))
+        assert np.array_equal(result, numbered(1) + 1)
         result.fill(7)
         os.write(start, b".")
         assert is_right()
@@ -251,13 +241,13 @@ def test_forks_of_the_caller_have_results_of_their_own(kind: str, nbytes: int) -
 
 
 @all_places
-def test_results_that_nobody_looks_at(kind: str, nbytes: int) -> None:
+def test_results_that_nobody_looks_at(kind: str) -> None:
     def run(looks: Looks) -> None:
         with pool_of(kind) as pool:
-            looks.take("first", call(pool, do("increased"), numbered(1, nbytes)))
+            looks.take("first", call(pool, do("increased"), numbered(1)))
             for i in range(20):
-                submit(pool, do("three quarters"), numbered(i, nbytes))
-            take_further(looks, pool, nbytes, "later")
+                submit(pool, do("three quarters"), numbered(i))
+            take_further(looks, pool, "later")
 
     assert_as_by_pickle(run)
 
@@ -267,12 +257,10 @@ def test_results_that_nobody_looks_at(kind: str, nbytes: int) -> None:
 
 @all_places
 @pytest.mark.usefixtures("_installed")
-def test_a_result_does_not_change_while_a_thread_writes_to_it(
-    kind: str, nbytes: int
-) -> None:
+def test_a_result_does_not_change_while_a_thread_writes_to_it(kind: str) -> None:
     with pool_of(kind) as pool:
         for _ in range(5):
-            result = call(pool, work.begin_race, np.zeros(nbytes // 8))
+            result = call(pool, work.begin_race, np.zeros(NBYTES // 8))
             at_once = describe(result)
             last = call(pool, work.end_race)
             assert describe(result) == at_once

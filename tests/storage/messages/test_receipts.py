@@ -1,62 +1,33 @@
-"""A message is received once, and never recalled while it is received.
-
-Other processes are played by a second mapping of the same file, whose locks are others.
-"""
+"""A message is received once, and never recalled while it is received."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import passing_pressure as pressure
 import pytest
+from message_files import CONTENT, close_its_pipe, open_by_another, recall_all, send
 
-from sharray.storage import location
-from sharray.storage.attaching import attach_open
 from sharray.storage.messages import outbox
 from sharray.storage.messages.incoming import Incoming
 from sharray.storage.messages.outgoing import Outgoing
-from sharray.system import interrupts, locks
+from sharray.system import locks
 
-CONTENT = b"first" * 1000
 PLACES = [(0, 2500), (2500, 5000)]
 WAYS = ["hold", "copy"]
 
 
 @pytest.fixture(autouse=True)
 def _empty_outbox() -> Iterator[None]:
-    pressure.forget_outbox()
+    outbox._close_all()
     yield
-    for outgoing in outbox._outgoing:
-        if outgoing.is_in_flight():
-            outgoing.recall()
-    pressure.forget_outbox()
-
-
-def send(content: bytes) -> tuple[Outgoing, int]:
-    with interrupts.deferred():
-        outgoing = outbox.take(len(content), None)
-        assert outgoing is not None
-        outgoing.segment.data[: len(content)] = content
-        token = outgoing.send()
-        assert token is not None
-    return outgoing, token
+    recall_all()
 
 
 def send_in_closed_pipe(content: bytes) -> tuple[Outgoing, int]:
-    """A message whose reader has closed the pipe already, but has its bytes."""
     outgoing, token = send(content)
-    reader, writer = os.pipe()
-    outgoing.note_channel(writer)
-    os.close(reader)
-    os.close(writer)
+    close_its_pipe(outgoing)
     return outgoing, token
-
-
-def open_by_another(outgoing: Outgoing) -> Incoming:
-    """The file of a message, mapped as by another process."""
-    return Incoming(*attach_open(location.locate(outgoing.segment.path), "r+"))
 
 
 def take(incoming: Incoming, way: str, generation: int, token: int) -> bytes | None:

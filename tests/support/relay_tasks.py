@@ -1,0 +1,158 @@
+"""Tasks whose results lie in the memory of their arguments, and where these arrive."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+from typing import Any
+
+import numpy as np
+
+import sharray as sh
+from sharray.passing.wire import relaying
+from sharray.storage.messages import relay
+
+kept: list[Any] = []
+
+
+def came_back(array: Any) -> bool:
+    """Return whether an array lies in a file in which this process sends."""
+    found = relay.find(array.__array_interface__["data"][0], array.nbytes)
+    return found is not None and found.is_from_here()
+
+
+def nothing(*_: Any) -> None:
+    """Import what relays results: that happens with the first result."""
+
+
+def double(array: Any) -> Any:
+    """Change an array in place, and return it."""
+    array *= 2
+    return array
+
+
+def keep(array: Any) -> Any:
+    """Keep what is returned."""
+    kept.append(array)
+    return array
+
+
+def sums(_: Any = None) -> list[float]:
+    """Return the sums of all that `keep` got."""
+    return [float(array.sum()) for array in kept]
+
+
+def in_a_cycle(array: Any) -> Any:
+    """Return an array that only garbage collection frees."""
+    gc.disable()
+    cycle = [array]
+    cycle.append(cycle)
+    return array
+
+
+def collect(_: Any = None) -> int:
+    """Collect what `in_a_cycle` has left."""
+    gc.enable()
+    return gc.collect()
+
+
+class Wiping:
+    """An argument that overwrites its array with zeros when it is freed."""
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+
+    def __del__(self) -> None:
+        self.array[:] = 0
+
+
+def unwrap(wiping: Wiping) -> Any:
+    """Return the array of an object that is about to be freed."""
+    return wiping.array
+
+
+_write = threading.Event()
+_written = threading.Event()
+
+
+def overwrite_later(array: Any) -> Any:
+    """Have a thread write zeros to a result once `overwrite_now` runs."""
+
+    def overwrite() -> None:
+        _write.wait()
+        array[:] = 0
+        _written.set()
+
+    threading.Thread(target=overwrite, daemon=True).start()
+    return array
+
+
+def overwrite_now(_: Any = None) -> None:
+    """Let the thread of `overwrite_later` write, and wait until it has."""
+    _write.set()
+    _written.wait()
+
+
+class Forking:
+    """An argument that forks when it is freed, and waits for the child."""
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+
+    def __del__(self) -> None:
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
+
+
+class Uninstalling:
+    """An argument that uninstalls when it is freed."""
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+
+    def __del__(self) -> None:
+        sh.uninstall()
+
+
+def is_paused(_: Any = None) -> bool:
+    """Return whether this worker copies its next results."""
+    return relaying._pause > 0
+
+
+def nearly_all(array: Any) -> Any:
+    """Return a part of an array."""
+    return array[2:]
+
+
+def unaligned(array: Any) -> Any:
+    """Return a part that begins between two elements."""
+    return array.view("u1")[4:-4].view(array.dtype)
+
+
+def halves(array: Any) -> tuple[Any, Any]:
+    """Return two arrays that have no element in common."""
+    half = len(array) // 2
+    return array[:half], array[half:]
+
+
+def overlapping(array: Any) -> tuple[Any, Any]:
+    """Return two arrays that have most elements in common."""
+    return array[1:], array[:-1]
+
+
+def small_part(array: Any) -> Any:
+    """Return a tenth of an array."""
+    return array[: len(array) // 10]
+
+
+def with_another(array: Any) -> tuple[Any, Any]:
+    """Return an array of the argument, and a new one."""
+    return array, np.ones_like(array)
+
+
+def every_other(array: Any) -> Any:
+    """Return elements that are not contiguous."""
+    return array[::2]
