@@ -9,6 +9,7 @@ from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import Any
 
+from ..errors import TeamError
 from ..kernels import outcome
 from ..kernels.failures import Failure, call_native, capture, python_error
 from ..system import clock, interrupts
@@ -16,7 +17,7 @@ from . import results
 from .control import layout as at
 from .control.page import own_words
 from .control.protocol import lead_here
-from .functions.call import Raised
+from .functions.call import FORKED, Raised
 from .functions.modules import Differ
 from .functions.plan import CallPlan
 from .plan import Plan
@@ -106,6 +107,8 @@ class Run:
             self.clean_up()
             raise results.death_of(gone.worker, plan, None) from None
         except BaseException:
+            if self._crew.is_disowned:  # the run is that of the parent
+                raise
             # First: no chunk begins any more, even if `clean_up` is interrupted.
             self._words[at.CANCEL] = 1
             self.clean_up()
@@ -210,6 +213,9 @@ class Run:
         if show is not None and chunking.length > 0:
             show(chunking.edge(plan.first), chunking.length)
         while True:
+            if self._crew.is_disowned:
+                # This child would claim chunks of its parent.
+                raise TeamError(FORKED) from getattr(failure, "error", None)
             raised = None
             if aside:
                 reason, raised = self._step_aside(plan, chunking, run, deadline)

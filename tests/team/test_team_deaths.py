@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
+import signal
 import threading
 from typing import Any
 
 import pytest
 import team_tools
 from team_kernels import add, hold, increment
-from team_tools import kill, needs_jit, stopped_from_hanging, until, until_inside
+from team_tools import LONG, kill, needs_jit, stopped_from_hanging, until, until_inside
 
 import sharray as sh
 
@@ -36,6 +38,14 @@ def tell_and_hold(x: Any, gate: Any, pids: Any) -> None:
 def wait_at(x: Any, barrier: Any) -> None:
     barrier.wait()
     x[0] += 1
+
+
+def leave_a_child() -> int:
+    """Leave a child that has everything open that this process has."""
+    pid = os.fork()
+    while pid == 0:
+        signal.pause()
+    return pid
 
 
 def check_usable(team: Any, *gone: int) -> None:
@@ -194,3 +204,18 @@ def test_workers_die_again_and_again(caller_works: bool) -> None:
         for _ in range(4):
             kill(team.pids()[0])
             check_usable(team)
+
+
+@pytest.mark.parametrize("message", [b"", bytes(1 << 22)], ids=["short", "long"])
+def test_a_child_of_a_dead_worker_does_not_keep_others_waiting(message: bytes) -> None:
+    with sh.Team(1, caller_works=False) as team:
+        (dead,) = team.pids()
+        child = team.run(leave_a_child)
+        try:
+            kill(dead)
+            # As if it had died right after the caller looked for the dead.
+            team._members._run._looked = math.inf
+            assert team.run(len, message, timeout=LONG) == len(message)
+        finally:
+            os.kill(child, signal.SIGKILL)
+        check_usable(team, dead)

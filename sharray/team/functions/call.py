@@ -18,6 +18,10 @@ from .values import Part, Taker
 
 Axis = int | tuple[int, ...]
 
+FORKED = (
+    "a function forked its process in a run, and the child came back from it; end the "
+    "child inside of the function with os._exit(), or use subprocess"
+)
 _PACKAGE = str(Path(__file__).parents[2])
 
 

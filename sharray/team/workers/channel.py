@@ -43,7 +43,9 @@ A process that is killed, or interrupted, leaves
 step                             left behind
 ===============================  ==================================================
 worker killed, at any step       a closed socket: `WorkerGone` here, and another
-                                 worker, without programs and segments
+                                 worker, without programs and segments. A child of
+                                 it may keep the socket open: so a wait for the
+                                 worker also looks at its process
 team killed, at any step         a closed socket: the worker ends
 team interrupted, before the     a worker that waits for a message; `in_doubt` was
 request                          set before the bell, so it is killed
@@ -60,6 +62,7 @@ import select
 import socket
 import struct
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -68,10 +71,22 @@ from ...system import channels, clock
 _LENGTH = struct.Struct("=Q")
 # A socket takes this without waiting: net.core.wmem_default is 208 KiB.
 _HAS_ROOM = 1 << 15
+_LOOK_INTERVAL = 0.05
+
+
+def _never() -> bool:
+    return False
 
 
 class Channel:
     """One end of the connection.
+
+    Parameters
+    ----------
+    connection : socket.socket
+        The socket.
+    has_ended : callable, optional
+        Return whether the process at the other end has ended.
 
     Attributes
     ----------
@@ -80,8 +95,11 @@ class Channel:
         way, or a message was read and is lost.
     """
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(
+        self, connection: socket.socket, has_ended: Callable[[], bool] = _never
+    ) -> None:
         self._connection = connection
+        self._has_ended = has_ended
         self.in_doubt = False
         self._thread: threading.Thread | None = None
 
@@ -91,7 +109,7 @@ class Channel:
         Raises
         ------
         OSError
-            The other end is closed.
+            The other end is closed, or its process has ended.
         """
         data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
         self._wait_for_thread()  # otherwise the two messages would mix
@@ -128,7 +146,8 @@ class Channel:
             try:
                 rest = rest[self._connection.send(rest, socket.MSG_DONTWAIT) :]
             except BlockingIOError:
-                channels.is_ready(self._connection.fileno(), select.POLLOUT)
+                if not self._wait(select.POLLOUT):
+                    raise BrokenPipeError("the other process has ended") from None
 
     def _wait_for_thread(self) -> None:
         if self._thread is not None:
@@ -146,7 +165,7 @@ class Channel:
         Raises
         ------
         EOFError, ConnectionError
-            The other end is closed.
+            The other end is closed, or its process has ended.
         TimeoutError
             Nothing came in time.
         """
@@ -159,23 +178,31 @@ class Channel:
         return message
 
     def _read(self, count: int, deadline: float | None) -> bytes:
-        data = bytearray()
+        data, is_alive = bytearray(), True
         while len(data) < count:
             size = min(count - len(data), 1 << 20)
             try:
                 part = self._connection.recv(size, socket.MSG_DONTWAIT)
             except BlockingIOError:
-                self._wait_for_data(deadline)
+                # Only now: it may have sent this just before its end.
+                if not is_alive:
+                    raise EOFError("the other process has ended") from None
+                is_alive = self._wait(select.POLLIN, deadline)
                 continue
             if not part:
                 raise EOFError("the other end is closed")
             data += part
         return bytes(data)
 
-    def _wait_for_data(self, deadline: float | None) -> None:
-        left = None if deadline is None else deadline - clock.monotonic()
-        if not channels.is_ready(self._connection.fileno(), select.POLLIN, left):
-            raise TimeoutError("no answer in time")
+    def _wait(self, event: int, deadline: float | None = None) -> bool:
+        """Wait until the socket is ready; return False if the other process ends."""
+        fd = self._connection.fileno()
+        while not channels.is_ready(fd, event, _LOOK_INTERVAL):
+            if deadline is not None and clock.monotonic() > deadline:
+                raise TimeoutError("no answer in time")
+            if self._has_ended():
+                return False
+        return True
 
     def close(self) -> None:
         """Close this end."""

@@ -45,6 +45,8 @@ class Crew:
         The memory that the workers and this process share.
     state : int
         Grows when a worker is replaced: the new one has no programs and segments.
+    is_disowned : bool
+        Whether this process is a fork of the team's process.
     """
 
     def __init__(self, count: int, first: int, name: str) -> None:
@@ -60,6 +62,7 @@ class Crew:
         self._left_behind: list[Worker] = []
         self._control_fd = -1
         self._is_ending = False
+        self.is_disowned = False
         self._server: ForkServer | None = None
         self.control: ControlBlock
         self.workers: list[Worker] = []
@@ -330,6 +333,7 @@ class Crew:
 
     def disown(self) -> None:
         """Forget all workers in a fork of the team's process."""
+        self.is_disowned = True
         for worker in self.workers:
             worker.disown()
         self._left_behind = self.workers  # run no finalizer during a fork

@@ -7,6 +7,7 @@ import os
 import pickle
 import signal
 import socket
+import sys
 import threading
 from contextlib import suppress
 from typing import Any
@@ -24,7 +25,7 @@ from ...system import files, processes
 from ..control import layout as at
 from ..control.page import ControlBlock, own_words
 from ..functions import sending
-from ..functions.call import Call
+from ..functions.call import FORKED, Call
 from ..functions.sending import Body
 from .channel import Channel
 from .tables import MOST_PROGRAMS, MOST_SEGMENTS
@@ -70,6 +71,7 @@ class _Worker:
     def __init__(
         self, control: ControlBlock, channel: Channel, member: int, spin_ns: int
     ) -> None:
+        self.pid = os.getpid()
         self.control = control
         self.channel = channel
         self.roots: dict[int, Root] = {}
@@ -125,8 +127,13 @@ class _Worker:
         try:
             call.execute(int(own[at.BEGIN]), int(own[at.END]))
         except BaseException as error:
+            if os.getpid() != self.pid:
+                raise
             own[at.STATUS] = 1
             self.raised = error
+        # Such a child would claim chunks as this member, and their values be lost.
+        if os.getpid() != self.pid:
+            sys.exit(FORKED)
 
     def send_gathered(self) -> None:
         """Send what this worker has gathered from its chunks."""

@@ -76,17 +76,17 @@ class Worker:
         self._control = control
         self._unread = 0
         here, there = socket.socketpair()
-        self._channel = Channel(here)
-        # Close the worker's end here. Otherwise `receive` would not see an end of file
-        # after the worker's death, and wait until its timeout.
+        # Close the worker's end here: its death then closes the channel.
         with there:
             descriptors = control_fd, there.fileno()
             try:
                 forked = server and server.fork(words, descriptors)
-                self._process = forked or self._started(words, descriptors)
+                process = forked or self._started(words, descriptors)
             except BaseException:
-                self._channel.close()
+                here.close()
                 raise
+        self._process = process
+        self._channel = Channel(here, lambda: process.poll() is not None)
 
     def _started(
         self, words: list[bytes], descriptors: tuple[int, int]
