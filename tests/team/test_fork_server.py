@@ -189,18 +189,6 @@ def test_output_goes_where_this_process_writes_now(two: Any, tmp_path: Path) -> 
     assert (tmp_path / "errors").read_text() == "from a worker"
 
 
-def test_without_a_standard_output_workers_are_new_interpreters() -> None:
-    code = """
-import os, sys, sharray as sh
-os.close(1)
-with sh.Team(1, caller_works=False) as team:
-    assert team._members.crew._server is None
-    sys.stderr.write(str(team.run(sum, [1, 2])))
-"""
-    with program(code) as process:
-        assert process.communicate(timeout=LONG)[1] == "3"
-
-
 def _draws(x: Any) -> tuple[float, float, int]:
     return random.random(), float(np.random.random()), next(transit._serials)
 

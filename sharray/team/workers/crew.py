@@ -80,6 +80,7 @@ class Crew:
         Call this while signals are deferred.
         """
         started: list[Worker] = []
+        files.open_standard()  # otherwise a channel could be a worker's output
         self._change_server()
         try:
             for member in members:

@@ -26,7 +26,6 @@ If there can be no fork server, workers are new interpreters. That is so if
   number of a thread
 - workers may have several threads each, which BLAS starts when it is imported; or
   another library starts some
-- standard output or error is closed
 
 ===============================  ==================================================
 ended or killed                  left behind
@@ -188,7 +187,7 @@ def acquire(environment: dict[str, str]) -> ForkServer | None:
         Variables in addition to those of this process.
     """
     variables = environment | os.environ
-    if not threads.has_one(variables) or not _are_outputs_open():
+    if not threads.has_one(variables):
         return None
     inherited = inheritance.inherited()
     if inherited is None:
@@ -233,13 +232,6 @@ def _refuse(key: Hashable) -> None:
         for one in refused:
             del _servers[one]
     _servers[key] = None
-
-
-def _are_outputs_open() -> bool:
-    try:
-        return all(os.fstat(number) for number in (1, 2))
-    except OSError:
-        return False
 
 
 def start_interpreter(
