@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import date, time, timedelta
@@ -26,6 +27,7 @@ from types import (
     FunctionType,
     GetSetDescriptorType,
     MemberDescriptorType,
+    MethodType,
     ModuleType,
 )
 from typing import Any
@@ -34,14 +36,20 @@ import numpy as np
 
 _CONSTANTS = (bool, int, float, complex, str, bytes, type(None), type(...))
 _SEQUENCES = (tuple, list, set, frozenset)
+_CONTAINERS = *_SEQUENCES, dict
 _SUBCLASSED = (int, float, complex, str, bytes)
 # Values that never change, and that their `repr` shows completely.
 _SHOWN = (range, slice, date, time, timedelta, Decimal, Fraction, PurePath, np.dtype)
-# What these are made of is compared, or where they come from.
-_COMPARED = (
-    *(FunctionType, BuiltinFunctionType, type, ModuleType),
-    *(property, staticmethod, classmethod, MemberDescriptorType, GetSetDescriptorType),
-)
+# Of these, what they are made of has a text.
+_PARTS: dict[type, tuple[str, ...]] = {
+    functools.partial: ("func", "args", "keywords"),
+    MethodType: ("__func__", "__self__"),
+    property: ("fget", "fset", "fdel"),
+    staticmethod: ("__func__",),
+    classmethod: ("__func__",),
+}
+_CODE = FunctionType, type, BuiltinFunctionType, ModuleType
+_OF_CLASSES = MemberDescriptorType, GetSetDescriptorType
 _OBJECT = "an object"
 _MOST_ITEMS = 1000
 _MOST_BYTES = 1 << 16
@@ -62,10 +70,26 @@ def functions_of(value: Any, module: str) -> Iterator[FunctionType]:
         if value.__module__ != module:
             return
         if isinstance(value, type):
-            for _, member in sorted(vars(value).items(), key=lambda item: item[0]):
+            members = [one for kind in _classes_in(value) for one in _members(kind)]
+            for _, member in members:
                 yield from _unwrapped(member, set())
         else:
             yield from _unwrapped(value, set())
+
+
+def _classes_in(kind: type) -> Iterator[type]:
+    """Yield a class and those that are defined inside of it."""
+    yield kind
+    # By the longer name: a class may have itself as an attribute.
+    begin = f"{kind.__module__}.{kind.__qualname__}."
+    for _, member in _members(kind):
+        is_class = issubclass(type(member), type)
+        if is_class and f"{member.__module__}.{member.__qualname__}".startswith(begin):
+            yield from _classes_in(member)
+
+
+def _members(kind: type) -> list[tuple[str, Any]]:
+    return sorted(vars(kind).items(), key=lambda item: item[0])
 
 
 def _unwrapped(value: Any, seen: set[int]) -> Iterator[FunctionType]:
@@ -109,14 +133,30 @@ def attributes_of(value: Any, module: str) -> list[tuple[str, Any]]:
     """Return the variables of a class that a module has defined."""
     if not issubclass(type(value), type) or value.__module__ != module:
         return []
-    items = sorted(vars(value).items(), key=lambda item: item[0])
-    return [item for item in items if not item[0].startswith("__")]
+    return [item for kind in _classes_in(value) for item in _variables(kind)]
+
+
+def _variables(kind: type) -> list[tuple[str, Any]]:
+    """Return the variables of a class, and its bases."""
+    items = [item for item in _members(kind) if not item[0].startswith("__")]
+    return [*items, *(("__bases__", base) for base in kind.__bases__)]
+
+
+def is_importable(value: Any) -> bool:
+    """Return whether the name of a function or class leads to it, in its module."""
+    module = getattr(value, "__module__", None)
+    found: Any = sys.modules.get(module) if isinstance(module, str) else None
+    for name in value.__qualname__.split("."):
+        if not issubclass(type(found), (ModuleType, type)):
+            return False
+        found = vars(found).get(name)
+    return found is value
 
 
 def comparable(value: Any) -> Any:
     """Return a value, or its text if it can change in place and is small."""
     # Not isinstance, which asks the object: a proxy may refuse the answer.
-    can_change = issubclass(type(value), (*_SEQUENCES, dict, np.ndarray))
+    can_change = issubclass(type(value), (*_CONTAINERS, np.ndarray))
     return Text(text(value)) if can_change and _is_small(value) else value
 
 
@@ -141,7 +181,7 @@ def _up_to(value: Any, most: int) -> Iterator[None]:
 def _is_large(value: Any, base: type | None, most: int) -> bool:
     if base is np.ndarray:
         return bool(value.nbytes > _MOST_BYTES)
-    return base in (dict, *_SEQUENCES) and base.__len__(value) > most
+    return base in _CONTAINERS and base.__len__(value) > most
 
 
 def _base_of(kind: type) -> type | None:
@@ -173,7 +213,9 @@ def _contained(value: Any, base: type | None) -> list[Any]:
     return [getattr(value, field.name, None) for field in dataclasses.fields(value)]
 
 
-def text(value: Any, others: list[Any] | None = None) -> str:
+def text(
+    value: Any, others: list[Any] | None = None, *, is_in_set: bool = False
+) -> str:
     """Return a text that is the same for the same code or value in each process.
 
     The lines where code stands are left out. A container that comes again is a number,
@@ -184,7 +226,10 @@ def text(value: Any, others: list[Any] | None = None) -> str:
     value : object
         Anything.
     others : list, optional
-        Objects without a text are appended, except for functions, classes and modules.
+        Objects without a text are appended.
+    is_in_set : bool
+        Whether to leave out the containers that functions are made of. One of them may
+        be the same set.
     """
     written: list[str] = []
     known: dict[int, int] = {}
@@ -201,13 +246,15 @@ def text(value: Any, others: list[Any] | None = None) -> str:
         else:
             known[id(one)] = len(known)
             kept.append(one)
-            begin, inner = _opened(one, others)
+            begin, inner = _opened(one, others, is_in_set)
             written.append(begin)
             ahead += inner[::-1]
     return ",".join(written)
 
 
-def _opened(value: Any, others: list[Any]) -> tuple[str, Sequence[Any]]:
+def _opened(
+    value: Any, others: list[Any], is_in_set: bool
+) -> tuple[str, Sequence[Any]]:
     """Return the text of a value without what it contains, and that.
 
     The text tells how many values it contains, so that the end of each is known.
@@ -217,25 +264,68 @@ def _opened(value: Any, others: list[Any]) -> tuple[str, Sequence[Any]]:
         names = "co_names", "co_varnames", "co_freevars", "co_cellvars", "co_consts"
         code = f"{value.co_name!r}{value.co_code!r}"
         return code, [getattr(value, name) for name in names]
+    if kind in _PARTS or issubclass(kind, _CODE):
+        begin, inner = _made_of(value)
+        if is_in_set:
+            inner = [one for one in inner if not issubclass(type(one), _CONTAINERS)]
+        return begin, inner
     base = _base_of(kind)
     inner = _contained(value, base)
+    if _may_have_more(value, base):
+        others.append(value)
     if base in (set, frozenset):  # their order differs between processes
-        return f"set{sorted(text(one, others) for one in inner)}", ()
-    if base is np.ndarray and kind is not base:
-        others.append(value)  # a subclass may have more, such as a mask
+        texts = sorted(text(one, others, is_in_set=True) for one in inner)
+        return f"set{texts}", ()
+    if base is np.ndarray and value.dtype.hasobject:
+        return f"{value.dtype}{value.shape}", value.reshape(-1).tolist()
     if base in (np.ndarray, np.generic):
-        if not value.dtype.hasobject:
-            return f"{value.dtype.str}{value.shape}{_digest(np.asarray(value))}", ()
-    elif base is not None:
+        return f"{value.dtype.str}{value.shape}{_digest(np.asarray(value))}", ()
+    if base is not None:
         return f"{kind.__qualname__}{len(inner)}", inner
     for constant in _SUBCLASSED:
         if issubclass(kind, constant):
             return f"{kind.__qualname__}({_shown(value, constant)})", ()
     if issubclass(kind, _SHOWN):
         return f"{kind.__qualname__}({value!r})", ()
-    if not issubclass(kind, _COMPARED):
+    if not issubclass(kind, _OF_CLASSES):
         others.append(value)
     return _OBJECT, ()
+
+
+def _may_have_more(value: Any, base: type | None) -> bool:
+    """Return whether an object of a subclass has more than the class tells of."""
+    kind = type(value)
+    if base is np.ndarray and kind is not base:
+        return True  # such as a mask
+    is_subclass = kind is not base and base not in (None, Enum)
+    is_subclass = is_subclass or issubclass(kind, _SUBCLASSED)
+    return is_subclass and bool(getattr(value, "__dict__", None))
+
+
+def _made_of(value: Any) -> tuple[str, list[Any]]:
+    """Return where a function, class or module is from, or else what it is made of."""
+    kind = type(value)
+    inner: list[Any] = []
+    if kind in _PARTS:
+        name, inner = kind.__qualname__, [getattr(value, one) for one in _PARTS[kind]]
+    elif issubclass(kind, ModuleType):
+        name = value.__name__
+    elif issubclass(kind, BuiltinFunctionType):  # or a method of an object
+        name, owner = f"{value.__module__}.{value.__qualname__}", value.__self__
+        if not issubclass(type(owner), ModuleType):
+            inner = [owner]
+    elif is_importable(value):
+        name = f"{value.__module__}.{value.__qualname__}"
+    elif issubclass(kind, FunctionType):
+        name, inner = value.__qualname__, bound_to(value)
+    else:
+        name, inner = value.__qualname__, [*_functions_in(value), *_variables(value)]
+    return f"{name}{len(inner)}", inner
+
+
+def _functions_in(kind: type) -> list[Any]:
+    members = [one for _, one in _members(kind)]
+    return [one for one in members if type(one) in (FunctionType, *_PARTS)]
 
 
 def _shown(value: Any, kind: Any) -> str:

@@ -9,15 +9,21 @@ compares those of the modules that it has imported, too::
       versions: name -> digest    ------------>   imports what the call refers to
                                                   equal?  runs the call
       sends these modules by      <------------   no: `Differ`, with their names
-      value from now on
+      value from now on, with
+      those that use them
+
+A function that goes by value must not get what workers have: if it imports such a
+module when it runs, or refers to something that goes by reference only, the call is
+refused.
 
 Installed modules are left out: people do not edit them, and there are many.
 
 A digest covers the code of all functions and classes of a module, the values that they
 were made with, and the variables of the module that none of its functions assigns:
-numbers, strings, arrays and containers of these. See `contents`. Other objects cannot
-be compared between processes. But if a module has got other ones since it was first
-looked at, workers may still have those of before. So it goes by value from then on.
+numbers, strings, arrays, containers of these, and functions in them. See `contents`.
+Other objects cannot be compared between processes. But if a module has got other ones
+since it was first looked at, workers may still have those of before. So it goes by
+value from then on.
 """
 
 from __future__ import annotations
@@ -29,10 +35,18 @@ import sys
 import sysconfig
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import PurePath
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
-from .contents import Text, attributes_of, bound_to, comparable, functions_of, text
+from .contents import (
+    Text,
+    attributes_of,
+    bound_to,
+    comparable,
+    functions_of,
+    is_importable,
+    text,
+)
 
 _INSTALLED = {"site-packages", "dist-packages"}
 _STDLIB = sysconfig.get_paths()["stdlib"]
@@ -98,12 +112,60 @@ def versions(names: Iterable[str], but: Collection[str] = ()) -> dict[str, bytes
     return found
 
 
-def imported_by(code: CodeType) -> Iterator[str]:
-    """Yield the modules that code imports when it runs."""
-    yield from (name for name in code.co_names if name in sys.modules)
+def users_of(names: Iterable[str], found: Iterable[str]) -> set[str]:
+    """Return modules with those that use them, directly or through others.
+
+    All of them must go by value. A function that goes by reference would use the
+    functions and variables that the workers have.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Names of the modules.
+    found : iterable of str
+        Names of all modules that may use them, from `versions`.
+    """
+    users, ahead = set(names), set(names)
+    while ahead:
+        ahead = {one for one in found if not ahead.isdisjoint(_known[one].needs)}
+        ahead -= users
+        users |= ahead
+    return users
+
+
+def imported_by(code: CodeType, package: str = "") -> Iterator[str]:
+    """Yield the modules that code may import when it runs, and perhaps others.
+
+    Parameters
+    ----------
+    code : code
+        The code.
+    package : str
+        Package of its module, in which it may import others by ``from .``.
+    """
+    named = *code.co_names, *(one for one in code.co_consts if type(one) is str)
+    yield from (name for name in named if name in sys.modules)
+    parent = package
+    while parent:
+        inside = (f"{parent}.{name}" for name in code.co_names)
+        yield from (name for name in inside if name in sys.modules)
+        parent = parent.rpartition(".")[0]
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            yield from imported_by(constant)
+            yield from imported_by(constant, package)
+
+
+def imports_of(code: CodeType) -> Iterator[str]:
+    """Yield what code imports, as ends of names: ``.module``; and its strings."""
+    module = ""
+    for one in dis.get_instructions(code):
+        if one.opname == "IMPORT_NAME":
+            module = f".{one.argval}".rstrip(".")
+            yield module
+        elif one.opname == "IMPORT_FROM":
+            yield f"{module}.{one.argval}"
+        elif one.opname == "LOAD_CONST" and isinstance(one.argval, str):
+            yield one.argval
 
 
 def check(found: dict[str, bytes]) -> None:
@@ -149,17 +211,18 @@ def _version_of(name: str, module: Any) -> _Version:
     # A copy, since the dict may grow in another thread.
     items = sorted(vars(module).copy().items(), key=lambda item: item[0])
     own = module.__name__
-    items = [item for item in items if not item[0].startswith("__")]
+    items = [item for item in items if not _is_of_python(item[0])]
     functions = [one for _, value in items for one in functions_of(value, own)]
     parts = [part for one in functions for part in bound_to(one)]
     attributes = [item for _, value in items for item in attributes_of(value, own)]
-    others = [item for item in items if _is_from_elsewhere(item[1], own)]
     flat = itertools.chain(parts, *attributes, *items)
     objects = (module, *map(comparable, flat))
     known = _known.get(name)
     if known is None or not _are_same(known.objects, objects):
+        others = [item for item in items if _is_from_elsewhere(item[1], own)]
         codes = [one.__code__ for one in functions]
-        needs = {code for one in codes for code in imported_by(one)}
+        package = getattr(module, "__package__", None) or ""
+        needs = {name for one in codes for name in imported_by(one, package)}
         needs.update(_origin(value)[0] for _, value in others)
         assigned = {name for code in codes for name in _assigned(code)}
         values = [item for item in items if item[0] not in assigned]
@@ -174,10 +237,17 @@ def _version_of(name: str, module: Any) -> _Version:
     return known
 
 
+def _is_of_python(name: str) -> bool:
+    return name.startswith("__") and name.endswith("__")
+
+
 def _is_from_elsewhere(value: Any, own: str) -> bool:
     # Not isinstance, which asks the object: a proxy may refuse the answer.
-    is_named = issubclass(type(value), (FunctionType, type, ModuleType))
-    return is_named and _origin(value)[0] != own
+    is_named = issubclass(type(value), (FunctionType, type))
+    is_other = issubclass(type(value), ModuleType) or (
+        is_named and is_importable(value)
+    )
+    return is_other and _origin(value)[0] != own
 
 
 def _are_same(some: Sequence[Any], others: Sequence[Any]) -> bool:
@@ -208,6 +278,7 @@ def _texts_of(
     for item in values:
         # What a decorated function is made of is among the parts.
         is_decorated = any(functions_of(item[1], module))
+        is_decorated = is_decorated and type(item[1]) is not MethodType
         texts.append(text(item, [] if is_decorated else others))
     return texts, others
 

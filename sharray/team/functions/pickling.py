@@ -6,9 +6,9 @@ import functools
 import marshal
 import pickle
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from ...errors import TeamError
 from ...storage.dtypes import spell
 from ...system import forks, interrupts
 from ...system.thread_locks import Lock
-from .modules import imported_by
+from .modules import imported_by, imports_of
 
 _WITHOUT_REFERENCES = 2  # version of marshal: equal code makes equal bytes
 
@@ -84,6 +84,7 @@ def call_pickler() -> Any:
             self.buffers: list[pickle.PickleBuffer] = []
             self.roots: list[Root] = []
             self.modules: set[str] = set()  # that workers may import for the call
+            self.imports: set[str] = set()  # that functions sent by value name
             self._number = number
             # Not a method of its own: such a cycle would keep the arrays until the
             # next garbage collection.
@@ -111,14 +112,15 @@ def call_pickler() -> Any:
             )
 
         def reducer_override(self, value: Any) -> Any:
-            if isinstance(value, (FunctionType, type)):
-                self.modules.add(getattr(value, "__module__", None) or "")
-            elif isinstance(value, ModuleType):
+            if isinstance(value, ModuleType):
                 self.modules.add(value.__name__)
             elif type(value) is CodeType:
                 self.modules.update(imported_by(value))
+                self.imports.update(imports_of(value))
                 # cloudpickle leaves out the file, which tracebacks name.
                 return marshal.loads, (marshal.dumps(value, _WITHOUT_REFERENCES),)
+            else:  # also an object that goes by reference, such as a cached function
+                self.modules.add(str(getattr(value, "__module__", "")))
             if isinstance(value, np.ndarray) and type(value) is not np.ndarray:
                 return NotImplemented
             if isinstance(value, np.ndarray) and not value.dtype.hasobject:
@@ -132,18 +134,50 @@ def call_pickler() -> Any:
     return CallPickler
 
 
+def stale(module: str, name: str) -> str:
+    """Return the text of the error for what workers have in another version."""
+    return (
+        f"workers have another version of module {module!r}, of which {name} cannot be "
+        "sent by value; close the team and make another one with sharray.Team(), or "
+        "pass what has changed as an argument"
+    )
+
+
 def _keep(array: Any) -> Any:
     return array
 
 
 class CallUnpickler(pickle.Unpickler):
-    """Unpickles calls: `root_of` returns a mapped file by its number."""
+    """Unpickles calls.
+
+    Parameters
+    ----------
+    file : file
+        The pickle.
+    root_of : callable
+        Return a mapped file by its number.
+    buffers : list
+        The ordinary arrays.
+    by_value : set of str
+        Modules of which nothing may go by reference.
+    """
 
     def __init__(
-        self, file: Any, root_of: Callable[[int], Root], buffers: list[Any]
+        self,
+        file: Any,
+        root_of: Callable[[int], Root],
+        buffers: list[Any],
+        by_value: Collection[str] = (),
     ) -> None:
         super().__init__(file, buffers=buffers)
         self._root_of = root_of
+        self._by_value = by_value
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return what a module has, unless workers have another version of it."""
+        if module in self._by_value:
+            raise TeamError(stale(module, name))
+        return super().find_class(module, name)
 
     def persistent_load(self, place: Any) -> Any:
         """Return the view of a shared array."""

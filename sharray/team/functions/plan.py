@@ -17,7 +17,7 @@ from ..units import RUNS, unit_of
 from . import sending
 from .arguments import Found
 from .call import Call, Raised, with_cells
-from .modules import Differ
+from .modules import Differ, users_of
 from .values import Taker
 
 
@@ -100,7 +100,8 @@ class CallPlan:
         self._block = packed.block  # keeps its memory until the run is over
         self._roots = {self._segment_number(root): root for root in packed.roots}
         self.segments = list(self._roots)
-        self.call: Call = sending.unpack(self.body, self._roots.__getitem__)
+        root_of = self._roots.__getitem__
+        self.call: Call = sending.unpack(self.body, root_of, self._by_value)
 
     def pack_again(self, differ: Differ) -> None:
         """Pack the call with modules by value of which workers have other versions."""
@@ -109,7 +110,7 @@ class CallPlan:
                 f"workers have other versions of the modules {differ.names}; close the "
                 "team and make another one with sharray.Team()"
             )
-        self._by_value.update(differ.names)
+        self._by_value.update(users_of(differ.names, self.body.versions))
         self._pack()
 
     @property

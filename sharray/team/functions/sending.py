@@ -20,7 +20,7 @@ import io
 import os
 import pickle
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -32,7 +32,7 @@ from ...arrays.root import Root
 from ...errors import TeamError
 from . import modules
 from .call import raised
-from .pickling import CallUnpickler, base, call_pickler, modules_by_value
+from .pickling import CallUnpickler, base, call_pickler, modules_by_value, stale
 
 _INLINE = 1 << 16  # bytes of ordinary arrays inside the message
 _ALIGNMENT = 64
@@ -106,6 +106,9 @@ def pack(
     ------
     TypeError
         Something cannot be pickled.
+    TeamError
+        A function that goes by value imports a module of which workers have another
+        version.
     """
     with io.BytesIO() as file:
         pickler = call_pickler()(file, number)
@@ -119,6 +122,7 @@ def pack(
                 "function"
             ) from None
         data = file.getvalue()
+    _check_imports(pickler.imports, by_value)
     views = [buffer.raw() for buffer in pickler.buffers]
     sizes = [view.nbytes for view in views]
     block, segment = None, -1
@@ -147,8 +151,26 @@ def pack(
     return Packed(body, pickler.roots, block)
 
 
-def unpack(body: Body, root_of: Callable[[int], Root]) -> Any:
-    """Make the call of a message; `root_of` returns a segment by its number.
+def _check_imports(imports: Collection[str], by_value: Collection[str]) -> None:
+    ends = tuple(one for one in imports if one.startswith("."))
+    for module in by_value:
+        if module in imports or f".{module}".endswith(ends):
+            raise TeamError(stale(module, "an import inside of a function"))
+
+
+def unpack(
+    body: Body, root_of: Callable[[int], Root], by_value: Collection[str] = ()
+) -> Any:
+    """Make the call of a message.
+
+    Parameters
+    ----------
+    body : Body
+        The message.
+    root_of : callable
+        Return a segment by its number.
+    by_value : collection of str
+        Modules of which workers have other versions.
 
     Raises
     ------
@@ -161,7 +183,7 @@ def unpack(body: Body, root_of: Callable[[int], Root]) -> Any:
         data = root.view(np.ndarray).data[root.segment.data_range[0] :].toreadonly()
         buffers = [data[begin:end] for begin, end in body.places]
     with io.BytesIO(body.data) as file:
-        call = CallUnpickler(file, root_of, buffers).load()
+        call = CallUnpickler(file, root_of, buffers, by_value).load()
     modules.check(body.versions)
     return call
 

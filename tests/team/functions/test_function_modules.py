@@ -239,6 +239,41 @@ VARIANTS = {
     "        @functools.wraps(function)\n        def inner(x):\n"
     "            x += function(amount)\n        return inner\n    return decorate\n"
     "@times({})\ndef add(amount):\n    return amount\n",
+    "a function in a list": "def _amount():\n    return {}\nALL = [_amount]\n"
+    "del _amount\ndef add(x):\n    x += ALL[0]()\n",
+    "a function in a dict": "ALL = {{'a': lambda: {}}}\n"
+    "def add(x):\n    x += ALL['a']()\n",
+    "a function in a set": "def make(amount):\n    found = set()\n"
+    "    def get():\n        return len(found) and amount\n    found.add(get)\n"
+    "    return found\nALL = make({})\n"
+    "def add(x):\n    x += next(iter(ALL))()\n",
+    "a class within a class": "class Outer:\n    class Inner:\n"
+    "        value = {}\ndef add(x):\n    x += Outer.Inner.value\n",
+    "a method within a class": "class Outer:\n    class Inner:\n"
+    "        def value(self):\n            return {}\n"
+    "def add(x):\n    x += Outer.Inner().value()\n",
+    "a base": "class Three:\n    value = 3\nclass Other:\n    value = 1\n"
+    "class Amount(Three if {0} == 3 else Other):\n    more = {0} == 2\n"
+    "def add(x):\n    x += Amount.value + Amount.more\n",
+    "a class of a closure": "def make(amount):\n    class Amount:\n"
+    "        value = amount\n    return lambda: Amount.value\nget = make({})\n"
+    "def add(x):\n    x += get()\n",
+    "a property of a partial": "import functools\ndef get(amount, self):\n"
+    "    return amount\nclass Amount:\n"
+    "    value = property(functools.partial(get, {}))\n"
+    "def add(x):\n    x += Amount().value\n",
+    "a bound method": "class Amount:\n    def __init__(self, amount):\n"
+    "        self.amount = amount\n    def get(self):\n        return self.amount\n"
+    "get = Amount({}).get\ndef add(x):\n    x += get()\n",
+    "a method of a list": "get = [0, {}].__getitem__\ndef add(x):\n    x += get(1)\n",
+    "a builtin": "get = (min, max, sum)[{} - 1]\n"
+    "def add(x):\n    x += 1 + (min, max, sum).index(get)\n",
+    "a function of another name": "def amount():\n    return {}\n"
+    "amount.__module__ = 'numpy'\ndef add(x):\n    x += amount()\n",
+    "an object of a subclass": "class Amount(list):\n    pass\nAMOUNT = Amount()\n"
+    "AMOUNT.a = {}\ndef add(x):\n    x += AMOUNT.a\n",
+    "an array of objects": "import numpy as np\nAMOUNT = np.array([None, {}])\n"
+    "def add(x):\n    x += AMOUNT[1]\n",
     "a partial": "import functools\ndef more(x, amount):\n    x += amount\n"
     "add = functools.partial(more, amount={})\nadd.__module__ = __name__\n",
 }
@@ -277,3 +312,85 @@ def add(x):
     assert team._members._by_value == set()
     exec(change, vars(module_of_now()))
     assert added(team, module_of_now()) == 9
+
+
+HELPER = "other_edited_by_its_user"
+USES = {
+    "its module": "import {0}\ndef add(x):\n    x += {0}.amount()\n",
+    "its function": "from {0} import amount\ndef add(x):\n    x += amount()\n",
+    "its variable": "from {0} import AMOUNT\ndef add(x):\n    x += AMOUNT\n",
+    "its class": "from {0} import Amount\nclass Mine(Amount):\n    pass\n"
+    "def add(x):\n    x += Mine.value\n",
+    "its decorator": "from {0} import decorate\n@decorate\ndef get():\n    return 0\n"
+    "def add(x):\n    x += get()\n",
+}
+OF_HELPER = """
+AMOUNT = {0}
+def amount():
+    return {0}
+class Amount:
+    value = {0}
+def decorate(function):
+    return lambda: function() + {0}
+"""
+
+
+@pytest.fixture
+def helper(tmp_path: Path, module: Any) -> Iterator[Path]:
+    """Write a module that another one uses; yield its file."""
+    path = tmp_path / f"{HELPER}.py"
+    path.write_text(OF_HELPER.format(1), "utf-8")
+    yield path
+    sys.modules.pop(HELPER, None)
+    modules._known.pop(HELPER, None)
+
+
+@pytest.mark.parametrize("use", USES)
+def test_a_module_that_another_one_uses(
+    team: sh.Team, tmp_path: Path, helper: Path, use: str
+) -> None:
+    replace(tmp_path, USES[use].format(HELPER))
+    assert added(team, module_of_now()) == 1
+    assert team._members._by_value == set()
+    for amount in (2, 3):
+        helper.write_text(OF_HELPER.format(amount), "utf-8")
+        importlib.reload(sys.modules[HELPER])
+        assert added(team, importlib.reload(module_of_now())) == amount
+
+
+CANNOT_GO = {
+    "a cached function": "import functools\n@functools.cache\ndef get():\n"
+    "    return {0}\ndef add():\n    return get()\n",
+    "a cached function alone": "import functools\n@functools.lru_cache(None)\n"
+    "def add():\n    return {0}\n",
+    "an import": "AMOUNT = {0}\ndef add():\n"
+    "    from edited_by_its_user import AMOUNT\n    return AMOUNT\n",
+    "a module by its name": "import sys\nAMOUNT = {0}\ndef add():\n"
+    "    return sys.modules['edited_by_its_user'].AMOUNT\n",
+}
+
+
+@pytest.mark.parametrize("what", CANNOT_GO)
+def test_what_cannot_go_by_value_is_refused(
+    team: sh.Team, module: Any, tmp_path: Path, what: str
+) -> None:
+    replace(tmp_path, CANNOT_GO[what].format(1))
+    assert team.run(module_of_now().add) == 1
+    (tmp_path / NAME).write_text(CANNOT_GO[what].format(2), "utf-8")
+    importlib.reload(module_of_now())
+    for _ in range(2):
+        with pytest.raises(sh.TeamError, match="another version of module"):
+            team.run(module_of_now().add)
+    with sh.Team(1, caller_works=False) as other:
+        assert other.run(module_of_now().add) == 2
+
+
+def test_an_import_within_a_package(tmp_path: Path, module: Any) -> None:
+    def of(source: str) -> set[str]:
+        code = compile(source, "", "exec")
+        return set(modules.imported_by(code, "sharray.team.functions"))
+
+    assert "sharray.team.functions.call" in of("from . import call")
+    assert "sharray.team.functions.call" in of("from .call import Call")
+    assert "sharray.team.plan" in of("from ..plan import Plan")
+    assert "sharray.team" not in of("from .call import Call")
