@@ -22,6 +22,7 @@ from ...system import forks, interrupts
 from ...system.thread_locks import Lock
 from .modules import imported_by, imports_of
 
+_MAIN_OF_CHILDREN = "__mp_main__"  # multiprocessing imports the main module as this
 _WITHOUT_REFERENCES = 2  # version of marshal: equal code makes equal bytes
 
 # cloudpickle keeps the modules that go by value in one set for all threads.
@@ -39,6 +40,7 @@ forks.at_fork(after_in_child=_renew_lock)
 @contextmanager
 def modules_by_value(names: set[str]) -> Iterator[None]:
     """Let cloudpickle send the functions and classes of some modules by value."""
+    names = {*names, _MAIN_OF_CHILDREN}
     found = [sys.modules[name] for name in names if name in sys.modules]
     if not found:
         yield

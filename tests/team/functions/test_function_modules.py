@@ -7,6 +7,8 @@ import copy
 import fractions
 import http
 import importlib
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import team_tools
+from repository import PYTHON_PATH
 
 import sharray as sh
 from sharray.team.functions import modules
@@ -252,9 +255,9 @@ VARIANTS = {
     "a method within a class": "class Outer:\n    class Inner:\n"
     "        def value(self):\n            return {}\n"
     "def add(x):\n    x += Outer.Inner().value()\n",
-    "a base": "class Three:\n    value = 3\nclass Other:\n    value = 1\n"
-    "class Amount(Three if {0} == 3 else Other):\n    more = {0} == 2\n"
-    "def add(x):\n    x += Amount.value + Amount.more\n",
+    "a base": "class One:\n    value = 1\nclass Two:\n    value = 2\n"
+    "class Three:\n    value = 3\nclass Amount((One, Two, Three)[{} - 1]):\n    pass\n"
+    "def add(x):\n    x += Amount.value\n",
     "a class of a closure": "def make(amount):\n    class Amount:\n"
     "        value = amount\n    return lambda: Amount.value\nget = make({})\n"
     "def add(x):\n    x += get()\n",
@@ -394,3 +397,28 @@ def test_an_import_within_a_package(tmp_path: Path, module: Any) -> None:
     assert "sharray.team.functions.call" in of("from .call import Call")
     assert "sharray.team.plan" in of("from ..plan import Plan")
     assert "sharray.team" not in of("from .call import Call")
+
+
+MAIN = """
+import multiprocessing
+import sharray as sh
+
+def twice(x):
+    return 2 * x
+
+def task(x):
+    with sh.Team(1, caller_works=False) as team:
+        return team.run(twice, x)
+
+if __name__ == "__main__":
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        print(pool.map(task, [3]))
+"""
+
+
+def test_the_main_module_in_a_child_of_multiprocessing(tmp_path: Path) -> None:
+    file = tmp_path / "program.py"
+    file.write_text(MAIN, "utf-8")
+    environment = os.environ | {"PYTHONPATH": PYTHON_PATH}
+    found = subprocess.check_output([sys.executable, file], env=environment)
+    assert found == b"[6]\n"
