@@ -96,6 +96,11 @@ class CallPlan:
         packed = sending.pack(
             self._sent, self.name, self._segment_number, self._by_value
         )
+        users = users_of(self._by_value, packed.body.versions)
+        if not self._by_value.issuperset(users):
+            self._by_value.update(users)
+            self._pack()
+            return
         self.body = packed.body
         self._block = packed.block  # keeps its memory until the run is over
         self._roots = {self._segment_number(root): root for root in packed.roots}
@@ -110,7 +115,7 @@ class CallPlan:
                 f"workers have other versions of the modules {differ.names}; close the "
                 "team and make another one with sharray.Team()"
             )
-        self._by_value.update(users_of(differ.names, self.body.versions))
+        self._by_value.update(differ.names)
         self._pack()
 
     @property

@@ -361,6 +361,17 @@ def test_a_module_that_another_one_uses(
         assert added(team, importlib.reload(module_of_now())) == amount
 
 
+def test_a_module_that_comes_to_use_another_one(
+    team: sh.Team, tmp_path: Path, helper: Path
+) -> None:
+    importlib.import_module(HELPER)
+    assert team.run(sys.modules[HELPER].amount) == 1
+    helper.write_text(OF_HELPER.format(2), "utf-8")
+    assert team.run(importlib.reload(sys.modules[HELPER]).amount) == 2
+    replace(tmp_path, USES["its module"].format(HELPER))
+    assert added(team, module_of_now()) == 2
+
+
 CANNOT_GO = {
     "a cached function": "import functools\n@functools.cache\ndef get():\n"
     "    return {0}\ndef add():\n    return get()\n",
