@@ -25,6 +25,8 @@ from .modules import imported_by, imports_of
 _MAIN_OF_CHILDREN = "__mp_main__"  # multiprocessing imports the main module as this
 _WITHOUT_REFERENCES = 2  # version of marshal: equal code makes equal bytes
 
+_Cached = type(functools.lru_cache(len))
+
 # cloudpickle keeps the modules that go by value in one set for all threads.
 _by_value = Lock(reentrant=True)
 
@@ -82,12 +84,15 @@ def call_pickler() -> Any:
     class CallPickler(base()):  # type: ignore[misc]
         """Pickles shared arrays by place, and ordinary arrays aside."""
 
-        def __init__(self, file: Any, number: Callable[[Root], int]) -> None:
+        def __init__(
+            self, file: Any, number: Callable[[Root], int], by_value: Collection[str]
+        ) -> None:
             self.buffers: list[pickle.PickleBuffer] = []
             self.roots: list[Root] = []
             self.modules: set[str] = set()  # that workers may import for the call
             self.imports: set[str] = set()  # that functions sent by value name
             self._number = number
+            self._by_value = {*by_value, "__main__", _MAIN_OF_CHILDREN}
             # Not a method of its own: such a cycle would keep the arrays until the
             # next garbage collection.
             take = self.buffers.append
@@ -122,7 +127,10 @@ def call_pickler() -> Any:
                 # cloudpickle leaves out the file, which tracebacks name.
                 return marshal.loads, (marshal.dumps(value, _WITHOUT_REFERENCES),)
             else:  # also an object that goes by reference, such as a cached function
-                self.modules.add(str(getattr(value, "__module__", "")))
+                module = getattr(value, "__module__", "")
+                self.modules.add(str(module))
+                if type(value) is _Cached and module in self._by_value:
+                    return _cached, (value.__wrapped__, value.cache_parameters())
             if isinstance(value, np.ndarray) and type(value) is not np.ndarray:
                 return NotImplemented
             if isinstance(value, np.ndarray) and not value.dtype.hasobject:
@@ -134,6 +142,10 @@ def call_pickler() -> Any:
             return super().reducer_override(value)
 
     return CallPickler
+
+
+def _cached(function: Any, parameters: dict[str, Any]) -> Any:
+    return functools.lru_cache(**parameters)(function)
 
 
 def stale(module: str, name: str) -> str:

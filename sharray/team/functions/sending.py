@@ -111,7 +111,7 @@ def pack(
         version.
     """
     with io.BytesIO() as file:
-        pickler = call_pickler()(file, number)
+        pickler = call_pickler()(file, number, by_value)
         try:
             with modules_by_value(by_value):
                 pickler.dump(call)

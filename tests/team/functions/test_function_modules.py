@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import copy
 import fractions
+import functools
 import http
 import importlib
 import os
@@ -250,6 +251,8 @@ VARIANTS = {
     "    def get():\n        return len(found) and amount\n    found.add(get)\n"
     "    return found\nALL = make({})\n"
     "def add(x):\n    x += next(iter(ALL))()\n",
+    "a cached function": "import functools\n@functools.lru_cache(7)\ndef get(n):\n"
+    "    return get(n - 1) if n else {}\ndef add(x):\n    x += get(3)\n",
     "a class within a class": "class Outer:\n    class Inner:\n"
     "        value = {}\ndef add(x):\n    x += Outer.Inner.value\n",
     "a method within a class": "class Outer:\n    class Inner:\n"
@@ -373,15 +376,25 @@ def test_a_module_that_comes_to_use_another_one(
 
 
 CANNOT_GO = {
-    "a cached function": "import functools\n@functools.cache\ndef get():\n"
-    "    return {0}\ndef add():\n    return get()\n",
-    "a cached function alone": "import functools\n@functools.lru_cache(None)\n"
-    "def add():\n    return {0}\n",
     "an import": "AMOUNT = {0}\ndef add():\n"
     "    from edited_by_its_user import AMOUNT\n    return AMOUNT\n",
     "a module by its name": "import sys\nAMOUNT = {0}\ndef add():\n"
     "    return sys.modules['edited_by_its_user'].AMOUNT\n",
 }
+
+
+def test_a_cached_function_alone(team: sh.Team, module: Any, tmp_path: Path) -> None:
+    source = "import functools\n@functools.cache\ndef get():\n    return {}\n"
+    replace(tmp_path, source.format(1))
+    assert team.run(module_of_now().get) == 1
+    (tmp_path / NAME).write_text(source.format(2), "utf-8")
+    assert team.run(importlib.reload(module_of_now()).get) == 2
+
+
+def test_a_cached_function_of_the_main_module(team: sh.Team) -> None:
+    double = functools.lru_cache(3)(lambda x: 2 * x)
+    double.__module__ = "__main__"
+    assert team.run(lambda: double(4)) == 8
 
 
 @pytest.mark.parametrize("what", CANNOT_GO)
@@ -397,6 +410,21 @@ def test_what_cannot_go_by_value_is_refused(
             team.run(module_of_now().add)
     with sh.Team(1, caller_works=False) as other:
         assert other.run(module_of_now().add) == 2
+
+
+def test_an_object_that_goes_by_its_name_is_refused(
+    team: sh.Team, module: Any, tmp_path: Path
+) -> None:
+    source = (
+        "class Amount:\n    def __reduce__(self):\n        return 'AMOUNT'\n"
+        "AMOUNT = Amount()\nAMOUNT.value = {}\n"
+        "def add():\n    return AMOUNT.value\n"
+    )
+    replace(tmp_path, source.format(1))
+    assert team.run(module_of_now().add) == 1
+    (tmp_path / NAME).write_text(source.format(2), "utf-8")
+    with pytest.raises(sh.TeamError, match="AMOUNT cannot be sent by value"):
+        team.run(importlib.reload(module_of_now()).add)
 
 
 def test_an_import_within_a_package(tmp_path: Path, module: Any) -> None:
