@@ -153,11 +153,13 @@ def is_importable(value: Any) -> bool:
     return found is value
 
 
-def comparable(value: Any) -> Any:
-    """Return a value, or its text if it can change in place and is small."""
-    # Not isinstance, which asks the object: a proxy may refuse the answer.
-    can_change = issubclass(type(value), (*_CONTAINERS, np.ndarray))
-    return Text(text(value)) if can_change and _is_small(value) else value
+def comparable(value: Any) -> list[Any]:
+    """Return a value; or its text, and what has none, if it can change in place."""
+    can_change = _base_of(type(value)) not in (None, Enum, np.generic)
+    if not (can_change and _is_small(value)):
+        return [value]
+    others: list[Any] = []
+    return [Text(text(value, others)), *others]
 
 
 def _is_small(value: Any) -> bool:

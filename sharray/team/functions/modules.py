@@ -216,7 +216,7 @@ def _version_of(name: str, module: Any) -> _Version:
     parts = [part for one in functions for part in bound_to(one)]
     attributes = [item for _, value in items for item in attributes_of(value, own)]
     flat = itertools.chain(parts, *attributes, *items)
-    objects = (module, *map(comparable, flat))
+    objects = (module, *itertools.chain(*map(comparable, flat)))
     known = _known.get(name)
     if known is None or not _are_same(known.objects, objects):
         others = [item for item in items if _is_from_elsewhere(item[1], own)]

@@ -299,19 +299,32 @@ def test_whatever_is_edited_arrives(
 
 @pytest.mark.parametrize(
     "change",
-    ["AMOUNT[0] = 9", "AMOUNT[1]['a'] = 9", "ARRAY[0] = 9", "Amount.value = 9"],
+    [
+        *("AMOUNT[0] = 9", "AMOUNT[1]['a'] = 9", "ARRAY[0] = 9", "Amount.value = 9"),
+        *("FROZEN.values[0] = 9", "OBJECTS = [Object(9)]", "OBJECTS[0] = Object(9)"),
+    ],
 )
 def test_what_changes_in_place_arrives(
     team: sh.Team, module: Any, tmp_path: Path, change: str
 ) -> None:
     source = """
+import dataclasses
 import numpy as np
+@dataclasses.dataclass(frozen=True)
+class Frozen:
+    values: list
+FROZEN = Frozen([0])
+class Object:
+    def __init__(self, value):
+        self.value = value
+OBJECTS = [Object(0)]
 AMOUNT = [0, {"a": 0}]
 ARRAY = np.zeros(3)
 class Amount:
     value = 0
 def add(x):
-    x += AMOUNT[0] + AMOUNT[1]["a"] + ARRAY[0] + Amount.value
+    x += AMOUNT[0] + AMOUNT[1]["a"] + ARRAY[0] + Amount.value + FROZEN.values[0]
+    x += OBJECTS[0].value
 """
     replace(tmp_path, source)
     assert added(team, module_of_now()) == 0
