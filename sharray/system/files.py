@@ -39,10 +39,10 @@ def open_existing(path: str, *, writable: bool, follow: bool = True) -> int:
     flags |= os.O_CLOEXEC | _O_NONBLOCK
     if not follow:
         flags |= os.O_NOFOLLOW
-    return beyond_standard(os.open(path, flags))
+    return _beyond_standard(os.open(path, flags))
 
 
-def beyond_standard(fd: int) -> int:
+def _beyond_standard(fd: int) -> int:
     """Move a new descriptor that is standard input, output or error.
 
     It is if a program has closed these. What somebody prints, in this process or in its
@@ -157,7 +157,7 @@ def open_unnamed(directory: str) -> int | None:
         return None
     try:
         flags = _O_TMPFILE | os.O_RDWR | os.O_CLOEXEC
-        return beyond_standard(os.open(directory, flags, 0o600))
+        return _beyond_standard(os.open(directory, flags, 0o600))
     except OSError as error:
         # A kernel without O_TMPFILE takes this for opening the directory to write.
         if is_unsupported(error, errno.EISDIR) and os.path.isdir(directory):
@@ -168,7 +168,7 @@ def open_unnamed(directory: str) -> int | None:
 def open_new(path: str) -> int:
     """Create and open a file that must not exist yet."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-    return beyond_standard(os.open(path, flags, 0o600))
+    return _beyond_standard(os.open(path, flags, 0o600))
 
 
 def link_unnamed(fd: int, path: str) -> None:

@@ -209,7 +209,7 @@ def create_block(nbytes: int, label: str) -> int:
     """
     if not hasattr(os, "memfd_create"):
         raise NotImplementedError("this platform has no memfd_create")
-    fd = files.beyond_standard(os.memfd_create(label, os.MFD_CLOEXEC))
+    fd = files._beyond_standard(os.memfd_create(label, os.MFD_CLOEXEC))
     try:
         files.allocate(fd, nbytes)
     except BaseException:
