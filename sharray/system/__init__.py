@@ -8,6 +8,7 @@ function whose system call is missing returns that fact or raises
 module                          contents
 ==============================  ==================================================
 `sharray.system.files`          open, fallocate, linkat, fsync
+`sharray.system.standard_io`    standard input, output and error, if closed
 `sharray.system.file_identity`  inode, birth time and generation of a file
 `sharray.system.file_systems`   statfs, statvfs: free space, disk or memory
 `sharray.system.directories`    directories of one user

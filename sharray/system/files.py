@@ -10,13 +10,13 @@ import os
 import stat
 from collections.abc import Iterable
 
+from . import standard_io
 from .c_library import c_function, raise_errno
 from .optional import is_unsupported
 
 _O_TMPFILE = getattr(os, "O_TMPFILE", 0)
 _O_NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 _AT_FDCWD = -100
-_STANDARD_ERROR = 2
 _RENAME_NOREPLACE = 1
 _ZEROS_AT_ONCE = 1 << 20
 _FICLONE = 0x40049409  # linux/fs.h
@@ -39,34 +39,7 @@ def open_existing(path: str, *, writable: bool, follow: bool = True) -> int:
     flags |= os.O_CLOEXEC | _O_NONBLOCK
     if not follow:
         flags |= os.O_NOFOLLOW
-    return _beyond_standard(os.open(path, flags))
-
-
-def _beyond_standard(fd: int) -> int:
-    """Move a new descriptor that is standard input, output or error.
-
-    It is if a program has closed these. What somebody prints, in this process or in its
-    children, would then be written into the file.
-    """
-    if fd > _STANDARD_ERROR:
-        return fd
-    try:
-        moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _STANDARD_ERROR + 1)
-    finally:
-        os.close(fd)
-    try:
-        open_standard()
-    except BaseException:
-        os.close(moved)
-        raise
-    return moved
-
-
-def open_standard() -> None:
-    """Open the null device as those of standard input, output and error not open."""
-    while (fd := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
-        os.set_inheritable(fd, True)
-    os.close(fd)
+    return standard_io.move_beyond(os.open(path, flags))
 
 
 def close(fd: int) -> None:
@@ -157,7 +130,7 @@ def open_unnamed(directory: str) -> int | None:
         return None
     try:
         flags = _O_TMPFILE | os.O_RDWR | os.O_CLOEXEC
-        return _beyond_standard(os.open(directory, flags, 0o600))
+        return standard_io.move_beyond(os.open(directory, flags, 0o600))
     except OSError as error:
         # A kernel without O_TMPFILE takes this for opening the directory to write.
         if is_unsupported(error, errno.EISDIR) and os.path.isdir(directory):
@@ -168,7 +141,7 @@ def open_unnamed(directory: str) -> int | None:
 def open_new(path: str) -> int:
     """Create and open a file that must not exist yet."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-    return _beyond_standard(os.open(path, flags, 0o600))
+    return standard_io.move_beyond(os.open(path, flags, 0o600))
 
 
 def link_unnamed(fd: int, path: str) -> None:

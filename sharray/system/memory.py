@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Iterator
 
-from . import buffers, files
+from . import buffers, files, standard_io
 from .c_library import c_function, raise_errno
 
 PAGE_SIZE = mmap.PAGESIZE
@@ -209,7 +209,7 @@ def create_block(nbytes: int, label: str) -> int:
     """
     if not hasattr(os, "memfd_create"):
         raise NotImplementedError("this platform has no memfd_create")
-    fd = files._beyond_standard(os.memfd_create(label, os.MFD_CLOEXEC))
+    fd = standard_io.move_beyond(os.memfd_create(label, os.MFD_CLOEXEC))
     try:
         files.allocate(fd, nbytes)
     except BaseException:

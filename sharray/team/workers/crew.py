@@ -7,7 +7,14 @@ import pickle
 from typing import Any
 
 from ...errors import KernelError
-from ...system import clock, files, interrupts, process_names, processes
+from ...system import (
+    clock,
+    files,
+    interrupts,
+    process_names,
+    processes,
+    standard_io,
+)
 from ..control import layout as at
 from ..control.page import ControlBlock, create
 from ..control.protocol import lead_here, serve_code
@@ -80,7 +87,7 @@ class Crew:
         Call this while signals are deferred.
         """
         started: list[Worker] = []
-        files.open_standard()  # otherwise a channel could be a worker's output
+        standard_io.open_all()  # otherwise a channel could be a worker's output
         self._change_server()
         try:
             for member in members:
