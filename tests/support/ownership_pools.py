@@ -12,12 +12,12 @@ import loky
 import numpy as np
 import pytest
 
-POOLS = ["Pool fork", "Pool spawn", "Pool forkserver"]
-EXECUTORS = ["executor fork", "executor spawn", "loky"]
+POOLS = ["Pool fork", "Pool spawn"]
+EXECUTORS = ["executor fork", "loky"]
 KINDS = POOLS + EXECUTORS
 _FORKS = ["Pool fork", "executor fork"]  # those that start quickly
 
-NBYTES = 3_000_000  # of an argument; much smaller ones are always copied
+NBYTES = 2_200_000  # of an argument; much smaller ones are always copied
 _PATIENCE = 120  # seconds; a machine may be busy
 
 

@@ -19,12 +19,7 @@ import ownership_late as late
 import ownership_tasks as tasks
 import pytest
 from ownership_looks import Looks, describe, differences
-from ownership_pools import (
-    all_places,
-    call,
-    numbered,
-    pool_of,
-)
+from ownership_pools import call, numbered, places, pool_of
 
 import sharray as sh
 
@@ -33,7 +28,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:the matrix:PendingDeprecationWarning"),
 ]
-FURTHER = 10
+FURTHER = 5
 # Cases whose results are kept together. A process that holds many messages copies the
 # next ones.
 AT_ONCE = 5
@@ -176,14 +171,13 @@ def differences_of(kind: str, cases: dict[str, Case]) -> list[Any]:
 
 
 @pytest.mark.parametrize("group", GROUPS)
-@all_places
+@places(["Pool fork", "executor fork", "loky"])
 def test_results_are_and_stay_as_by_pickle(kind: str, group: str) -> None:
     assert differences_of(kind, GROUPS[group]) == []
 
 
-# Not the largest: the worker keeps all arrays, and this process all results.
 @pytest.mark.parametrize("group", KEEPING)
-@all_places
+@places(["Pool fork", "loky"])
 def test_results_that_the_worker_keeps_are_and_stay_as_by_pickle(
     kind: str, group: str
 ) -> None:

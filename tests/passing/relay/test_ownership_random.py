@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:the matrix:PendingDeprecationWarning"),
 ]
-TASKS = 2000
+TASKS = 600
 WAITING = 5  # tasks that are not awaited yet
 KEPT = 12
 TABLE = {**tasks.PARTS, **tasks.SEVERAL}
@@ -82,7 +82,7 @@ class Program:
 
 
 @pytest.mark.parametrize("kind", ["Pool fork", "executor fork"])
-def test_two_thousand_random_tasks(kind: str) -> None:
+def test_random_tasks(kind: str) -> None:
     program = Program(seed=5)
     with sh.installed(), pool_of(kind, 2) as pool:
         for i in range(TASKS):
