@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import gc
 import os
+import pickle
 import threading
 from typing import Any
 
 import numpy as np
 
 import sharray as sh
+from sharray.passing.options import Options
 from sharray.passing.wire import relaying
 from sharray.storage.messages import relay
+from sharray.system import interrupts
 
 kept: list[Any] = []
 
@@ -156,3 +159,19 @@ def with_another(array: Any) -> tuple[Any, Any]:
 def every_other(array: Any) -> Any:
     """Return elements that are not contiguous."""
     return array[::2]
+
+
+def pickle_what_waits(array: Any) -> str:
+    """Pickle a result that waits as other packages would; return the error."""
+    result = relaying.Relayed(None, None, array)  # type: ignore[arg-type]
+    with interrupts.deferred():
+        message = result.in_place([array], b"", Options())
+    assert message is not None
+    try:
+        pickle.dumps(result)
+    except pickle.PicklingError as error:
+        return str(error)
+    finally:
+        with interrupts.deferred():
+            message.outgoing.recall()  # type: ignore[union-attr]
+    return ""

@@ -28,6 +28,7 @@ Invariants
 from __future__ import annotations
 
 import os
+import pickle
 import sys
 import types
 from collections.abc import Callable
@@ -82,6 +83,14 @@ class Relayed(Parcel):
         self._queue = queue
         self._put = put
         self._relay: Relay | None = None
+
+    def __reduce__(self) -> Any:
+        if self._relay is None:
+            return super().__reduce__()
+        raise pickle.PicklingError(
+            "the pickler of a queue was replaced while a result was on its way; "
+            "replace it before the pool starts"
+        )
 
     def in_place(
         self, parts: list[Part], pickled: bytes, options: Options

@@ -20,6 +20,7 @@ from __future__ import annotations
 import ctypes
 
 from ...system import finalizing, freezing, memory
+from ..format import TRAILER_SIZE
 from ..segment import Segment
 from .incoming import Incoming, held, kept
 from .outgoing import note_channel
@@ -77,9 +78,9 @@ class Relay:
     @classmethod
     def begin(cls, incoming: Incoming) -> Relay | None:
         """Freeze the data of a message; None if that is not possible."""
-        if not incoming.withhold():
-            return None
         relay = cls(incoming)
+        if relay._is_beside_trailer() or not incoming.withhold():
+            return None
         try:
             relay._elsewhere = freezing.freeze(
                 relay._first,
@@ -91,6 +92,11 @@ class Relay:
             incoming.put_back()
             return None
         return relay
+
+    def _is_beside_trailer(self) -> bool:
+        """Return whether data and trailer share a page, as large pages may be."""
+        end = self.segment.data_range[0] + self._nbytes
+        return end > self.segment.size - TRAILER_SIZE
 
     @property
     def generation(self) -> int:

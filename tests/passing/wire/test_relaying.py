@@ -201,3 +201,8 @@ def test_a_forked_child_of_the_receiver_has_its_own_copy(pool: Any) -> None:
     again = pool.apply(tasks.double, (numbers(5),))
     np.testing.assert_array_equal(again, 2 * numbers(5))
     np.testing.assert_array_equal(found, 2 * numbers(1))
+
+
+def test_a_result_that_waits_is_pickled_by_no_other_pickler(pool: Any) -> None:
+    error = pool.apply(tasks.pickle_what_waits, (numbers(),))
+    assert "replaced while a result was on its way" in error

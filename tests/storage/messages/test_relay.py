@@ -15,7 +15,7 @@ from sharray.storage.lifetime import transit
 from sharray.storage.messages import outbox
 from sharray.storage.messages.outgoing import Outgoing
 from sharray.storage.messages.relay import Relay, find
-from sharray.system import freezing, interrupts, locks
+from sharray.system import freezing, interrupts, locks, memory
 
 
 @pytest.fixture(autouse=True)
@@ -241,6 +241,16 @@ def test_memory_that_cannot_be_frozen_is_not_relayed(
         raise NotImplementedError
 
     monkeypatch.setattr(freezing, "freeze", fail)
+    with interrupts.deferred():
+        assert Relay.begin(received.incoming) is None
+    received.guard = None
+    assert received.outgoing.is_free()
+
+
+def test_a_page_that_has_data_and_trailer_is_not_frozen(
+    received: Received, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "PAGE_SIZE", 1 << 24)
     with interrupts.deferred():
         assert Relay.begin(received.incoming) is None
     received.guard = None
