@@ -135,6 +135,11 @@ def forget(segment: Segment) -> None:
     _drop(segment)
 
 
+def leave_to_end(segment: Segment) -> None:
+    """Let `end` treat it as an array that still exists; an act of `at_end` did not."""
+    _ended_by_acts.discard(id(segment))
+
+
 def release(segment: Segment) -> None:
     """Nothing uses the segment any more here; call it with signals deferred."""
     # First: the end must not put another mapping where this one has been.

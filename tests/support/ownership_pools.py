@@ -12,6 +12,8 @@ import loky
 import numpy as np
 import pytest
 
+from sharray.passing.wire import relaying
+
 POOLS = ["Pool fork", "Pool spawn"]
 EXECUTORS = ["executor fork", "loky"]
 KINDS = POOLS + EXECUTORS
@@ -23,7 +25,19 @@ _PATIENCE = 120  # seconds; a machine may be busy
 
 @contextmanager
 def pool_of(kind: str, workers: int = 1, **options: Any) -> Iterator[Any]:
-    """Yield a pool, and wait for the end of its workers."""
+    """Yield a pool, and wait for the end of its workers.
+
+    Those that are forked relay all that they can, whatever has become of the last.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(relaying, "_PAUSE", 0)
+        patch.setattr(relaying, "_MOST_OUT", 1000)
+        with _pool_of(kind, workers, **options) as pool:
+            yield pool
+
+
+@contextmanager
+def _pool_of(kind: str, workers: int, **options: Any) -> Iterator[Any]:
     api, _, method = kind.partition(" ")
     if api == "Pool":
         with multiprocessing.get_context(method).Pool(workers, **options) as pool:

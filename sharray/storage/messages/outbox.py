@@ -240,8 +240,11 @@ def _close_all() -> None:
         while _outgoing:
             outgoing = _outgoing.pop()
             with suppress(OSError):
-                if outgoing.is_being_written():  # by a daemon thread
+                # Daemon threads go on: one may be writing to it, or about to send it.
+                if outgoing.is_being_written():
                     outgoing.abandon()
+                elif outgoing.has_no_channel():
+                    outgoing.leave()
                 else:
                     outgoing.close()
 

@@ -206,6 +206,15 @@ class Outgoing:
         """Tell whether its data is not complete."""
         return self.segment.words[trailer.STATE_WORD] == message.WRITING
 
+    def has_no_channel(self) -> bool:
+        """Tell whether the message is complete, and may not have left so far."""
+        return self.is_in_flight() and self.segment.words[trailer.CHANNEL_WORD] == 0
+
+    def leave(self) -> None:
+        """Use it for no other message; its memory is there until the process ends."""
+        self.segment.words[trailer.OWNER_WORD] = 0
+        ending.leave_to_end(self.segment)
+
     def close(self) -> None:
         """Use it no more.
 

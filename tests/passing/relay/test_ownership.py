@@ -14,6 +14,7 @@ import pickle
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+import loky.backend.resource_tracker
 import ownership_kept as kept
 import ownership_late as late
 import ownership_tasks as tasks
@@ -32,6 +33,12 @@ FURTHER = 5
 # Cases whose results are kept together. A process that holds many messages copies the
 # next ones.
 AT_ONCE = 5
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _helper_process() -> None:
+    """Start loky's helper process before leaks are checked."""
+    loky.backend.resource_tracker.ensure_running()
 
 
 # Protocol 5, which loky and Python 3.14 use, keeps arrays read-only. Those in shared

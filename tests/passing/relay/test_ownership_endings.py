@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+import loky.backend.resource_tracker
 import numpy as np
 import ownership_tasks as tasks
 import ownership_work as work
@@ -26,6 +27,12 @@ import sharray as sh
 # Python 3.12 and later warn of forks in a process with threads, which pools have.
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 NAMES = ["itself", "increased", "three quarters", "strided", "with its view"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _helper_process() -> None:
+    """Start loky's helper process before leaks are checked."""
+    loky.backend.resource_tracker.ensure_running()
 
 
 def take_some(looks: Looks, pool: Any, when: str = "") -> None:

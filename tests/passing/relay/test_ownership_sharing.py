@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import loky.backend.resource_tracker
 import numpy as np
 import ownership_tasks as tasks
 import ownership_work as work
@@ -32,6 +33,12 @@ import sharray as sh
 
 # Python 3.12 and later warn of forks in a process with threads, which pools have.
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _helper_process() -> None:
+    """Start loky's helper process before leaks are checked."""
+    loky.backend.resource_tracker.ensure_running()
 
 
 @pytest.fixture

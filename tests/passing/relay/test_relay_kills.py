@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
-import os
-import random
-import signal
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
@@ -23,46 +20,37 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning"),
 ]
-ROUNDS, TASKS = 40, 30
+# Lines of the library, from the return of the function on; the worker is killed at one.
+LINES = range(1, 700, 13)
 
 
-def check(futures: dict[Future[Any], int], kill: Any, after: int) -> int:
-    """Check all results; kill after so many, and return how many came."""
-    came = 0
-    for future in as_completed(list(futures)):
-        first = futures.pop(future)
-        try:
-            found = future.result()
-        except BrokenProcessPool:
-            continue
-        np.testing.assert_array_equal(found, 2 * numbered(first))
-        found[:] = -1  # no other result changes
-        came += 1
-        if came == after:
-            kill()
-    return came
-
-
-def run(choose: random.Random) -> int:
-    """Have an executor do tasks, kill a worker, and return how many results came."""
+def run(line: int) -> list[int]:
+    """Kill the only worker at a line; return which of two results have arrived."""
+    arrived = []
     context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(2, context) as executor:
-        futures: Any = {
-            executor.submit(tasks.double, numbered(first)): first
-            for first in range(TASKS)
-        }
-        pid = choose.choice(list(executor._processes))
-        return check(
-            futures,
-            lambda: os.kill(pid, signal.SIGKILL),
-            choose.randrange(1, TASKS // 2),
-        )
+    with ProcessPoolExecutor(1, context) as executor:
+        executor.submit(tasks.nothing, numbered(0)).result()
+        waiting: list[Any] = [
+            executor.submit(tasks.double, numbered(0)),
+            executor.submit(tasks.double_and_die_at, numbered(1), line),
+        ]
+        for number, future in enumerate(waiting):
+            try:
+                found = future.result()
+            except BrokenProcessPool:
+                continue
+            np.testing.assert_array_equal(found, 2 * numbered(number))
+            found[:] = -1  # no other result changes
+            arrived.append(number)
+    return arrived
 
 
-def test_workers_are_killed_at_any_time() -> None:
-    choose = random.Random(3)
+def test_a_worker_is_killed_at_any_line() -> None:
     with sh.installed():
-        assert all(run(choose) > 0 for _ in range(ROUNDS))
+        arrived = [run(line) for line in LINES]
         gc.collect()  # closes the pipes
         sh.gc()
         assert outbox._outgoing == []  # none is in flight, or held
+    assert [0] in arrived  # before the result has left
+    assert [0, 1] in arrived  # and after that
+    assert all(numbers[:1] == [0] for numbers in arrived)
