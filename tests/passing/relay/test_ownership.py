@@ -178,13 +178,14 @@ def differences_of(kind: str, cases: dict[str, Case]) -> list[Any]:
 
 
 @pytest.mark.parametrize("group", GROUPS)
-@places(["Pool fork", "executor fork", "loky"])
+@places(["Pool fork", "loky"])
 def test_results_are_and_stay_as_by_pickle(kind: str, group: str) -> None:
     assert differences_of(kind, GROUPS[group]) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", KEEPING)
-@places(["Pool fork", "loky"])
+@places(["Pool fork"])
 def test_results_that_the_worker_keeps_are_and_stay_as_by_pickle(
     kind: str, group: str
 ) -> None:
