@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import loky
+import loky.backend.resource_tracker
 import numpy as np
 import pytest
 
@@ -51,6 +52,13 @@ def _pool_of(kind: str, workers: int, **options: Any) -> Iterator[Any]:
     else:
         with loky.ProcessPoolExecutor(workers, **options) as executor:
             yield executor
+
+
+def start_helpers() -> None:
+    """Start the helper process of loky, and open what its first pool leaves open."""
+    loky.backend.resource_tracker.ensure_running()
+    with _pool_of("loky", 1) as pool:
+        call(pool, abs, -1)
 
 
 def submit(pool: Any, function: Callable[..., Any], *arguments: Any) -> Any:

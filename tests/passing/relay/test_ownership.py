@@ -14,13 +14,12 @@ import pickle
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-import loky.backend.resource_tracker
 import ownership_kept as kept
 import ownership_late as late
 import ownership_tasks as tasks
 import pytest
 from ownership_looks import Looks, describe, differences
-from ownership_pools import call, numbered, places, pool_of
+from ownership_pools import call, numbered, places, pool_of, start_helpers
 
 import sharray as sh
 
@@ -36,9 +35,9 @@ AT_ONCE = 5
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _helper_process() -> None:
-    """Start loky's helper process before leaks are checked."""
-    loky.backend.resource_tracker.ensure_running()
+def _helpers() -> None:
+    """Start them before leaks are checked."""
+    start_helpers()
 
 
 # Protocol 5, which loky and Python 3.14 use, keeps arrays read-only. Those in shared

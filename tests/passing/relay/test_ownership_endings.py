@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-import loky.backend.resource_tracker
 import numpy as np
 import ownership_tasks as tasks
 import ownership_work as work
@@ -19,6 +18,7 @@ from ownership_pools import (
     numbered,
     places,
     pool_of,
+    start_helpers,
     submit,
 )
 
@@ -30,9 +30,9 @@ NAMES = ["itself", "increased", "three quarters", "strided", "with its view"]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _helper_process() -> None:
-    """Start loky's helper process before leaks are checked."""
-    loky.backend.resource_tracker.ensure_running()
+def _helpers() -> None:
+    """Start them before leaks are checked."""
+    start_helpers()
 
 
 def take_some(looks: Looks, pool: Any, when: str = "") -> None:

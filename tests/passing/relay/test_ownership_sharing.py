@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-import loky.backend.resource_tracker
 import numpy as np
 import ownership_tasks as tasks
 import ownership_work as work
@@ -26,6 +25,7 @@ from ownership_pools import (
     numbered,
     places,
     pool_of,
+    start_helpers,
     submit,
 )
 
@@ -36,9 +36,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _helper_process() -> None:
-    """Start loky's helper process before leaks are checked."""
-    loky.backend.resource_tracker.ensure_running()
+def _helpers() -> None:
+    """Start them before leaks are checked."""
+    start_helpers()
 
 
 @pytest.fixture
