@@ -168,6 +168,21 @@ print("late", a.sum())
     assert names_in_ram() == []
 
 
+def test_relayed_results_can_be_read_to_the_very_end() -> None:
+    program = """
+with fork.Pool(1) as pool:
+    for i in range(3):
+        a = pool.apply(ends.increased, (numbered(i, 400_000),))
+    pool.close()
+    pool.join()
+print("late", a.sum())
+"""
+    sums = run(program)
+    assert len(sums) == 3
+    assert len(set(sums)) == 1
+    assert names_in_ram() == []
+
+
 def test_a_receiver_that_has_forked_leaves_nothing() -> None:
     program = """
 writer.send(numbered(1))

@@ -32,6 +32,12 @@ def numbered(number: int, n: int = LARGE) -> Any:
     return np.arange(n) + number * 1e7
 
 
+def increased(array: Any) -> Any:
+    """Add 1 to an array, and return it."""
+    array += 1
+    return array
+
+
 def blocks_in_ram() -> dict[str, int]:
     """Return every file in the RAM directory, with the bytes that it takes."""
     top = os.environ["SHARRAY_RAM_DIR"]

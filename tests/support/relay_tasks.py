@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import types
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -101,16 +102,27 @@ def overwrite_now(_: Any = None) -> None:
 
 
 class Forking:
-    """An argument that forks when it is freed, and waits for the child."""
+    """An argument that forks when a worker frees it; the child tells its sum if asked.
 
-    def __init__(self, array: Any) -> None:
+    Parameters
+    ----------
+    array : ndarray
+        The array.
+    ask, answer : str
+        Two named pipes.
+    """
+
+    def __init__(self, array: Any, ask: str, answer: str) -> None:
         self.array = array
+        self._pipes = ask, answer
+        self._maker = os.getpid()
 
     def __del__(self) -> None:
-        child = os.fork()
-        if child == 0:
+        if os.getpid() != self._maker and os.fork() == 0:
+            ask, answer = self._pipes
+            Path(ask).read_bytes()
+            Path(answer).write_text(str(self.array.sum()))
             os._exit(0)
-        os.waitpid(child, 0)
 
 
 class Uninstalling:
@@ -146,17 +158,22 @@ def halves(array: Any) -> tuple[Any, Any]:
 
 def overlapping(array: Any) -> tuple[Any, Any]:
     """Return two arrays that have most elements in common."""
-    return array[1:], array[:-1]
+    return array[2:], array[:-2]
 
 
 def small_part(array: Any) -> Any:
-    """Return a tenth of an array."""
-    return array[: len(array) // 10]
+    """Return a fifth of an array."""
+    return array[: len(array) // 5]
 
 
 def with_another(array: Any) -> tuple[Any, Any]:
     """Return an array of the argument, and a new one."""
     return array, np.ones_like(array)
+
+
+def with_a_shared_one(array: Any, shared: Any) -> tuple[Any, Any]:
+    """Return an ordinary array, and a shared one."""
+    return array, shared
 
 
 def every_other(array: Any) -> Any:

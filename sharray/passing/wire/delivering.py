@@ -216,6 +216,14 @@ def dumps(obj: Any, options: Options | None, write: Callable[..., Message]) -> b
     return written
 
 
+def _plain_parcel(_queue: Any, _put: Any, obj: Any, _: types.FrameType) -> Parcel:
+    return Parcel(obj)
+
+
+def _do_nothing() -> None:
+    pass
+
+
 class Relaying:
     """What `sharray.passing.wire.relaying` does, once it is imported.
 
@@ -230,20 +238,8 @@ class Relaying:
         Send the message that waits until its arrays are gone.
     """
 
-    parcel: ClassVar[Callable[[Any, Any, Any, types.FrameType], Parcel]]
-    send_waiting: ClassVar[Callable[[], None]]
-
-
-def _plain_parcel(_: Any, __: Any, obj: Any, ___: types.FrameType) -> Parcel:
-    return Parcel(obj)
-
-
-def _do_nothing() -> None:
-    pass
-
-
-Relaying.parcel = _plain_parcel
-Relaying.send_waiting = _do_nothing
+    parcel: ClassVar[Callable[[Any, Any, Any, types.FrameType], Parcel]] = _plain_parcel
+    send_waiting: ClassVar[Callable[[], None]] = _do_nothing
 
 
 def hooked_put(original: Any) -> Any:

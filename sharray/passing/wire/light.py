@@ -66,6 +66,7 @@ def _load() -> Any:
         if _sending is None and not _is_loading:
             _is_loading = True
             try:
+                # Sets what `delivering` calls, for the results after this one.
                 import_module(".relaying", __package__)
                 _sending = import_module(".sending", __package__)
             except (ImportError, OSError):

@@ -137,7 +137,8 @@ class Incoming:
     def send_on(self) -> int | None:
         """Let the data leave again as another message, and return its token.
 
-        None if only the owner may send: it has to look for a note before.
+        None if it has to be copied: a note may forbid to send, and only the owner looks
+        for that.
         """
         words, before = self.segment.words, self._lock_offset()
         generation = (self._generation + 1) % (1 << 64)
@@ -178,7 +179,7 @@ class Incoming:
         held[id(self)] = self
 
     def is_from_here(self) -> bool:
-        """Return whether this process is the owner, to whom its data came back."""
+        """Return whether this process is the owner; then a relay has come back."""
         return self.segment.words[trailer.OWNER_WORD] == processes.own_stamp()
 
     def is_out(self) -> bool:
@@ -300,20 +301,18 @@ class Incoming:
         each received by itself. The file is used for no other message then, and the
         kernel removes it with the last of the two.
         """
-        if not self._own:
-            # Also if the next call fails: arrays of a child lie in the file from now
-            # on, so it must not go back to its sender.
-            self._own = True
-            with suppress(OSError):
-                remapping.make_private(
-                    self._address, len(self.segment.mapping), self._fd
-                )
-            if self._remove_name():
-                self._close_descriptor()
-        self.put_back()
+        if self._own:
+            self.put_back()
+            return
+        # Also if the next call fails: arrays of a child lie in the file from now on, so
+        # that it must not go back to its sender.
+        self._own = True
+        with suppress(OSError):
+            remapping.make_private(self._address, len(self.segment.mapping), self._fd)
+        self.stay_private()
 
     def stay_private(self) -> None:
-        """Keep data that is private already: as `make_own`, without the change."""
+        """Keep data that is private already; the second half of `make_own`."""
         self._own = True
         if self._remove_name():
             self._close_descriptor()

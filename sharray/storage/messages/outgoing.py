@@ -89,18 +89,14 @@ class Outgoing:
 
     def _is_abandoned(self) -> bool:
         """Tell whether the receiver has ended without giving the file back."""
-        words = self.segment.words
         generation = self.generation
-        if words[trailer.STATE_WORD] != message.HELD or self._is_locked(generation):
+        if not self._is_held() or locks.is_byte_locked(self._fd, self._lock_offset()):
             return False
         # Once more: it may have relayed the message meanwhile, and unlocked its byte.
-        return (
-            words[trailer.STATE_WORD] == message.HELD and self.generation == generation
-        )
+        return self._is_held() and self.generation == generation
 
-    def _is_locked(self, generation: int) -> bool:
-        offset = message.lock_offset(self.segment.size, generation)
-        return locks.is_byte_locked(self._fd, offset)
+    def _is_held(self) -> bool:
+        return self.segment.words[trailer.STATE_WORD] == message.HELD
 
     def _lock_offset(self) -> int:
         return message.lock_offset(self.segment.size, self.generation)
@@ -115,7 +111,7 @@ class Outgoing:
     def claim(self) -> None:
         """Begin the next use of a file that is free."""
         words = self.segment.words
-        if words[trailer.STATE_WORD] == message.HELD:
+        if self._is_held():
             # The receiver was killed, perhaps before it has cleared its entry.
             transit.clear(words)
         words[trailer.STATE_WORD] = message.WRITING

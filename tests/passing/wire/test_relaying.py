@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import operator
+import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -76,15 +78,16 @@ def test_the_file_of_a_result_is_used_again_when_the_result_is_gone(pool: Any) -
         (tasks.nearly_all, True),
         (tasks.halves, True),
         (tasks.overlapping, False),  # the receiver gets two arrays of its own
-        (tasks.small_part, False),  # it would keep ten times the memory
+        (tasks.small_part, False),  # it would keep five times the memory
         (tasks.with_another, False),
         (tasks.every_other, False),
         (tasks.unaligned, False),
     ],
 )
 def test_which_results_go_back(pool: Any, task: Any, comes_back: bool) -> None:
-    found = pool.apply(task, (numbers(),))
-    expected = task(numbers())
+    large = np.arange(4.0 * LENGTH)  # also its parts are large enough
+    found = pool.apply(task, (large,))
+    expected = task(large)
     for array, value in zip(*(as_tuple(x) for x in (found, expected)), strict=True):
         np.testing.assert_array_equal(array, value)
         assert came_back(array) == comes_back
@@ -104,6 +107,20 @@ def test_one_of_two_arguments_goes_back(pool: Any) -> None:
     found = pool.apply(operator.iadd, (numbers(1), numbers(2)))
     assert came_back(found)
     np.testing.assert_array_equal(found, numbers(1) + numbers(2))
+
+
+def test_a_shared_array_beside_it_stays_shared(pool: Any) -> None:
+    shared = sh.zeros(1000)
+    for _ in range(2):
+        found, beside = pool.apply(tasks.with_a_shared_one, (numbers(1), shared))
+        assert came_back(found)
+        np.testing.assert_array_equal(found, numbers(1))
+    beside += 1
+    assert shared.sum() == 1000
+
+
+def test_a_small_result_is_copied(pool: Any) -> None:
+    assert not came_back(pool.apply(tasks.nearly_all, (numbers()[: LENGTH // 2],)))
 
 
 def test_arrays_of_many_tasks_in_one_message_go_back(pool: Any) -> None:
@@ -155,12 +172,24 @@ def test_a_thread_that_overwrites_a_result_later(pool: Any) -> None:
     np.testing.assert_array_equal(found, numbers(1))
 
 
-@pytest.mark.parametrize("kind", [tasks.Forking, tasks.Uninstalling])
-def test_results_leave_before_a_fork_and_before_the_hooks_go(
-    pool: Any, kind: Any
-) -> None:
+def test_a_child_that_is_forked_while_a_result_waits(pool: Any) -> None:
+    ask, answer = Path("ask"), Path("answer")
+    for path in (ask, answer):
+        os.mkfifo(path)
+    pipes = str(ask.absolute()), str(answer.absolute())
+    found = pool.apply(tasks.unwrap, (tasks.Forking(numbers(1), *pipes),))
+    np.testing.assert_array_equal(found, numbers(1))
+    found[:] = -1
+    del found
+    for first in range(5):  # in its file, if that was relayed
+        pool.apply(tasks.double, (numbers(first),))
+    ask.write_bytes(b"")
+    assert float(answer.read_text()) == numbers(1).sum()
+
+
+def test_results_leave_before_the_hooks_go(pool: Any) -> None:
     for first in range(3):
-        found = pool.apply(tasks.unwrap, (kind(numbers(first)),))
+        found = pool.apply(tasks.unwrap, (tasks.Uninstalling(numbers(first)),))
         np.testing.assert_array_equal(found, numbers(first))
 
 
