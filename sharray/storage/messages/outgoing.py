@@ -90,16 +90,20 @@ class Outgoing:
     def _is_abandoned(self) -> bool:
         """Tell whether the receiver has ended without giving the file back."""
         generation = self.generation
-        if not self._is_held() or locks.is_byte_locked(self._fd, self._lock_offset()):
-            return False
-        # Once more: it may have relayed the message meanwhile, and unlocked its byte.
+        # Twice. A receiver that relays the message changes the generation while it is
+        # HELD, and unlocks after IN_FLIGHT. If the next one then says HELD, the first
+        # look may have been between the two, but the second is at a locked byte.
+        for _ in range(2):
+            if not self._is_held() or self._is_locked(generation):
+                return False
         return self._is_held() and self.generation == generation
 
     def _is_held(self) -> bool:
         return self.segment.words[trailer.STATE_WORD] == message.HELD
 
-    def _lock_offset(self) -> int:
-        return message.lock_offset(self.segment.size, self.generation)
+    def _is_locked(self, generation: int) -> bool:
+        offset = message.lock_offset(self.segment.size, generation)
+        return locks.is_byte_locked(self._fd, offset)
 
     def is_lost(self) -> bool:
         """Tell whether it is free, but no receiver would find it.
@@ -169,7 +173,7 @@ class Outgoing:
 
         A process may read the bytes, close the pipe, and open the message then.
         """
-        offset = self._lock_offset()
+        offset = message.lock_offset(self.segment.size, self.generation)
         # Before FREE: a receiver that has seen IN_FLIGHT would read the next message.
         # If one has come and gone since we looked, FREE is right as well.
         if locks.lock_byte(self._fd, offset):
