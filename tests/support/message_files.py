@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 
+from passing_pressure import forget_outbox
+
 from sharray.storage import location
 from sharray.storage.attaching import attach_open
 from sharray.storage.lifetime import transit
@@ -48,5 +50,5 @@ def recall_all() -> None:
         if outgoing.is_in_flight():
             transit.clear(outgoing.segment.words)
             outgoing.recall()
-    outbox._close_all()
+    forget_outbox()
     inbox.drop_orphans()

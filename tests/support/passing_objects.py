@@ -10,6 +10,7 @@ from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
 import numpy as np
+from passing_pressure import forget_outbox
 
 import sharray as sh
 from sharray.passing.options import Options
@@ -44,7 +45,7 @@ def files_in_use() -> int:
 def forget_messages() -> None:
     """Close the files that this process keeps for further messages."""
     gc.collect()
-    outbox._close_all()
+    forget_outbox()
     inbox.drop_orphans()
 
 

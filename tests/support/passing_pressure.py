@@ -131,7 +131,8 @@ def receive_with_few_descriptors(connection: Connection, count: int) -> None:
 
 def forget_outbox() -> None:
     """Forget all files to send in, even those with unread messages."""
-    outbox._close_all()
+    while outbox._outgoing:
+        outbox._outgoing.pop().close()
 
 
 def start_program(code: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from message_files import CONTENT, close_its_pipe, open_by_another, recall_all, send
+from passing_pressure import forget_outbox
 
 from sharray.storage.messages import outbox
 from sharray.storage.messages.incoming import Incoming
@@ -19,7 +20,7 @@ WAYS = ["hold", "copy"]
 
 @pytest.fixture(autouse=True)
 def _empty_outbox() -> Iterator[None]:
-    outbox._close_all()
+    forget_outbox()
     yield
     recall_all()
 
