@@ -50,12 +50,13 @@ lock, one byte    at `lock_offset`: the message is being      the receiver; the
                   received, or arrays lie in the file         owner, to recall
 ================  ==========================================  ===================
 
-Invariants
+Invariants; the tests run owner and receivers in all orders of their steps.
 
 - A state has one process that may leave it. IN_FLIGHT has several: each process that
   has the bytes of the message, and its owner. So whoever takes a message out of
-  IN_FLIGHT locks its byte first, and looks at generation and state afterwards. Of two,
-  one finds the byte locked, or the state changed. Only before the bytes have left, the
+  IN_FLIGHT locks its byte first, and looks at state and generation afterwards, in this
+  order: the owner may send the next message between the two. Of two, one finds the byte
+  locked, or the state or the generation changed. Only before the bytes have left, the
   owner recalls a message without the lock.
 - HELD means a lock. The receiver locks before it says HELD, and unlocks after it has
   said FREE. The kernel unlocks for one that is killed, so HELD without a lock is free.

@@ -129,9 +129,12 @@ class Incoming:
 
     def _has(self, generation: int) -> bool:
         words = self.segment.words
+        # The state first: nobody else takes this message out of IN_FLIGHT now. If it is
+        # gone already, its owner may send the next one between the two looks, and the
+        # state would be that one's.
         return (
-            words[trailer.GENERATION_WORD] == generation
-            and words[trailer.STATE_WORD] == message.IN_FLIGHT
+            words[trailer.STATE_WORD] == message.IN_FLIGHT
+            and words[trailer.GENERATION_WORD] == generation
         )
 
     def send_on(self) -> int | None:

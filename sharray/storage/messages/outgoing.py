@@ -173,13 +173,17 @@ class Outgoing:
 
         A process may read the bytes, close the pipe, and open the message then.
         """
-        offset = message.lock_offset(self.segment.size, self.generation)
+        generation = self.generation
+        offset = message.lock_offset(self.segment.size, generation)
         # Before FREE: a receiver that has seen IN_FLIGHT would read the next message.
         # If one has come and gone since we looked, FREE is right as well.
         if locks.lock_byte(self._fd, offset):
-            # The entry may be that of a process which has relayed it.
-            transit.clear(self.segment.words)
-            self.recall()
+            # Unless it has relayed the message: then another one may hold it, with the
+            # lock of the next generation.
+            if self.generation == generation:
+                # The entry may be that of a process which has relayed it.
+                transit.clear(self.segment.words)
+                self.recall()
             locks.unlock_byte(self._fd, offset)
 
     def note_channel(self, fd: int) -> None:
