@@ -40,6 +40,10 @@ class Choice(NamedTuple):
         return int(chosen < 0 or self.last not in (None, chosen))
 
 
+def _always() -> bool:
+    return True
+
+
 class Actor:
     """One of the functions.
 
@@ -57,7 +61,7 @@ class Actor:
         self,
         function: Callable[[], None],
         *,
-        can_start: Callable[[], bool] = lambda: True,
+        can_start: Callable[[], bool] = _always,
         at_kill: Callable[[], None] | None = None,
     ) -> None:
         self.at_kill = at_kill
@@ -65,7 +69,7 @@ class Actor:
         self.order: Order
         self.number = 0
         self._function = function
-        self._can_start = can_start
+        self._can_go_on = can_start
         self._is_done = self._is_killed = False
         # Each is acquired by who waits, and released by the other.
         self._go, self._stopped = threading.Lock(), threading.Lock()
@@ -75,7 +79,7 @@ class Actor:
 
     def can_go(self) -> bool:
         """Return whether it can take a step."""
-        return not self._is_done and (self._thread is not None or self._can_start())
+        return not self._is_done and self._can_go_on()
 
     def can_be_killed(self) -> bool:
         """Return whether there is anything to kill."""
@@ -83,6 +87,7 @@ class Actor:
 
     def advance(self) -> None:
         """Let it go on until another one is chosen."""
+        self._can_go_on = _always
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, daemon=True)
             self._thread.start()
@@ -97,9 +102,10 @@ class Actor:
         self.advance()
         self.at_kill()
 
-    def wait(self) -> None:
+    def wait(self, until: Callable[[], bool]) -> None:
         """Wait until the next step may be taken; called in its thread."""
         if not self._is_killed:
+            self._can_go_on = until
             self.order.choose()
             if self.order.chosen == self.number:
                 return
@@ -185,11 +191,17 @@ class Order:
 _current = threading.local()
 
 
-def step() -> None:
-    """Let others run before the next access; it does nothing outside of actors."""
+def step(until: Callable[[], bool] = _always) -> None:
+    """Let others run before the next access; it does nothing outside of actors.
+
+    Parameters
+    ----------
+    until : callable, optional
+        The step is not taken before this returns True. It must change nothing.
+    """
     actor: Actor | None = getattr(_current, "actor", None)
     if actor is not None:
-        actor.wait()
+        actor.wait(until)
 
 
 class Words:

@@ -47,8 +47,8 @@ def open_by_another(outgoing: Outgoing) -> Incoming:
 def recall_all() -> None:
     """Forget all files to send in, and what is under way in them."""
     for outgoing in outbox._outgoing:
+        transit.clear(outgoing.segment.words)
         if outgoing.is_in_flight():
-            transit.clear(outgoing.segment.words)
             outgoing.recall()
     forget_outbox()
     inbox.drop_orphans()

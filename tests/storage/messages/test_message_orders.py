@@ -7,6 +7,7 @@ the data: see `sharray.storage.message_states`.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -23,6 +24,8 @@ from sharray.storage.messages.outgoing import Outgoing
 from sharray.system import locks
 
 FIRST, NEXT = b"first", b"later"
+# Files that processes of this scenario have mapped.
+opened: list[Incoming] = []
 Scenario = tuple[list[Actor], Callable[[], None]]
 
 
@@ -34,7 +37,16 @@ def _steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(Incoming, "keep", lambda _: None)
     forget_outbox()
     yield
+    for incoming in list(opened):
+        end(incoming)
     recall_all()
+
+
+def end(incoming: Incoming) -> None:
+    """Let a process end that has a file mapped."""
+    opened.remove(incoming)
+    held.pop(id(incoming), None)
+    incoming.drop()
 
 
 def after_a_step(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -72,7 +84,6 @@ class Processes:
         self.pipe = [Sent(self.outgoing.generation, token, FIRST)]
         self.read: list[int] = []
         self.arrived: list[int] = []
-        self._incoming: list[Incoming] = []
         self._kept: list[tuple[Incoming, Sent]] = []
         watch(self.outgoing)
 
@@ -163,7 +174,7 @@ class Processes:
         """Return a process that does something with the next message of the pipe."""
         incoming = open_by_another(self.outgoing)
         watch(incoming)
-        self._incoming.append(incoming)
+        opened.append(incoming)
 
         def read() -> None:
             sent = self.pipe.pop(0)
@@ -178,8 +189,7 @@ class Processes:
 
     def _end(self, incoming: Incoming) -> None:
         self._kept = [one for one in self._kept if one[0] is not incoming]
-        held.pop(id(incoming), None)
-        incoming.drop()
+        end(incoming)
 
     def check_end(self) -> None:
         """Check that the file can be used again, and that no entry is left."""
@@ -192,8 +202,8 @@ class Processes:
         self.outgoing.claim()
         assert not list(transit.on_the_way(self.outgoing.segment.words))
         self.outgoing.recall()
-        for incoming in self._incoming:
-            self._end(incoming)
+        for incoming in list(opened):
+            end(incoming)
 
 
 def watch(file: Outgoing | Incoming) -> None:
@@ -256,3 +266,25 @@ def test_messages_arrive_once_and_whole_if_processes_are_killed(name: str) -> No
 @pytest.mark.parametrize("name", ["freed", "relayed", "lost or relayed"])
 def test_messages_arrive_once_and_whole_with_more_switches(name: str) -> None:
     assert check_orders(name, switches=3, kills=False) > 500
+
+
+def lock_nothing(incoming: Incoming, generation: int) -> bool:
+    incoming._generation = generation
+    return True
+
+
+@pytest.mark.parametrize(
+    ("owner", "method", "altered"),
+    [
+        (Outgoing, "_is_locked", lambda *_: False),
+        (Incoming, "_lock", lock_nothing),
+        (Incoming, "_has", lambda *_: True),
+    ],
+)
+def test_a_missing_safeguard_is_noticed(
+    owner: type, method: str, altered: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owner, method, altered)
+    check = functools.partial(check_orders, switches=2, kills=False)
+    with pytest.raises(AssertionError):
+        sum(map(check, SCENARIOS))
