@@ -203,8 +203,13 @@ def _dask(joblib_on_top: bool) -> Iterator[Apply]:
     from distributed import Client, LocalCluster
 
     # Any port: without an address, dask takes 8787, which may be another program's.
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
-    with LocalCluster(processes=True, **options) as cluster, Client(cluster) as client:
+    address = {"dashboard_address": ":0"}
+    # On a busy machine, it warns of workers that take seconds to end.
+    options = {"n_workers": 2, "threads_per_worker": 1, "silence_logs": "error"}
+    with (
+        LocalCluster(processes=True, **address, **options) as cluster,
+        Client(cluster) as client,
+    ):
         if joblib_on_top:
             import joblib
 

@@ -59,7 +59,7 @@ def run_python(code: str) -> str:
     """Run a program that must succeed; return its output."""
     done = start_python(code)
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    assert done.stderr == "", done.stderr
     return done.stdout
 
 
