@@ -1,7 +1,8 @@
 """Run loky's own tests with sharray installed.
 
-A program: ``python -m peers.loky.run --help``, in tests. The suites are loky and
-loky-pickle, the same with the pickler of the standard library.
+A program: ``python -m peers.loky.run --help``, in tests. The suites are executors, the
+same tests for each start method, and others; executors-pickle and others-pickle are
+these with the pickler of the standard library.
 """
 
 from __future__ import annotations
@@ -14,21 +15,34 @@ from ..source import tests_of
 from ..suite import Suite, of_pytest
 
 PROBE = Path(__file__).with_name("probe.py")
+_EXECUTORS = "test_process_executor"  # as long as all others: they run beside them
 
 
 def find(everything: bool, _: Path) -> list[Suite]:
     """Return the suites."""
     directory = tests_of("loky", "tests")
-    arguments = ["tests", str(PROBE), "--skip-high-memory", "--import-mode=append"]
+    paths = sorted(Path(directory, "tests").glob("test_*.py"))
+    executors = [path for path in paths if path.name.startswith(_EXECUTORS)]
+    others = [path for path in paths if path not in executors]
+    assert executors
+    assert others
 
-    def suite(name: str, environment: dict[str, str]) -> Suite:
-        return of_pytest(
-            name, arguments, directory, imports=["loky"], environment=environment
-        )
+    def suites(more: str, environment: dict[str, str]) -> list[Suite]:
+        options = ["--skip-high-memory", "--import-mode=append"]
+        return [
+            of_pytest(
+                name + more,
+                [*(f"tests/{path.name}" for path in files), str(PROBE), *options],
+                directory,
+                imports=["loky"],
+                environment=environment,
+            )
+            for name, files in (("executors", executors), ("others", others))
+        ]
 
-    found = [suite("loky", {})]
+    found = suites("", {})
     if everything:
-        found.append(suite("loky-pickle", {"LOKY_PICKLER": "pickle"}))
+        found += suites("-pickle", {"LOKY_PICKLER": "pickle"})
     return found
 
 
