@@ -1,7 +1,8 @@
 """In every order of the steps of holders, receivers and reapers, arrays stay and go.
 
-They are threads, each with open files and mappings of its own. Their steps are the
-calls on the file and its locks: see `sharray.storage.lifetime.lease`.
+They are threads, each with open files and mappings of its own; one of them may keep a
+mapping. Their steps are the calls on the file, its locks and its mappings: see
+`sharray.storage.lifetime.lease` and `sharray.storage.kept`.
 """
 
 from __future__ import annotations
@@ -17,17 +18,25 @@ import pytest
 from interleaving import Actor, explore, step
 
 import sharray as sh
-from sharray.storage import location
-from sharray.storage.attaching import attach_open
+from sharray.storage import kept, location
+from sharray.storage.attaching import attach
 from sharray.storage.lifetime import lease, transit
 from sharray.storage.segment import Segment
 from sharray.system import files, locks
 
 VALUE = 7
-CALLS = {
-    files: ["open_existing", "names_same_file", "has_name", "read_at", "unlink"],
+CALLS: dict[Any, list[str]] = {
+    files: [
+        "open_existing",
+        "names_same_file",
+        "has_name",
+        "read_at",
+        "unlink",
+        "cut_off",
+    ],
     locks: ["lock_exclusive", "unlock"],
     transit: ["record_sent", "record_received"],
+    Segment: ["unmap", "give_up_lease", "renew_lease"],
 }
 Scenario = tuple[list[Actor], Callable[[], None]]
 
@@ -37,7 +46,6 @@ def _steps(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, names in CALLS.items():
         for name in names:
             monkeypatch.setattr(module, name, after_a_step(getattr(module, name)))
-    monkeypatch.setattr(Segment, "unmap", after_a_step(Segment.unmap))
     monkeypatch.setattr(locks, "lock_shared", lock_shared)
 
 
@@ -81,12 +89,19 @@ class Processes:
         self._path, self._identity = segment.path, segment.identity
         self.pipe: list[int] = []
         self._held = self._open()
+        self._kept: Segment
 
-    def _open(self) -> Segment:
-        place = location.Location(self._path, True)
-        segment, fd = attach_open(place, "r+", identity=self._identity)
-        os.close(fd)
-        return segment
+    def _open(self, *, keepable: bool = False) -> Segment:
+        return attach(
+            location.Location(self._path, True),
+            "r+",
+            identity=self._identity,
+            keepable=keepable,
+        )
+
+    def let_one_keep(self) -> None:
+        """Let one process open the array in a way that it can keep the mapping."""
+        self._kept = self._open(keepable=True)
 
     def send_and_drop(self) -> None:
         """Send a handle, and be a holder no more."""
@@ -112,11 +127,30 @@ class Processes:
             return
         self._use(segment)
 
+    def keep_and_receive(self) -> None:
+        """Drop the array, and get another handle of it."""
+        kept.keep(self._kept)
+        step(lambda: bool(self.pipe))
+        token = self.pipe.pop(0)
+        segment = kept.take(self._identity) or self._open()
+        segment.record_received(token)
+        self._use(segment)
+
+    def keep_and_open(self) -> None:
+        """Drop the array, and open it again if it is there."""
+        kept.keep(self._kept)
+        segment = kept.take(self._identity)
+        if segment is None:
+            self.open_if_it_is_there()
+        else:
+            self._use(segment)
+
     def _use(self, segment: Segment) -> None:
         step()
         assert os.path.exists(self._path)
         assert set(segment.data) == {VALUE}
-        segment.release()
+        if not kept.keep(segment):
+            segment.release()
 
     def sweep(self) -> None:
         """Remove the array if nobody uses it."""
@@ -134,6 +168,7 @@ class Processes:
 
     def check_end(self) -> None:
         """Check that the file is gone, although nobody else sweeps."""
+        kept.clear()
         assert not self.pipe
         assert not os.path.exists(self._path)
 
@@ -143,6 +178,9 @@ SCENARIOS = {
     "sent and opened": ["send_and_drop", "receive", "open_if_it_is_there"],
     "dropped": ["drop", "open_if_it_is_there", "sweep"],
     "opened by two": ["drop", "open_if_it_is_there", "open_if_it_is_there"],
+    "kept": ["send_and_drop", "keep_and_receive", "sweep"],
+    "kept and opened": ["drop", "keep_and_open", "sweep"],
+    "kept and opened by two": ["drop", "keep_and_open", "open_if_it_is_there"],
 }
 
 
@@ -151,6 +189,8 @@ def check_orders(name: str) -> int:
 
     def scenario() -> Scenario:
         processes = Processes()
+        if "kept" in name:
+            processes.let_one_keep()
         return processes.actors(SCENARIOS[name]), processes.check_end
 
     return explore(scenario, switches=2)
