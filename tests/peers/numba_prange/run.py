@@ -2,7 +2,8 @@
 
 A program: ``python -m tests.peers.numba_prange.run`` from the project's directory, or
 ``python tests/peers/numba_prange/run.py`` from anywhere. Its exit status is 0 if no
-kernel gives another value, or leaves other arrays, than plain Python does.
+kernel gives another value, or leaves other arrays, than plain Python does, and not
+nearly all are refused.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ import sharray as sh
 from peers.numba_prange.judging import REFUSED, RIGHT, WRONG, judge
 from peers.numba_prange.kernels import all_cases
 
+_LEAST_RIGHT = 20
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run them, and print what has become of each."""
@@ -37,7 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
                 print(f"{verdict.kind:8}{case.name}: {verdict.reason}", flush=True)
     print(f"{counts[RIGHT]} right, {counts[REFUSED]} refused, {counts[WRONG]} wrong")
     print(f"{counts[RIGHT] + counts[REFUSED]} passed, {counts[WRONG]} failed")
-    return 1 if counts[WRONG] else 0
+    enough = chosen.k != "*" or counts[RIGHT] >= _LEAST_RIGHT
+    return 0 if enough and not counts[WRONG] else 1
 
 
 if __name__ == "__main__":
