@@ -1,8 +1,8 @@
 """Run loky's own tests with sharray installed.
 
-A program: ``python -m peers.loky.run --help``, in tests. The suites are executors, the
-same tests for each start method, and others; executors-pickle and others-pickle are
-these with the pickler of the standard library.
+A program: ``python -m peers.loky.run --help``, in tests. The suites are loky, spawn
+and forkserver, the same tests for each start method, and others; loky-pickle and so on
+are these with the pickler of the standard library.
 """
 
 from __future__ import annotations
@@ -15,29 +15,27 @@ from ..source import tests_of
 from ..suite import Suite, of_pytest
 
 PROBE = Path(__file__).with_name("probe.py")
-_EXECUTORS = "test_process_executor"  # as long as all others: they run beside them
+_METHODS = ["loky", "spawn", "forkserver"]
 
 
 def find(everything: bool, _: Path) -> list[Suite]:
     """Return the suites."""
     directory = tests_of("loky", "tests")
-    paths = sorted(Path(directory, "tests").glob("test_*.py"))
-    executors = [path for path in paths if path.name.startswith(_EXECUTORS)]
-    others = [path for path in paths if path not in executors]
-    assert executors
-    assert others
+    names = sorted(path.name for path in Path(directory, "tests").glob("test_*.py"))
+    files = {name: [f"test_process_executor_{name}.py"] for name in _METHODS}
+    files["others"] = [name for name in names if [name] not in files.values()]
 
     def suites(more: str, environment: dict[str, str]) -> list[Suite]:
         options = ["--skip-high-memory", "--import-mode=append"]
         return [
             of_pytest(
                 name + more,
-                [*(f"tests/{path.name}" for path in files), str(PROBE), *options],
+                [*(f"tests/{path}" for path in chosen), str(PROBE), *options],
                 directory,
                 imports=["loky"],
                 environment=environment,
             )
-            for name, files in (("executors", executors), ("others", others))
+            for name, chosen in files.items()
         ]
 
     found = suites("", {})
