@@ -212,6 +212,8 @@ class Growth(PageHolder):
         except BaseException:
             with suppress(OSError):
                 os.ftruncate(fd, end)
+                # What lies behind the rows from now on is another program's.
+                words[PENDING_WORD] = 0
             raise
         # The rows are in the file before they count: a reader maps no byte behind it.
         words[ROWS_WORD] = rows + count

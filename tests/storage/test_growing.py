@@ -391,6 +391,23 @@ def test_bytes_of_another_program_are_refused() -> None:
     assert Path("a.npy").read_bytes().endswith(b"other")
 
 
+def test_bytes_of_another_program_are_refused_after_an_append_that_failed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fill_up(fd: int, data: Any, offset: int) -> int:
+        raise OSError(errno.ENOSPC, "made up")
+
+    a = sh.create("a.npy", 0, "i8", growable=True)
+    a.append([1])
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", fill_up)
+        refused(sh.NoSpaceError, lambda: a.append([2, 3]), "append")
+    with open("a.npy", "ab") as file:
+        file.write(b"other")
+    refused(sh.StorageError, lambda: a.append([2]), "another program")
+    assert Path("a.npy").read_bytes().endswith(b"other")
+
+
 def test_another_container_is_refused(tmp_path: Path) -> None:
     a = sh.create("a.npy", 0, "i8", growable=True)
     a.append([1])
