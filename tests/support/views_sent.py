@@ -8,6 +8,7 @@ because some packages keep helper processes until the end.
 from __future__ import annotations
 
 import itertools
+import logging
 import math
 import multiprocessing
 from collections.abc import Callable, Iterator
@@ -205,7 +206,7 @@ def _dask(joblib_on_top: bool) -> Iterator[Apply]:
     # Any port: without an address, dask takes 8787, which may be another program's.
     address = {"dashboard_address": ":0"}
     # On a busy machine, it warns of workers that take seconds to end.
-    options = {"n_workers": 2, "threads_per_worker": 1, "silence_logs": "error"}
+    options = {"n_workers": 2, "threads_per_worker": 1, "silence_logs": logging.ERROR}
     with (
         LocalCluster(processes=True, **address, **options) as cluster,
         Client(cluster) as client,

@@ -180,7 +180,6 @@ SCENARIOS = {
     "opened by two": ["drop", "open_if_it_is_there", "open_if_it_is_there"],
     "kept": ["send_and_drop", "keep_and_receive", "sweep"],
     "kept and opened": ["drop", "keep_and_open", "sweep"],
-    "kept and opened by two": ["drop", "keep_and_open", "open_if_it_is_there"],
 }
 
 
