@@ -28,9 +28,10 @@ calls are covered.
               deferred ends, then            allowed ends
               noted signals are delivered
 
-Invariants: only the main thread changes handlers. The outermost `deferred` restores
-the handlers that it found. A handler that the program sets meanwhile stays. A forked
-child restores the handlers at once; otherwise it would never react to Ctrl-C.
+Invariants: only the main thread changes handlers, and no handler gives back what is
+just being given back. The outermost `deferred` restores the handlers that it found. A
+handler that the program sets meanwhile stays. A forked child restores the handlers at
+once; otherwise it would never react to Ctrl-C.
 
 A signal can come too late to end a system call: after CPython has looked for signals,
 and before the call sleeps. CPython then notes it, and looks again when the call
@@ -70,6 +71,10 @@ _SIGNALS = tuple(
 _noted: dict[int, Any] = {}
 _note = _noted.__setitem__
 _before: dict[int, Callable[[int, Any], Any]] = {}
+# While handlers are replaced or restored, one may run that is not replaced yet, or is
+# restored already. An `allowed` within it changes none. Else it would leave handlers
+# that are replaced, and `_before` would know nothing of them: no Ctrl-C would arrive.
+_is_changing = False
 _main_thread = threading.main_thread().ident
 
 
@@ -111,7 +116,8 @@ class allowed:  # noqa: N801
     __slots__ = ("_is_deferred",)
 
     def __enter__(self) -> None:
-        self._is_deferred = bool(_before) and _is_main_thread()
+        can_change = bool(_before) and not _is_changing
+        self._is_deferred = can_change and _is_main_thread()
         if self._is_deferred:
             check()
             try:
@@ -163,23 +169,32 @@ def _is_main_thread() -> bool:
 
 
 def _take_over() -> None:
-    for number in _SIGNALS:
-        handler = _handlers.getsignal(number)
-        if callable(handler) and handler is not _note:
-            # First. An interrupt between the lines in the other order would leave a
-            # handler that `_give_back` does not know.
-            _before[number] = handler
-            _handlers.signal(number, _note)
+    global _is_changing
+    _is_changing = True
+    try:
+        for number in _SIGNALS:
+            handler = _handlers.getsignal(number)
+            if callable(handler) and handler is not _note:
+                # First. An interrupt between the lines in the other order would leave a
+                # handler that `_give_back` does not know.
+                _before[number] = handler
+                _handlers.signal(number, _note)
+    finally:
+        _is_changing = False
 
 
 def _give_back() -> None:
+    global _is_changing
+    _is_changing = True
     try:
-        for number, handler in _before.items():
+        for number, handler in list(_before.items()):
             _restore(number, handler)
         _before.clear()  # last: `_give_back` restores what is in it if interrupted
     except BaseException:  # raised by a handler that was restored already
         _give_back()
         raise
+    finally:
+        _is_changing = False
 
 
 def _restore(number: int, handler: Callable[[int, Any], Any]) -> None:
@@ -189,8 +204,10 @@ def _restore(number: int, handler: Callable[[int, Any], Any]) -> None:
 
 def _deliver() -> None:
     """Raise the noted signals again, for the handlers that are set now."""
-    while _noted:
-        number, _ = _noted.popitem()
+    # Each once. A program may have set `_note` for its handler, which it found in a
+    # finalizer, and would have it note them again and again.
+    for number in list(_noted):
+        _noted.pop(number, None)
         _thread.interrupt_main(signal.Signals(number))
 
 

@@ -193,6 +193,54 @@ def test_one_signal_calls_the_handler_once_wherever_it_arrives(
         signal.signal(signal.SIGINT, before)
 
 
+def test_a_handler_may_defer_signals_itself_wherever_it_arrives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def handler(number: int, _: Any) -> None:
+        seen.append(number)
+        with interrupts.deferred(), interrupts.allowed():
+            os.getpid()
+
+    def call() -> None:
+        with interrupts.deferred():
+            with interrupts.allowed():
+                os.getpid()
+            interrupts.check()
+        os.getpid()  # where a signal of the last call arrives
+
+    def check(outcome: Interrupted) -> None:
+        os.getpid()
+        assert seen == [signal.SIGINT]
+        assert signal.getsignal(signal.SIGINT) is handler
+        with interrupts.deferred():
+            arrive()
+            assert interrupts.is_waiting()
+        os.getpid()
+        assert seen == [signal.SIGINT] * 2
+        seen.clear()
+
+    seen: list[int] = []
+    before = signal.signal(signal.SIGINT, handler)
+    monkeypatch.setattr(signal, "default_int_handler", handler)
+    try:
+        assert interrupt_everywhere(call, check) > 20
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_handler_that_the_program_has_lost_stops_nobody() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with interrupts.deferred():
+        ours = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, ours)  # such as by a finalizer that puts back what was
+    try:
+        with interrupts.deferred():
+            arrive()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    handlers_are_restored()
+
+
 def test_a_point_after_each_call_is_found() -> None:
     # What this whole test rests on: a lock that was taken before a `try`.
     lock = threading.Lock()
