@@ -236,9 +236,11 @@ class Actor:
 
     def forget(self, held: Held) -> None:
         """Unmap without removing the name."""
-        # All holders of the array in this process forget it with this one.
         segment = held.array._root.segment
         segment.anonymous = False
+        # What else shows this array goes with it. At the end, it would be taken for an
+        # array with a name, whose memory nobody frees.
+        self.held = [one for one in self.held if one.array._root.segment is not segment]
 
     def send_and_drop(self) -> None:
         """Check that a handle on its way keeps the array while the sender lives."""
