@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import passing_ends as ends
 import pytest
-from interrupting import Interrupted, belongings, interrupt_everywhere
+from interrupting import Interrupted, belongings, interrupt_everywhere, some_of
 from passing_ends import LARGE, SMALL, close, numbered
 from repository import SUPPORT
 
@@ -437,10 +437,9 @@ class _Inner:
 # -- forks ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "step", [13, pytest.param(1, id="all points", marks=pytest.mark.torture)]
-)
-def test_a_fork_that_is_interrupted_copies_received_arrays(step: int) -> None:
+def interrupt_forks(step: int, first: int) -> None:
+    """Fork with an array that was received, and look who has which copy."""
+
     def fork() -> None:
         child = os.fork()
         if child == 0:
@@ -464,9 +463,19 @@ def test_a_fork_that_is_interrupted_copies_received_arrays(step: int) -> None:
     reader, writer = FORK.Pipe(False)
     children: list[int] = []
     received = [exchange(reader, writer, 1)]
-    interrupt_everywhere(fork, check, step=step)
+    interrupt_everywhere(fork, check, step=step, first=first)
     received.clear()
     close(reader, writer)
+
+
+def test_a_fork_that_is_interrupted_copies_received_arrays() -> None:
+    interrupt_forks(step=13, first=1)
+
+
+@pytest.mark.torture
+def test_a_fork_that_is_interrupted_at_more_points() -> None:
+    for first in some_of(range(1, 9)):
+        interrupt_forks(step=8, first=first)
 
 
 def in_another_thread(act: Callable[[], Any]) -> bool:

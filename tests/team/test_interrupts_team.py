@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import team_tools
-from interrupting import Interrupted, belongings, interrupt_everywhere
+from interrupting import Interrupted, belongings, interrupt_everywhere, some_of
 from team_kernels import add, count_in_range, one_more, total
 
 import sharray as sh
@@ -339,9 +339,9 @@ def test_starting_a_team_and_dropping_it() -> None:
 # Each point takes one or two teams, which is seconds on a busy machine.
 @pytest.mark.torture
 @pytest.mark.usefixtures("_known_cores")
-@pytest.mark.parametrize("first", range(1, 9))
-def test_starting_a_team_and_dropping_it_at_each_point(first: int) -> None:
-    start_and_close(step=8, first=first)
+def test_starting_a_team_and_dropping_it_at_more_points() -> None:
+    for first in some_of(range(1, 9)):
+        start_and_close(step=8, first=first)
 
 
 def close_twice(step: int, first: int) -> None:
@@ -377,9 +377,9 @@ def test_closing_a_team_twice() -> None:
 
 @pytest.mark.torture
 @pytest.mark.usefixtures("_known_cores")
-@pytest.mark.parametrize("first", range(1, 9))
-def test_closing_a_team_twice_at_each_point(first: int) -> None:
-    close_twice(step=8, first=first)
+def test_closing_a_team_twice_at_more_points() -> None:
+    for first in some_of(range(1, 9)):
+        close_twice(step=8, first=first)
 
 
 def test_leaving_a_with_statement() -> None:
