@@ -10,9 +10,9 @@ from typing import Any
 from .format import BLOCK, LONGEST_FOR_NUMPY
 
 # Python compiles these expressions on first use, which makes the import faster.
-# A string, or a number with the suffix of long integers in Python 2.
+# A comment or string, or a number with the suffix of long integers in Python 2.
 _LONG_OF_PYTHON_2 = (
-    r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
+    r"""(#.*|'(?:[^'\\\n]|\\(?:.|\n))*'|"(?:[^"\\\n]|\\(?:.|\n))*")"""
     r"|\b(0[xXoObB][0-9a-fA-F_]+|[0-9][0-9_]*)(?:(?:[ \t]|\\\n)*L\b)+"
 )
 _TEXT_OF_NUMPY = (

@@ -205,6 +205,7 @@ TEXTS = [
     header(fortran_order="None"), header(fortran_order="(True)"), "[" * 150,
     header().replace("'<f8'", "f'<f8'"), header().replace("'<f8'", "L'3L'"),
     header("[('3L', '<f8')]", shape="(3L,)"), header() + " " * 9000,
+    header(shape="# it's\n(3L, # it's\n)"),
 ]  # fmt: skip
 
 
