@@ -62,8 +62,8 @@ Invariants; the tests run owner and receivers in all orders of their steps.
   said FREE. The kernel unlocks for one that is killed, so HELD without a lock is free.
 - A receiver that sends the data on has both bytes locked, of the old generation and of
   the next, while it changes GENERATION and says IN_FLIGHT. The owner may have read HELD
-  or a generation before that. So it reads both and asks for the lock, all of it twice,
-  and reads both once more.
+  or a generation before that. So it looks at HELD and asks for the lock, both twice,
+  and reads the generation once more.
 - The byte depends on the generation, so that a lock says nothing about other messages.
 - A generation is used for one message. A message names it, so one that is delivered
   twice, or late, is recognised and never shows the data of another.

@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -162,6 +163,17 @@ def test_a_block_restores_the_handlers_wherever_it_is_interrupted() -> None:
     assert visited == count_points(call) > 20
 
 
+@contextmanager
+def handled_by(handler: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have another handler of SIGINT, which `interrupt_everywhere` expects."""
+    before = signal.signal(signal.SIGINT, handler)
+    monkeypatch.setattr(signal, "default_int_handler", handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_one_signal_calls_the_handler_once_wherever_it_arrives(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -185,12 +197,8 @@ def test_one_signal_calls_the_handler_once_wherever_it_arrives(
 
     seen: list[int] = []
     steps: list[str] = []
-    before = signal.signal(signal.SIGINT, handler)
-    monkeypatch.setattr(signal, "default_int_handler", handler)
-    try:
+    with handled_by(handler, monkeypatch):
         assert interrupt_everywhere(call, check) > 20
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def test_a_handler_may_defer_signals_itself_wherever_it_arrives(
@@ -220,12 +228,8 @@ def test_a_handler_may_defer_signals_itself_wherever_it_arrives(
         seen.clear()
 
     seen: list[int] = []
-    before = signal.signal(signal.SIGINT, handler)
-    monkeypatch.setattr(signal, "default_int_handler", handler)
-    try:
+    with handled_by(handler, monkeypatch):
         assert interrupt_everywhere(call, check) > 20
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def test_a_handler_that_the_program_has_lost_stops_nobody() -> None:

@@ -96,7 +96,8 @@ class Outgoing:
         for _ in range(2):
             if not self._is_held() or self._is_locked(generation):
                 return False
-        return self._is_held() and self.generation == generation
+        # It may be FREE by now, which is as good.
+        return self.generation == generation
 
     def _is_held(self) -> bool:
         return self.segment.words[trailer.STATE_WORD] == message.HELD

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -176,46 +175,6 @@ def test_an_owner_that_looks_while_the_relayed_message_is_received(
 
     monkeypatch.setattr(locks, "is_byte_locked", relay_and_receive)
     assert not outgoing.is_free()
-    other.close()
-
-
-def test_an_owner_that_looks_from_the_new_generation_on(
-    received: Received, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    outgoing, is_locked, record = (
-        received.outgoing,
-        locks.is_byte_locked,
-        transit.record_sent,
-    )
-    other = open_by_another(outgoing)
-    looks, sent_on, asked, taken = (threading.Event() for _ in range(4))
-    found = []
-
-    def ask_between(*arguments: Any) -> bool:
-        monkeypatch.setattr(locks, "is_byte_locked", is_locked)
-        looks.set()
-        sent_on.wait()
-        answer = is_locked(*arguments)
-        asked.set()
-        taken.wait()
-        return answer
-
-    def record_after_look(words: Any, **more: Any) -> int:
-        owner.start()  # it finds HELD, of the message before
-        looks.wait()
-        return record(words, **more)
-
-    monkeypatch.setattr(locks, "is_byte_locked", ask_between)
-    monkeypatch.setattr(transit, "record_sent", record_after_look)
-    owner = threading.Thread(target=lambda: found.append(outgoing.is_free()))
-    relay, token = received.relay()
-    relay.end()
-    sent_on.set()
-    asked.wait()
-    assert other.hold(relay.generation, token)
-    taken.set()
-    owner.join()
-    assert found == [False]
     other.close()
 
 
