@@ -133,7 +133,7 @@ class Kernel:
     @property
     def may_split(self) -> bool:
         """Return whether there may be a loop over `prange`; only numba can be sure."""
-        codes = [code for code, _ in self._received.values()]
+        codes = [code for code, _ in self._received.copy().values()]
         if codes and not self.source.is_open:
             return any(code.loop is not None for code in codes)
         return self.source.may_split()
@@ -343,7 +343,7 @@ class Kernel:
         """Return the form that other processes receive, by the types of arguments."""
         return {
             ", ".join(map(str, keys)): Shipping(not found.reason, found.reason)
-            for (keys, _), found in self._compiled.items()
+            for (keys, _), found in self._compiled.copy().items()
         }
 
     # -- to other processes --------------------------------------------------
@@ -368,13 +368,15 @@ class Kernel:
     def _codes(self) -> _Codes:
         """Return machine code for all types of earlier compilations and calls."""
         self._compile_for_calls()
-        codes = [(keys, *found) for keys, found in self._received.items()]
+        # Copies, each made in one step: other threads may compile, or receive.
+        received = self._received.copy()
+        codes = [(keys, *found) for keys, found in received.items()]
         codes += [
             (keys, found.code, found.value)
-            for (keys, reducer), found in self._compiled.items()
+            for (keys, reducer), found in self._compiled.copy().items()
             if reducer is None
             and not found.reason
-            and keys not in self._received
+            and keys not in received
             # A direct call must return the kernel's own array, which may be an
             # argument. Machine code returns a copy.
             and not found.returns_array

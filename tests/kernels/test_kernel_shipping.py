@@ -176,6 +176,27 @@ def test_machine_code_has_one_number_per_kernel_only() -> None:
     assert copy.copy(one) is one
 
 
+class CompiledMeanwhile:
+    """Compiled code; while somebody looks at it, another thread compiles the kernel."""
+
+    def __init__(self, kernel: sh.Kernel, compiled: Compiled) -> None:
+        self.code, self.value, self.returns_array = compiled.code, None, False
+        self._others, self._compiled = kernel._compiled, compiled
+
+    @property
+    def reason(self) -> str:
+        self._others[f"types {len(self._others)}", None] = self._compiled
+        return self._compiled.reason
+
+
+def test_other_threads_may_compile_while_a_kernel_is_sent() -> None:
+    kernel = adder(7).compile(1)
+    ((key, compiled),) = kernel._compiled.items()
+    kernel._compiled[key] = CompiledMeanwhile(kernel, compiled)  # type: ignore[assignment]
+    assert len(kernel._codes()) == 1
+    assert len(kernel.shipped) == 2
+
+
 # -- what cannot be shipped ----------------------------------------------------
 
 IN_A_SCRIPT = """

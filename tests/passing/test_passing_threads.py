@@ -100,11 +100,19 @@ def test_threads_of_one_process_share_the_outbox_and_the_inbox() -> None:
 def test_what_one_thread_sends_another_receives_and_a_third_drops() -> None:
     messages: list[tuple[int, bytes]] = []
     received: list[tuple[int, Any]] = []
+    failed = threading.Event()
     sends = 200
 
     def work(number: int) -> None:
+        try:
+            do(number)
+        except BaseException:
+            failed.set()  # the others would wait for this one for ever
+            raise
+
+    def do(number: int) -> None:
         done = 0
-        while done < sends:
+        while done < sends and not failed.is_set():
             if number % 3 == 0:
                 messages.append((done, sent(payload(done, size_of(done)))))
             elif number % 3 == 1:
@@ -123,6 +131,41 @@ def test_what_one_thread_sends_another_receives_and_a_third_drops() -> None:
     with sh.installed(budget=1 << 40), pytest.MonkeyPatch.context() as patch:
         patch.setattr("warnings.warn", lambda *_, **__: None)
         in_threads(work, 6)
+
+
+def closing_first(do: Callable[[Any], Any], drop: Callable[[], None]) -> Any:
+    """Return a function before which another thread drops arrays, and files close."""
+
+    def changed(self: incoming.Incoming) -> Any:
+        drop()
+        inbox._close_kept()
+        return do(self)
+
+    return changed
+
+
+def test_a_file_that_has_come_back_may_be_closed_while_others_are_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held = [passed(payload(seed)) for seed in range(3)]
+    # The first one that is asked is the last one that anybody holds.
+    changed = closing_first(incoming.Incoming.has_come_back, held.clear)
+    monkeypatch.setattr(incoming.Incoming, "has_come_back", changed)
+    x = passed(payload(4))
+    assert not held
+    assert checksum(x) == checksum(payload(4))
+
+
+def test_a_file_that_was_relayed_may_be_closed_while_others_are_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held = [passed(payload(seed)) for seed in range(3)]
+    held.clear()
+    assert len(incoming.kept) == 3
+    changed = closing_first(incoming.Incoming.is_out, held.clear)
+    monkeypatch.setattr(incoming.Incoming, "is_out", changed)
+    assert inbox.count_out() == 0
+    assert len(incoming.kept) == 1  # the one that was looked at
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])

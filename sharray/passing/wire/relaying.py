@@ -35,7 +35,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...arrays.core import SharedArray
-from ...storage.messages import relay
+from ...storage.messages import inbox, relay
 from ...storage.messages.incoming import Incoming, held
 from ...storage.messages.relay import Relay
 from ...system import forks, interrupts
@@ -97,7 +97,7 @@ class Relayed(Parcel):
     ) -> Message | None:
         """Return an empty message, to wait for; None if the parts must be copied."""
         found = _file_of(parts) if len(pickled) <= _LONGEST_PICKLE else None
-        if found is None or relay.count_out() >= _MOST_OUT:
+        if found is None or inbox.count_out() >= _MOST_OUT:
             return None
         incoming, self._places = found
         self._relay = Relay.begin(incoming)

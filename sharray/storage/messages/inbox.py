@@ -114,7 +114,7 @@ def _has_room_for(incoming: Incoming) -> bool:
     if not incoming.is_from_here():
         return True
     # What has come back to its sender, which cannot send in these files meanwhile.
-    back = sum(one.is_from_here() for one in list(held.values()))
+    back = sum(one.has_come_back() for one in list(held.values()))
     return back < message.most_files() // 2
 
 
@@ -122,13 +122,32 @@ def drop_orphans() -> None:
     """Give up the files whose sender is gone or has given them up."""
     finalizing.act_for_the_dead()
     with interrupts.deferred(), _receiving:
-        for identity in list(kept):
-            incoming = kept.pop(identity, None)
-            if incoming is not None and (
-                incoming.is_orphan(now=True)
-                or kept.setdefault(identity, incoming) is not incoming
-            ):
+        for incoming in _each_kept():
+            if incoming.is_orphan(now=True):
                 incoming.close()
+            else:
+                incoming.keep()
+
+
+def count_out() -> int:
+    """Return how many messages that were relayed from here their receivers still have.
+
+    Owners cannot use these files for their next messages.
+    """
+    count = 0
+    with interrupts.deferred(), _receiving:
+        for incoming in _each_kept():
+            count += incoming.is_out()
+            incoming.keep()
+    return count
+
+
+def _each_kept() -> Iterator[Incoming]:
+    """Take out what is kept, one by one: else another thread may close it meanwhile."""
+    for identity in list(kept):
+        incoming = kept.pop(identity, None)
+        if incoming is not None:
+            yield incoming
 
 
 def keep_messages_of(family: int, directory: str) -> None:

@@ -44,6 +44,7 @@ class Incoming:
         "_generation",
         "_looked",
         "_own",
+        "_owner",
         "_unneeded",
         "segment",
     )
@@ -56,6 +57,7 @@ class Incoming:
         self._looked = 0.0
         # After a fork, the memory is this process's copy and no more the file.
         self._own = False
+        self._owner = 0
         self._unneeded = False
 
     def hold(self, generation: int, token: int) -> bool:
@@ -178,12 +180,20 @@ class Incoming:
 
     def take_over(self) -> None:
         """From now on `free` is due."""
+        self._owner = self.segment.words[trailer.OWNER_WORD]
         self._unneeded = False
         held[id(self)] = self
 
     def is_from_here(self) -> bool:
         """Return whether this process is the owner; then a relay has come back."""
         return self.segment.words[trailer.OWNER_WORD] == processes.own_stamp()
+
+    def has_come_back(self) -> bool:
+        """As `is_from_here`, for data that was taken over.
+
+        It does not look at the file, which another thread may be unmapping.
+        """
+        return self._owner == processes.own_stamp()
 
     def is_out(self) -> bool:
         """Return whether its data was sent on, and the receiver still has it."""

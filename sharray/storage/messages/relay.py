@@ -22,7 +22,7 @@ import ctypes
 from ...system import finalizing, freezing, memory
 from ..format import TRAILER_SIZE
 from ..segment import Segment
-from .incoming import Incoming, held, kept
+from .incoming import Incoming, held
 from .outgoing import note_channel
 
 
@@ -33,14 +33,6 @@ def find(address: int, nbytes: int) -> Incoming | None:
         if 0 <= begin <= begin + nbytes <= incoming.segment.header.nbytes:
             return incoming
     return None
-
-
-def count_out() -> int:
-    """Return how many messages that were relayed from here their receivers still have.
-
-    Owners cannot use these files for their next messages.
-    """
-    return sum(incoming.is_out() for incoming in list(kept.values()))
 
 
 class Relay:
