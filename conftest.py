@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import faulthandler
 import gc
 import multiprocessing
 import os
@@ -10,10 +11,11 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
+from types import FrameType
 
 import hypothesis
 import pytest
@@ -37,6 +39,33 @@ for _number in (signal.SIGHUP, signal.SIGTERM):
 # Not by time: the first example may compile, and a machine may be busy.
 hypothesis.settings.register_profile("sharray", deadline=None)
 hypothesis.settings.load_profile("sharray")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_timeout_set_timer() -> Generator[None, bool, bool]:
+    """End the process of a test that waits on although its time is over.
+
+    The timeout raises in the main thread. If a ``finally`` there waits for a thread
+    that never ends, so does the suite, and nobody sees where.
+    """
+    is_set = yield
+    fail = signal.getsignal(signal.SIGALRM)
+
+    def fail_or_exit(number: int, frame: FrameType | None) -> None:
+        faulthandler.dump_traceback_later(_PATIENCE, exit=True)
+        assert callable(fail)
+        fail(number, frame)
+
+    if callable(fail):  # there are timeouts without a signal
+        signal.signal(signal.SIGALRM, fail_or_exit)
+    return is_set
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_timeout_cancel_timer() -> Generator[None, bool, bool]:
+    """Let the process live if the test has ended."""
+    faulthandler.cancel_dump_traceback_later()
+    return (yield)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
