@@ -11,6 +11,7 @@ Programs", OSDI 2008.
 
 from __future__ import annotations
 
+import fcntl
 import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -202,6 +203,22 @@ def step(until: Callable[[], bool] = _always) -> None:
     actor: Actor | None = getattr(_current, "actor", None)
     if actor is not None:
         actor.wait(until)
+
+
+def lock_shared(fd: int, _: float) -> bool:
+    """Take a shared lock, and wait for it without a timeout."""
+
+    def is_possible() -> bool:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        fcntl.flock(fd, fcntl.LOCK_UN)
+        return True
+
+    step(is_possible)
+    fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    return True
 
 
 class Words:

@@ -7,7 +7,6 @@ mapping. Their steps are the calls on the file, its locks and its mappings: see
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Callable
 from types import ModuleType
@@ -15,7 +14,7 @@ from typing import Any
 
 import passing_pressure as pressure
 import pytest
-from interleaving import Actor, explore, step
+from interleaving import Actor, explore, lock_shared, step
 
 import sharray as sh
 from sharray.storage import kept, location
@@ -55,22 +54,6 @@ def after_a_step(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(*arguments, **more)
 
     return take_step
-
-
-def lock_shared(fd: int, _: float) -> bool:
-    """Take a shared lock, and wait for it without a timeout."""
-
-    def is_possible() -> bool:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        fcntl.flock(fd, fcntl.LOCK_UN)
-        return True
-
-    step(is_possible)
-    fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    return True
 
 
 class Processes:
