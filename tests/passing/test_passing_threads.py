@@ -18,7 +18,7 @@ import pytest
 from passing_pressure import HELD, checksum, passed, payload, sent, start_program
 
 import sharray as sh
-from sharray.storage.messages import inbox, incoming, outbox, outgoing
+from sharray.storage.messages import inbox, incoming, outbox, outgoing, taking
 
 # Python 3.12 and later warn of forks in a process with threads, which pools have.
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
@@ -277,8 +277,8 @@ CALLS = [
     (incoming.Incoming, "hold"),
     (incoming.Incoming, "is_orphan"),
     (incoming.Incoming, "take_over"),
-    (incoming.locks, "lock_byte"),
-    (incoming.locks, "unlock_byte"),
+    (taking.locks, "lock_byte"),
+    (taking.locks, "unlock_byte"),
 ]
 
 

@@ -27,7 +27,8 @@ from ...arrays.core import SharedArray
 from ...errors import HandleError, MessageError
 from ...storage.identity import IDENTITY_SIZE
 from ...storage.messages import inbox
-from ...storage.messages.incoming import Incoming, Places
+from ...storage.messages.incoming import Incoming
+from ...storage.messages.taking import Places
 from ...system import interrupts
 from ..joining import Joining
 from ..options import Options, State

@@ -17,8 +17,9 @@ from ...system import fences, files, finalizing, forks, interrupts
 from .. import ending, location
 from .. import message_states as message
 from ..attaching import attach_open
-from .incoming import Incoming, Places, freeing, held, kept
+from .incoming import Incoming, freeing, held, kept
 from .returning import Returning
+from .taking import Places
 
 # Held by who receives, so that a fork waits for that.
 _receiving = threading.RLock()

@@ -17,10 +17,20 @@ from passing_pressure import checksum, payload, sent
 
 import sharray as sh
 from sharray.storage import ending, file_sharing, segment
-from sharray.storage.messages import inbox, incoming, outbox, outgoing
+from sharray.storage.messages import inbox, incoming, outbox, outgoing, taking
 from sharray.system import finalizing
 
-MODULES = [ending, file_sharing, finalizing, inbox, incoming, outbox, outgoing, segment]
+MODULES = [
+    ending,
+    file_sharing,
+    finalizing,
+    inbox,
+    incoming,
+    outbox,
+    outgoing,
+    segment,
+    taking,
+]
 LOCKS: dict[ModuleType, str] = {
     file_sharing: "_changing",
     inbox: "_receiving",
