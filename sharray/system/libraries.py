@@ -112,7 +112,7 @@ def _version(path: str) -> tuple[int, int]:
 
 
 def _module(path: str) -> str:
-    for name, module in list(sys.modules.items()):
+    for name, module in sys.modules.copy().items():
         if getattr(module, "__file__", None) == path:
             return name
     return ""
