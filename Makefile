@@ -12,13 +12,15 @@ PEERS ?=
 SCREENSHOTS ?= screenshots
 # How often it interrupts, restarts and kills kernels at random moments: 50 and 10 times.
 ROUNDS ?= 5
+# Which tests `make suite` runs; `make test-long` runs the others.
+MARKS ?= not torture and not slow
 # One more than there are cores: much of the tests' time is waiting for processes.
 WORKERS ?= $(shell expr $$(nproc) + 1)
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check suite test-peers test-notebooks bench notebooks docs \
+.PHONY: help demo test check suite test-long test-peers test-notebooks bench notebooks docs \
 	dist test-dist format clean
 
 help:  ## List the commands
@@ -27,7 +29,7 @@ help:  ## List the commands
 demo: $(VENV)/demo  ## Run the main job on real elevation data
 	$(BIN)/sharray demo --save hillshade.png
 
-test: check suite  ## Run all checks and tests
+test: check suite  ## Run all checks and the suite
 
 check: $(VENV)/test  ## Lint, format, types, layers
 	$(BIN)/ruff check .
@@ -35,9 +37,12 @@ check: $(VENV)/test  ## Lint, format, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-suite: $(VENV)/test  ## Run the test suite and the doctests
+suite: $(VENV)/test  ## Run the tests and the doctests, apart from long ones
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile \
-		--no-loadscope-reorder $(PYTEST)
+		--no-loadscope-reorder -m "$(MARKS)" $(PYTEST)
+
+test-long:  ## Run the long ones: kills, interrupts and restarts by the thousand
+	$(MAKE) suite MARKS="torture or slow"
 
 test-peers: $(VENV)/test-peers  ## Run peers' own tests with sharray installed
 	cd tests && $(abspath $(BIN))/python -m peers $(PEERS)
