@@ -60,6 +60,7 @@ class Threads:
     ) -> None:
         kept.clear()
         kept._opened.clear()
+        self._others = ending.count_held()
         self.array: list[Any] = [sh.array(VALUES)]
         its_segment = self.array[0]._root.segment
         its_segment.publish()
@@ -122,7 +123,7 @@ class Threads:
         self.array.clear()
         if self.other is not None:
             self.drop_elsewhere()
-        assert not ending._held
+        assert ending.count_held() == self._others
         assert not kept._moving
 
 
