@@ -42,10 +42,11 @@ def test_a_file_of_four_times_the_memory_is_read_once_and_changed_in_place(
             found = measure(group, path, way)
             assert found["sum"] == pytest.approx(expected, rel=1e-9), way
             assert found["bytes_read"] > ROWS * ROW * 0.7, way  # it was not in memory
-            # No bound for columns: the system reads ahead what other members use. If
-            # it has dropped that when they come, it reads it again.
+            # Less than twice. What the system has read ahead, a busy machine drops in
+            # part, and reads again. No bound for columns: it reads ahead what other
+            # members use, and may have dropped that when they come.
             if "columns" not in way:
-                assert found["bytes_read"] <= ROWS * ROW * 1.3, way
+                assert found["bytes_read"] < 2 * ROWS * ROW, way
         measure(group, path, CHANGE)
         assert measure(group, path, "rows")["sum"] == pytest.approx(
             expected + ROWS * ROW // 8, rel=1e-9

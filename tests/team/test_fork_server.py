@@ -44,6 +44,12 @@ def check_usable(team: Any) -> None:
     assert x.tolist() == [1] * 1000
 
 
+@pytest.fixture(autouse=True)
+def _no_other_fork_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget those that tests of other modules have refused."""
+    monkeypatch.setattr(fork_server, "_servers", {})
+
+
 @pytest.fixture
 def two(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
@@ -166,7 +172,6 @@ def test_libraries_that_start_threads_lead_to_new_interpreters(
             assert team._members.crew._server is None
             check_usable(team)
     assert list(fork_server._servers.values()) == [None]
-    fork_server._servers.clear()
 
 
 def _blas_has_threads() -> bool:
