@@ -172,15 +172,19 @@ def _take_over() -> None:
     global _is_changing
     _is_changing = True
     try:
-        for number in _SIGNALS:
-            handler = _handlers.getsignal(number)
-            if callable(handler) and handler is not _note:
-                # First. An interrupt between the lines in the other order would leave a
-                # handler that `_give_back` does not know.
-                _before[number] = handler
-                _handlers.signal(number, _note)
+        _replace_all()  # its loop in a function: see above
     finally:
         _is_changing = False
+
+
+def _replace_all() -> None:
+    for number in _SIGNALS:
+        handler = _handlers.getsignal(number)
+        if callable(handler) and handler is not _note:
+            # First. An interrupt between the lines in the other order would leave a
+            # handler that `_give_back` does not know.
+            _before[number] = handler
+            _handlers.signal(number, _note)
 
 
 def _give_back() -> None:
