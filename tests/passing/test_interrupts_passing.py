@@ -312,7 +312,13 @@ def test_a_look_at_a_socket_leaves_it_open() -> None:
 # -- receiving ------------------------------------------------------------------
 
 # Here the message is not opened yet, and multiprocessing drops its bytes.
-_BEFORE = ("open_message", "deferred.__enter__", "_is_main_thread", "_take_over")
+_BEFORE = (
+    "open_message",
+    "deferred.__enter__",
+    "_is_main_thread",
+    "_take_over",
+    "_replace_all",
+)
 
 
 @pytest.mark.parametrize(
