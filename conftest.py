@@ -41,6 +41,15 @@ hypothesis.settings.register_profile("sharray", deadline=None)
 hypothesis.settings.load_profile("sharray")
 
 
+_stderr = -1  # the real one, while pytest captures what tests print
+
+
+def pytest_configure() -> None:
+    """Keep standard error, as pytest captures nothing yet."""
+    global _stderr
+    _stderr = os.dup(2)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_timeout_set_timer() -> Generator[None, bool, bool]:
     """End the process of a test that waits on although its time is over.
@@ -52,7 +61,7 @@ def pytest_timeout_set_timer() -> Generator[None, bool, bool]:
     fail = signal.getsignal(signal.SIGALRM)
 
     def fail_or_exit(number: int, frame: FrameType | None) -> None:
-        faulthandler.dump_traceback_later(_PATIENCE, exit=True)
+        faulthandler.dump_traceback_later(_PATIENCE, exit=True, file=_stderr)
         assert callable(fail)
         fail(number, frame)
 
