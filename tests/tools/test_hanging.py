@@ -23,8 +23,8 @@ sys.path.insert(0, {str(ROOT)!r})
 import conftest, pytest
 tempfile.mkdtemp = lambda **_: sys.argv[1]  # this process does not remove it
 conftest._PATIENCE = 0.5
-options = ["--timeout=1", "--config-file=/dev/null", "-pconftest"]
-pytest.main([*options, "test_that_hangs.py"])
+options = ["--timeout=5", "-otimeout_func_only=true"]
+pytest.main([*options, "-c/dev/null", "-pconftest", "test_that_hangs.py"])
 print("the program goes on")
 """
 
