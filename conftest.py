@@ -59,13 +59,12 @@ def pytest_timeout_set_timer() -> Generator[None, bool, bool]:
     """
     is_set = yield
     fail = signal.getsignal(signal.SIGALRM)
-
-    def fail_or_exit(number: int, frame: FrameType | None) -> None:
-        faulthandler.dump_traceback_later(_PATIENCE, exit=True, file=_stderr)
-        assert callable(fail)
-        fail(number, frame)
-
     if callable(fail):  # there are timeouts without a signal
+
+        def fail_or_exit(number: int, frame: FrameType | None) -> None:
+            faulthandler.dump_traceback_later(_PATIENCE, exit=True, file=_stderr)
+            fail(number, frame)
+
         signal.signal(signal.SIGALRM, fail_or_exit)
     return is_set
 

@@ -170,7 +170,7 @@ class Order:
         possible += [~i for i in possible if self._actors[i].can_be_killed()]
         if self.chosen not in possible:
             self.chosen = None
-            self._error = AssertionError("an order cannot be repeated")
+            self._error = RuntimeError("an order cannot be repeated")
             return
         others = [i for i in possible if i != self.chosen]
         self.trace.append(Choice(self.chosen, others, last))

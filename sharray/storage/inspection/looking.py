@@ -205,7 +205,7 @@ def _look_at_pages(
             runs = list(pages.resident_runs(address, size))
             resident = min(sum(length for _, length in runs), size)
             return address, resident, not volatile and pages.show(address, size, runs)
-    except (OSError, NotImplementedError) as error:
+    except (OSError, NotImplementedError) as error:  # without mincore, none is known
         if isinstance(error, OSError) and error.errno == errno.ENOMEM:
             raise  # there may be room once the files before are not mapped any more
         return address, resident, False

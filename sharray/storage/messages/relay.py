@@ -80,7 +80,7 @@ class Relay:
                 incoming.descriptor,
                 relay.segment.data_range[0],
             )
-        except (OSError, NotImplementedError):
+        except (OSError, NotImplementedError):  # too many mappings; not Linux
             incoming.put_back()
             return None
         return relay
