@@ -19,6 +19,7 @@ from types import FrameType
 
 import hypothesis
 import pytest
+from belongings import files_in_ram, mapped_arrays, open_descriptors
 
 import sharray as sh
 from sharray.passing.options import State
@@ -122,45 +123,6 @@ def _uninstall() -> bool:
     return was_installed
 
 
-def _open_descriptors() -> set[str]:
-    found = set()
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            found.add(f"{name} {os.readlink(f'/proc/self/fd/{name}')}")
-        except OSError:
-            continue  # the descriptor of `listdir` is closed
-    return found
-
-
-def mapped_arrays() -> set[str]:
-    """Return the array files, and the memory of teams, that are mapped here."""
-    with open("/proc/self/maps", encoding="utf-8") as table:
-        lines = [line.rstrip("\n").split(maxsplit=5) for line in table]
-    return {
-        fields[5]
-        for fields in lines
-        if len(fields) == 6 and _is_of_an_array(fields[5], fields[1])
-    }
-
-
-def _is_of_an_array(name: str, permissions: str) -> bool:
-    """Return whether a mapping shows an array file, or memory of a team.
-
-    Look for the folder of arrays in RAM, not for the project's name in the path: every
-    library of a checkout is below a folder with that name.
-    """
-    path = name.removesuffix(" (deleted)")
-    in_ram = permissions.endswith("s") and f"/sharray-{os.getuid()}/" in path
-    return in_ram or path.endswith(".npy") or path.startswith("/memfd:sharray")
-
-
-def _files_in_ram() -> list[str]:
-    root = os.environ["SHARRAY_RAM_DIR"]
-    return [
-        os.path.join(top, name) for top, _, names in os.walk(root) for name in names
-    ]
-
-
 def _remove_empty_ram_directories() -> None:
     """Remove empty directories, so that no test depends on those of earlier tests."""
     ours = os.path.join(os.environ["SHARRAY_RAM_DIR"], f"sharray-{os.getuid()}")
@@ -172,9 +134,9 @@ def _remove_empty_ram_directories() -> None:
 def _leaks(descriptors: set[str], mappings: set[str]) -> dict[str, object]:
     """Return things that exist now and did not before a test, by their description."""
     found = {
-        "arrays left in RAM": _files_in_ram(),
-        "descriptors left open": _open_descriptors() - descriptors,
-        "files left mapped": mapped_arrays() - mappings,
+        "arrays left in RAM": files_in_ram(),
+        "descriptors left open": set(open_descriptors()) - descriptors,
+        "files left mapped": set(mapped_arrays()) - mappings,
         "processes left running": multiprocessing.active_children(),
     }
     return {fault: left for fault, left in found.items() if left}
@@ -197,7 +159,7 @@ def _no_leaks(
 ) -> Iterator[None]:
     """Fail a test that leaves descriptors, mappings, files or processes behind."""
     gc.freeze()  # the collection below then looks at this test's objects only
-    descriptors, mappings = _open_descriptors(), mapped_arrays()
+    descriptors, mappings = set(open_descriptors()), set(mapped_arrays())
     yield
     close_default_team()
     assert not _uninstall(), "multiprocessing left with sharray installed"
@@ -205,7 +167,7 @@ def _no_leaks(
     vars(builtins).pop("_", None)  # the last value that a doctest has shown
     gc.collect()
     leaks = _lasting_leaks(descriptors, mappings)
-    for path in _files_in_ram():
+    for path in files_in_ram():
         os.unlink(path)  # else every later test would fail too
     _remove_empty_ram_directories()
     assert leaks == {}

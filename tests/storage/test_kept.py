@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from belongings import mapped_arrays
 from other_holder import other_holder
 from workers import start_python
 
 import sharray as sh
-from conftest import mapped_arrays
 from sharray.arrays import root as root_module
 from sharray.errors import StorageError
 from sharray.storage import kept
@@ -184,7 +184,7 @@ def test_those_unused_for_longest_go_first(monkeypatch: pytest.MonkeyPatch) -> N
         first, second = open_and_drop(a.handle()), open_and_drop(b.handle())
         assert open_and_drop(a.handle()) == first
         third = open_and_drop(c.handle())
-        assert mapped_arrays() & {first, second, third} == {first, third}
+        assert set(mapped_arrays()) & {first, second, third} == {first, third}
 
 
 def test_together_they_have_a_limited_size(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,7 +193,7 @@ def test_together_they_have_a_limited_size(monkeypatch: pytest.MonkeyPatch) -> N
         first = open_and_drop(a.handle())
         monkeypatch.setattr(processes, "spare_addresses", lambda: size)
         second, third = open_and_drop(b.handle()), open_and_drop(c.handle())
-        assert mapped_arrays() & {first, second, third} == {second}
+        assert set(mapped_arrays()) & {first, second, third} == {second}
 
 
 def test_advice_is_not_kept() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from repository import ROOT
+from repository import ROOT, SUPPORT
 from workers import start_python
 
 HANGING = """
@@ -19,7 +19,7 @@ def test_that_hangs():
 """
 PROGRAM = f"""
 import sys, tempfile
-sys.path.insert(0, {str(ROOT)!r})
+sys.path[:0] = {[str(ROOT), str(SUPPORT)]!r}
 import conftest, pytest
 tempfile.mkdtemp = lambda **_: sys.argv[1]  # this process does not remove it
 conftest._PATIENCE = 0.5

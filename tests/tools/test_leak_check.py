@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from belongings import mapped_arrays
 
 import sharray as sh
-from conftest import mapped_arrays
 from sharray.system import memory
 
 # Possible names of folders of a checkout, or of an environment in it.
@@ -24,11 +24,11 @@ def test_library_in_a_folder_of_any_name_is_no_array(
     library = tmp_path / folder / "lib" / "sharray" / "numbers.so"
     library.parent.mkdir(parents=True)
     library.write_bytes(bytes(mmap.PAGESIZE))
-    before = mapped_arrays()
+    before = set(mapped_arrays())
     with library.open("rb") as file:
         # The loader maps libraries like this.
         mapping = mmap.mmap(file.fileno(), 0, mmap.MAP_PRIVATE, mmap.PROT_READ)
-    assert mapped_arrays() == before
+    assert set(mapped_arrays()) == before
     mapping.close()
 
 
@@ -36,13 +36,13 @@ def test_library_in_a_folder_of_any_name_is_no_array(
 def test_array_file_is_one_in_each_mode(mode: str, tmp_path: Path) -> None:
     path = tmp_path / "x.npy"
     np.save(path, np.zeros(3))
-    before = mapped_arrays()
+    before = set(mapped_arrays())
     array = sh.open(path, mode=mode)
-    assert mapped_arrays() - before == {str(path)}
+    assert set(mapped_arrays()) - before == {str(path)}
     path.unlink()
-    assert mapped_arrays() - before == {f"{path} (deleted)"}
+    assert set(mapped_arrays()) - before == {f"{path} (deleted)"}
     del array
-    assert mapped_arrays() == before
+    assert set(mapped_arrays()) == before
 
 
 @pytest.mark.parametrize("parent", ["", "sharray"])
@@ -52,20 +52,20 @@ def test_arrays_in_ram_are_ones_wherever_that_is(
     if parent:
         (tmp_path / parent).mkdir()
         monkeypatch.setenv("SHARRAY_RAM_DIR", str(tmp_path / parent))
-    before = mapped_arrays()
+    before = set(mapped_arrays())
     arrays = [sh.zeros(3), sh.create("shm://no/suffix", 3)]
     sh.unlink("shm://no/suffix")
-    assert len(mapped_arrays() - before) == len(arrays)
+    assert len(set(mapped_arrays()) - before) == len(arrays)
     del arrays
-    assert mapped_arrays() == before
+    assert set(mapped_arrays()) == before
 
 
 def test_memory_of_a_team_is_looked_at() -> None:
-    before = mapped_arrays()
+    before = set(mapped_arrays())
     # Its own name, because this process may have a team.
     fd = memory.create_block(mmap.PAGESIZE, "sharray-team-of-a-test")
     mapping = memory.map_file(fd, mmap.PAGESIZE, writable=True, private=False)
-    memory_of_team = mapped_arrays() - before
+    memory_of_team = set(mapped_arrays()) - before
     mapping.close()
     os.close(fd)
     assert len(memory_of_team) == 1
