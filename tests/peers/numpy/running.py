@@ -109,6 +109,8 @@ def _options(slow: bool) -> list[str]:
     # A virtual environment may lie in a project that has a conftest.py.
     options += [f"--confcutdir={SITE}"]
     options += ["-p", "no:cacheprovider", "-p", "peers.numpy.plugin", "--timeout=240"]
+    # Only the message is used. The others format source code, 0.3 s for each failure.
+    options += ["--tb=native"]
     return options if slow else [*options, "-m", "not slow"]
 
 
