@@ -33,7 +33,7 @@ class Effort(NamedTuple):
 
 
 FULL = Effort(rounds=400, slow_rounds=20, seconds=0.001, nbytes=100_000_000)
-QUICK = Effort(rounds=3, slow_rounds=3, seconds=0.0005, nbytes=4_000_000)
+QUICK = Effort(rounds=2, slow_rounds=1, seconds=0.0005, nbytes=4_000_000)
 
 # For all contenders of a table together, unless the table plans another number.
 SECONDS = 5.0

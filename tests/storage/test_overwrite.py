@@ -363,6 +363,7 @@ def _killed(make: Callable[..., None], moment: str, n: int, *, overwrite: bool) 
     return status == -signal.SIGKILL
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_lacking")
 @pytest.mark.parametrize("moment", ["before", "after"])
 @ways
@@ -381,6 +382,7 @@ def test_killed_at_any_call_the_file_is_old_or_new(
     assert n > 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("missing", [[], ["tmpfile"], ["tmpfile", "link"]])
 @ways
