@@ -254,21 +254,20 @@ def wait_twice(x: Any, barrier: Any) -> None:
 @pytest.mark.parametrize("caller_works", [True, False])
 def test_time_is_limited(caller_works: bool) -> None:
     with sh.Team(1, caller_works=caller_works) as team:
-        x, gate = sh.zeros(2), sh.zeros(2, "i8")
-        gate_of_worker = sh.whole(gate)
+        x, gate = sh.array([0.0, 1.0]), sh.zeros(2, "i8")
         with stopped_from_hanging(gate):
             kernel: Any = hold_in_worker if caller_works else hold
             with pytest.raises(TimeoutError, match="did not finish in time"):
-                team.run(kernel, x, gate_of_worker, schedule="static", timeout=0.3)
-        assert not x.all()
+                # The second part is the worker's. The caller's cannot be stopped.
+                team.run(kernel, x, sh.whole(gate), schedule="static", timeout=0.3)
+        assert x[1] == 1  # the worker was ended in there
         check_usable(team)
         team.run(increment, x, timeout=1000)
 
 
 @sh.kernel
 def hold_in_worker(x: Any, gate: Any) -> None:
-    """Let the member that comes first leave, and the other one stay."""
-    if sh.atomic.add(gate, 0, 1) == 1:
-        while sh.atomic.load(gate, 1) == 0:
-            pass
+    """Stay in the part whose element is 1."""
+    while x[0] == 1 and sh.atomic.load(gate, 1) == 0:
+        pass
     x[0] += 1
