@@ -57,7 +57,6 @@ def add(x):
 
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.syspath_prepend(tmp_path)
     write(tmp_path, 1)
     importlib.invalidate_caches()
@@ -66,9 +65,20 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTy
     modules._known.pop("edited_by_its_user", None)  # as in a new process
 
 
+def save(path: Path, source: str) -> None:
+    """Write a module as a user does who needs seconds for a change.
+
+    Python takes the compiled code of a file for that of another one of the same size
+    and second.
+    """
+    before = path.stat().st_mtime if path.exists() else 0.0
+    path.write_text(source, "utf-8")
+    changed = max(path.stat().st_mtime, before + 2)
+    os.utime(path, (changed, changed))
+
+
 def write(directory: Path, amount: int, before: str = "") -> None:
-    text = before + SOURCE.format(amount=amount)
-    (directory / NAME).write_text(text, "utf-8")
+    save(directory / NAME, before + SOURCE.format(amount=amount))
 
 
 @pytest.fixture
@@ -183,7 +193,7 @@ def test_installed_modules_are_left_out() -> None:
 
 def replace(directory: Path, source: str) -> None:
     """Replace the module by another one, which has nothing of it."""
-    (directory / NAME).write_text(source, "utf-8")
+    save(directory / NAME, source)
     del sys.modules["edited_by_its_user"]
     importlib.import_module("edited_by_its_user")
 
@@ -293,7 +303,7 @@ def test_whatever_is_edited_arrives(
     assert added(team, module_of_now()) == 1
     assert team._members._by_value == set()
     for amount in (2, 3):
-        (tmp_path / NAME).write_text(VARIANTS[what].format(amount), "utf-8")
+        save(tmp_path / NAME, VARIANTS[what].format(amount))
         assert added(team, importlib.reload(module_of_now())) == amount
 
 
@@ -358,7 +368,7 @@ def decorate(function):
 def helper(tmp_path: Path, module: Any) -> Iterator[Path]:
     """Write a module that another one uses; yield its file."""
     path = tmp_path / f"{HELPER}.py"
-    path.write_text(OF_HELPER.format(1), "utf-8")
+    save(path, OF_HELPER.format(1))
     yield path
     sys.modules.pop(HELPER, None)
     modules._known.pop(HELPER, None)
@@ -372,7 +382,7 @@ def test_a_module_that_another_one_uses(
     assert added(team, module_of_now()) == 1
     assert team._members._by_value == set()
     for amount in (2, 3):
-        helper.write_text(OF_HELPER.format(amount), "utf-8")
+        save(helper, OF_HELPER.format(amount))
         importlib.reload(sys.modules[HELPER])
         assert added(team, importlib.reload(module_of_now())) == amount
 
@@ -382,7 +392,7 @@ def test_a_module_that_comes_to_use_another_one(
 ) -> None:
     importlib.import_module(HELPER)
     assert team.run(sys.modules[HELPER].amount) == 1
-    helper.write_text(OF_HELPER.format(2), "utf-8")
+    save(helper, OF_HELPER.format(2))
     assert team.run(importlib.reload(sys.modules[HELPER]).amount) == 2
     replace(tmp_path, USES["its module"].format(HELPER))
     assert added(team, module_of_now()) == 2
@@ -400,7 +410,7 @@ def test_a_cached_function_alone(team: sh.Team, module: Any, tmp_path: Path) -> 
     source = "import functools\n@functools.cache\ndef get():\n    return {}\n"
     replace(tmp_path, source.format(1))
     assert team.run(module_of_now().get) == 1
-    (tmp_path / NAME).write_text(source.format(2), "utf-8")
+    save(tmp_path / NAME, source.format(2))
     assert team.run(importlib.reload(module_of_now()).get) == 2
 
 
@@ -416,7 +426,7 @@ def test_what_cannot_go_by_value_is_refused(
 ) -> None:
     replace(tmp_path, CANNOT_GO[what].format(1))
     assert team.run(module_of_now().add) == 1
-    (tmp_path / NAME).write_text(CANNOT_GO[what].format(2), "utf-8")
+    save(tmp_path / NAME, CANNOT_GO[what].format(2))
     importlib.reload(module_of_now())
     for _ in range(2):
         with pytest.raises(sh.TeamError, match="another version of module"):
@@ -435,7 +445,7 @@ def test_an_object_that_goes_by_its_name_is_refused(
     )
     replace(tmp_path, source.format(1))
     assert team.run(module_of_now().add) == 1
-    (tmp_path / NAME).write_text(source.format(2), "utf-8")
+    save(tmp_path / NAME, source.format(2))
     with pytest.raises(sh.TeamError, match="AMOUNT cannot be sent by value"):
         team.run(importlib.reload(module_of_now()).add)
 
