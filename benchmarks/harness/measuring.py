@@ -121,7 +121,7 @@ def take_turns(
     left = dict.fromkeys(calls, seconds / max(len(calls), 1))
     order = list(calls.items())
     shuffle = random.Random(0).shuffle
-    for number in range(-warm_up, rounds):
+    for number in range(-warm_up, max(rounds, 1)):
         shuffle(order)
         for name, call in order:
             if left[name] <= 0:

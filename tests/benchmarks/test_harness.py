@@ -60,6 +60,16 @@ def test_a_slow_contender_gets_fewer_samples(monkeypatch: pytest.MonkeyPatch) ->
     assert "| 0.5 | 500 ms | 500 - 500 | 500 ms | 1x | 8 |" in shown
 
 
+def test_each_contender_has_a_sample_although_half_a_round_is_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine = Machine(monkeypatch)
+    cases = [machine.taking(2.0), machine.taking(1.0)]
+    table = Table.measured("name", "title", cases, 1 // 2, FULL)
+    table.demand("2.0", 3, times="1.0")
+    assert samples_of(table) == {"2.0": 1, "1.0": 1}
+
+
 def test_what_is_cold_is_measured_only_on_request(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
