@@ -136,12 +136,13 @@ def test_loky_returns_an_argument_in_its_file() -> None:
 
 
 def test_joblib_returns_an_argument_in_its_file() -> None:
-    parallel = joblib.Parallel(2, max_nbytes=None)
+    # One of both workers has at least three results, and its second one comes back.
+    # Not in another round: a worker whose results are all kept sends copies.
+    parallel = joblib.Parallel(2, max_nbytes=None, batch_size=1)
     try:
-        for _ in range(2):
-            found = parallel(joblib.delayed(double)(LARGE + i) for i in range(6))
-            for first, array in enumerate(found):
-                np.testing.assert_array_equal(array, (LARGE + first) * 2)
+        found = parallel(joblib.delayed(double)(LARGE + i) for i in range(6))
+        for first, array in enumerate(found):
+            np.testing.assert_array_equal(array, (LARGE + first) * 2)
         assert any(map(came_back, found))
         del found, array
     finally:

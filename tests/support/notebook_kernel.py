@@ -87,7 +87,13 @@ class Running:
         """
         question = self._client.kernel_info()
         while True:
-            message = self._client.get_shell_msg(timeout=LONG)
+            try:
+                message = self._client.get_shell_msg(timeout=LONG)
+            except ValueError:  # the signature is wrong
+                # An interrupt in the middle of a message that the kernel sends: what it
+                # has sent of that is received as the beginning of its next message.
+                question = self._client.kernel_info()
+                continue
             match message["parent_header"].get("msg_id"):
                 case self._number:
                     return dict(message["content"])
