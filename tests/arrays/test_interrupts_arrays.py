@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 import workers
-from interrupting import Interrupted, belongings, interrupt_everywhere
+from belongings import belongings
+from interrupting import Interrupted, interrupt_everywhere
 from other_holder import other_holder
 
 import sharray as sh

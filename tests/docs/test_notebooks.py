@@ -12,9 +12,10 @@ from typing import Any
 
 import notebook_kernel
 import pytest
+from belongings import files_in_ram
 from notebook_kernel import kernel
 from repository import ROOT
-from team_tools import files_in_ram, needs_jit, until
+from team_tools import needs_jit, until
 
 event_loop_of_clients = notebook_kernel.event_loop_of_clients
 

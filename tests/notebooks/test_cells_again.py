@@ -11,9 +11,10 @@ from typing import Any
 import nbformat
 import notebook_kernel
 import pytest
+from belongings import files_in_ram
 from nbclient import NotebookClient
 from notebook_kernel import Kernel, kernel
-from team_tools import files_in_ram, needs_jit, until, until_inside
+from team_tools import needs_jit, until, until_inside
 from traitlets.config import Config
 
 import sharray as sh

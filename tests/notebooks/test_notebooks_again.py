@@ -13,9 +13,10 @@ from pathlib import Path
 
 import notebook_kernel
 import pytest
+from belongings import files_in_ram
 from notebook_kernel import ROUNDS, Cell, Kernel, kernel
 from repository import ROOT
-from team_tools import LONG, files_in_ram, needs_jit, until
+from team_tools import LONG, needs_jit, until
 
 import sharray as sh
 

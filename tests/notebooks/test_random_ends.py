@@ -14,9 +14,9 @@ from typing import Any
 
 import notebook_kernel
 import pytest
+from belongings import files_in_ram
 from notebook_kernel import ROUNDS, Kernel, Running, kernel
 from team_tools import (
-    files_in_ram,
     let_go,
     needs_jit,
     until,

@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 import passing_ends as ends
 import pytest
-from interrupting import Interrupted, belongings, interrupt_everywhere, some_of
+from belongings import belongings
+from interrupting import Interrupted, interrupt_everywhere, some_of
 from passing_ends import LARGE, SMALL, close, numbered
 from repository import SUPPORT
 

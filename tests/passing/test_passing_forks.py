@@ -198,5 +198,5 @@ def test_a_thread_receives_while_another_lets_go_of_the_same_memory(
     assert not any(ends.is_wrong(found, [2]))
     found.clear()
     sh.gc()
-    assert ends.open_descriptors() == []
+    assert ends.array_descriptors() == []
     close(reader, writer)

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import passing_pressure as pressure
 import pytest
+from belongings import files_in_ram
 from hostile import assert_survives_pickling
 from passing_pressure import HELD, MIB, Unloadable, checksum, passed, payload, sent
 
@@ -79,7 +80,7 @@ def check_that_the_file_still_works(nbytes: int = HELD) -> None:
     for seed in range(2, 5):
         x = payload(seed, nbytes)
         assert checksum(passed(x)) == checksum(x)
-    found = pressure.files_in_ram()
+    found = files_in_ram()
     assert len(found) == 1
     links = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")]
     opened = [os.readlink(link) for link in links if os.path.islink(link)]
@@ -231,7 +232,7 @@ def test_an_unknown_token_is_ignored(token: int) -> None:
     check_that_the_file_still_works()
     # Its own entry still waits for who it was for, and no longer.
     pressure.forget_outbox()
-    for path in pressure.files_in_ram():
+    for path in files_in_ram():
         os.unlink(path)
 
 
@@ -374,7 +375,7 @@ class Vanished:
 
     def __init__(self, x: Any) -> None:
         self._message = sent(x)
-        for path in pressure.files_in_ram():
+        for path in files_in_ram():
             os.unlink(path)
 
     def __reduce__(self) -> Any:

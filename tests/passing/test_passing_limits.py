@@ -117,7 +117,8 @@ def test_a_sender_that_had_no_descriptor_leaves_no_file_behind() -> None:
         """
 import os, pickle, resource
 import sharray as sh
-from passing_pressure import checksum, files_in_ram, payload, sent
+from belongings import files_in_ram
+from passing_pressure import checksum, payload, sent
 
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 with sh.installed():

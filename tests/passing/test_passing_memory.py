@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import passing_pressure as pressure
 import pytest
+from belongings import files_in_ram
 from passing_pressure import (
     HELD,
     MIB,
@@ -76,7 +77,7 @@ def test_a_thousand_messages_of_one_size_take_one_file_in_each_direction(
         for _ in range(1000):
             pipe.send(x)
             np.testing.assert_array_equal(pipe.recv(), x * 2)
-        assert len(pressure.files_in_ram()) == 2
+        assert len(files_in_ram()) == 2
         pipe.send(None)
 
 
@@ -164,11 +165,11 @@ def test_gc_has_back_what_lies_in_pipes_that_are_closed_everywhere() -> None:
         receiving, sending = multiprocessing.Pipe(duplex=False)
         sending.send(np.ones(MIB))
         sh.gc()
-        assert len(pressure.files_in_ram()) == 1  # somebody may still receive it
+        assert len(files_in_ram()) == 1  # somebody may still receive it
         receiving.close()
         sending.close()
         sh.gc()
-        assert pressure.files_in_ram() == []
+        assert files_in_ram() == []
 
 
 def test_a_quarter_of_the_free_memory_is_the_budget(
@@ -191,7 +192,7 @@ def test_a_quarter_of_the_free_memory_is_the_budget(
 def test_no_more_files_are_used_than_a_process_has_descriptors_for() -> None:
     with sh.installed(), warnings_counted() as found:
         waiting = [sent(payload(seed, 140_000)) for seed in range(200)]
-        assert len(pressure.files_in_ram()) <= 64
+        assert len(files_in_ram()) <= 64
         for seed, message in enumerate(waiting):
             assert checksum(pickle.loads(message)) == checksum(payload(seed, 140_000))
     assert found == []
@@ -208,7 +209,7 @@ def test_a_message_beyond_the_budget_is_pickled_with_one_warning(budget: int) ->
             assert checksum(received["a"]) == checksum(payload(seed))
             assert received["a"].flags.writeable
             assert received["b"] == "text"
-        assert pressure.files_in_ram() == []
+        assert files_in_ram() == []
     assert [w.category for w in found] == [RuntimeWarning]
     for advice in ("slower", "drop received arrays", "budget", "remount,size="):
         assert advice in str(found[0].message)

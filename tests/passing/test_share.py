@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import pickle
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +12,7 @@ import passing_objects as po
 import passing_strategies as ps
 import pyarrow as pa
 import pytest
+from belongings import files_in_ram
 from hypothesis import given, settings
 
 import sharray as sh
@@ -38,10 +37,6 @@ def model() -> po.Model:
     weights = np.arange(12.0).reshape(3, 4)
     parts = {"bias": [np.ones(3), (np.zeros((2, 2), "i4", "F"),)], "none": None}
     return po.Model(weights, "net", parts)
-
-
-def files_in_ram() -> list[Path]:
-    return list(Path(os.environ["SHARRAY_RAM_DIR"]).rglob("*.npy"))
 
 
 def test_the_object_is_equal_and_its_arrays_are_shared() -> None:

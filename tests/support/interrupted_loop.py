@@ -15,7 +15,7 @@ import threading
 from typing import Any
 
 import numpy as np
-from interrupting import belongings
+from belongings import belongings
 
 import sharray as sh
 from sharray.storage.messages import inbox, outbox

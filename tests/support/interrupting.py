@@ -17,7 +17,6 @@ import _thread
 import contextlib
 import dis
 import functools
-import gc
 import os
 import random
 import signal
@@ -27,8 +26,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
-
-from belongings import files_in_ram, mapped_arrays, open_descriptors
 
 import sharray as sh
 
@@ -205,16 +202,3 @@ def some_of(firsts: Sequence[int]) -> list[int]:
     if os.environ.get("ALL_POINTS"):
         return list(firsts)
     return random.sample(firsts, 1)
-
-
-def belongings() -> dict[str, list[str]]:
-    """Return what a process can leak. The same before and after: nothing is left.
-
-    Collects garbage first.
-    """
-    gc.collect()
-    return {
-        "descriptors": open_descriptors(),
-        "mapped": mapped_arrays(),
-        "in RAM": files_in_ram(),
-    }

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
+import belongings
 import numpy as np
 
 import sharray as sh
@@ -60,17 +61,10 @@ def mapped_files() -> list[str]:
         ]
 
 
-def open_descriptors() -> list[str]:
-    """Return the files of sharray that descriptors of this process refer to."""
-    found = []
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            target = os.readlink(f"/proc/self/fd/{name}")
-        except FileNotFoundError:
-            continue  # the descriptor of the listing itself
-        if os.environ["SHARRAY_RAM_DIR"] in target:
-            found.append(target)
-    return found
+def array_descriptors() -> list[str]:
+    """Return the descriptors of this process that refer to files of this test run."""
+    ram = os.environ["SHARRAY_RAM_DIR"]
+    return [found for found in belongings.open_descriptors() if ram in found]
 
 
 def started(context: Any, work: Any, *arguments: Any, **options: Any) -> Any:
@@ -167,7 +161,7 @@ def report_resources(pipe: Any, count: int) -> None:
     for number in range(count):
         assert not any(is_wrong([pipe.recv()], [number]))
         pipe.send(None)
-    pipe.send((len(mapped_files()), len(open_descriptors())))
+    pipe.send((len(mapped_files()), len(array_descriptors())))
     pipe.recv()
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from belongings import files_in_ram
 from repository import PYTHON_PATH
 
 from sharray.passing.options import Options, State
@@ -73,12 +74,6 @@ def is_in_shared_memory(x: Any) -> bool:
             return True
         x = x.obj if isinstance(x, memoryview) else getattr(x, "base", None)
     return False
-
-
-def files_in_ram() -> list[str]:
-    """Return every file in the RAM directory."""
-    top = os.environ["SHARRAY_RAM_DIR"]
-    return [os.path.join(d, name) for d, _, names in os.walk(top) for name in names]
 
 
 def bytes_in_ram() -> int:

@@ -16,6 +16,7 @@ from signal import SIGCONT, SIGSTOP
 from typing import Any
 
 import pytest
+from belongings import files_in_ram
 from repository import PYTHON_PATH
 
 import sharray as sh
@@ -80,12 +81,6 @@ def settled(_no_leaks: None) -> Iterator[None]:
     end = time.monotonic() + LONG
     while files_in_ram() and time.monotonic() < end:
         time.sleep(0.001)
-
-
-def files_in_ram() -> list[str]:
-    """Return the files of arrays in RAM."""
-    tops = os.walk(os.environ["SHARRAY_RAM_DIR"])
-    return [os.path.join(top, name) for top, _, names in tops for name in names]
 
 
 def until(condition: Callable[[], object], seconds: float = LONG) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import team_tools
-from interrupting import Interrupted, belongings, interrupt_everywhere, some_of
+from belongings import belongings
+from interrupting import Interrupted, interrupt_everywhere, some_of
 from team_kernels import add, count_in_range, one_more, total
 
 import sharray as sh

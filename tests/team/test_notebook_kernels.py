@@ -13,8 +13,9 @@ from pathlib import Path
 
 import notebook_kernel
 import pytest
+from belongings import files_in_ram
 from notebook_kernel import Kernel, kernel
-from team_tools import files_in_ram, kill, needs_jit, until, until_inside, wait_for_end
+from team_tools import kill, needs_jit, until, until_inside, wait_for_end
 
 import sharray as sh
 

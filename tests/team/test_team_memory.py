@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import team_tools
+from belongings import files_in_ram
 from team_kernels import add, add_arrays, hold, increment, refuse, total
 from team_tools import (
     let_go,
@@ -74,7 +75,7 @@ def test_copies_are_dropped_after_the_run(team: Any) -> None:
     x = np.zeros(1000)
     team.run(increment, x, copy=True)
     assert x[0] == 1
-    until(lambda: team_tools.files_in_ram() == [])
+    until(lambda: files_in_ram() == [])
 
 
 def test_an_array_that_a_kernel_failed_on_can_be_dropped(team: Any) -> None:
@@ -108,7 +109,7 @@ def test_many_arrays_one_after_the_other_leave_nothing(team: Any) -> None:
         assert a.tolist() == [1] * len(a)
     del a
     gc.collect()
-    until(lambda: team_tools.files_in_ram() == [])
+    until(lambda: files_in_ram() == [])
 
 
 def test_many_arrays_at_a_time_are_kept_apart(team: Any) -> None:

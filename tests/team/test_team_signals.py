@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import team_tools
+from belongings import files_in_ram
 from repository import ROOT, TESTS
 from team_tools import program, state_of, until, wait_for_end
 
@@ -131,7 +132,7 @@ def test_workers_end_with_a_process_that_is_killed(
         process.communicate(timeout=500)
     assert len(pids) == 2
     assert all(wait_for_end(pid) for pid in pids)
-    until(lambda: team_tools.files_in_ram() == [])
+    until(lambda: files_in_ram() == [])
 
 
 @pytest.mark.parametrize("end", ["", "sys.exit(3)", "raise SystemExit(4)"])

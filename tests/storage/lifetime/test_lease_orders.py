@@ -12,8 +12,8 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-import passing_pressure as pressure
 import pytest
+from belongings import files_in_ram
 from interleaving import Actor, explore, lock_shared, step
 
 import sharray as sh
@@ -199,5 +199,5 @@ def test_a_missing_safeguard_is_noticed(
     monkeypatch.setattr(module, function, lambda *_, **__: answer)
     with pytest.raises((AssertionError, sh.StorageError)):
         sum(map(check_orders, SCENARIOS))
-    for path in pressure.files_in_ram():
+    for path in files_in_ram():
         os.unlink(path)

@@ -11,6 +11,7 @@ from typing import Any
 
 import passing_pressure as pressure
 import pytest
+from belongings import files_in_ram
 from interleaving import Actor, explore
 from line_steps import nothing_but_the_order, thread_of
 from passing_pressure import checksum, payload, sent
@@ -210,5 +211,5 @@ def forget_what_failed() -> None:
         while files:
             files.popitem()[1].drop()
     pressure.forget_outbox()
-    for path in pressure.files_in_ram():
+    for path in files_in_ram():
         os.unlink(path)

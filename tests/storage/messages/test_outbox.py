@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import passing_pressure as pressure
 import pytest
+from belongings import files_in_ram
 
 from sharray.errors import NoSpaceError
 from sharray.storage.messages import outbox
@@ -119,7 +120,7 @@ def test_the_data_is_whole_whatever_the_system_lacks(
 def test_without_room_no_file_is_left(
     call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = len(os.listdir("/proc/self/fd")), pressure.files_in_ram()
+    before = len(os.listdir("/proc/self/fd")), files_in_ram()
     monkeypatch.setattr(huge_pages, "fill", lambda *_: False)
 
     def refuse(*_: Any) -> int:
@@ -130,13 +131,13 @@ def test_without_room_no_file_is_left(
         with pytest.raises(NoSpaceError, match="remove files"):
             take(content_of(MIB))
     gc.collect()
-    assert (len(os.listdir("/proc/self/fd")), pressure.files_in_ram()) == before
+    assert (len(os.listdir("/proc/self/fd")), files_in_ram()) == before
     assert outbox._outgoing == []
 
 
 @pytest.mark.parametrize("nbytes", SIZES)
 def test_an_error_of_the_data_leaves_no_file(nbytes: int) -> None:
-    before = len(os.listdir("/proc/self/fd")), pressure.files_in_ram()
+    before = len(os.listdir("/proc/self/fd")), files_in_ram()
 
     def blocks() -> Iterator[memoryview]:
         yield memoryview(bytes(nbytes))
@@ -145,7 +146,7 @@ def test_an_error_of_the_data_leaves_no_file(nbytes: int) -> None:
     with pytest.raises(KeyboardInterrupt), interrupts.deferred():
         outbox.take(nbytes, None, blocks)
     gc.collect()
-    assert (len(os.listdir("/proc/self/fd")), pressure.files_in_ram()) == before
+    assert (len(os.listdir("/proc/self/fd")), files_in_ram()) == before
     assert outbox._outgoing == []
     found = take(content_of(nbytes))  # the next one is not refused
     assert found.has_contents

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from team_tools import files_in_ram, until
+from belongings import files_in_ram
+from team_tools import until
 
 import sharray as sh
 

@@ -14,10 +14,11 @@ import functions_elsewhere as elsewhere
 import numpy as np
 import pytest
 import team_tools
+from belongings import files_in_ram
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
-from team_tools import LONG, each_team, files_in_ram, needs_jit, team_of, until_inside
+from team_tools import LONG, each_team, needs_jit, team_of, until_inside
 
 import sharray as sh
 
