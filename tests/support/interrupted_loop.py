@@ -34,6 +34,10 @@ def main(wanted: int) -> None:
     while thread.is_alive():
         try:
             _inside.release()
+            # Sending looks for messages in closed pipes every five seconds only. By
+            # then it may have lost so many that the next goes through the pipe, which
+            # has no room for it, and no reader but this thread.
+            forget_all()
             exchange_many()
         except (KeyboardInterrupt, OSError):
             pass
